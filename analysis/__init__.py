@@ -1,0 +1,1 @@
+"""Questions put to a checkpoint: one module, one command, one table each."""

@@ -1,0 +1,1 @@
+"""Networks, their losses and data, and how they are trained: weights being produced."""
