@@ -1,0 +1,88 @@
+"""A checkpoint made ready for measurement: its network, in eval mode, and batches of the images it knows or not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from models.checkpoint import Checkpoint, load
+from models.data import Data
+from models.layers import Network
+from models.losses import LOSSES
+
+from .result import sha256
+
+Batch = tuple[Tensor, Tensor]
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One trained network, its data, and the columns that name it in every table."""
+
+    path: Path
+    checkpoint: Checkpoint
+    network: Network
+    data: Data
+    device: str
+    dtype: torch.dtype
+
+    @classmethod
+    def load(
+        cls, path: Path, *, device: str = "cpu", dtype: str = "float32", data_root: str | None = None
+    ) -> "Subject":
+        """Read ``path``, rebuild its network on ``device`` in ``dtype``, and load its data.
+
+        Raises CheckpointError, FileNotFoundError or ValueError with what was got and what was expected.
+        """
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise ValueError(f"no CUDA device for --device {device}: use --device cpu")
+        checkpoint = load(path)
+        network = checkpoint.network().to(device=device, dtype=DTYPES[dtype])
+        return cls(path, checkpoint, network, checkpoint.load_data(data_root), device, DTYPES[dtype])
+
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """The columns checkpoint, network, data, training (the loss it was trained with) and seed."""
+        return {
+            "checkpoint": self.path.as_posix(),
+            "network": self.checkpoint.model["name"],
+            "data": self.checkpoint.data["name"],
+            "training": self.checkpoint.training["loss"],
+            "seed": self.checkpoint.training["seed"],
+        }
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the checkpoint file."""
+        return sha256(self.path)
+
+    @property
+    def trained_timesteps(self) -> int:
+        """T of the training run."""
+        return self.network.timesteps
+
+    def batches(self, split: str, images: int | None, size: int) -> list[Batch]:
+        """The first ``images`` images (None: all) of ``split``, not augmented, ``size`` a batch, on the device."""
+        if size < 1 or (images is not None and images < 1):
+            raise ValueError(f"images and batch size must be at least 1, got {images} and {size}")
+        part = self.data.train if split == "train" else self.data.test
+        batches = part.batches(size, limit=images, device=self.device)
+        return [(x.to(self.dtype), y) for x, y in batches]
+
+    def batch(self, split: str, images: int | None) -> Batch:
+        """The same as one batch."""
+        return self.batches(split, images, 10**9)[0]
+
+
+def per_image(loss: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """The landscape's loss ("sdt": equation 7, "tet": equation 9; no regulariser), one value per image."""
+    return partial(LOSSES[loss], reduction="none")
+
+
+def correct(logits: Tensor, labels: Tensor) -> Tensor:
+    """1 where the class with the largest mean output is the label, else 0; shape ``[batch]``."""
+    return (logits.mean(0).argmax(1) == labels).to(logits.dtype)

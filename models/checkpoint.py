@@ -1,0 +1,145 @@
+"""Checkpoints: everything that an analysis needs to know about a trained network, in one file.
+
+The file is a dict of plain values and tensors, read with ``weights_only=True``, so that opening it runs no code::
+
+    format      1
+    model       {name, arguments}: what rebuilds the network
+    state_dict  its weights and buffers
+    data        {name, arguments}: what it was trained on (not where that lies)
+    training    {loss, seed, epochs, every hyperparameter, epochs_done}
+    history     {column: [value per epoch]}
+    versions    {package: version}
+    resume      optimizer, scheduler and generator states; absent from snapshots
+
+It is written to a temporary file beside its place and renamed, so a reader never sees half of one.
+"""
+
+import os
+import pickle
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import data
+from .layers import Network
+from .networks import build
+
+FORMAT = 1
+_FIELDS = ("model", "state_dict", "data", "training", "history", "versions")
+
+
+class CheckpointError(ValueError):
+    """A file that is no checkpoint, or a checkpoint that does not fit."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network and where it comes from; see the module's docstring for the fields."""
+
+    model: dict[str, Any]
+    state_dict: dict[str, Tensor]
+    data: dict[str, Any]
+    training: dict[str, Any]
+    history: dict[str, list[float]]
+    versions: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in ("torch", "numpy")})
+    resume: dict[str, Any] | None = None
+
+    def network(self) -> Network:
+        """The network with its trained weights, in eval mode.
+
+        Raises CheckpointError where the state dict does not fit the network, or a weight is not finite.
+        """
+        network = build(self.model["name"], seed=0, **self.model["arguments"])
+        _check_fit(network.state_dict(), self.state_dict, self.model["name"])
+        network.load_state_dict(self.state_dict)
+        return network.eval()
+
+    def load_data(self, root: str | None = None) -> data.Data:
+        """The data that the network was trained on; ``root`` is the folder with the files, where there are any."""
+        return data.load(self.data["name"], root=root, **self.data["arguments"])
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write ``checkpoint`` to ``path``, whole or not at all."""
+    content = {"format": FORMAT} | {name: getattr(checkpoint, name) for name in _FIELDS}
+    if checkpoint.resume is not None:
+        content["resume"] = checkpoint.resume
+    with replacing(path) as partial:
+        torch.save(content, partial)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint, on the CPU.
+
+    Raises FileNotFoundError for no file, CheckpointError for one that is truncated, foreign, of another format, or
+    lacks a field.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}: train one with 'python -m models.train --out DIR'")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, KeyError, ValueError, OSError, pickle.UnpicklingError) as failure:
+        reason = str(failure).strip().partition("\n")[0]
+        raise CheckpointError(
+            f"{path} can't be read as a checkpoint: it is truncated, not written by torch.save, or holds more than "
+            f"tensors and plain values ({type(failure).__name__}: {reason})"
+        ) from failure
+    if not isinstance(content, dict) or "format" not in content:
+        raise CheckpointError(
+            f"{path} was not written by this project: expected a dict with 'format', found {_describe(content)};"
+            " put its state dict into models.checkpoint.Checkpoint and save that, or use landscape on the module directly"
+        )
+    if content["format"] != FORMAT:
+        raise CheckpointError(f"{path} has checkpoint format {content['format']}, this version reads format {FORMAT}")
+    missing = [name for name in _FIELDS if name not in content]
+    if missing:
+        raise CheckpointError(f"{path} lacks {', '.join(missing)}: it has {_describe(content)}")
+    return Checkpoint(**{name: content[name] for name in _FIELDS}, resume=content.get("resume"))
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it doesn't."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.chmod(0o666 & ~_umask())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _describe(content: object) -> str:
+    if not isinstance(content, dict):
+        return f"a {type(content).__name__}"
+    keys = [str(key) for key in content]
+    return f"the keys {', '.join(keys[:4])}{', …' if len(keys) > 4 else ''}" if keys else "an empty dict"
+
+
+def _check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], name: str) -> None:
+    for key in expected.keys() | found.keys():
+        want, got = (list(side[key].shape) if key in side else "nothing" for side in (expected, found))
+        if want != got:
+            raise CheckpointError(f"the state dict doesn't fit {name}: at {key} expected {want}, found {got}")
+    broken = [key for key, value in found.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise CheckpointError(f"weights are not finite: {broken[0]} holds NaN or infinity; the training run diverged")
