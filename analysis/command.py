@@ -64,14 +64,16 @@ def analyse(config: C, measure: Callable[[Subject, C], Tables]) -> Result:
         raise ValueError("no checkpoint given: name one or more, as 'python -m models.train' writes them")
     if config.out:
         check_writable(config.out)
-    started, hashes, tables = time.perf_counter(), {}, {}
+    started, hashes = time.perf_counter(), {}
+    tables: dict[str, pd.DataFrame] = {}
     for path in tqdm(config.checkpoints, unit="checkpoint", disable=config.quiet or len(config.checkpoints) == 1):
         subject = Subject.load(path, device=config.device, dtype=config.dtype, data_root=config.data_root)
         begun = time.perf_counter()
         for name, table in measure(subject, config).items():
-            tables[name] = pd.concat([*([tables[name]] if name in tables else []), _identified(table, subject)])
+            rows = _identified(table, subject)
+            tables[name] = pd.concat([tables[name], rows], ignore_index=True) if name in tables else rows
         hashes[path.as_posix()] = subject.sha256
-        result = Result(tables, provenance(_settings(config), hashes, time.perf_counter() - started))
+        result = Result(tables, provenance(recorded(config), hashes, time.perf_counter() - started))
         if config.out:
             result.save(config.out)
         if not config.quiet:
@@ -96,7 +98,8 @@ def _identified(table: pd.DataFrame, subject: Subject) -> pd.DataFrame:
     return pd.concat([pd.DataFrame([subject.identity] * len(table), index=table.index), table], axis=1)
 
 
-def _settings(config: Config) -> dict[str, object]:
+def recorded(config: Config) -> dict[str, object]:
+    """The settings that a table's provenance holds: all but what to measure, where to write and how much to say."""
     return {name: value for name, value in asdict(config).items() if name not in ("checkpoints", "out", "quiet")}
 
 

@@ -24,7 +24,7 @@ _PACKAGES = ("snn-landscape", "torch", "numpy", "scipy", "pandas")
 class Result:
     """Named tables, the main one first, with their provenance."""
 
-    tables: Mapping[str, pd.DataFrame]
+    tables: dict[str, pd.DataFrame]
     provenance: Mapping[str, Any]
 
     def to_frame(self) -> pd.DataFrame:
@@ -34,10 +34,10 @@ class Result:
     def save(self, out: Path) -> list[Path]:
         """Write every table and its provenance into the folder ``out``; returns the CSV files' paths.
 
-        Raises OSError where that can't be done.
+        The main table comes last: where it lies, the others do too. Raises OSError where that can't be done.
         """
         paths = []
-        for name, table in self.tables.items():
+        for name, table in reversed(self.tables.items()):
             with replacing(out / f"{name}.csv") as partial:
                 table.to_csv(partial, index=False)
             with replacing(out / f"{name}.json") as partial:

@@ -66,11 +66,12 @@ class Subject:
         return self.network.timesteps
 
     def batches(self, split: str, images: int | None, size: int) -> list[Batch]:
-        """The first ``images`` images (None: all) of ``split``, not augmented, ``size`` a batch, on the device."""
+        """The first ``images`` images of ``split``, or all there are, not augmented, on the device, ``size`` a batch."""
         if size < 1 or (images is not None and images < 1):
             raise ValueError(f"images and batch size must be at least 1, got {images} and {size}")
         part = self.data.train if split == "train" else self.data.test
-        batches = part.batches(size, limit=images, device=self.device)
+        limit = None if images is None else min(images, len(part))
+        batches = part.batches(size, limit=limit, device=self.device)
         return [(x.to(self.dtype), y) for x, y in batches]
 
     def batch(self, split: str, images: int | None) -> Batch:

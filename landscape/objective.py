@@ -24,7 +24,8 @@ class Objective:
     model is evaluated with ``mode`` ("eval" or "train"; in the latter BatchNorm uses each batch's own statistics and
     the objective depends on the split) and given back as found: modes, buffers, ``.grad``.
 
-    Raises ValueError for empty batches and for a loss that is neither a scalar nor a vector over the batch.
+    Raises ValueError for empty batches, for batches that can be read only once or that change in number of examples,
+    and for a loss that is neither a scalar nor a vector over the batch.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class Objective:
             raise ValueError(f"mode must be 'eval' or 'train', got {mode!r}")
         self.model, self.loss, self.mode = model, loss, mode
         self.parameters = parameters or Parameters(model)
+        if iter(batches) is batches:
+            raise ValueError("batches can be read only once, and are needed many times: pass a list or a loader")
         self._batches = batches
         self.size = sum(len(target) for _, target in batches)
         if not self.size:
@@ -47,9 +50,15 @@ class Objective:
 
     def batches(self) -> Iterator[tuple[float, Tensor, Tensor]]:
         """Each batch as ``(B/N, input, target)``, on the device of the parameters."""
-        device = self.parameters.device
+        device, seen = self.parameters.device, 0
         for inputs, target in self._batches:
-            yield len(target) / self.size, inputs.to(device), target.to(device)
+            seen += len(target)
+            if len(target):
+                yield len(target) / self.size, inputs.to(device), target.to(device)
+        if seen != self.size:
+            raise ValueError(
+                f"the batches held {self.size} examples at first and {seen} now: pass the same ones always"
+            )
 
     @contextmanager
     def evaluating(self) -> Iterator[nn.Module]:
@@ -60,7 +69,11 @@ class Objective:
 
     def batch_loss(self, inputs: Tensor, target: Tensor) -> Float[Tensor, ""]:
         """The mean loss of one batch, with its graph. Call it inside :meth:`evaluating`."""
-        return self._checked(self.loss(self.model(inputs), target), target).mean()
+        return self.output_loss(self.model(inputs), target)
+
+    def output_loss(self, output: Tensor, target: Tensor) -> Float[Tensor, ""]:
+        """The mean loss of a batch whose outputs are known, with its graph."""
+        return self._checked(self.loss(output, target), target).mean()
 
     def value(self) -> float:
         """L(w) at the present weights."""
@@ -82,11 +95,16 @@ class Objective:
         return torch.cat(values)
 
     def gradient(self) -> Float[Tensor, "dimension"]:
-        """∇L(w): the exact average over all batches."""
+        """∇L(w): the exact average over all batches.
+
+        Raises ValueError when no path leads from the loss back to the parameters.
+        """
         total = torch.zeros(self.parameters.dimension, dtype=self.parameters.dtype, device=self.parameters.device)
-        with self.evaluating():
+        with self.evaluating(), torch.enable_grad():
             for weight, inputs, target in self.batches():
                 loss = self.batch_loss(inputs, target)
+                if not loss.requires_grad:
+                    raise ValueError("the loss has no gradient: it does not depend on the parameters, or was detached")
                 gradients = torch.autograd.grad(loss, self.parameters.tensors, allow_unused=True)
                 total += weight * self.parameters.flatten(gradients)
         return total

@@ -79,21 +79,26 @@ class Parameters:
 def preserved(model: nn.Module) -> Iterator[nn.Module]:
     """On leaving, give ``model`` its buffers, ``.grad``, ``requires_grad`` and train/eval modes back as they were.
 
-    Weights are :meth:`Parameters.restored`'s business. Buffers are compared first, so that an untouched one is not
-    copied back.
+    In between the model works on copies of its buffers: the originals are never written to, and a graph that outlives
+    the context holds copies that nothing will change. Weights are :meth:`Parameters.restored`'s business.
     """
     modes = {module: module.training for module in model.modules()}
     gradients = {weight: (weight.grad, weight.requires_grad) for weight in model.parameters()}
-    buffers = {buffer: buffer.clone() for buffer in model.buffers()}
+    buffers = [
+        (module, name, buffer)
+        for module in model.modules()
+        for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False)
+    ]
+    copies = {buffer: buffer.clone() for _, _, buffer in buffers}
     try:
+        for module, name, buffer in buffers:
+            setattr(module, name, copies[buffer])
         yield model
     finally:
+        for module, name, buffer in buffers:
+            setattr(module, name, buffer)
         for module, mode in modes.items():
             module.training = mode
         for weight, (gradient, required) in gradients.items():
             weight.grad = gradient
             weight.requires_grad_(required)
-        with torch.no_grad():
-            for buffer, value in buffers.items():
-                if not torch.equal(buffer, value):
-                    buffer.copy_(value)

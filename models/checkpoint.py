@@ -94,7 +94,7 @@ def load(path: Path) -> Checkpoint:
     if not isinstance(content, dict) or "format" not in content:
         raise CheckpointError(
             f"{path} was not written by this project: expected a dict with 'format', found {_describe(content)};"
-            " put its state dict into models.checkpoint.Checkpoint and save that, or use landscape on the module directly"
+            " put its state dict into a models.checkpoint.Checkpoint, or use landscape on the module directly"
         )
     if content["format"] != FORMAT:
         raise CheckpointError(f"{path} has checkpoint format {content['format']}, this version reads format {FORMAT}")

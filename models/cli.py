@@ -48,7 +48,8 @@ def command(config: type[C], run: Callable[[C], object], argv: Sequence[str] | N
 
 
 def _one_line(box: str) -> str:
-    """The message of tyro's box: its lines up to the first rule, joined."""
-    lines = [line.strip("│╭╮╰╯ \n") for line in box.splitlines()[1:]]
-    message = lines[: next((i for i, line in enumerate(lines) if re.fullmatch("[─ ]*", line)), len(lines))]
-    return " ".join(message).rstrip(".")
+    """The message of tyro's box, whichever characters draw it: the lines between its first two rules, joined."""
+    lines = [line.strip("│|╭╮╰╯+ \n") for line in box.splitlines()]
+    rules = [place for place, line in enumerate(lines) if re.fullmatch("[─-]*.*[─-]{3,}", line)] or [-1]
+    message = lines[rules[0] + 1 : rules[1] if len(rules) > 1 else None]
+    return " ".join(message).strip().rstrip(".")

@@ -88,9 +88,9 @@ class _Run:
         self.network.train()
         for step, (images, labels) in enumerate(self._training_batches(), 1):
             loss = self._loss(self.network(images), labels)
-            if not math.isfinite(float(loss.detach())):
+            if not math.isfinite(value := float(loss.detach())):
                 raise ValueError(
-                    f"the loss is {float(loss)} at epoch {epoch}, step {step}: lower --learning-rate"
+                    f"the loss is {value} at epoch {epoch}, step {step}: lower --learning-rate"
                     f" (the checkpoint holds epoch {epoch - 1})"
                 )
             self.optimizer.zero_grad()
@@ -98,8 +98,8 @@ class _Run:
             self.optimizer.step()
         self.schedule.step()
         row = {"epoch": epoch, **self._evaluate(), "learning_rate": rate, "seconds": time.perf_counter() - started}
-        for name, value in row.items():
-            self.history[name].append(value)
+        for name, number in row.items():
+            self.history[name].append(float(number))
 
     def _training_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         config = self.config

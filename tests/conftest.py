@@ -1,8 +1,31 @@
-"""Settings that every test shares: one thread per process, and hypothesis without a deadline."""
+"""Settings that every test shares: one thread per process, hypothesis without a deadline, small trained networks."""
 
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+from models.train import Config, run
 
 settings.register_profile("project", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The checkpoint of a short training run with the settings given; each is trained once, and all spike."""
+    folder = tmp_path_factory.mktemp("trained")
+
+    @cache
+    def train(loss: Literal["sdt", "tet"] = "tet", **chosen: Any) -> Path:
+        name = "-".join([loss, *(f"{key}-{value}" for key, value in chosen.items())])
+        config = {"epochs": 4, "learning_rate": 1e-2, "quiet": True} | chosen
+        run(Config(out=folder / name, loss=loss, **config))
+        return folder / name / "ckpt.pt"
+
+    return train

@@ -1,0 +1,29 @@
+# make demo: train, measure, compare and draw SDT and TET on digits.   make test: every check there is.
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := models landscape analysis figures
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/installed
+	$(BIN)/python -m analysis.study --out runs/demo
+
+test: lint
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --doctest-modules $(PACKAGES) tests --nbmake notebooks
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES) tests
+	$(BIN)/lint-imports
+
+bench: .venv/installed
+	$(BIN)/python -m benchmarks.curvature
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv runs

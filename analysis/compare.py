@@ -1,0 +1,201 @@
+"""SDT beside TET: is the minimum flatter, by which measure, how sure, and what does that have to do with the gap?
+
+    python -m analysis.compare runs/demo
+
+reads the tables in ``runs/demo/tables`` and writes three more, for each network and data set:
+
+- ``compare.csv``: network, data, measure, loss (of the landscape), unit, sdt and tet (means over seeds), difference
+  (tet − sdt), low and high (its 95 % interval: Student's t over pairs of one seed, or Welch's where seeds don't pair),
+  n (pairs, or the smaller group), paired, lower_is_flatter, flatter ("sdt", "tet", or empty where the interval
+  contains zero or the measure isn't one of flatness), trust (empty, or why not to)
+- ``correlation.csv``: network, data, measure, loss, gap ("loss": L_SDT on test minus train; "accuracy": train minus
+  test), among ("all", "sdt", "tet"), tau (Kendall's τ-b of measure and gap; Jiang et al. 2020), low and high (95 %
+  percentile bootstrap over checkpoints), n
+- ``measures.csv``: the values themselves, one per checkpoint, measure and loss; columns in :mod:`analysis.measures`
+
+Several folders are pooled. Nothing is computed from checkpoints here.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tyro
+from jaxtyping import Float
+from scipy import stats
+
+from models.cli import command
+
+from .measures import CHANGES, IDENTITY, measures, read_tables
+from .result import Result, provenance, sha256
+
+SAME_TRAINING_ACCURACY = 0.005
+_GAPS = {
+    "loss": ("generalization gap in loss (test - train)", "sdt"),
+    "accuracy": ("generalization gap in accuracy (train - test)", ""),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Compare SDT and TET checkpoints from saved tables."""
+
+    folders: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders with tables, or with a folder tables."""
+    out: Path | None = None
+    """Folder for compare.csv, correlation.csv and measures.csv; by default the first folder's tables."""
+    resamples: int = 1000
+    """Bootstrap resamples of the correlation's interval."""
+    seed: int = 0
+    """Of the bootstrap."""
+
+
+def run(config: Config) -> Result:
+    """The tables compare, correlation and measures.
+
+    Raises FileNotFoundError for a folder without tables, ValueError where there is nothing to compare.
+    """
+    if not config.folders:
+        raise ValueError("no folder given: name one that holds tables, as the analyses' --out writes them")
+    started = time.perf_counter()
+    values = pd.concat([measures(read_tables(folder)) for folder in config.folders], ignore_index=True)
+    if set(values["training"]) != {"sdt", "tet"}:
+        raise ValueError(f"a comparison needs SDT and TET checkpoints, found only {', '.join(set(values['training']))}")
+    rows: dict[str, list[dict[str, Any]]] = {"compare": [], "correlation": []}
+    for (network, data), group in values.groupby(["network", "data"], sort=False):
+        place = {"network": network, "data": data}
+        rows["compare"] += [place | row for row in _comparisons(group)]
+        rows["correlation"] += [place | row for row in _correlations(group, config)]
+    tables = {name: pd.DataFrame(found) for name, found in rows.items()} | {"measures": values}
+    files = {path: sha256(Path(path)) for path in sorted(set(values["checkpoint"])) if Path(path).is_file()}
+    settings = {name: str(value) for name, value in asdict(config).items()}
+    return Result(tables, provenance(settings, files, time.perf_counter() - started))
+
+
+def _comparisons(values: pd.DataFrame) -> list[dict[str, Any]]:
+    accuracies_differ = _training_accuracies_differ(values)
+    rows = []
+    for (measure, loss, unit), group in values.groupby(["measure", "loss", "unit"], sort=False):
+        sides = {name: side.set_index("seed")["value"].sort_index() for name, side in group.groupby("training")}
+        if len(sides) < 2:
+            continue
+        found = difference(sides["sdt"], sides["tet"])
+        flatness = bool(group["flatness"].all())
+        doubts = _doubts(group, found, flatness and accuracies_differ)
+        sure = flatness and (found["low"] > 0 or found["high"] < 0)
+        flatter = ("tet" if found["difference"] < 0 else "sdt") if sure else ""
+        head = {"measure": measure, "loss": loss, "unit": unit}
+        rows.append(head | found | {"lower_is_flatter": flatness, "flatter": flatter, "trust": "; ".join(doubts)})
+    return rows
+
+
+def difference(sdt: pd.Series, tet: pd.Series) -> dict[str, Any]:
+    """Means, their difference TET − SDT and its 95 % interval, for values indexed by seed.
+
+    Where at least two seeds are on both sides the difference is taken pair by pair (Student's t, n pairs); otherwise
+    the groups are independent (Welch's t, n the smaller group). The interval is NaN where there is only one value.
+    """
+    common = sdt.index.intersection(tet.index)
+    paired = len(common) >= 2 and sdt.index.is_unique and tet.index.is_unique
+    if paired:
+        sdt, tet = sdt[common], tet[common]
+        gaps = (tet - sdt).to_numpy()
+        n, mean, error, freedom = len(gaps), gaps.mean(), gaps.std(ddof=1) / np.sqrt(len(gaps)), len(gaps) - 1.0
+    else:
+        n, mean = min(len(sdt), len(tet)), tet.mean() - sdt.mean()
+        parts = np.array([side.var(ddof=1) / len(side) for side in (sdt, tet)])
+        error = np.sqrt(parts.sum())
+        freedom = parts.sum() ** 2 / sum(
+            part**2 / max(len(s) - 1, 1) for part, s in zip(parts, (sdt, tet), strict=True)
+        )
+    half = stats.t.ppf(0.975, freedom) * error if n > 1 else np.nan
+    return {
+        "sdt": sdt.mean(),
+        "tet": tet.mean(),
+        "difference": mean,
+        "low": mean - half,
+        "high": mean + half,
+        "n": n,
+        "paired": paired,
+    }
+
+
+def _doubts(group: pd.DataFrame, found: dict[str, Any], accuracies_differ: bool) -> list[str]:
+    reasons = {
+        "fewer than three seeds": found["n"] < 3,
+        "interval contains zero": not (found["low"] > 0 or found["high"] < 0),
+        "not converged": not group["converged"].all(),
+        "changes when weights are rescaled": (group["rescaling"] == CHANGES).any(),
+        "training accuracies differ": accuracies_differ,
+        "not finite": not np.isfinite(group["value"]).all(),
+    }
+    return [reason for reason, applies in reasons.items() if applies]
+
+
+def _training_accuracies_differ(values: pd.DataFrame) -> bool:
+    """Whether the minima are at different training accuracy, by more than half a percent on average."""
+    accuracy = values[values["measure"] == "train accuracy"].groupby("training")["value"].mean()
+    return bool(accuracy.max() - accuracy.min() > SAME_TRAINING_ACCURACY)
+
+
+def _correlations(values: pd.DataFrame, config: Config) -> list[dict[str, Any]]:
+    rows = []
+    gaps = {name: _one(values, *key) for name, key in _GAPS.items()}
+    for (measure, loss), group in values[values["flatness"]].groupby(["measure", "loss"], sort=False):
+        for name, gap in gaps.items():
+            both = pd.concat([group.set_index(IDENTITY)["value"].rename("measure"), gap], axis=1).dropna()
+            for among in ("all", "sdt", "tet"):
+                chosen = both if among == "all" else both[both.index.get_level_values("training") == among]
+                if len(chosen) >= 3:
+                    head = {"measure": measure, "loss": loss, "gap": name, "among": among}
+                    rows.append(head | _rank_correlation(chosen["measure"], chosen["gap"], config))
+    return rows
+
+
+def _one(values: pd.DataFrame, measure: str, loss: str) -> pd.Series:
+    chosen = values[(values["measure"] == measure) & (values["loss"] == loss)]
+    return chosen.set_index(IDENTITY)["value"].rename("gap")
+
+
+def _rank_correlation(measure: pd.Series, gap: pd.Series, config: Config) -> dict[str, Any]:
+    x, y = measure.to_numpy(dtype=float), gap.to_numpy(dtype=float)
+    draws = np.random.default_rng(config.seed).integers(len(x), size=(config.resamples, len(x)))
+    low, high = np.nanquantile(kendall(x[draws], y[draws]), [0.025, 0.975])
+    return {"tau": float(kendall(x, y)), "low": low, "high": high, "n": len(x)}
+
+
+def kendall(x: Float[np.ndarray, "*sample n"], y: Float[np.ndarray, "*sample n"]) -> Float[np.ndarray, "*sample"]:
+    """Kendall's τ-b along the last axis; NaN where one side has no two different values."""
+    pairs = [np.sign(side[..., :, None] - side[..., None, :]) for side in (x, y)]
+    agreement, *sizes = ((a * b).sum((-2, -1)) for a, b in ((pairs[0], pairs[1]), (pairs[0],) * 2, (pairs[1],) * 2))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(agreement / np.sqrt(sizes[0] * sizes[1]))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+
+    def show(config: Config) -> None:
+        result = run(config)
+        folder = config.folders[0]
+        out = config.out or (folder / "tables" if (folder / "tables").is_dir() else folder)
+        result.save(out)
+        print(table(result.to_frame()))
+        print(f"written to {out}: compare.csv, correlation.csv, measures.csv", file=sys.stderr)
+
+    return command(Config, show, argv, "python -m analysis.compare")
+
+
+def table(comparison: pd.DataFrame) -> str:
+    """The comparison for reading at a terminal."""
+    columns = ["measure", "loss", "sdt", "tet", "difference", "low", "high", "n", "flatter", "trust"]
+    return comparison[columns].to_string(index=False, float_format=lambda value: f"{value:.4g}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

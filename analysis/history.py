@@ -1,0 +1,38 @@
+"""The training curves that a checkpoint carries, as a table.
+
+    python -m analysis.history runs/tet-0/ckpt.pt
+
+Table ``history.csv``, after checkpoint, network, data, training, seed, one row an epoch: epoch (from 1);
+train_loss_sdt, train_loss_tet, test_loss_sdt, test_loss_tet, train_accuracy, test_accuracy, each in eval mode, after
+the epoch, over all images, without a regulariser; learning_rate (during the epoch); seconds. Nothing is measured here,
+so the flags that choose images, losses and precision have no effect.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import pandas as pd
+
+from . import command
+from .command import Config, analyse
+from .result import Result
+from .subject import Subject
+
+
+def measure(subject: Subject, _config: Config) -> dict[str, pd.DataFrame]:
+    """The history of one checkpoint."""
+    return {"history": pd.DataFrame(subject.checkpoint.history)}
+
+
+def run(config: Config) -> Result:
+    """The table history of every checkpoint."""
+    return analyse(config, measure)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    return command.main(Config, run, argv, "python -m analysis.history")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

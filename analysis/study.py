@@ -1,0 +1,191 @@
+"""The whole way in one command: train with SDT and with TET over seeds, measure every checkpoint, compare, draw.
+
+    python -m analysis.study --out runs/demo
+
+leaves ``OUT/sdt-0/ckpt.pt`` … ``OUT/tet-4/ckpt.pt``, each run's own tables beside its checkpoint, all of them stacked
+in ``OUT/tables``, the comparison there too, and pictures in ``OUT/figures``. What is finished, from the same checkpoint
+with the same settings, is not done again; what was interrupted goes on. Each worker computes on one thread.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from models import recipe, train
+from models.cli import command as run_command
+
+from . import command, compare, energy, hessian, history, momentum, sharpness, surface, timesteps
+from .result import Result, provenance, sha256
+
+LANDSCAPE_IMAGES = 300
+
+
+@dataclass(frozen=True)
+class Config:
+    """Train, measure, compare and draw SDT and TET."""
+
+    out: Path = Path("runs/demo")
+    """Folder for checkpoints, tables and figures."""
+    data: Literal["digits", "digit-events", "cifar10", "cifar100"] = "digits"
+    """Data set."""
+    model: str | None = None
+    """Network; by default one that suits the data."""
+    timesteps: int = 4
+    """T."""
+    epochs: int = 50
+    """Passes over the training images."""
+    batch_size: int = 50
+    """Training images a step."""
+    learning_rate: float = 2e-3
+    """Adam's, at the first epoch."""
+    train_images: int | None = None
+    """Train on so many images; by default 300 digits, or all."""
+    seeds: int = 5
+    """Networks a side, seeds 0, 1, 2 …"""
+    images: int = LANDSCAPE_IMAGES
+    """Training images that the landscape is made of."""
+    jobs: int = 2
+    """Processes at a time, one thread each."""
+    data_root: str | None = None
+    """Folder with the data set's files, for those that have files."""
+    device: str = "cpu"
+    """cpu, cuda, cuda:1 …"""
+
+
+Analysis = tuple[Callable[[Any], Result], command.Config]
+
+
+def run(config: Config) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Carry the study out; returns the comparison and the seconds that each stage took."""
+    if config.seeds < 1 or config.jobs < 1:
+        raise ValueError(f"seeds and jobs must be at least 1, got {config.seeds} and {config.jobs}")
+    seconds: dict[str, float] = {}
+    folders = [config.out / f"{loss}-{seed}" for seed in range(config.seeds) for loss in ("sdt", "tet")]
+    with ProcessPoolExecutor(config.jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        tasks = [(_train, (_training(config, folder),)) for folder in folders]
+        seconds["train"] = _stage(pool, "train", tasks)
+        for name in analyses(config, folders[0]):
+            plans = [analyses(config, folder)[name] for folder in folders]
+            stale = [plan for plan in plans if not _finished(name, plan[1])]
+            seconds[name] = _stage(pool, name, [(_analyse, plan) for plan in stale])
+    begun = time.perf_counter()
+    _stack([folder / "tables" for folder in folders], config.out / "tables")
+    comparison = compare.run(compare.Config((config.out,)))
+    comparison.save(config.out / "tables")
+    seconds["compare"] = time.perf_counter() - begun
+    begun = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "figures.paper", config.out], check=True, stdout=subprocess.DEVNULL)
+    seconds["figures"] = time.perf_counter() - begun
+    return comparison.to_frame(), seconds
+
+
+def analyses(config: Config, folder: Path) -> dict[str, Analysis]:
+    """Every analysis of the checkpoint in ``folder``: what to call, with which settings."""
+    shared: dict[str, Any] = {
+        "checkpoints": (folder / "ckpt.pt",),
+        "out": folder / "tables",
+        "data_root": config.data_root,
+        "device": config.device,
+        "quiet": True,
+    }
+    landscape = shared | {"images": config.images, "batch_size": config.images}
+    return {
+        "hessian": (hessian.run, hessian.Config(**landscape, keep_graph=True)),
+        "surface": (surface.run, surface.Config(**landscape)),
+        "sharpness": (sharpness.run, sharpness.Config(**landscape)),
+        "momentum": (momentum.run, momentum.Config(**shared)),
+        "timesteps": (timesteps.run, timesteps.Config(**shared)),
+        "energy": (energy.run, energy.Config(**shared)),
+        "history": (history.run, history.Config(**shared)),
+    }
+
+
+def _training(config: Config, folder: Path) -> recipe.Config:
+    loss, _, seed = folder.name.partition("-")
+    names = (
+        "data",
+        "model",
+        "timesteps",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "train_images",
+        "data_root",
+        "device",
+    )
+    plan = recipe.Config(out=folder, seed=int(seed), quiet=True, **{name: getattr(config, name) for name in names})
+    return replace(plan, loss="sdt" if loss == "sdt" else "tet")
+
+
+def _train(plan: recipe.Config) -> None:
+    train.run(plan)
+
+
+def _analyse(analysis: Callable[[Any], Result], settings: command.Config) -> None:
+    analysis(settings)
+
+
+def _stage(pool: ProcessPoolExecutor, name: str, tasks: Iterable[tuple[Callable[..., None], Sequence[Any]]]) -> float:
+    """Carry the tasks out, with a bar; returns the seconds it took. The first failure stops the study."""
+    begun = time.perf_counter()
+    futures = [pool.submit(function, *arguments) for function, arguments in tasks]
+    try:
+        for future in tqdm(
+            as_completed(futures), total=len(futures), desc=f"{name:9}", unit="run", disable=not futures
+        ):
+            future.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    return time.perf_counter() - begun
+
+
+def _finished(name: str, settings: command.Config) -> bool:
+    """Whether the tables of this analysis lie there, from this checkpoint and these settings."""
+    table = (settings.out or Path()) / f"{name}.json"
+    if not table.exists() or not table.with_suffix(".csv").exists():
+        return False
+    found = json.loads(table.read_text())
+    wanted = json.loads(json.dumps(command.recorded(settings), default=str))
+    return found["settings"] == wanted and found["checkpoints"] == {
+        path.as_posix(): sha256(path) for path in settings.checkpoints
+    }
+
+
+def _stack(folders: Sequence[Path], out: Path) -> None:
+    """One table from the runs' tables of the same name, and one record of their provenance."""
+    for path in sorted(folders[0].glob("*.csv")):
+        found = [folder / path.name for folder in folders if (folder / path.name).exists()]
+        records = [json.loads(table.with_suffix(".json").read_text()) for table in found]
+        hashes = {name: digest for record in records for name, digest in record["checkpoints"].items()}
+        origin = provenance(records[0]["settings"], hashes, sum(record["seconds"] for record in records))
+        stacked = pd.concat([pd.read_csv(table) for table in found], ignore_index=True)
+        Result({path.stem: stacked}, origin).save(out)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+
+    def show(config: Config) -> None:
+        comparison, seconds = run(config)
+        print(compare.table(comparison))
+        print(f"\ntables   {config.out / 'tables'}\nfigures  {config.out / 'figures'}")
+        times = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
+        print(f"seconds  {sum(seconds.values()):.0f} in all: {times}")
+
+    return run_command(Config, show, argv, "python -m analysis.study")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

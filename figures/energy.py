@@ -1,0 +1,68 @@
+"""Accuracy against energy per image, one point per number of timesteps: the form of Figure 4B (Deng et al. 2022).
+
+The energy is whole-network and per *image*; the paper's millijoules can't be, so axes differ from its figure.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+
+from .bands import counted, over_seeds
+from .style import LOOKS, SMALL, caption, legend
+from .tables import check_measured, one_split
+
+_UNITS = {"J": 1.0, "mJ": 1e-3, "µJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12}
+
+
+def unit(joules: pd.Series) -> tuple[str, float]:
+    """The largest unit in which the median is at least 1, and its size in joules."""
+    positive = joules[np.isfinite(joules) & (joules > 0)]
+    middle = float(positive.median()) if len(positive) else 1.0
+    return next(((name, size) for name, size in _UNITS.items() if middle >= size), ("pJ", 1e-12))
+
+
+def accuracy(figure: Figure, frame: pd.DataFrame) -> dict[str, ErrorbarContainer]:
+    """Draw accuracy against energy into ``figure``, each point labelled with its T: error bars by training.
+
+    Raises TableError when the table has no finite total.
+    """
+    split, rows = one_split(frame, "test")
+    rows = rows[(rows["layer"] == "total") & np.isfinite(rows["joules"]) & np.isfinite(rows["accuracy"])]
+    check_measured(rows, "joules")
+    name, size = unit(rows["joules"])
+    ax = figure.subplots()
+    drawn = {
+        training: _points(figure, rows[rows["training"] == training], training, size)
+        for training in LOOKS
+        if (rows["training"] == training).any()
+    }
+    ax.set(xlabel=f"energy per image ({name})", ylabel=f"{split} accuracy (%)")
+    ax.margins(0.12)
+    legend(figure, list(drawn.values()))
+    caption(
+        figure,
+        "Labels: timesteps T. Mean and 95 % t-intervals over seeds, of accuracy and of energy (whole network, "
+        "additions and multiplications as counted in the table).",
+    )
+    return drawn
+
+
+def _points(figure: Figure, rows: pd.DataFrame, training: str, size: float) -> ErrorbarContainer:
+    """The points of one training, joined in the order of T."""
+    (ax,), look = figure.axes, LOOKS[training]
+    x = over_seeds(rows.assign(joules=rows["joules"] / size), ["timesteps"], "joules")
+    y = over_seeds(rows.assign(accuracy=100 * rows["accuracy"]), ["timesteps"], "accuracy")
+    bars = ax.errorbar(
+        x["mean"], y["mean"], (y["high"] - y["mean"]).fillna(0.0), (x["high"] - x["mean"]).fillna(0.0),
+        color=look.colour, marker=look.marker, linestyle=look.dash, linewidth=0.8, elinewidth=0.8,
+        label=f"{look.label}, {counted(y['n'])}",
+    )  # fmt: skip
+    for steps, at, height in zip(x["timesteps"], x["mean"], y["mean"], strict=True):
+        if np.isfinite([at, height]).all():
+            below = training == "sdt"
+            ax.annotate(
+                f"{steps:.0f}", (at, height), xytext=(4, -4 if below else 4), textcoords="offset points",
+                fontsize=SMALL, color="black", va="top" if below else "bottom",
+            )  # fmt: skip
+    return bars

@@ -1,0 +1,139 @@
+"""One look for every picture: widths of a two-column page, type sizes, and the two colours of the two trainings.
+
+Colours are Okabe and Ito's (2008), which stay apart under the common colour vision deficiencies; SDT and TET differ in
+lightness, marker and dash too, so that a grey print still tells them apart. Type is 8 pt, never below 7 pt. Nothing
+here touches pyplot: pictures are :class:`~matplotlib.figure.Figure` objects, drawn inside :func:`paper`.
+"""
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.text import Text
+from matplotlib.typing import LineStyleType
+
+COLUMN, PAGE = 3.4, 7.0  # inches: one column, and the full width of two
+SMALL = 7.0  # points: the smallest type
+Handle = Artist | ErrorbarContainer
+GREY = "#6e6e6e"
+PAPER = "#ffffff"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one training loss looks, everywhere."""
+
+    label: str
+    colour: str
+    marker: str
+    dash: LineStyleType
+
+
+LOOKS = {
+    "sdt": Look("SDT", "#E69F00", "o", "-"),
+    "tet": Look("TET", "#0072B2", "s", (0, (4.0, 1.2))),
+}
+
+LOSSES = {"sdt": "SDT loss", "tet": "TET loss"}
+
+RC: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.0,
+    "mathtext.fontset": "dejavusans",
+    "axes.titlesize": 8.0,
+    "axes.labelsize": 8.0,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "legend.frameon": False,
+    "legend.handlelength": 2.4,
+    "legend.borderaxespad": 0.3,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.formatter.useoffset": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "figure.constrained_layout.use": True,
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "savefig.dpi": 200.0,
+}
+
+
+@contextmanager
+def paper() -> Iterator[None]:
+    """The style while drawing and saving, whatever the reader's matplotlibrc says; as found afterwards."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(RC)
+        yield
+
+
+def reference(axes: Axes, y: float, label: str | None = None) -> Artist:
+    """A thin grey horizontal line to compare with."""
+    return axes.axhline(y, color=GREY, linewidth=0.7, linestyle=(0, (1, 1.5)), zorder=1, label=label)
+
+
+def caption(figure: Figure, text: str) -> Text:
+    """A small grey line or two below the panels: what is averaged over what, and how many."""
+    characters = int(figure.get_figwidth() * 18.5)  # DejaVu Sans at 7 pt is about 3.9 pt wide on average
+    wrapped = textwrap.fill(text, characters)
+    return figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=SMALL, color=GREY, linespacing=1.25)
+
+
+def legend(figure: Figure, handles: Iterable[Handle]) -> Legend | None:
+    """One legend for the whole picture, above its panels; None when there is nothing to name."""
+    named = {str(handle.get_label()): handle for handle in handles if not str(handle.get_label()).startswith("_")}
+    if not named:
+        return None
+    columns = min(len(named), 4 if figure.get_figwidth() > COLUMN else 2)
+    return figure.legend(handles=list(named.values()), labels=list(named), loc="outside upper center", ncols=columns)
+
+
+def empty(axes: Axes, text: str) -> Text:
+    """Say inside a panel why nothing is drawn there."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY, fontsize=SMALL)
+
+
+def log_scale(*axes: Axes) -> None:
+    """Make the y axes logarithmic where something drawn on them, or on an axis they share, is positive."""
+    for one in axes:
+        siblings = one.get_shared_y_axes().get_siblings(one)
+        if any(np.isfinite(sibling.dataLim.minposy) for sibling in siblings):
+            one.set_yscale("log")
+
+
+def fit_scale(axes: Axes, values: Iterable[float]) -> str:
+    """Choose the y scale that shows all ``values``: linear up to a factor of thirty, then log or symlog.
+
+    symlog where some are negative; zeros don't count, a log axis can't show them. Returns the name of the scale.
+    """
+    finite = np.asarray([value for value in values if np.isfinite(value)], dtype=float)
+    size = np.sort(np.abs(finite[finite != 0]))
+    if not len(size) or size[-1] < 30 * np.quantile(size, 0.1):
+        return "linear"
+    if (finite < 0).any():
+        axes.set_yscale("symlog", linthresh=float(10 ** np.floor(np.log10(np.quantile(size, 0.1)))))
+        return "symlog"
+    axes.set_yscale("log")
+    return "log"

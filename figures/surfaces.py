@@ -1,0 +1,226 @@
+"""Loss surfaces around the minima: the plane of Figure 2 (Deng et al. 2022), and lines through it.
+
+:func:`planes` crosses the loss a network was trained with (rows) and the loss that is drawn (columns). All four panels
+share levels and colours, or they could not be compared: the levels are 0.1, 0.6, 1.1 … as in the paper where they fit
+the data, and the same ladder in another step where they don't. What is contoured is the mean over draws of directions
+and over seeds; a mean is smoother than any of its surfaces, which is why one level is also drawn for each seed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.contour import QuadContourSet
+from matplotlib.figure import Figure
+
+from .bands import Curve, counted, curve, infinite_note
+from .style import GREY, LOOKS, LOSSES, PAPER, SMALL, caption, empty, legend
+from .tables import TableError, check_measured, one_split
+
+IMAGES = {"train": "training images", "test": "test images"}
+_STEPS = sorted((m * 10.0**e for e in range(-6, 7) for m in (1, 2, 5)), key=lambda step: abs(np.log(step / 0.5)))
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The surfaces of one panel: ``mean`` over seeds and draws ``[beta, alpha]``, and each seed's mean over draws."""
+
+    alphas: np.ndarray
+    betas: np.ndarray
+    mean: np.ndarray
+    seeds: dict[float, np.ndarray]
+    draws: int
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation between seeds, root mean square over the plane; NaN for one seed."""
+        stack = np.array(list(self.seeds.values()))
+        stack[~np.isfinite(stack)] = np.nan
+        enough = np.isfinite(stack).sum(axis=0) > 1
+        return float(np.sqrt(np.nanvar(stack[:, enough], axis=0, ddof=1).mean())) if enough.any() else float("nan")
+
+    @property
+    def lowest(self) -> tuple[float, float, float]:
+        """alpha, beta and value of the grid point where the mean is lowest."""
+        row, column = np.unravel_index(np.nanargmin(self.mean), self.mean.shape)
+        return float(self.alphas[column]), float(self.betas[row]), float(self.mean[row, column])
+
+
+def plane(frame: pd.DataFrame) -> Plane:
+    """Average the rows of one panel: over draws in each seed, then over seeds.
+
+    Raises TableError for a grid of fewer than two by two points.
+    """
+    by_seed = {seed: _grid(frame[frame["seed"] == seed]) for seed in sorted(frame["seed"].unique())}
+    everywhere = _grid(frame)
+    seeds = {seed: grid.reindex_like(everywhere).to_numpy(copy=True) for seed, grid in by_seed.items()}
+    stack = np.array(list(seeds.values()))
+    counts = (~np.isnan(stack)).sum(axis=0)
+    with np.errstate(invalid="ignore"):  # +∞ and −∞ in one point: NaN, not measured
+        total = np.where(np.isnan(stack), 0.0, stack).sum(axis=0)
+    mean = np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
+    if min(mean.shape) < 2:
+        raise TableError(f"a plane needs at least 2 by 2 points, got {mean.shape[0]} by {mean.shape[1]}")
+    draws = int(frame.groupby("seed")["draw"].nunique().max())
+    return Plane(everywhere.columns.to_numpy(), everywhere.index.to_numpy(), mean, seeds, draws)
+
+
+def _grid(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.groupby(["beta", "alpha"])["value"].mean().unstack()
+
+
+def ladder(values: np.ndarray, *, fewest: int = 5, most: int = 24) -> np.ndarray:
+    """Contour levels for all ``values`` together: step/5, step/5 + step, …, of which ``fewest`` to ``most`` fit.
+
+    The step is 0.5 (the paper's levels 0.1, 0.6, 1.1 …) or the nearest of 1, 2, 5 × 10ⁿ that gives so many. The highest
+    hundredth of the values does not stretch the ladder. A flat surface gets two levels around it.
+    """
+    finite = values[np.isfinite(values)]
+    low, high = float(finite.min()), float(np.quantile(finite, 0.99))
+    for step in _STEPS:
+        first = max(0, int(np.ceil((low - step / 5) / step)))
+        count = int(np.floor((high - step / 5) / step)) - first + 1
+        if fewest <= count <= most:
+            return step / 5 + step * np.arange(first, first + count)
+    margin = 0.1 * abs(low) or 0.1
+    return np.array([low - margin, low + margin])
+
+
+def planes(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], QuadContourSet]:
+    """Draw the 2 × 2 panels into ``figure``: the filled contours by (trained with, loss drawn)."""
+    split, rows = one_split(_kind(frame, "plane"), "train")
+    groups = {key: rows[(rows["training"] == key[0]) & (rows["loss"] == key[1])] for key in _crossed()}
+    check_measured(rows, "value")
+    found = {key: plane(part) for key, part in groups.items() if np.isfinite(part["value"]).any()}
+    levels = ladder(np.concatenate([one.mean.ravel() for one in found.values()]))
+    figure.set_layout_engine("compressed")  # square panels without gaps
+    axes = figure.subplots(2, 2, sharex=True, sharey=True, squeeze=False)
+    filled: dict[tuple[str, str], QuadContourSet] = {}
+    for (training, loss), ax in zip(_crossed(), axes.flat, strict=True):
+        if (training, loss) in found:
+            filled[training, loss] = _panel(ax, found[training, loss], levels)
+        else:
+            empty(ax, f"nothing measured on\nnetworks trained with {LOOKS[training].label}")
+    _name_axes(axes, found)
+    label = f"loss on {IMAGES.get(split, split)} (nats)"
+    bar = figure.colorbar(next(iter(filled.values())), ax=axes, ticks=levels, label=label, aspect=35, pad=0.02)
+    bar.outline.set_linewidth(0.4)
+    _plane_caption(figure, found, levels)
+    return filled
+
+
+def _crossed() -> Iterator[tuple[str, str]]:
+    return ((training, loss) for training in LOOKS for loss in LOSSES)
+
+
+def _kind(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
+    rows = frame[frame["kind"] == kind]
+    if rows.empty:
+        raise TableError(f"no rows of kind {kind!r}")
+    return rows
+
+
+def _panel(ax: Axes, one: Plane, levels: np.ndarray) -> QuadContourSet:
+    values = np.clip(np.ma.masked_invalid(np.where(np.isposinf(one.mean), 1e300, one.mean)), None, _beyond(levels))
+    filled = ax.contourf(one.alphas, one.betas, values, levels=levels, cmap="viridis", extend="both")
+    reached = levels[(levels > values.min()) & (levels < values.max())]
+    if len(reached):
+        lines = ax.contour(one.alphas, one.betas, values, levels=reached, colors="black", linewidths=0.4, alpha=0.7)
+        named = np.intersect1d(reached, levels[1 :: 1 + len(levels) // 11])
+        _label(ax, lines, named)
+    _each_seed(ax, one, levels)
+    alpha, beta, _ = one.lowest
+    ax.plot([alpha], [beta], "x", color=PAPER, markersize=4.5, markeredgewidth=1.2, label="minimum")
+    ax.set(box_aspect=1)
+    ax.locator_params(nbins=5)
+    return filled
+
+
+def _label(ax: Axes, lines: QuadContourSet, levels: np.ndarray) -> None:
+    """Write the values of ``levels`` on their lines, leaving out what would come too close to another."""
+    halo = [patheffects.withStroke(linewidth=1.5, foreground=PAPER, alpha=0.8)]
+    apart, kept = 0.14 * np.ptp(ax.get_xlim()), [np.full(2, np.inf)]
+    for text in ax.clabel(lines, levels, fontsize=SMALL, fmt="%.3g", inline=False):
+        place = np.array(text.get_position())
+        if min(np.linalg.norm(place - other) for other in kept) < apart:
+            text.remove()
+            continue
+        kept.append(place)
+        text.set(color="black", alpha=1.0, path_effects=halo)
+
+
+def _beyond(levels: np.ndarray) -> float:
+    """High enough to be off the scale, low enough to leave the contours inside it in place."""
+    return float(levels[-1] + (levels[-1] - levels[0]))
+
+
+def _each_seed(ax: Axes, one: Plane, levels: np.ndarray) -> None:
+    """The second level of the ladder for every seed: how far the basin's width varies between trainings."""
+    level = levels[min(1, len(levels) - 1)]
+    for grid in one.seeds.values() if len(one.seeds) > 1 else ():
+        finite = np.ma.masked_invalid(grid)
+        if finite.min() < level < finite.max():
+            ax.contour(one.alphas, one.betas, finite, levels=[level], colors=PAPER, linewidths=0.5, alpha=0.8)
+
+
+def _name_axes(axes: np.ndarray, found: dict[tuple[str, str], Plane]) -> None:
+    for ax, loss in zip(axes[0], LOSSES, strict=True):
+        ax.set_title(f"{LOSSES[loss]}")
+    for ax, training in zip(axes[:, 0], LOOKS, strict=True):
+        n = [len(one.seeds) for (trained, _), one in found.items() if trained == training]
+        ax.set_ylabel(f"trained with {LOOKS[training].label} ({counted(n)})\nβ")
+    for ax in axes[1]:
+        ax.set_xlabel("α")
+
+
+def _plane_caption(figure: Figure, found: dict[tuple[str, str], Plane], levels: np.ndarray) -> None:
+    pairs = {f"{LOOKS[training].label}/{LOOKS[loss].label}": one for (training, loss), one in found.items()}
+    lowest = ", ".join(f"{name} {one.lowest[2]:.2g}" for name, one in pairs.items())
+    spread = ", ".join(f"{one.spread:.2g}" for one in found.values())
+    draws = max(one.draws for one in found.values())
+    text = (
+        f"Contours: mean over seeds and {draws} draw{'s' * (draws > 1)} of filter-normalised directions, the trained "
+        f"weights at (0, 0). Cross: lowest grid point ({lowest}; trained with/loss). White lines: the level "
+        f"{levels[min(1, len(levels) - 1)]:.3g} of each seed. Standard deviation between seeds, same order: {spread}."
+    )
+    off = int(sum(np.isinf(one.mean).sum() for one in found.values()))
+    caption(figure, text + (f" {off} infinite points, drawn in the last colour." if off else ""))
+
+
+def lines(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
+    """Draw loss and accuracy against α into ``figure``: curves by (panel, training), panels sdt, tet and accuracy.
+
+    Both losses share one scale. Accuracy does not depend on the loss that is drawn and has one panel.
+    """
+    split, rows = one_split(_kind(frame, "line"), "train")
+    check_measured(rows, "value", "accuracy")
+    rows = rows.assign(accuracy=100 * rows["accuracy"])
+    axes = figure.subplots(1, 3)
+    axes[1].sharey(axes[0])
+    curves: dict[tuple[str, str], Curve] = {}
+    for ax, loss in zip(axes, LOSSES, strict=False):
+        part = rows[rows["loss"] == loss]
+        curves |= {(loss, training): one for training, one in _by_training(ax, part, "value")}
+        ax.set(title=LOSSES[loss], xlabel="α", ylabel="loss (nats)")
+    curves |= {("accuracy", training): one for training, one in _by_training(axes[2], rows, "accuracy")}
+    axes[2].set(title="accuracy", xlabel="α", ylabel="accuracy (%)")
+    for ax in axes:
+        ax.axvline(0.0, color=GREY, linewidth=0.5, zorder=0)
+    legend(figure, [one.line for one in curves.values()])
+    draws = int(rows.groupby("seed")["draw"].nunique().max())
+    caption(
+        figure,
+        f"Along {draws} filter-normalised random direction{'s' * (draws > 1)} a seed, on {IMAGES.get(split, split)}; "
+        f"mean and 95 % t-band over seeds, draws averaged within a seed.{infinite_note(list(curves.values()))}",
+    )
+    return curves
+
+
+def _by_training(ax: Axes, rows: pd.DataFrame, value: str) -> Iterator[tuple[str, Curve]]:
+    for training in LOOKS:
+        part = rows[rows["training"] == training]
+        if len(part):
+            yield training, curve(ax, part, "alpha", value, training, marker="")

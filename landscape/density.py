@@ -1,0 +1,82 @@
+"""The spectral density of an operator by stochastic Lanczos quadrature.
+
+    φ(λ) = (1/n) Σ_i δ(λ − λ_i) ≈ (1/m) Σ_k Σ_j τ_kj δ(λ − θ_kj),     τ_kj = (e_1ᵀ s_kj)²
+
+(Golub & Meurant 1994; Lin, Saad, Yang 2016; Ubaru, Chen, Saad 2017.) (θ_kj, s_kj) are the eigenpairs of the tridiagonal
+matrix of ``steps`` Lanczos steps from the probe z_k/√n, z_k random signs. The square is of the eigenvectors' *first*
+entries: the weights of one probe sum to 1, and φ integrates to 1, so a count of eigenvalues is n times its integral. A
+probe's nodes give the moments z_kᵀAᵖz_k/n exactly up to p = 2·steps − 1; the first is a Hutchinson sample of tr A/n, at
+no further cost.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+
+from .lanczos import tridiagonalize
+from .operators import Operator, rademacher
+from .trace import TraceEstimate, check_probes, from_forms
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """Nodes and weights of every probe, unsmoothed, and the trace from the same products.
+
+    A probe whose space was exhausted early has fewer nodes; its row is filled up with nodes of weight zero.
+    """
+
+    nodes: Float[np.ndarray, "probe step"]
+    weights: Float[np.ndarray, "probe step"]
+    trace: TraceEstimate
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per node of nonzero weight: probe, node, weight."""
+        probe = np.repeat(np.arange(len(self.nodes)), self.nodes.shape[1])
+        frame = pd.DataFrame({"probe": probe, "node": self.nodes.ravel(), "weight": self.weights.ravel()})
+        return frame[frame["weight"] > 0].reset_index(drop=True)
+
+    def smoothed(
+        self, grid: Float[np.ndarray, "point"], width: float
+    ) -> tuple[Float[np.ndarray, "point"], Float[np.ndarray, "point"]]:
+        """The density on ``grid`` with each node a Gaussian of standard deviation ``width``; and its standard error.
+
+        The error is over probes. A width below the spacing of the nodes shows the nodes, not the spectrum; one near the
+        range hides the bulk. Raises ValueError for a width that is not positive.
+        """
+        if not width > 0:
+            raise ValueError(f"width must be positive, got {width}")
+        distance = (grid[:, None, None] - self.nodes) / width
+        bells = np.exp(-(distance**2) / 2) / (width * np.sqrt(2 * np.pi))
+        curves = (bells * self.weights).sum(2)
+        return curves.mean(1), curves.std(1, ddof=1) / curves.shape[1] ** 0.5
+
+
+def density(
+    operator: Operator,
+    *,
+    probes: int = 5,
+    steps: int = 30,
+    seed: int = 0,
+    progress: Callable[[int], object] | None = None,
+) -> Density:
+    """Estimate the spectral density of ``operator`` with probes × steps products.
+
+    More ``steps`` resolve more of the spectrum (outliers appear first, the bulk's edges with a few dozen); more
+    ``probes`` lower the noise. ``progress(1)`` is called after each product. The probes are those of
+    :func:`~landscape.trace.trace` with the same seed. Raises ValueError for fewer than two probes and for steps outside
+    1 … dimension.
+    """
+    check_probes(probes)
+    generator = torch.Generator().manual_seed(seed)
+    nodes, weights = np.zeros((probes, steps)), np.zeros((probes, steps))
+    for probe in range(probes):
+        krylov = tridiagonalize(operator, rademacher(operator, generator), steps, progress=progress)
+        values, shapes = krylov.ritz()
+        nodes[probe], weights[probe, : len(values)] = values[-1], shapes[0] ** 2
+        nodes[probe, : len(values)] = values
+    forms = operator.dimension * (nodes * weights).sum(1)
+    return Density(nodes, weights, from_forms(forms))

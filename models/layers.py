@@ -1,0 +1,130 @@
+"""Layers for tensors [time, batch, channel, height, width], and the network they make.
+
+Layers without memory treat the steps as so many more images: time is folded into the batch. For BatchNorm that means
+one set of statistics and of affine parameters over time × batch. Each layer is a subclass of torch's own with the same
+parameter names, so whatever looks for an ``nn.Conv2d`` finds one.
+
+tdBN (Zheng et al. 2021) multiplies the normalised value by α · threshold, the weight and bias coming after::
+
+    y = weight · α · threshold · (x − mean) / std + bias
+
+with α = 1, except 1/√2 where two branches are summed before a neuron. Deng et al. 2022 name tdBN, but their code is
+plain BatchNorm with time folded in; the networks' ``norm`` argument chooses ("batch", the default, or "tdbn").
+"""
+
+from dataclasses import asdict
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .lif import Neuron
+
+Maps = Float[Tensor, "time batch _channel _height _width"]
+
+
+class Conv2d(nn.Conv2d):
+    """Convolution of every step's maps."""
+
+    def forward(self, input: Maps) -> Maps:  # noqa: A002 - torch's name
+        """[time, batch, in_channels, H, W] to [time, batch, out_channels, H', W']."""
+        return super().forward(input.flatten(0, 1)).unflatten(0, input.shape[:2])
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm with statistics over time, batch and space; ``scale`` is tdBN's α · threshold."""
+
+    def __init__(self, num_features: int, scale: float = 1.0):
+        super().__init__(num_features)
+        self.scale = scale
+
+    def forward(self, input: Maps) -> Maps:  # noqa: A002 - torch's name
+        """The same shape back."""
+        output = super().forward(input.flatten(0, 1)).unflatten(0, input.shape[:2])
+        if self.scale == 1:
+            return output
+        return torch.lerp(self.bias[:, None, None], output, self.scale)
+
+
+class AvgPool2d(nn.AvgPool2d):
+    """Mean over windows of every step's maps; of spikes, a graded value that no neuron turns back into spikes."""
+
+    def forward(self, input: Maps) -> Maps:  # noqa: A002 - torch's name
+        """[time, batch, C, H, W] to [time, batch, C, H', W']."""
+        return super().forward(input.flatten(0, 1)).unflatten(0, input.shape[:2])
+
+
+class MaxPool2d(nn.MaxPool2d):
+    """Maximum over windows of every step's maps; of spikes, spikes again."""
+
+    def forward(self, input: Maps) -> Maps:  # noqa: A002 - torch's name
+        """[time, batch, C, H, W] to [time, batch, C, H', W']."""
+        return super().forward(input.flatten(0, 1)).unflatten(0, input.shape[:2])
+
+
+class GlobalAvgPool(nn.Module):
+    """Mean over space."""
+
+    def forward(self, maps: Maps) -> Float[Tensor, "time batch _channel"]:
+        """[time, batch, C, H, W] to [time, batch, C]."""
+        return maps.mean((-2, -1))
+
+
+def normalization(kind: str, channels: int, neuron: Neuron, *, alpha: float = 1.0) -> BatchNorm2d:
+    """The BatchNorm before a ``neuron``: plain for "batch", scaled by ``alpha`` · threshold for "tdbn"."""
+    if kind not in ("batch", "tdbn"):
+        raise ValueError(f"norm must be 'batch' or 'tdbn', got {kind!r}")
+    return BatchNorm2d(channels, scale=alpha * neuron.threshold if kind == "tdbn" else 1.0)
+
+
+class Network(nn.Module):
+    """Images or frames to logits at every step.
+
+    ``stem`` is everything linear before the first neuron (convolution and BatchNorm), ``body`` everything from the
+    first neuron to the logits; subclasses set both. ``timesteps`` is what a static image is shown for unless
+    ``forward`` is told otherwise: 1 for a non-spiking network and ``usual_timesteps`` for others, unless given.
+    ``arguments`` is a flat dict of plain values that rebuilds the network (:func:`models.networks.build`).
+    """
+
+    usual_timesteps: ClassVar[int] = 4
+    stem: nn.Module
+    body: nn.Module
+
+    def __init__(self, *, num_classes: int, timesteps: int | None, neuron: Neuron, **arguments: int | str):
+        super().__init__()
+        if timesteps is None:
+            timesteps = self.usual_timesteps if neuron.spiking else 1
+        counts = {"num_classes": num_classes, "timesteps": timesteps, **arguments}
+        for name, value in counts.items():
+            if isinstance(value, int) and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        self.num_classes = num_classes
+        self.timesteps = timesteps
+        self.arguments: dict[str, bool | int | float | str] = {**counts, **asdict(neuron)}
+
+    def forward(self, x: Float[Tensor, "..."], timesteps: int | None = None) -> Float[Tensor, "time batch class"]:
+        """Logits at each step; their mean over time is the prediction, and is left to the caller.
+
+        ``x`` is a batch of static images [batch, channel, height, width], shown for ``timesteps`` steps (the network's
+        own unless given), or of frames [time, batch, channel, height, width], of which the first ``timesteps`` are used
+        (all unless given). A static image goes through the stem once, since its current is the same at every step. In
+        eval mode that is exact; in train mode outputs and gradients are the same too, and only the stem's
+        ``running_var`` differs from that of repeated images: its Bessel factor n/(n − 1) counts each pixel once.
+
+        ValueError for fewer than one step, more steps than frames, or another number of dimensions.
+        """
+        if x.dim() not in (4, 5):
+            raise ValueError(
+                "expected images [batch, channel, height, width] or frames [time, batch, channel, height, width], "
+                f"got a tensor of shape {list(x.shape)}"
+            )
+        steps = timesteps if timesteps is not None else len(x) if x.dim() == 5 else self.timesteps
+        if steps < 1:
+            raise ValueError(f"timesteps must be at least 1, got {steps}")
+        if x.dim() == 4:
+            current = self.stem(x.unsqueeze(0))
+            return self.body(current.expand(steps, *current.shape[1:]))
+        if steps > len(x):
+            raise ValueError(f"{steps} timesteps asked of {len(x)} frames: give more frames or ask for fewer steps")
+        return self.body(self.stem(x[:steps]))

@@ -1,0 +1,180 @@
+"""Small made-up tables with the structure of real ones, for the tests of the figures."""
+
+from collections.abc import Callable, Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+LOSSES = ("sdt", "tet")
+SHARPNESS = {"sdt": 1.0, "tet": 0.55}
+STEPS = 4
+Rows = list[dict[str, object]]
+
+
+def identity(training: str, seed: int) -> dict[str, object]:
+    place = {"checkpoint": f"runs/{training}-{seed}/ckpt.pt", "network": "digits-cnn", "data": "digits"}
+    return place | {"training": training, "seed": seed}
+
+
+def made_up(*, seeds: int = 5, trainings: Sequence[str] = LOSSES) -> dict[str, pd.DataFrame]:
+    """Every table that a figure is made of, for ``seeds`` checkpoints a side."""
+    rng = np.random.default_rng(0)
+    runs = [(identity(training, seed), training) for training in trainings for seed in range(seeds)]
+    frames = {
+        name: pd.DataFrame([head | row for head, training in runs for row in make(training, rng)])
+        for name, make in MAKERS.items()
+    }
+    return frames | {"compare": pd.DataFrame(compare(rng))}
+
+
+def write(directory: Path, frames: dict[str, pd.DataFrame]) -> Path:
+    """Save ``frames`` as DIR/tables/NAME.csv; returns DIR."""
+    (directory / "tables").mkdir(parents=True, exist_ok=True)
+    for name, frame in frames.items():
+        frame.to_csv(directory / "tables" / f"{name}.csv", index=False)
+    return directory
+
+
+def history(training: str, rng: np.random.Generator) -> Rows:
+    speed, extra = rng.normal(8, 0.6), 0.25 if training == "sdt" else 0.05
+    rows: Rows = []
+    for epoch in range(1, 31):
+        fall = 2.3 * np.exp(-epoch / speed) * np.exp(rng.normal(0, 0.05))
+        losses = {"train_loss_sdt": fall + 0.004, "train_loss_tet": fall * 1.2 + 0.3 * extra}
+        losses |= {"test_loss_sdt": fall + 0.2, "test_loss_tet": fall * 1.2 + 0.3 + extra}
+        accuracy = {"train_accuracy": 1 - fall / 2.6, "test_accuracy": 0.95 - fall / 2.8}
+        rows.append({"epoch": epoch, **losses, **accuracy})
+    return rows
+
+
+def hessian(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for loss, operator in product(LOSSES, ("hessian", "gauss_newton")):
+        size = 14 * SHARPNESS[training] * (1.6 if loss == "tet" else 1.0) * np.exp(rng.normal(0, 0.15))
+        for rank in (1, 2, 3, 4, 5, -2, -1):
+            low = -0.1 if operator == "hessian" else 1e-5
+            value = size * (0.75**rank if rank > 0 else low * 0.8 ** (-rank))
+            head = {"loss": loss, "operator": operator, "rank": rank}
+            rows.append(head | {"eigenvalue": value, "residual": 1e-4, "converged": rank != -2})
+    return rows
+
+
+def density(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    size = 14 * SHARPNESS[training]
+    for loss, operator, probe in product(LOSSES, ("hessian", "gauss_newton"), range(2)):
+        bulk = np.linspace(-2.0 if operator == "hessian" else 0.0, size / 3, 20)
+        nodes = np.append(bulk, size * np.array([0.5, 0.7, 1.0])) + rng.normal(0, 0.02, 23)
+        weights = np.append(np.exp(-4 * np.abs(bulk)), [2e-4, 2e-4, 1e-4])
+        head = {"loss": loss, "operator": operator, "probe": probe}
+        rows += [head | {"node": n, "weight": w} for n, w in zip(nodes, weights / weights.sum(), strict=True)]
+    return rows
+
+
+def radius(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for loss, direction, draw, length in product(LOSSES, ("top", "random"), range(2), np.logspace(-2, 1, 7)):
+        formal = (14.0 if direction == "top" else 0.04) * SHARPNESS[training]
+        value = formal * (1.2 / (1 + 0.3 * length)) + rng.normal(0, 0.03) / length**2
+        place = {"loss": loss, "direction": direction, "draw": draw, "radius": length}
+        relative = {"relative_radius": length / rng.normal(20, 0.5)}
+        rows.append(place | relative | {"second_difference": value, "formal": formal})
+    return rows
+
+
+def surface(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    tilt = rng.normal(0, 0.15)
+    line, plane = np.linspace(-1, 1, 21).round(9), np.linspace(-1, 1, 11).round(9)
+    points = [("line", draw, alpha, 0.0) for draw in range(2) for alpha in line]
+    points += [("plane", 0, alpha, beta) for alpha in plane for beta in plane]
+    for loss, (kind, draw, alpha, beta) in product(LOSSES, points):
+        distance = (alpha - 0.1 * tilt) ** 2 + beta**2 + 0.3 * tilt * alpha * beta
+        steep = 6 * SHARPNESS[training] * (1.15 if loss == "tet" else 1)
+        value = 0.03 + (0.15 if training != loss else 0.0) + 0.01 * draw + steep * distance**0.8
+        place = {"loss": loss, "split": "train", "kind": kind, "draw": draw, "alpha": alpha, "beta": beta}
+        rows.append(place | {"value": value, "accuracy": float(np.exp(-0.4 * value))})
+    return rows
+
+
+def momentum(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for loss, step in product(LOSSES, range(STEPS + 1)):
+        error = (0.03 if loss == "sdt" else 0.4 / (step + 0.5)) * np.exp(rng.normal(0, 0.1))
+        gain = 0.2 * SHARPNESS[training] * (1 + 0.2 * step) * np.exp(rng.normal(0, 0.1))
+        norms = {"error_norm": error, "gradient_norm": error * gain, "gain": gain}
+        whole = {"cosine_to_total": 0.6 + 0.08 * step, "share": 0.1 + 0.06 * step} if step else {}
+        coherence = {"coherence": rng.normal(0.3, 0.02), "coherence_null": np.sqrt(0.1 / 1.9), "batches": 20}
+        rows.append({"loss": loss, "timestep": step, **norms, **whole, **coherence})
+    return rows
+
+
+def descent(training: str, rng: np.random.Generator) -> Rows:
+    names = ("gradient", "momentum", *(f"step-{t}" for t in range(1, STEPS + 1)))
+    rows: Rows = []
+    for loss, direction, step in product(LOSSES, names, np.logspace(-5, -1, 5)):
+        ratio = (0.4 if training == "sdt" else 0.7) - 20 * step + rng.normal(0, 0.05)
+        rows.append({"loss": loss, "direction": direction, "step": 3 * step, "relative_step": step, "ratio": ratio})
+    return rows
+
+
+def timesteps(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for split, step in product(("train", "test"), range(1, 2 * STEPS + 1)):
+        top = (1.0 if split == "train" else 0.93) + (0.0 if training == "sdt" or split == "train" else 0.015)
+        mean = min(top - (0.5 if training == "sdt" else 0.15) * np.exp(-1.1 * step) + rng.normal(0, 0.004), 1.0)
+        place = {"split": split, "timesteps": step, "trained_timesteps": STEPS}
+        images = 300 if split == "train" else 1497
+        rows.append(place | {"images": images, "accuracy_cumulative": mean, "accuracy_at_step": mean - 0.02})
+    return rows
+
+
+def energy(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for step, layer in product(range(1, STEPS + 1), ("conv1", "total")):
+        joules = step * 2.1e-7 * (1.1 if training == "sdt" else 1.0) * np.exp(rng.normal(0, 0.03))
+        accuracy = 0.93 - (0.4 if training == "sdt" else 0.12) * np.exp(-step) + rng.normal(0, 0.004)
+        rows.append({"split": "test", "timesteps": step, "layer": layer, "joules": joules, "accuracy": accuracy})
+    return rows
+
+
+def compare(rng: np.random.Generator) -> Rows:
+    names = {"top eigenvalue, formal Hessian": 14.0, "trace, formal Hessian": 60.0}
+    names |= {"mean rise within 0.5 on random lines": 0.6}
+    names |= {f"average rise at radius {length:g}": length for length in (0.05, 0.1, 0.2)}
+    rows: Rows = []
+    for (measure, size), loss in product(names.items(), LOSSES):
+        gap, half = size * rng.normal(-0.3, 0.25), size * rng.uniform(0.05, 0.4)
+        sure = abs(gap) > half
+        doubts = ["interval contains zero"] * (not sure)
+        doubts += ["changes when weights are rescaled"] * ("Hessian" in measure)
+        place: dict[str, object] = {
+            "network": "digits-cnn",
+            "data": "digits",
+            "measure": measure,
+            "loss": loss,
+            "unit": "loss",
+        }
+        numbers = {"sdt": size, "tet": size + gap, "difference": gap, "low": gap - half, "high": gap + half, "n": 5}
+        verdict: dict[str, object] = {
+            "flatter": ("tet" if gap < 0 else "sdt") if sure else "",
+            "trust": "; ".join(doubts),
+        }
+        rows.append(place | numbers | {"paired": True, "lower_is_flatter": True} | verdict)
+    accuracy: dict[str, object] = {"measure": "test accuracy", "loss": "", "sdt": 0.93, "tet": 0.95, "difference": 0.02}
+    return [*rows, rows[0] | accuracy | {"lower_is_flatter": False, "flatter": "", "trust": ""}]
+
+
+MAKERS: dict[str, Callable[[str, np.random.Generator], Rows]] = {
+    "history": history,
+    "hessian": hessian,
+    "density": density,
+    "radius": radius,
+    "surface": surface,
+    "momentum": momentum,
+    "descent": descent,
+    "timesteps": timesteps,
+    "energy": energy,
+}

@@ -1,0 +1,164 @@
+"""A checkpoint comes back as it was written; anything else is refused in words, and nothing is half-written."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.checkpoint import FORMAT, Checkpoint, CheckpointError, load, replacing, save
+from models.networks import build
+
+
+@pytest.fixture
+def checkpoint() -> Checkpoint:
+    network = build("digits-cnn", seed=0, timesteps=3, decay=0.25)
+    return Checkpoint(
+        model={"name": "digits-cnn", "arguments": network.arguments},
+        state_dict=dict(network.state_dict()),
+        data={"name": "digits", "arguments": {"train_images": 40, "split_seed": 3}},
+        training={"loss": "tet", "seed": 0, "epochs_done": 1},
+        history={"epoch": [1.0]},
+    )
+
+
+def test_what_is_saved_is_loaded(checkpoint, tmp_path):
+    save(checkpoint, tmp_path / "ckpt.pt")
+    found = load(tmp_path / "ckpt.pt")
+    assert replace(found, state_dict={}) == replace(checkpoint, state_dict={})
+    for name, value in checkpoint.state_dict.items():
+        assert torch.equal(found.state_dict[name], value)
+
+
+def test_the_network_comes_back_with_its_settings_and_outputs(checkpoint, tmp_path):
+    save(checkpoint, tmp_path / "ckpt.pt")
+    network = load(tmp_path / "ckpt.pt").network()
+    original = build("digits-cnn", seed=0, timesteps=3, decay=0.25).eval()
+    images = torch.rand(5, 1, 8, 8)
+    assert not network.training
+    assert torch.equal(network(images), original(images))
+    assert len(network(images)) == 3
+
+
+def test_the_data_comes_back_with_its_split(checkpoint):
+    data = checkpoint.load_data()
+    assert len(data.train) == 40
+    assert data.arguments["split_seed"] == 3
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*gone\.pt: train one"):
+        load(tmp_path / "gone.pt")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not a checkpoint", bytes(1000), b"PK\x03\x04" + bytes(50)], ids=["empty", "text", "zeros", "zip"]
+)
+def test_other_bytes_are_refused(content, tmp_path):
+    path = tmp_path / "ckpt.pt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="can't be read as a checkpoint"):
+        load(path)
+
+
+@given(fraction=st.floats(0, 0.999))
+def test_a_truncated_checkpoint_is_refused_wherever_it_ends(fraction, tmp_path_factory):
+    path = tmp_path_factory.mktemp("truncated") / "ckpt.pt"
+    save(Checkpoint({"name": "x", "arguments": {}}, {"w": torch.ones(100)}, {}, {}, {}), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(fraction * len(whole))])
+    with pytest.raises(CheckpointError, match="can't be read as a checkpoint"):
+        load(path)
+
+
+def test_a_pickle_that_would_run_code_is_not_run(tmp_path):
+    marker = tmp_path / "ran"
+
+    class Bomb:
+        def __reduce__(self):
+            return Path.touch, (marker,)
+
+    torch.save({"format": FORMAT, "model": Bomb()}, tmp_path / "ckpt.pt")
+    with pytest.raises(CheckpointError, match="holds more than tensors and plain values"):
+        load(tmp_path / "ckpt.pt")
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"conv.weight": torch.ones(1)}, "not written by this project: .*found the keys conv.weight"),
+        ([1, 2], "found a list"),
+        ({}, "found an empty dict"),
+        ({"format": 0}, f"format 0, this version reads format {FORMAT}"),
+        ({"format": FORMAT, "model": {}}, "lacks state_dict, data, training, history, versions"),
+    ],
+    ids=["state dict", "list", "empty", "older", "incomplete"],
+)
+def test_foreign_and_older_files_are_refused_with_what_was_found(content, said, tmp_path):
+    torch.save(content, tmp_path / "ckpt.pt")
+    with pytest.raises(CheckpointError, match=said):
+        load(tmp_path / "ckpt.pt")
+
+
+def test_a_state_dict_that_does_not_fit_is_refused_with_key_expected_and_found(checkpoint):
+    name = next(iter(checkpoint.state_dict))
+    wrong = checkpoint.state_dict | {name: torch.ones(2, 2)}
+    with pytest.raises(CheckpointError, match=rf"at {name} expected \[.*\], found \[2, 2\]"):
+        replace(checkpoint, state_dict=wrong).network()
+    fewer = {key: value for key, value in checkpoint.state_dict.items() if key != name}
+    with pytest.raises(CheckpointError, match=rf"at {name} expected .*, found nothing"):
+        replace(checkpoint, state_dict=fewer).network()
+    more = checkpoint.state_dict | {"extra": torch.ones(1)}
+    with pytest.raises(CheckpointError, match=r"at extra expected nothing, found \[1\]"):
+        replace(checkpoint, state_dict=more).network()
+
+
+def test_weights_that_are_not_finite_are_refused(checkpoint):
+    name, value = next(iter(checkpoint.state_dict.items()))
+    broken = checkpoint.state_dict | {name: value.clone().fill_(float("nan"))}
+    with pytest.raises(CheckpointError, match=f"{name} holds NaN or infinity"):
+        replace(checkpoint, state_dict=broken).network()
+
+
+def test_an_unknown_network_is_refused(checkpoint):
+    with pytest.raises(ValueError, match="digits-cnn"):
+        replace(checkpoint, model={"name": "transformer", "arguments": {}}).network()
+
+
+def test_a_failure_while_writing_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+
+    def write() -> None:
+        with replacing(path) as partial:
+            partial.write_text("half of the new")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write()
+    assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
+    assert path.read_text() == "old"
+
+
+def test_a_kill_while_writing_leaves_the_old_file(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    program = """
+        import os, signal, sys
+        from pathlib import Path
+        from models.checkpoint import replacing
+        with replacing(Path(sys.argv[1])) as partial:
+            partial.write_text("half of the new")
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(program), str(path)], check=False, env=os.environ)
+    assert killed.returncode == -signal.SIGKILL
+    assert path.read_text() == "old"

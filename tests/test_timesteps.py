@@ -1,0 +1,90 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from analysis import timesteps
+from analysis.subject import Subject
+from analysis.timesteps import Config, curve, measure, run
+from models.losses import LOSSES
+
+MEASURES = ("accuracy_cumulative", "accuracy_at_step", "loss_sdt", "loss_tet", "loss_at_step")
+
+
+def table_of(path, **settings) -> pd.DataFrame:
+    return run(Config((path,), quiet=True, **settings)).to_frame()
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_one_pass_gives_what_running_at_each_number_of_steps_gives(digits_checkpoint, split):
+    path = digits_checkpoint("tet")
+    table = table_of(path, dtype="float64", images=200, batch_size=70)
+    subject = Subject.load(path, dtype="float64")
+    images, labels = subject.batch(split, 200)
+    rows = table[table["split"] == split].set_index("timesteps")
+    assert list(rows.index) == list(range(1, 9))
+    for steps, row in rows.iterrows():
+        with torch.no_grad():
+            logits = subject.network(images, timesteps=steps)
+        accuracy = (logits.mean(0).argmax(1) == labels).double().mean()
+        assert row["accuracy_cumulative"] == pytest.approx(float(accuracy), abs=1e-12)
+        for loss in ("sdt", "tet"):
+            assert row[f"loss_{loss}"] == pytest.approx(float(LOSSES[loss](logits, labels)), rel=1e-10)
+        last = logits[-1:]
+        assert row["accuracy_at_step"] == pytest.approx(float((last[0].argmax(1) == labels).double().mean()), abs=1e-12)
+        assert row["loss_at_step"] == pytest.approx(float(LOSSES["sdt"](last, labels)), rel=1e-10)
+
+
+def test_standard_errors_are_those_of_a_mean_over_images(digits_checkpoint):
+    path = digits_checkpoint("tet")
+    table = table_of(path, dtype="float64", images=90, max_timesteps=3)
+    p, n = table["accuracy_cumulative"], table["images"]
+    assert np.allclose(table["accuracy_cumulative_stderr"], np.sqrt(p * (1 - p) / (n - 1)), rtol=1e-10)
+    subject = Subject.load(path, dtype="float64")
+    images, labels = subject.batch("test", 90)
+    with torch.no_grad():
+        losses = LOSSES["tet"](subject.network(images, timesteps=3), labels, reduction="none")
+    assert table["loss_tet_stderr"].iloc[-1] == pytest.approx(float(losses.std()) / 90**0.5, rel=1e-10)
+
+
+def test_hand_made_logits():
+    # Two steps, one image of class 0: right at the first, wrong at the second and on the whole.
+    logits = torch.tensor([[[1.0, 0.0]], [[0.0, 4.0]]], dtype=torch.float64)
+    found = {name: values[:, 0].tolist() for name, values in curve(logits, torch.tensor([0])).items()}
+    step = [np.log1p(np.exp(-1)), np.log1p(np.exp(4))]
+    assert found["accuracy_at_step"] == [1, 0]
+    assert found["accuracy_cumulative"] == [1, 0]
+    assert found["loss_at_step"] == pytest.approx(step)
+    assert found["loss_tet"] == pytest.approx([step[0], (step[0] + step[1]) / 2])
+    assert found["loss_sdt"] == pytest.approx([step[0], np.log1p(np.exp(1.5))])
+
+
+def test_all_images_of_both_splits_up_to_twice_the_trained_steps(digits_checkpoint):
+    table = table_of(digits_checkpoint("sdt"))
+    assert table.groupby("split")["images"].unique().map(list).to_dict() == {"train": [300], "test": [1497]}
+    assert (table["trained_timesteps"] == 4).all()
+    assert table["timesteps"].max() == 8
+    assert {f"{name}_stderr" for name in MEASURES} | set(MEASURES) <= set(table.columns)
+    assert (table["loss_sdt"] <= table["loss_tet"] + 1e-6).all()
+
+
+def test_a_network_without_spikes_has_one_step(digits_checkpoint):
+    table = table_of(digits_checkpoint("tet", spiking=False), images=50)
+    assert list(table["timesteps"]) == [1, 1]
+
+
+def test_events_end_where_the_stream_ends(digits_checkpoint):
+    path = digits_checkpoint("tet", data="digit-events", timesteps=3, train_images=60, epochs=1)
+    subject = Subject.load(path)
+    assert measure(subject, Config((path,), images=20))["timesteps"]["timesteps"].max() == 3
+    with pytest.raises(ValueError, match="between 1 and the 3 steps of the events, got 4"):
+        measure(subject, Config((path,), max_timesteps=4))
+
+
+def test_fewer_than_one_step_is_one_line_and_exit_1(digits_checkpoint, tmp_path, capsys):
+    arguments = [str(digits_checkpoint("tet")), "--max-timesteps", "0", "--out", str(tmp_path / "out")]
+    assert timesteps.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert "--max-timesteps must be at least 1, got 0" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out" / "timesteps.csv").exists()

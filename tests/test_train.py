@@ -1,0 +1,202 @@
+"""Training: what it leaves, what it resumes to, what it refuses."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.checkpoint import load, save
+from models.losses import sdt_loss, tet_loss
+from models.recipe import Config
+from models.train import evaluate, main, run
+
+SHORT = {"epochs": 3, "train_images": 60, "batch_size": 20, "timesteps": 2, "quiet": True}
+
+
+def short(out: Path, **changes) -> Config:
+    return Config(out=out, **(SHORT | changes))
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load(path).state_dict
+
+
+def test_a_run_leaves_a_checkpoint_and_a_history_with_a_row_per_epoch(tmp_path):
+    checkpoint = run(short(tmp_path, loss="sdt", seed=7))
+    assert checkpoint.training["loss"] == "sdt"
+    assert checkpoint.training["seed"] == 7
+    assert checkpoint.training["epochs_done"] == 3
+    assert checkpoint.data == {"name": "digits", "arguments": checkpoint.load_data().arguments}
+    with (tmp_path / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["epoch"]) for row in rows] == [1, 2, 3]
+    assert set(rows[0]) == set(checkpoint.history)
+    assert all(0 <= float(row["test_accuracy"]) <= 1 and float(row["seconds"]) > 0 for row in rows)
+
+
+def test_the_network_learns(tmp_path):
+    history = run(short(tmp_path, epochs=15, train_images=200)).history
+    assert history["train_loss_tet"][-1] < history["train_loss_tet"][0] / 2
+    assert history["test_accuracy"][-1] > 0.7
+
+
+def test_the_last_row_of_the_history_is_what_the_saved_weights_give(tmp_path):
+    checkpoint = run(short(tmp_path))
+    data, network = checkpoint.load_data(), load(tmp_path / "ckpt.pt").network()
+    images, labels = next(data.test.batches(len(data.test)))
+    with torch.no_grad():
+        logits = network(images)
+    expected = {
+        "test_loss_sdt": float(sdt_loss(logits, labels)),
+        "test_loss_tet": float(tet_loss(logits, labels)),
+        "test_accuracy": float((logits.mean(0).argmax(1) == labels).float().mean()),
+    }
+    for name, value in expected.items():
+        assert checkpoint.history[name][-1] == pytest.approx(value, abs=1e-5)
+
+
+def test_evaluation_does_not_depend_on_the_split_into_batches(tmp_path):
+    checkpoint = run(short(tmp_path, epochs=1))
+    data, network = checkpoint.load_data(), checkpoint.network()
+    whole, ragged = (evaluate(network, data.test.batches(size)) for size in (len(data.test), 217))
+    assert whole == pytest.approx(ragged, abs=1e-6)
+
+
+def test_the_learning_rate_falls_along_a_cosine(tmp_path):
+    found = run(short(tmp_path, epochs=4, learning_rate=0.01)).history["learning_rate"]
+    half = 0.01 / 2
+    assert found == pytest.approx([0.01, half * (1 + 2**-0.5), half, half * (1 - 2**-0.5)])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_run_that_was_cut_short_goes_on_to_the_same_weights_bit_for_bit(optimizer, tmp_path, monkeypatch):
+    run(short(tmp_path / "whole", optimizer=optimizer))
+
+    def stop_after_one_epoch(checkpoint, path):
+        save(checkpoint, path)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("models.train.save", stop_after_one_epoch)
+        with pytest.raises(KeyboardInterrupt):
+            run(short(tmp_path / "cut", optimizer=optimizer))
+    assert load(tmp_path / "cut/ckpt.pt").training["epochs_done"] == 1
+    run(short(tmp_path / "cut", optimizer=optimizer))
+    whole, cut = weights(tmp_path / "whole/ckpt.pt"), weights(tmp_path / "cut/ckpt.pt")
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
+    arguments = ["--epochs", "12", "--train-images", "60", "--batch-size", "20", "--timesteps", "2", "--quiet"]
+    command = [sys.executable, "-m", "models.train", "--out", str(tmp_path / "cut"), *arguments]
+    killed = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    while not (tmp_path / "cut/ckpt.pt").exists():
+        time.sleep(0.02)
+        assert killed.poll() is None
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    main(["--out", str(tmp_path / "cut"), *arguments])
+    main(["--out", str(tmp_path / "whole"), *arguments])
+    whole, cut = weights(tmp_path / "whole/ckpt.pt"), weights(tmp_path / "cut/ckpt.pt")
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+def test_a_finished_run_is_left_alone(tmp_path, capsys):
+    run(short(tmp_path))
+    before = (tmp_path / "ckpt.pt").stat().st_mtime_ns
+    run(short(tmp_path))
+    assert (tmp_path / "ckpt.pt").stat().st_mtime_ns == before
+    assert "finished already" in capsys.readouterr().err
+
+
+def test_a_folder_with_another_run_is_refused_and_told_what_differs(tmp_path):
+    run(short(tmp_path))
+    with pytest.raises(ValueError, match=r"other settings \(loss was 'tet', now 'sdt'; mse_weight was 0.05, now 0.0\)"):
+        run(short(tmp_path, loss="sdt"))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run(short(tmp_path / name, epochs=1, seed=seed))
+    a, b, c = (weights(tmp_path / name / "ckpt.pt") for name in "abc")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert any(not torch.equal(a[name], c[name]) for name in a)
+
+
+def test_training_leaves_the_global_random_state_alone(tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    run(short(tmp_path, epochs=1))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_snapshots_hold_the_weights_along_the_way(tmp_path):
+    run(short(tmp_path, snapshots=2))
+    names = sorted(path.name for path in (tmp_path / "snapshots").iterdir())
+    assert names == ["epoch-0000.pt", "epoch-0002.pt", "epoch-0003.pt"]
+    last, final = (weights(tmp_path / name) for name in ("snapshots/epoch-0003.pt", "ckpt.pt"))
+    assert all(torch.equal(last[name], final[name]) for name in last)
+    assert load(tmp_path / "snapshots/epoch-0000.pt").training["epochs_done"] == 0
+
+
+def test_tet_trains_with_the_paper_s_regulariser_and_sdt_without(tmp_path):
+    assert run(short(tmp_path / "tet", epochs=1)).training["mse_weight"] == 0.05
+    assert run(short(tmp_path / "sdt", epochs=1, loss="sdt")).training["mse_weight"] == 0.0
+    assert run(short(tmp_path / "zero", epochs=1, mse_weight=0.0)).training["mse_weight"] == 0.0
+
+
+def test_the_relu_twin_runs_for_one_step(tmp_path):
+    checkpoint = run(short(tmp_path, epochs=1, spiking=False))
+    assert len(checkpoint.network()(torch.rand(2, 1, 8, 8))) == 1
+    assert checkpoint.history["test_loss_sdt"] == pytest.approx(checkpoint.history["test_loss_tet"])
+
+
+def test_events_train_too(tmp_path):
+    checkpoint = run(short(tmp_path, epochs=1, data="digit-events"))
+    assert checkpoint.model["arguments"]["in_channels"] == 2
+
+
+def test_a_loss_that_diverges_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
+    run(replace(short(tmp_path), epochs=3))
+    good = weights(tmp_path / "ckpt.pt")
+    with pytest.raises(ValueError, match=r"the loss is (nan|inf) at epoch 1, step \d+: lower --learning-rate"):
+        run(short(tmp_path / "bad", learning_rate=1e30))
+    assert not (tmp_path / "bad/ckpt.pt").exists() or load(tmp_path / "bad/ckpt.pt")
+    assert all(torch.equal(good[name], value) for name, value in weights(tmp_path / "ckpt.pt").items())
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--timesteps", "0"], "timesteps"),
+        (["--epochs", "0"], "epochs and batch size must be at least 1"),
+        (["--model", "transformer"], "digits-cnn"),
+        (["--train-images", "0"], "train_images"),
+        (["--train-images", "99999"], "train_images"),
+        (["--learning-rate", "-1"], "learning rate must be positive"),
+        (["--device", "cuda"], "no CUDA device"),
+        (["--data", "cifar10", "--data-root", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_gives_one_line_and_writes_nothing(argv, said, tmp_path, capsys):
+    if "cuda" in argv and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    assert main(["--out", str(tmp_path / "run"), "--quiet", *argv]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_out_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert main(["--out", str(tmp_path / "file" / "run"), "--quiet", "--epochs", "1", "--train-images", "20"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
