@@ -101,9 +101,12 @@ def analyses(config: Config, folder: Path) -> dict[str, Analysis]:
     }
     landscape = shared | {"images": config.images, "batch_size": config.images}
     return {
-        "hessian": (hessian.run, hessian.Config(**landscape, keep_graph=True)),
+        "hessian": (hessian.run, hessian.Config(**landscape, keep_graph=True, probes=3, steps=16)),
         "surface": (surface.run, surface.Config(**landscape)),
-        "sharpness": (sharpness.run, sharpness.Config(**landscape)),
+        "sharpness": (
+            sharpness.run,
+            sharpness.Config(**landscape, draws=10, steps=6, worst=(0.05, 0.1), adaptive=(0.005, 0.01)),
+        ),
         "momentum": (momentum.run, momentum.Config(**shared)),
         "timesteps": (timesteps.run, timesteps.Config(**shared)),
         "energy": (energy.run, energy.Config(**shared)),

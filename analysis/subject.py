@@ -66,7 +66,7 @@ class Subject:
         return self.network.timesteps
 
     def batches(self, split: str, images: int | None, size: int) -> list[Batch]:
-        """The first ``images`` images of ``split``, or all there are, not augmented, on the device, ``size`` a batch."""
+        """The first ``images`` of ``split``, or all there are, not augmented, on the device, ``size`` a batch."""
         if size < 1 or (images is not None and images < 1):
             raise ValueError(f"images and batch size must be at least 1, got {images} and {size}")
         part = self.data.train if split == "train" else self.data.test

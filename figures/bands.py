@@ -9,8 +9,8 @@ and shown as arrowheads on the edge of the panel.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -76,12 +76,13 @@ def counted(n: Sequence[int] | pd.Series) -> str:
 
 @dataclass(frozen=True)
 class Curve:
-    """What :func:`curve` drew: ``band`` is None for one seed; ``edge`` the arrowheads; ``table`` the numbers."""
+    """What :func:`curve` drew: ``band`` is None for one seed, ``edge`` the arrowheads, ``table`` the numbers."""
 
     line: Line2D
     band: PolyCollection | None
     table: pd.DataFrame
-    edge: list[Artist] = field(default_factory=list)
+    edge: list[Artist]
+    name: str
 
     @property
     def infinite(self) -> int:
@@ -99,14 +100,14 @@ def curve(
     dash: LineStyleType | None = None,
     marker: str | None = None,
     alpha: float = 1.0,
-    label: str | None = None,
+    name: str | None = None,
 ) -> Curve:
     """Draw mean and band of ``y`` over seeds against ``x`` in the look of ``training``, and return the artists.
 
-    Labelled "SDT, n = 5" unless told otherwise. ``dash`` and ``marker`` replace the look's own, ``alpha`` makes faint.
+    ``dash``, ``marker`` and ``name`` replace the look's own; ``alpha`` makes faint.
     """
     table = over_seeds(frame, [x], y).sort_values(x)
-    return drawn(axes, table, x, training, dash=dash, marker=marker, alpha=alpha, label=label)
+    return drawn(axes, table, x, training, dash=dash, marker=marker, alpha=alpha, name=name)
 
 
 def drawn(
@@ -118,7 +119,7 @@ def drawn(
     dash: LineStyleType | None = None,
     marker: str | None = None,
     alpha: float = 1.0,
-    label: str | None = None,
+    name: str | None = None,
 ) -> Curve:
     """The drawing half of :func:`curve`: a ``table`` of :func:`over_seeds`, or one that was changed since."""
     look = LOOKS[training]
@@ -129,7 +130,6 @@ def drawn(
         linestyle=look.dash if dash is None else dash,
         marker=look.marker if marker is None else marker,
         alpha=alpha,
-        label=f"{look.label}, {counted(table['n'])}" if label is None else label,
     )
     band = None
     if table["low"].notna().any():
@@ -137,7 +137,7 @@ def drawn(
         band = axes.fill_between(
             table[x], table["low"], table["high"], color=look.colour, alpha=shade, linewidth=0, zorder=1
         )
-    return Curve(line, band, table, _edge(axes, table, x, look.colour))
+    return Curve(line, band, table, _edge(axes, table, x, look.colour), look.label if name is None else name)
 
 
 def _edge(axes: Axes, table: pd.DataFrame, x: str, colour: str) -> list[Artist]:
@@ -162,7 +162,26 @@ def bars(axes: Axes, x: float, table: pd.DataFrame, training: str) -> ErrorbarCo
     )
 
 
-def infinite_note(curves: Sequence[Curve]) -> str:
-    """What a caption has to say about infinite values; empty when there are none."""
+def named(drawn: Iterable[tuple[str, Line2D, Sequence[int] | pd.Series]]) -> list[Line2D]:
+    """A legend entry for every name among (name, line, n): its first line, labelled "SDT, n = 5" by all its n."""
+    lines: dict[str, Line2D] = {}
+    counts: dict[str, list[int]] = {}
+    for name, line, n in drawn:
+        lines.setdefault(name, line)
+        counts.setdefault(name, []).extend(n)
+    for name, line in lines.items():
+        line.set_label(f"{name}, {counted(counts[name])}")
+    return list(lines.values())
+
+
+def handles(curves: Iterable[Curve]) -> list[Line2D]:
+    """The legend entries of ``curves``, one a name."""
+    return named((one.name, one.line, one.table["n"]) for one in curves)
+
+
+def remark(curves: Iterable[Curve]) -> str:
+    """What a caption has to say of the curves: what the band is, if there is one, and how many values are infinite."""
+    curves = list(curves)
+    band = "Mean and 95 % t-band over seeds." if any(one.band for one in curves) else "One seed: no band."
     count = sum(one.infinite for one in curves)
-    return f" Arrowheads on the edge: {count} infinite value{'s' * (count > 1)}, in no mean." if count else ""
+    return band + (f" Arrowheads on the edge: {count} infinite value{'s' * (count > 1)}, in no mean." if count else "")

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .bands import Curve, bars, curve, infinite_note, over_seeds
+from .bands import Curve, bars, curve, handles, over_seeds, remark
 from .style import GREY, LOOKS, caption, fit_scale, legend, reference
 from .tables import TableError, check_measured
 
@@ -60,12 +60,12 @@ def statistics(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cur
         _finish(ax, column, rows)
     for ax in axes[-1]:
         ax.set_xlabel("timestep t")
-    legend(figure, [*(one.line for one in curves.values()), _null_handle()])
+    legend(figure, [*handles(curves.values()), reference_handle("even share 1/T; coherence of independent noise")])
     batches = sorted({int(one) for one in rows["batches"].dropna()})
     caption(
         figure,
         f"Gradient of the loss trained with, per timestep, 1/T included; {' or '.join(map(str, batches))} batches; "
-        f"“all”: the sum over timesteps. Mean and 95 % t-band over seeds.{infinite_note(list(curves.values()))}",
+        f"“all”: the sum over timesteps. {remark(curves.values())}",
     )
     return curves
 
@@ -98,10 +98,6 @@ def _finish(ax: Axes, column: str, rows: pd.DataFrame) -> None:
             reference(ax, null)
 
 
-def _null_handle() -> Line2D:
-    return reference_handle("even share 1/T; coherence of independent noise")
-
-
 def reference_handle(label: str) -> Line2D:
     """A legend entry that looks like :func:`~figures.style.reference`."""
     return Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (1, 1.5)), label=label)
@@ -127,11 +123,11 @@ def descent(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]
         reference(ax, 1.0)
         ax.set(title=name.replace("step-", "gradient of step "), xscale="log")
     _trim(axes, len(names), list(curves.values()))
-    legend(figure, [*(one.line for one in curves.values()), reference_handle("smooth loss, η → 0")])
+    legend(figure, [*handles(curves.values()), reference_handle("smooth loss, η → 0")])
     caption(
         figure,
-        "Realised over predicted decrease of the loss trained with, (L(W) − L(W − ηu)) / (η⟨ḡ, u⟩). Mean and 95 % "
-        f"t-band over seeds; bands may leave the panel.{infinite_note(list(curves.values()))}",
+        "Realised over predicted decrease of the loss trained with, (L(W) − L(W − ηu)) / (η⟨ḡ, u⟩). Bands may "
+        f"leave the panel. {remark(curves.values())}",
     )
     return curves
 

@@ -88,11 +88,15 @@ def run(config: Config, *, say: Callable[[str], None]) -> list[Path]:
 
 
 def _make(picture: Picture, frame: pd.DataFrame, stem: Path) -> list[Path]:
-    """Draw one picture and write it in both formats."""
+    """Draw one picture and write it in both formats, with the panels where the first put them: placing is slow."""
     with style.paper():
         figure = Figure(figsize=(picture.width, picture.height), layout="constrained")
         picture.draw(figure, frame)
-        return [_written(figure, stem, extension) for extension in _METADATA]
+        files = []
+        for extension in _METADATA:
+            files.append(_written(figure, stem, extension))
+            figure.set_layout_engine("none")
+        return files
 
 
 def _written(figure: Figure, stem: Path, extension: str) -> Path:

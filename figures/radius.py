@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 
-from .bands import Curve, drawn, infinite_note, over_seeds
+from .bands import Curve, drawn, handles, over_seeds, remark
 from .style import GREY, LOOKS, LOSSES, caption, empty, legend, log_scale
 from .tables import check_measured
 
@@ -49,12 +49,12 @@ def radii(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Cur
         ax.set_ylabel("|second difference|")
     formal = Line2D([], [], color=GREY, linestyle=_DOTTED, linewidth=1.0, label="formal uᵀHu")
     hollow = Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none", label="negative mean")
-    legend(figure, [one.line for one in curves.values()] + [formal, hollow])
+    legend(figure, [*handles(curves.values()), formal, hollow])
     caption(
         figure,
-        "Second differences of the true loss (nats per squared weight), absolute value of the mean over seeds with its "
-        "95 % t-interval; a band that reaches the bottom contains zero. Dotted: the formal Hessian's value along the "
-        f"same directions, same colours.{infinite_note(list(curves.values()))}",
+        "Second differences of the true loss (nats per squared weight), absolute value of the mean; a band that "
+        "reaches the bottom contains zero. Dotted: the formal Hessian's value along the same directions, same colours. "
+        f"{remark(curves.values())}",
     )
     return curves
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .bands import Curve, counted, curve, infinite_note
+from .bands import Curve, curve, handles, remark
 from .style import GREY, LOOKS, caption, legend
 from .tables import check_measured
 
@@ -40,21 +40,20 @@ def _accuracy(figure: Figure, frame: pd.DataFrame, column: str, xlabel: str, wha
         ax.axvline(trained, color=GREY, linewidth=0.6, zorder=0)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set(xlabel=xlabel, ylabel="accuracy (%)")
-    legend(figure, [one.line for _, one in sorted(curves.items(), key=lambda item: item[0][1])])
+    legend(figure, handles(one for _, one in sorted(curves.items())))
     trained_at = ", ".join(f"{trained:.0f}" for trained in sorted(rows["trained_timesteps"].unique()))
     images = ", ".join(f"{split} {part['images'].max():.0f}" for split, part in rows.groupby("split"))
     caption(
         figure,
-        f"{what} Vertical line: trained at T = {trained_at}. Mean and 95 % t-band over seeds; images: {images}."
-        f"{infinite_note(list(curves.values()))}",
+        f"{what} Vertical line: trained at T = {trained_at}. Images: {images}. {remark(curves.values())}",
     )
     return curves
 
 
 def _draw(ax: Axes, part: pd.DataFrame, split: str, training: str, trained: int, rows: pd.DataFrame) -> Curve:
     several = f", T = {trained}" if rows["trained_timesteps"].nunique() > 1 else ""
-    label = f"{LOOKS[training].label} {split}{several}, {counted([part['seed'].nunique()])}"
+    name = f"{LOOKS[training].label} {split}{several}"
     return curve(
         ax, part, "timesteps", "percent", training,
-        marker=_MARKERS.get(split), alpha=_ALPHAS.get(split, 1.0), label=label,
+        marker=_MARKERS.get(split), alpha=_ALPHAS.get(split, 1.0), name=name,
     )  # fmt: skip

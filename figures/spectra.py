@@ -18,7 +18,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .bands import counted, over_seeds
+from .bands import named, over_seeds
 from .style import GREY, LOOKS, LOSSES, caption, legend
 from .tables import check_measured
 
@@ -46,19 +46,19 @@ def eigenvalues(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str
     """
     check_measured(frame, "eigenvalue")
     points: dict[tuple[str, str, str], PathCollection] = {}
-    handles: list[Line2D] = []
+    means: list[tuple[str, Line2D, pd.Series]] = []
     for operator, loss, ax, rows in panels(figure, frame):
         ranks = sorted(rows["rank"].unique(), key=lambda rank: (rank < 0, rank))
         for training in LOOKS:
             part = rows[(rows["training"] == training) & np.isfinite(rows["eigenvalue"])]
             if len(part):
-                points[operator, loss, training], mean = _seeds_and_mean(ax, part, ranks, training)
-                handles.append(mean)
+                points[operator, loss, training], mean, n = _seeds_and_mean(ax, part, ranks, training)
+                means.append((LOOKS[training].label, mean, n))
         ax.set_xticks(range(len(ranks)), [f"{rank:.0f}".replace("-", "−") for rank in ranks])
         ax.set(xlabel="rank (1: largest, −1: smallest)", ylabel="eigenvalue")
         if (rows["eigenvalue"] < 0).any():
             ax.axhline(0.0, color=GREY, linewidth=0.5, zorder=0)
-    legend(figure, handles)
+    legend(figure, named(means))
     unconverged, lost = int(frame["converged"].eq(False).sum()), int((~np.isfinite(frame["eigenvalue"])).sum())
     hollow = f" Hollow: {unconverged} not converged." if unconverged else ""
     missing = f" Not drawn: {lost} not finite." if lost else ""
@@ -68,8 +68,8 @@ def eigenvalues(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str
 
 def _seeds_and_mean(
     ax: Axes, rows: pd.DataFrame, ranks: Sequence[float], training: str
-) -> tuple[PathCollection, Line2D]:
-    """Every seed's point beside the rank's tick, and a bar at the mean."""
+) -> tuple[PathCollection, Line2D, pd.Series]:
+    """Every seed's point beside the rank's tick, a bar at the mean, and n."""
     look, side = LOOKS[training], _SIDE[training]
     place = {rank: i + side for i, rank in enumerate(ranks)}
     solid, clear = to_rgba(look.colour, 0.55), (0.0, 0.0, 0.0, 0.0)
@@ -79,12 +79,11 @@ def _seeds_and_mean(
         linewidths=0.6,
     )  # fmt: skip
     table = over_seeds(rows, ["rank"], "eigenvalue")
-    label = f"{look.label}, {counted(table['n'])}"
     (mean,) = ax.plot(
         table["rank"].map(place), table["mean"], linestyle="none", marker="_", markersize=9, markeredgewidth=1.6,
-        color=look.colour, label=label,
+        color=look.colour,
     )  # fmt: skip
-    return points, mean
+    return points, mean, table["n"]
 
 
 def smoothed(nodes: np.ndarray, weights: np.ndarray, grid: np.ndarray, width: float) -> np.ndarray:
@@ -112,7 +111,8 @@ def density(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], L
         if peak > 0:
             ax.set(yscale="log", ylim=(_FLOOR * peak, 3 * peak))
         ax.axvline(0.0, color=GREY, linewidth=0.5, zorder=0)
-    legend(figure, list(means.values()))
+    seeds = frame.groupby(["operator", "loss", "training"])["seed"].nunique()
+    legend(figure, named((LOOKS[key[2]].label, line, [int(seeds[key])]) for key, line in means.items()))
     probes = int(frame.groupby(["checkpoint", "operator", "loss"])["probe"].nunique().max())
     caption(
         figure,
@@ -142,6 +142,5 @@ def _density_lines(ax: Axes, rows: pd.DataFrame, grid: np.ndarray, width: float,
     if len(curves) > 1:
         for one in curves:
             ax.plot(grid, one, color=look.colour, linewidth=0.4, alpha=0.45)
-    label = f"{look.label}, {counted([len(curves)])}"
-    (mean,) = ax.plot(grid, np.mean(curves, axis=0), color=look.colour, linestyle=look.dash, label=label)
+    (mean,) = ax.plot(grid, np.mean(curves, axis=0), color=look.colour, linestyle=look.dash)
     return mean

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 
-from .bands import Curve, counted, curve, infinite_note
+from .bands import Curve, counted, curve, handles, remark
 from .style import GREY, LOOKS, LOSSES, PAPER, SMALL, caption, empty, legend
 from .tables import TableError, check_measured, one_split
 
@@ -59,8 +59,7 @@ def plane(frame: pd.DataFrame) -> Plane:
     seeds = {seed: grid.reindex_like(everywhere).to_numpy(copy=True) for seed, grid in by_seed.items()}
     stack = np.array(list(seeds.values()))
     counts = (~np.isnan(stack)).sum(axis=0)
-    with np.errstate(invalid="ignore"):  # +∞ and −∞ in one point: NaN, not measured
-        total = np.where(np.isnan(stack), 0.0, stack).sum(axis=0)
+    total = np.where(np.isnan(stack), 0.0, stack).sum(axis=0)
     mean = np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
     if min(mean.shape) < 2:
         raise TableError(f"a plane needs at least 2 by 2 points, got {mean.shape[0]} by {mean.shape[1]}")
@@ -69,7 +68,8 @@ def plane(frame: pd.DataFrame) -> Plane:
 
 
 def _grid(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.groupby(["beta", "alpha"])["value"].mean().unstack()
+    """Mean over draws, beta down and alpha across; a loss of −∞ is no loss and counts as not measured."""
+    return rows.replace({"value": -np.inf}, np.nan).groupby(["beta", "alpha"])["value"].mean().unstack()
 
 
 def ladder(values: np.ndarray, *, fewest: int = 5, most: int = 24) -> np.ndarray:
@@ -183,9 +183,11 @@ def _plane_caption(figure: Figure, found: dict[tuple[str, str], Plane], levels: 
     draws = max(one.draws for one in found.values())
     text = (
         f"Contours: mean over seeds and {draws} draw{'s' * (draws > 1)} of filter-normalised directions, the trained "
-        f"weights at (0, 0). Cross: lowest grid point ({lowest}; trained with/loss). White lines: the level "
-        f"{levels[min(1, len(levels) - 1)]:.3g} of each seed. Standard deviation between seeds, same order: {spread}."
+        f"weights at (0, 0). Cross: lowest grid point ({lowest}; trained with/loss)."
     )
+    if any(len(one.seeds) > 1 for one in found.values()):
+        level = levels[min(1, len(levels) - 1)]
+        text += f" White lines: {level:.3g}, each seed. Standard deviation between seeds, same order: {spread}."
     off = int(sum(np.isinf(one.mean).sum() for one in found.values()))
     caption(figure, text + (f" {off} infinite points, drawn in the last colour." if off else ""))
 
@@ -209,12 +211,12 @@ def lines(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
     axes[2].set(title="accuracy", xlabel="α", ylabel="accuracy (%)")
     for ax in axes:
         ax.axvline(0.0, color=GREY, linewidth=0.5, zorder=0)
-    legend(figure, [one.line for one in curves.values()])
+    legend(figure, handles(curves.values()))
     draws = int(rows.groupby("seed")["draw"].nunique().max())
     caption(
         figure,
-        f"Along {draws} filter-normalised random direction{'s' * (draws > 1)} a seed, on {IMAGES.get(split, split)}; "
-        f"mean and 95 % t-band over seeds, draws averaged within a seed.{infinite_note(list(curves.values()))}",
+        f"Along {draws} filter-normalised random direction{'s' * (draws > 1)} a seed, on {IMAGES.get(split, split)}, "
+        f"averaged within a seed. {remark(curves.values())}",
     )
     return curves
 

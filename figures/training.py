@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 
-from .bands import Curve, curve, infinite_note
+from .bands import Curve, curve, handles, remark
 from .style import GREY, LOOKS, LOSSES, caption, legend, log_scale
 from .tables import check_measured
 
@@ -33,8 +33,8 @@ def history(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], C
     log_scale(*axes[:2])
     axes[2].set(title="accuracy", ylabel="accuracy (%)")
     splits = [Line2D([], [], color=GREY, linestyle=dash, label=split) for split, dash in _DASHES.items()]
-    legend(figure, [*(one.line for key, one in curves.items() if key[1] == "test"), *splits])
-    caption(figure, f"Mean and 95 % t-band over seeds.{infinite_note(list(curves.values()))}")
+    legend(figure, [*handles(one for key, one in curves.items() if key[1] == "test"), *splits])
+    caption(figure, remark(curves.values()))
     return curves
 
 

@@ -71,7 +71,6 @@ class Krylov:
         self.basis: list[Tensor] = []
         self.diagonal: list[float] = []
         self.offdiagonal: list[float] = []
-        self.block = 0
         self._defects: list[np.ndarray] = []
         self._next = torch.empty(0)
 
@@ -85,7 +84,6 @@ class Krylov:
         """Start a block with the part of ``start`` that is orthogonal to the space so far."""
         if self.offdiagonal:
             self.offdiagonal[-1] = 0.0
-        self.block = len(self.basis)
         remainder, _ = self._orthogonal(start)
         self._next = remainder / remainder.norm()
 
@@ -213,12 +211,16 @@ def _explored(krylov: Krylov, values: np.ndarray, top: int, bottom: int, margin:
     """Whether no further block would add to the wanted ends. Before the first is exhausted there is no saying: True.
 
     A block grows from a random vector of all that the earlier ones left, so its ends, once converged, bound whatever
-    is left outside it.
+    is left outside it. Rounding in a product is divided by β when it enters the basis, so an exhausted space may show a
+    β of up to √ε times the matrix's size; the vector it leads to is then noise, and as good a start as any.
     """
-    if len(krylov.basis) == krylov.operator.dimension or not (krylov.block or krylov.exhausted):
+    noise = min(torch.finfo(krylov.operator.dtype).eps ** 0.5 * np.abs(values).max(), margin)
+    *inner, last = np.array(krylov.offdiagonal) <= noise
+    block = len(inner) - inner[::-1].index(True) if any(inner) else 0
+    if len(krylov.basis) == krylov.operator.dimension or not (block or last):
         return True
-    ends, shapes = krylov.ritz(krylov.block)
-    low, high = krylov.residuals(shapes[:, [0, -1]], krylov.block) <= margin
+    ends, shapes = krylov.ritz(block)
+    low, high = krylov.residuals(shapes[:, [0, -1]], block) <= margin
     above = top == 0 or (high and ends[-1] <= values[-top] + margin)
     below = bottom == 0 or (low and ends[0] >= values[bottom - 1] - margin)
     return bool(above and below)

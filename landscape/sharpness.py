@@ -185,8 +185,8 @@ def _ascend(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Each step's offset ν, ‖ν‖ ≤ radius, and the losses at w + scale·ν. Ends early where the gradient vanishes."""
     offset = start
+    objective.parameters.assign(weights + scale * offset)
     for step in range(steps):
-        objective.parameters.assign(weights + scale * offset)
         gradient = scale * objective.gradient()
         norm = float(gradient.norm())
         if not 0 < norm < float("inf"):

@@ -68,7 +68,7 @@ class Config:
     surrogate: Literal["triangle", "arctan", "sigmoid", "rectangle", "smooth"] = "triangle"
     """Surrogate derivative; smooth replaces the spike itself by a sigmoid (the paper's Table 2)."""
     width: float = 1.0
-    """The surrogate's parameter: gamma, alpha, k or width."""
+    """Of the surrogate: its area over its peak (gamma; 2/alpha; 4/k)."""
     detach_reset: bool = False
     """Cut the gradient through the reset."""
     snapshots: int = 0

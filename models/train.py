@@ -26,7 +26,7 @@ from .data import Data
 from .data import load as load_data
 from .layers import Network
 from .losses import LOSSES, sdt_loss, tet_loss
-from .networks import build
+from .networks import accepted, build
 from .recipe import Config, resolved, settings
 
 _HISTORY = ("train_loss_sdt", "train_loss_tet", "test_loss_sdt", "test_loss_tet", "train_accuracy", "test_accuracy")
@@ -191,7 +191,7 @@ def _network(config: Config, data: Data) -> Network:
     names = ("timesteps", "norm", "spiking", "decay", "threshold", "surrogate", "width", "detach_reset")
     arguments = {name: getattr(config, name) for name in names}
     shape: dict[str, Any] = {"num_classes": data.num_classes, "in_channels": data.in_channels}
-    if config.model and not config.model.endswith(("resnet19", "resnet34")):
+    if "image_size" in accepted(str(config.model)):
         shape["image_size"] = data.image_size
     return build(str(config.model), seed=config.seed, **shape, **arguments)
 

@@ -137,7 +137,7 @@ def test_small_noise_about_a_large_mean_keeps_its_digits():
 
 def test_tables_equal_the_definitions_on_stored_gradients(digits_checkpoint):
     path = digits_checkpoint("tet")
-    found = tables_of(path, loss="tet", batches=3, dtype="float64", beta=0.5, seed=7, relative_steps=())
+    found = tables_of(path, loss="tet", batches=3, dtype="float64", beta=0.5, seed=7, relative_steps=(1e-3,))
     table = found["momentum"].set_index("timestep")
     subject = Subject.load(path, dtype="float64")
     batches, _ = draw_batches(*subject.batch("train", None), count=3, size=50, seed=7)
@@ -167,6 +167,15 @@ def test_tables_equal_the_definitions_on_stored_gradients(digits_checkpoint):
     steps = np.array([gradients[t].mean(0) for t in range(1, 5)])
     steps /= np.linalg.norm(steps, axis=1, keepdims=True)
     assert np.allclose(pairs, steps @ steps.T, atol=1e-10)
+    descents = found["descent"].set_index("direction")
+    directions = {"gradient": whole, "momentum": np.array([1, 2, 4]) / 7 @ gradients[0]}
+    directions |= {f"step-{t}": gradients[t].mean(0) for t in range(1, 5)}
+    length = 1e-3 * float(Parameters(subject.network).vector().norm())
+    for name, u in directions.items():
+        size = np.linalg.norm(u)
+        assert descents.loc[name, ["step", "predicted"]].tolist() == pytest.approx(
+            [length / size, length * (whole @ u) / size], rel=1e-8
+        )
 
 
 def test_shares_sum_to_one_and_the_whole_row_is_its_own_total(digits_checkpoint):

@@ -343,7 +343,8 @@ def test_both_are_operators():
         assert operator.symmetry < 1e-5
 
 
-def test_the_top_eigenvalues_of_a_relu_net_are_pyhessians():
+@pytest.mark.filterwarnings("ignore:Using backward:UserWarning")  # PyHessian's own
+def test_the_top_eigenvalue_of_a_relu_net_is_pyhessians():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 3))
     x, y = torch.randn(40, 5), torch.arange(40) % 3

@@ -8,6 +8,7 @@ import torchvision
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
+from models.layers import MaxPool2d
 from models.lif import LIF, Neuron
 from models.resnet import Block, ResNet19, SEWBlock, SEWResNet34, SpikingResNet34
 
@@ -54,6 +55,12 @@ def test_spiking_resnet34_with_relus_is_torchvisions_resnet34():
     x = images(2, 3, 40, 40)
     torch.testing.assert_close(twin(x)[0], reference(x), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(twin.eval()(x)[0], reference.eval()(x), atol=1e-4, rtol=1e-4)
+
+
+def test_max_pooling_sees_spikes():
+    # with ReLUs for neurons the order of the two could not be told
+    first = list(SpikingResNet34(num_classes=2).body.children())[:2]
+    assert [type(module) for module in first] == [LIF, MaxPool2d]
 
 
 def torchvision_resnet19():
@@ -133,5 +140,5 @@ def test_logits_come_at_every_step_and_gradients_reach_every_weight(network):
 
 
 def test_resnet34_convolutions_start_with_variance_two_over_fan_out():
-    weight = SpikingResNet34().get_parameter("body.stage3.1.conv1.weight")
+    weight = SpikingResNet34().get_parameter("body.stage3.0.conv1.weight")
     assert weight.std().item() == pytest.approx(math.sqrt(2 / (9 * 256)), rel=0.02)

@@ -176,6 +176,22 @@ def test_the_first_step_is_that_of_sharpness_aware_minimisation(adaptive):
     assert found.path[0, 0] == pytest.approx(rise_at(objective, move)[0], rel=1e-10)
 
 
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_another_restart_climbs_from_a_random_point_of_the_sphere(adaptive):
+    objective = convolutional(nn.Tanh())
+    scale = filter_scale(objective.parameters)
+    scale = scale if adaptive else torch.ones_like(scale)
+    start = torch.randn(len(scale), generator=torch.Generator().manual_seed(7), dtype=torch.float64) * (scale > 0)
+    start = 0.5 * start / start.norm()
+    with objective.parameters.restored() as weights:
+        objective.parameters.assign(weights + scale * start)
+        gradient = scale * objective.gradient()
+    reached = start + 0.5 * gradient / gradient.norm()
+    found = worst_rise(objective, radius=0.5, steps=2, restarts=2, adaptive=adaptive, seed=7)
+    expected = rise_at(objective, scale * 0.5 * reached / reached.norm())[0]
+    assert found.path[1, 0] == pytest.approx(expected, rel=1e-10)
+
+
 @settings(max_examples=8)
 @given(radius=st.floats(0.05, 20), adaptive=st.booleans(), seed=st.integers(0, 100))
 def test_what_is_reported_is_the_true_loss_at_the_best_point_seen_inside_the_ball(radius, adaptive, seed):

@@ -1,0 +1,209 @@
+"""The comparison: intervals against scipy, Kendall's tau against scipy, trust against its reasons."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from analysis import compare
+from analysis.compare import difference, kendall
+from analysis.measures import IDENTITY, measures, read_tables
+
+SEEDS = range(4)
+
+
+def identity(training: str, seed: int) -> dict[str, object]:
+    values = (f"{training}-{seed}", "digits-cnn", "digits", training, seed)
+    return dict(zip(IDENTITY, values, strict=True))
+
+
+def tables(top: dict[str, list[float]], *, train_accuracy: dict[str, float] | None = None, converged: bool = True):
+    """A hessian and a timesteps table with the top eigenvalues given by training loss and seed."""
+    accuracy = train_accuracy or {"sdt": 1.0, "tet": 1.0}
+    eigenvalues, steps = [], []
+    for training, values in top.items():
+        for seed, value in enumerate(values):
+            name = identity(training, seed)
+            eigenvalues += [
+                name
+                | {
+                    "loss": "sdt",
+                    "operator": "hessian",
+                    "rank": rank,
+                    "eigenvalue": value / rank,
+                    "converged": converged,
+                }
+                for rank in (1, 2)
+            ]
+            for split, right, loss in (
+                ("train", accuracy[training], 0.1),
+                ("test", 0.9 - 0.01 * seed, 0.3 + 0.1 * seed),
+            ):
+                steps += [
+                    name
+                    | {"split": split, "timesteps": t, "trained_timesteps": 2, "loss_sdt": loss, "loss_tet": 2 * loss}
+                    | {"accuracy_cumulative": right - 0.1 * (t != 2)}
+                    for t in (1, 2, 4)
+                ]  # fmt: skip
+    return {"hessian": pd.DataFrame(eigenvalues), "timesteps": pd.DataFrame(steps)}
+
+
+def write(folder, found: dict[str, pd.DataFrame]) -> None:
+    (folder / "tables").mkdir(parents=True)
+    for name, table in found.items():
+        table.to_csv(folder / "tables" / f"{name}.csv", index=False)
+
+
+def row(result, measure: str) -> pd.Series:
+    table = result.to_frame()
+    return table[table["measure"] == measure].iloc[0]
+
+
+values = st.lists(st.floats(-5, 5), min_size=3, max_size=8)
+
+
+@given(values, st.integers(0, 2**32 - 1))
+def test_the_paired_interval_is_scipy_s(sdt, seed):
+    tet = np.array(sdt) + np.random.default_rng(seed).normal(size=len(sdt))
+    found = difference(pd.Series(sdt), pd.Series(tet))
+    expected = stats.ttest_rel(tet, sdt).confidence_interval()
+    assert found["paired"]
+    assert found["n"] == len(sdt)
+    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high), rel=1e-6, abs=1e-9)
+    assert found["difference"] == pytest.approx(found["tet"] - found["sdt"], abs=1e-9)
+
+
+def test_seeds_that_do_not_pair_give_welch_s_interval():
+    sdt, tet = pd.Series([1.0, 2.0, 4.0], index=[0, 1, 2]), pd.Series([2.0, 2.5, 7.0, 3.0], index=[5, 6, 7, 8])
+    found = difference(sdt, tet)
+    expected = stats.ttest_ind(tet, sdt, equal_var=False).confidence_interval()
+    assert not found["paired"]
+    assert found["n"] == 3
+    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
+
+
+def test_only_common_seeds_are_paired():
+    sdt, tet = pd.Series([1.0, 2.0, 9.0], index=[0, 1, 2]), pd.Series([2.0, 2.5, 3.0], index=[0, 1, 3])
+    found = difference(sdt, tet)
+    assert (found["n"], found["sdt"], found["tet"]) == (2, 1.5, 2.25)
+
+
+def test_one_seed_has_no_interval():
+    found = difference(pd.Series([1.0]), pd.Series([3.0]))
+    assert found["difference"] == 2
+    assert np.isnan([found["low"], found["high"]]).all()
+
+
+@given(st.integers(3, 9), st.integers(0, 2**32 - 1))
+def test_kendall_is_scipy_s_ties_included(n, seed):
+    x, y = np.random.default_rng(seed).integers(0, 4, (2, n)).astype(float)
+    expected = stats.kendalltau(x, y).statistic
+    assert float(kendall(x, y)) == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_clear_difference_is_called_flatter_and_trusted_but_for_its_scale(tmp_path):
+    write(tmp_path, tables({"sdt": [10.0, 11, 12, 13], "tet": [5.0, 5.5, 6.5, 7]}))
+    found = row(compare.run(compare.Config((tmp_path,))), "top eigenvalue, formal Hessian")
+    assert found["flatter"] == "tet"
+    assert (found["sdt"], found["tet"], found["difference"]) == (11.5, 6.0, -5.5)
+    assert found["trust"] == "changes when weights are rescaled"
+    assert (found["n"], found["paired"]) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "doubt"),
+    [
+        ({"top": {"sdt": [10.0, 11], "tet": [5.0, 5.5]}}, "fewer than three seeds"),
+        ({"top": {"sdt": [1.0, 5, 2, 6], "tet": [5.0, 2, 6, 1]}}, "interval contains zero"),
+        ({"top": {"sdt": [9.0, 10, 11], "tet": [1.0, 2, 3]}, "converged": False}, "not converged"),
+        (
+            {"top": {"sdt": [9.0, 10, 11], "tet": [1.0, 2, 3]}, "train_accuracy": {"sdt": 1.0, "tet": 0.98}},
+            "training accuracies differ",
+        ),
+        ({"top": {"sdt": [9.0, 10, np.inf], "tet": [1.0, 2, 3]}}, "not finite"),
+    ],
+)
+def test_each_doubt_is_named(settings, doubt, tmp_path):
+    write(tmp_path, tables(**settings))
+    found = row(compare.run(compare.Config((tmp_path,))), "top eigenvalue, formal Hessian")
+    assert doubt in found["trust"].split("; ")
+
+
+def test_sdt_is_called_flatter_when_it_is(tmp_path):
+    write(tmp_path, tables({"sdt": [1.0, 1.1, 1.2], "tet": [5.0, 5.1, 5.2]}))
+    assert row(compare.run(compare.Config((tmp_path,))), "top eigenvalue, formal Hessian")["flatter"] == "sdt"
+
+
+def test_accuracy_is_no_measure_of_flatness(tmp_path):
+    write(tmp_path, tables({"sdt": [1.0, 2, 3], "tet": [1.0, 2, 3]}))
+    found = row(compare.run(compare.Config((tmp_path,))), "test accuracy")
+    assert found["flatter"] == ""
+    assert not found["lower_is_flatter"]
+
+
+def test_the_gap_is_test_minus_train_in_loss_and_train_minus_test_in_accuracy():
+    found = measures(tables({"sdt": [1.0], "tet": [1.0]})).set_index(["training", "measure", "loss"])["value"]
+    assert found["sdt", "generalization gap in loss (test - train)", "sdt"] == pytest.approx(0.2)
+    assert found["sdt", "generalization gap in loss (test - train)", "tet"] == pytest.approx(0.4)
+    assert found["sdt", "generalization gap in accuracy (train - test)", ""] == pytest.approx(0.1)
+    assert found["sdt", "test accuracy at T = 1", ""] == pytest.approx(0.8)
+
+
+def test_the_mean_rise_is_over_the_disc_of_half_a_unit():
+    points = [(a, b) for a in (-1, -0.5, 0, 0.5, 1) for b in (-1, -0.5, 0, 0.5, 1)]
+    table = pd.DataFrame(
+        [identity("sdt", 0) | {"loss": "sdt", "kind": "plane", "draw": 0, "alpha": a, "beta": b} for a, b in points]
+    )
+    table["value"] = 3 + table["alpha"] ** 2 + table["beta"] ** 2
+    found = measures({"surface": table}).set_index("measure")["value"]
+    assert found["mean rise within 0.5 on random planes"] == pytest.approx(4 * 0.25 / 5)
+
+
+def test_the_rank_correlation_with_the_gap_is_scipy_s(tmp_path):
+    top = {"sdt": [1.0, 3, 2, 4], "tet": [2.0, 1, 5, 3]}
+    write(tmp_path, tables(top))
+    found = compare.run(compare.Config((tmp_path,))).tables["correlation"]
+    chosen = found[(found["gap"] == "loss") & (found["among"] == "all")].iloc[0]
+    gaps = [0.2 + 0.1 * seed for seed in SEEDS] * 2
+    assert chosen["tau"] == pytest.approx(stats.kendalltau(top["sdt"] + top["tet"], gaps).statistic)
+    assert chosen["n"] == 8
+    assert chosen["low"] <= chosen["tau"] <= chosen["high"]
+    assert set(found["among"]) == {"all", "sdt", "tet"}
+
+
+def test_networks_are_compared_apart(tmp_path):
+    first, second = (tables({"sdt": [1.0, 2, 3], "tet": [2.0, 3, 4]}) for _ in range(2))
+    for table in second.values():
+        table["network"], table["checkpoint"] = "resnet19", "r-" + table["checkpoint"]
+    write(tmp_path / "a", first)
+    write(tmp_path / "b", second)
+    found = compare.run(compare.Config((tmp_path / "a", tmp_path / "b"))).to_frame()
+    assert found.groupby("network").size().nunique() == 1
+    assert set(found["network"]) == {"digits-cnn", "resnet19"}
+
+
+def test_the_command_writes_beside_the_tables_and_prints(tmp_path, capsys):
+    write(tmp_path, tables({"sdt": [1.0, 2, 3], "tet": [2.0, 3, 4]}))
+    assert compare.main([str(tmp_path)]) == 0
+    names = {path.stem for path in (tmp_path / "tables").glob("*.csv")}
+    assert names == {"hessian", "timesteps", "compare", "correlation", "measures"}
+    assert "top eigenvalue, formal Hessian" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("bad", ["nothing", "empty folder", "garbled", "one side", "columns"])
+def test_bad_input_is_one_line(bad, tmp_path, capsys):
+    if bad == "garbled":
+        (tmp_path / "hessian.csv").write_bytes(b"\x00\xff\xfe,\n")
+    if bad == "columns":
+        (tmp_path / "hessian.csv").write_text("a,b\n1,2\n")
+    if bad == "one side":
+        write(tmp_path, tables({"sdt": [1.0, 2, 3]}, train_accuracy={"sdt": 1.0}))
+    assert compare.main([] if bad == "nothing" else [str(tmp_path)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_tables_are_found_in_the_folder_or_in_its_tables(tmp_path):
+    write(tmp_path, tables({"sdt": [1.0], "tet": [1.0]}))
+    assert set(read_tables(tmp_path)) == set(read_tables(tmp_path / "tables")) == {"hessian", "timesteps"}

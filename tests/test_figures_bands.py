@@ -1,0 +1,112 @@
+"""Means, intervals and how they are drawn, against hand-computed numbers and scipy."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from scipy import stats
+
+from figures.bands import counted, curve, handles, over_seeds, remark, student
+from figures.style import LOOKS
+
+# at x = 1: seed 0 draws 1 and 3, seed 1 draws 4 and 4; at x = 2: seeds 0 and 1 have 5 and 7, once each
+FRAME = pd.DataFrame(
+    {"x": [1, 1, 1, 1, 2, 2], "seed": [0, 0, 1, 1, 0, 1], "draw": [0, 1, 0, 1, 0, 0], "y": [1.0, 3, 4, 4, 5, 7]}
+)
+T1 = 12.706204736174694  # the 97.5 % quantile of Student's t with one degree of freedom, tan(0.475 π)
+
+
+@pytest.mark.parametrize("dof", [*range(1, 32), 57, 200, 1001])
+def test_student_is_scipys_quantile(dof):
+    assert student(dof) == pytest.approx(stats.t.ppf(0.975, dof), rel=1e-9)
+
+
+def test_an_interval_from_one_seed_is_refused():
+    with pytest.raises(ValueError, match="at least two seeds"):
+        student(0)
+
+
+def test_draws_are_averaged_within_a_seed_before_seeds_are():
+    table = over_seeds(FRAME, ["x"], "y").set_index("x")
+    assert table.loc[1, ["mean", "n"]].tolist() == [3.0, 2]  # of 2 and 4, not of 1, 3, 4, 4 with n = 4
+    assert table.loc[2, "mean"] == 6.0
+    # standard deviation √2 over two seeds: t·√2/√2
+    np.testing.assert_allclose(table["high"] - table["mean"], T1)
+    np.testing.assert_allclose(table["mean"] - table["low"], T1)
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=12))
+def test_the_interval_is_scipys(values):
+    frame = pd.DataFrame({"x": 0, "seed": range(len(values)), "y": values})
+    row = over_seeds(frame, ["x"], "y").iloc[0]
+    low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values)) if np.ptp(values) else (
+        np.mean(values),
+        np.mean(values),
+    )  # fmt: skip
+    np.testing.assert_allclose([row["low"], row["high"]], [low, high], rtol=1e-9, atol=1e-9)
+
+
+def test_infinite_values_are_in_no_mean_and_are_counted():
+    frame = pd.DataFrame({"x": 0, "seed": range(5), "y": [1.0, 3.0, np.inf, -np.inf, np.nan]})
+    row = over_seeds(frame, ["x"], "y").iloc[0]
+    assert row[["mean", "n", "above", "below"]].tolist() == [2.0, 2, 1, 1]
+
+
+def test_n_is_a_range_where_seeds_are_missing():
+    assert counted([5, 5]) == "n = 5"
+    assert counted([3, 0, 5]) == "n = 3–5"
+    assert counted([]) == "n = 0"
+
+
+def test_the_curve_is_the_mean_and_the_band_the_interval():
+    drawn = curve(Figure().subplots(), FRAME, "x", "y", "tet")
+    assert drawn.line.get_xydata().tolist() == [[1, 3], [2, 6]]
+    assert drawn.line.get_color() == LOOKS["tet"].colour
+    corners = {tuple(corner) for corner in drawn.band.get_paths()[0].vertices.round(9)}
+    assert {
+        (1.0, round(3 - T1, 9)),
+        (1.0, round(3 + T1, 9)),
+        (2.0, round(6 - T1, 9)),
+        (2.0, round(6 + T1, 9)),
+    } <= corners
+
+
+def test_one_seed_has_points_and_no_band():
+    drawn = curve(Figure().subplots(), FRAME[FRAME["seed"] == 0], "x", "y", "sdt")
+    assert drawn.band is None
+    assert drawn.line.get_ydata().tolist() == [2, 5]
+    assert drawn.line.get_marker() == LOOKS["sdt"].marker
+    assert handles([drawn])[0].get_label() == "SDT, n = 1"
+    assert remark([drawn]) == "One seed: no band."
+
+
+def test_infinite_values_are_drawn_on_the_edge_and_said():
+    frame = FRAME.assign(y=[1.0, 3, 4, 4, np.inf, 7])
+    ax = Figure().subplots()
+    drawn = curve(ax, frame, "x", "y", "sdt")
+    (head,) = drawn.edge
+    assert head.get_xdata().tolist() == [2]
+    assert head.get_marker() == "^"
+    assert math.isclose(head.get_transform().transform((2, 0.985))[1], ax.transAxes.transform((0, 0.985))[1])
+    assert drawn.line.get_ydata().tolist() == [3, 7]
+    assert "1 infinite value," in remark([drawn])
+
+
+def test_the_legend_names_each_training_once_with_the_n_of_all_panels():
+    axes = Figure().subplots(1, 2)
+    first, second = (
+        curve(ax, part, "x", "y", "sdt") for ax, part in zip(axes, (FRAME, FRAME[FRAME["seed"] == 0]), strict=True)
+    )
+    assert [handle.get_label() for handle in handles([first, second])] == ["SDT, n = 1–2"]
+
+
+def test_the_looks_differ_in_colour_marker_dash_and_lightness():
+    sdt, tet = LOOKS["sdt"], LOOKS["tet"]
+    assert len({sdt.marker, tet.marker}) == len({sdt.dash, tet.dash}) == 2
+    red, green, blue = ([int(look.colour[i : i + 2], 16) for look in (sdt, tet)] for i in (1, 3, 5))
+    grey = 0.2126 * np.array(red) + 0.7152 * np.array(green) + 0.0722 * np.array(blue)
+    assert abs(grey[0] - grey[1]) > 50

@@ -1,0 +1,156 @@
+"""The command: what it writes, what it says, and its exit status."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from figures import paper
+from tests.figure_tables import made_up, write
+
+pytestmark = pytest.mark.filterwarnings("error")
+NAMES = {picture.name for picture in paper.PICTURES}
+
+
+def only(monkeypatch, *names):
+    monkeypatch.setattr(paper, "PICTURES", tuple(one for one in paper.PICTURES if one.name in names))
+
+
+def test_every_figure_is_made_in_both_formats(tmp_path, capsys):
+    write(tmp_path, made_up(seeds=2))
+    assert paper.main([str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    made = {tmp_path / "figures" / f"{name}.{kind}" for name in NAMES for kind in ("pdf", "png")}
+    assert {Path(line) for line in out.splitlines()} == made
+    assert set((tmp_path / "figures").iterdir()) == made
+    assert err == ""
+    for file in made:
+        assert file.read_bytes().startswith(b"%PDF" if file.suffix == ".pdf" else b"\x89PNG")
+    for pdf in (tmp_path / "figures").glob("*.pdf"):
+        assert b"/Type3" not in pdf.read_bytes()  # TrueType, fonttype 42
+        assert b"CreationDate" not in pdf.read_bytes()
+
+
+def test_the_same_tables_give_the_same_bytes_in_another_process(tmp_path, monkeypatch):
+    frames = made_up(seeds=2)
+    here, there = (write(tmp_path / name, {"energy": frames["energy"]}) for name in ("here", "there"))
+    assert paper.main([str(here)]) == 0
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from figures import paper; sys.exit(paper.main(sys.argv[1:]) + 10 * ('torch' in sys.modules))",
+    ]
+    done = subprocess.run(
+        [*command, str(there)], cwd=Path(__file__).parents[1], env={"PYTHONHASHSEED": "7"}, check=False
+    )
+    assert done.returncode == 0  # and torch was not needed
+    for name in ("energy.pdf", "energy.png"):
+        assert (here / "figures" / name).read_bytes() == (there / "figures" / name).read_bytes()
+
+
+def test_missing_tables_cost_their_figures_and_a_line_each(tmp_path, capsys):
+    frames = made_up(seeds=1, trainings=("sdt",))
+    write(tmp_path, {name: frames[name] for name in ("timesteps", "energy")})
+    assert paper.main([str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert {Path(line).stem for line in out.splitlines()} == {"scalability", "per-timestep", "energy"}
+    lines = err.splitlines()
+    assert len(lines) == len(NAMES) - 3
+    assert all("no table" in line and ".csv" in line for line in lines)
+
+
+def test_a_garbled_table_costs_its_figure(tmp_path, capsys, monkeypatch):
+    only(monkeypatch, "energy", "flatness")
+    frames = made_up(seeds=1)
+    write(tmp_path, {"energy": frames["energy"].drop(columns="joules"), "compare": frames["compare"]})
+    assert paper.main([str(tmp_path)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "energy.csv: lacks the column joules" in line
+
+
+def test_a_table_that_holds_nothing_to_draw_is_named(tmp_path, capsys, monkeypatch):
+    only(monkeypatch, "descent", "surfaces")
+    frames = made_up(seeds=1)
+    surface = frames["surface"]
+    write(
+        tmp_path,
+        {"surface": surface[surface["kind"] == "line"], "descent": frames["descent"].assign(ratio=float("nan"))},
+    )
+    assert paper.main([str(tmp_path)]) == 1
+    *lines, last = capsys.readouterr().err.splitlines()
+    assert "surface.csv: no rows of kind 'plane'" in lines[0]
+    assert "descent.csv: no finite value of ratio" in lines[1]
+    assert "no figure made" in last
+
+
+def test_networks_get_files_of_their_own(tmp_path, monkeypatch, capsys):
+    only(monkeypatch, "energy")
+    frame = made_up(seeds=1)["energy"]
+    import pandas as pd
+
+    write(tmp_path, {"energy": pd.concat([frame, frame.assign(network="resnet19")])})
+    assert paper.main([str(tmp_path)]) == 0
+    assert {Path(line).stem for line in capsys.readouterr().out.splitlines()} == {
+        "energy-digits-cnn-digits",
+        "energy-resnet19-digits",
+    }
+
+
+@pytest.mark.parametrize("folder", ["nothing-here", "."])
+def test_no_table_is_one_line_and_exit_1(tmp_path, capsys, monkeypatch, folder):
+    only(monkeypatch)
+    assert paper.main([str(tmp_path / folder)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert str(tmp_path) in err
+
+
+def test_a_place_that_cannot_be_written_is_one_line_and_exit_1(tmp_path, capsys):
+    write(tmp_path, {})
+    (tmp_path / "figures").write_text("in the way")
+    assert paper.main([str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "figures" in line
+
+
+@pytest.mark.parametrize("argv", [[], ["a", "b"], ["--what"]])
+def test_unusable_arguments_are_one_line_and_exit_2(argv, capsys):
+    assert paper.main(argv) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "error" in line
+
+
+def test_help_is_no_failure(capsys):
+    assert paper.main(["--help"]) == 0
+    assert "DIR" in capsys.readouterr().out
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    only(monkeypatch, "energy")
+    write(tmp_path, {"energy": made_up(seeds=1)["energy"]})
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "energy.pdf").write_text("old")
+
+    def dies(self, name, **_):
+        Path(name).write_text("hal")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Figure, "savefig", dies)
+    with pytest.raises(KeyboardInterrupt):
+        paper.main([str(tmp_path)])
+    assert [file.name for file in (tmp_path / "figures").iterdir()] == ["energy.pdf"]
+    assert (tmp_path / "figures" / "energy.pdf").read_text() == "old"
+
+
+@pytest.mark.parametrize("picture", paper.PICTURES, ids=lambda picture: picture.name)
+def test_type_is_never_below_seven_points_and_widths_are_the_pages(picture):
+    frame = made_up(seeds=2)[picture.table]
+    with paper.style.paper():
+        figure = Figure(figsize=(picture.width, picture.height), layout="constrained")
+        picture.draw(figure, frame)
+        sizes = [text.get_fontsize() for text in figure.findobj(lambda one: hasattr(one, "get_fontsize"))]
+    assert min(sizes) >= 7
+    assert figure.get_figwidth() in (3.4, 7.0)
