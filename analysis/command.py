@@ -107,6 +107,6 @@ def _remark(subject: Subject, config: Config, seconds: float) -> None:
     name = subject.identity
     print(
         f"{subject.path}: {name['network']} trained with {name['training']} (seed {name['seed']}) on {name['data']};"
-        f" measured on at most {config.images or 'all'} {config.split} images in {config.dtype}, {seconds:.1f} s",
+        f" measured in {config.dtype} on {config.device}, {seconds:.1f} s",
         file=sys.stderr,
     )

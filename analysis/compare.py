@@ -35,6 +35,22 @@ from .measures import CHANGES, IDENTITY, measures, read_tables
 from .result import Result, provenance, sha256
 
 SAME_TRAINING_ACCURACY = 0.005
+_HEAD = ["network", "data", "measure", "loss"]
+_COLUMNS = {
+    "compare": [
+        *_HEAD, "unit", "sdt", "tet", "difference", "low", "high", "n", "paired", "lower_is_flatter", "flatter",
+        "trust",
+    ],
+    "correlation": [*_HEAD, "gap", "among", "tau", "low", "high", "n"],
+}  # fmt: skip
+_LETTERS = {
+    "n": "fewer than three seeds",
+    "0": "interval contains zero",
+    "c": "not converged",
+    "r": "changes when weights are rescaled",
+    "a": "training accuracies differ",
+    "f": "not finite",
+}
 _GAPS = {
     "loss": ("generalization gap in loss (test - train)", "sdt"),
     "accuracy": ("generalization gap in accuracy (train - test)", ""),
@@ -71,7 +87,7 @@ def run(config: Config) -> Result:
         place = {"network": network, "data": data}
         rows["compare"] += [place | row for row in _comparisons(group)]
         rows["correlation"] += [place | row for row in _correlations(group, config)]
-    tables = {name: pd.DataFrame(found) for name, found in rows.items()} | {"measures": values}
+    tables = {name: pd.DataFrame(found, columns=_COLUMNS[name]) for name, found in rows.items()} | {"measures": values}
     files = {path: sha256(Path(path)) for path in sorted(set(values["checkpoint"])) if Path(path).is_file()}
     settings = {name: str(value) for name, value in asdict(config).items()}
     return Result(tables, provenance(settings, files, time.perf_counter() - started))
@@ -126,15 +142,15 @@ def difference(sdt: pd.Series, tet: pd.Series) -> dict[str, Any]:
 
 
 def _doubts(group: pd.DataFrame, found: dict[str, Any], accuracies_differ: bool) -> list[str]:
-    reasons = {
-        "fewer than three seeds": found["n"] < 3,
-        "interval contains zero": not (found["low"] > 0 or found["high"] < 0),
-        "not converged": not group["converged"].all(),
-        "changes when weights are rescaled": (group["rescaling"] == CHANGES).any(),
-        "training accuracies differ": accuracies_differ,
-        "not finite": not np.isfinite(group["value"]).all(),
+    applies = {
+        "n": found["n"] < 3,
+        "0": found["low"] <= 0 <= found["high"],
+        "c": not group["converged"].all(),
+        "r": (group["rescaling"] == CHANGES).any(),
+        "a": accuracies_differ,
+        "f": not np.isfinite(group["value"]).all(),
     }
-    return [reason for reason, applies in reasons.items() if applies]
+    return [_LETTERS[letter] for letter, doubt in applies.items() if doubt]
 
 
 def _training_accuracies_differ(values: pd.DataFrame) -> bool:
@@ -192,9 +208,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def table(comparison: pd.DataFrame) -> str:
-    """The comparison for reading at a terminal."""
-    columns = ["measure", "loss", "sdt", "tet", "difference", "low", "high", "n", "flatter", "trust"]
-    return comparison[columns].to_string(index=False, float_format=lambda value: f"{value:.4g}")
+    """The comparison for reading at a terminal, its doubts by letters that the last line explains."""
+    short = {reason: letter for letter, reason in _LETTERS.items()}
+    doubts = [" ".join(short[doubt] for doubt in trust.split("; ") if doubt) for trust in comparison["trust"]]
+    columns = ["measure", "loss", "sdt", "tet", "difference", "low", "high", "n", "flatter"]
+    shown = comparison[columns].assign(doubts=doubts)
+    legend = "; ".join(f"{letter} {reason}" for letter, reason in _LETTERS.items())
+    return shown.to_string(index=False, float_format=lambda value: f"{value:.4g}") + f"\ndoubts: {legend}"
 
 
 if __name__ == "__main__":

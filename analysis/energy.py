@@ -23,7 +23,7 @@ images those are 11 % of that limit, a usual firing rate.
 
 Table ``energy.csv``, after checkpoint, network, data, training, seed, a row for each T and layer, "total" the last:
 
-- split, timesteps T, layer, kind ("conv", "linear", "total")
+- split, timesteps T, trained_timesteps, layer, kind ("conv", "linear", "total")
 - neurons: that feed the layer (0: it reads the image); of the whole network for the total
 - firing_rate: spikes per neuron and step of those neurons, over T steps; NaN where there are none, and for the total
 - additions, multiplications, joules: per image, for T steps together
@@ -186,6 +186,7 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     table["accuracy"] = table["timesteps"].map(dict(enumerate((hits / images).tolist(), 1)))
     table = table.sort_values("timesteps", kind="stable", ignore_index=True).assign(images=images)
     table.insert(0, "split", config.split)
+    table.insert(2, "trained_timesteps", subject.trained_timesteps)
     return {"energy": table}
 
 

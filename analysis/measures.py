@@ -133,8 +133,7 @@ def _descent(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 def _energy(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     total = table[table["layer"] == "total"]
-    last = total.groupby("checkpoint")["timesteps"].transform("max")
-    yield _rows(total[total["timesteps"] == last], "energy", "joules", "J/image")
+    yield _rows(total[total["timesteps"] == total["trained_timesteps"]], "energy", "joules", "J/image")
 
 
 _EXTRACT: dict[str, Callable[[pd.DataFrame], Iterator[pd.DataFrame]]] = {

@@ -4,12 +4,15 @@
 
 Formulas and sources are in :mod:`landscape.sharpness`. Table ``sharpness.csv``, after checkpoint, network, data,
 training, seed: loss (of the landscape), split, measure, radius, value (rise of the loss above that of the weights as
-trained), stderr, draws, rescaling. Measures:
+trained), stderr, draws, converged, rescaling. Measures:
 
 - ``average``: Gaussian noise on every filter; radius is the noise relative to the filter's norm; stderr over draws
 - ``worst``: the largest rise found in the ball ‖ε‖ ≤ radius (SAM); stderr over images; draws are restarts
 - ``adaptive_worst``: the same in filter-normalized coordinates (ASAM); radius is relative to ‖w‖ of the filters, so
   that at 1 all weights have moved by their own norm together; stderr over images
+
+A worst case has ``converged`` when the second half of the ascent and the choice of the start no longer matter much;
+it stays a lower bound of the maximum.
 
 ``rescaling`` says whether the value "changes" or is "invariant" when the weights before a BatchNorm are rescaled.
 """
@@ -45,7 +48,7 @@ class Config(command.Config):
     """Radii of the adaptive worst case, relative to the weights' norm."""
     steps: int = 10
     """Ascent steps."""
-    restarts: int = 2
+    restarts: int = 3
     """Starting points of the ascent: the weights, and random points of the sphere."""
 
 
@@ -57,14 +60,14 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
         objective = Objective(subject.network, per_image(loss), batches)
         found = [*_average(objective, config), *_worst(objective, config)]
         rows += [{"loss": loss, "split": config.split, **row} for row in found]
-    columns = ["loss", "split", "measure", "radius", "value", "stderr", "draws", "rescaling"]
+    columns = ["loss", "split", "measure", "radius", "value", "stderr", "draws", "converged", "rescaling"]
     return {"sharpness": pd.DataFrame(rows)[columns]}
 
 
 def _average(objective: Objective, config: Config) -> list[dict[str, Any]]:
     found = average_rise(objective, radii=config.noise, draws=config.draws, seed=config.seed).to_frame()
     columns = ["radius", "value", "stderr", "draws"]
-    rows = found[columns].assign(measure="average", rescaling="invariant").to_dict("records")
+    rows = found[columns].assign(measure="average", converged=True, rescaling="invariant").to_dict("records")
     return [{str(name): value for name, value in row.items()} for row in rows]
 
 
@@ -86,6 +89,7 @@ def _worst(objective: Objective, config: Config) -> list[dict[str, Any]]:
                 "value": found.value,
                 "stderr": found.stderr,
                 "draws": config.restarts,
+                "converged": found.converged,
                 "rescaling": "invariant" if adaptive else "changes",
             }
         )

@@ -15,7 +15,6 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.container import ErrorbarContainer
@@ -81,7 +80,7 @@ class Curve:
     line: Line2D
     band: PolyCollection | None
     table: pd.DataFrame
-    edge: list[Artist]
+    edge: list[Line2D]
     name: str
 
     @property
@@ -140,9 +139,9 @@ def drawn(
     return Curve(line, band, table, _edge(axes, table, x, look.colour), look.label if name is None else name)
 
 
-def _edge(axes: Axes, table: pd.DataFrame, x: str, colour: str) -> list[Artist]:
+def _edge(axes: Axes, table: pd.DataFrame, x: str, colour: str) -> list[Line2D]:
     """Arrowheads where values are infinite: at the top and the bottom edge, whatever the scale."""
-    artists: list[Artist] = []
+    artists: list[Line2D] = []
     for column, height, marker in (("above", 0.985, "^"), ("below", 0.015, "v")):
         at = table.loc[table[column] > 0, x]
         if len(at):

@@ -9,6 +9,7 @@ from torch.func import functional_call
 from analysis import hessian, sharpness, surface
 from analysis.subject import Subject, per_image
 from landscape.objective import Objective
+from landscape.operators import Hessian
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ class TestHessian:
         subject = Subject.load(tiny, dtype="float64")
         block = dense_hessian(subject, "sdt", 12)
         objective = Objective(subject.network, per_image("sdt"), subject.batches("train", 12, 5))
-        operator = hessian.OPERATORS["hessian"](objective)
+        operator = Hessian(objective)
         vector = torch.zeros(operator.dimension, dtype=torch.float64)
         vector[-len(block) :] = torch.randn(len(block), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         expected = block @ vector[-len(block) :].numpy()
@@ -171,7 +172,8 @@ class TestSharpness:
             (tiny,), images=20, draws=3, noise=(0.1, 0.3), worst=(0.1,), adaptive=(0.01,), steps=3, quiet=True
         )
         found = sharpness.run(config).to_frame()
-        assert list(found)[5:] == ["loss", "split", "measure", "radius", "value", "stderr", "draws", "rescaling"]
+        columns = ["loss", "split", "measure", "radius", "value", "stderr", "draws", "converged", "rescaling"]
+        assert list(found)[5:] == columns
         assert found.groupby("measure").size().to_dict() == {"adaptive_worst": 2, "average": 4, "worst": 2}
         assert (found.loc[found["measure"] != "average", "value"] >= 0).all()
         assert dict(zip(found["measure"], found["rescaling"], strict=True)) == {

@@ -4,6 +4,7 @@ import importlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -82,10 +83,13 @@ def test_an_image_is_correct_when_the_mean_output_says_so():
 
 
 def test_a_result_s_main_table_is_written_last(tmp_path, monkeypatch):
-    written = []
-    monkeypatch.setattr(
-        pd.DataFrame, "to_csv", lambda self, path, **_: (written.append(list(self)), Path(path).touch())
-    )
+    written, original = [], pd.DataFrame.to_csv
+
+    def record(table: pd.DataFrame, path: Path, **options: Any) -> None:
+        written.append(list(table))
+        original(table, path, **options)
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", record)
     Result({"main": pd.DataFrame({"m": [1]}), "other": pd.DataFrame({"o": [1]})}, {}).save(tmp_path)
     assert written == [["o"], ["m"]]
 
@@ -148,4 +152,4 @@ def test_the_table_goes_to_stdout_and_remarks_to_stderr(digits_checkpoint, capsy
     assert command.main(Config, run, [str(digits_checkpoint("tet")), "--images", "20"], "prog") == 0
     shown = capsys.readouterr()
     assert "value" in shown.out
-    assert "digits-cnn trained with tet (seed 0) on digits; measured on at most 20 train images" in shown.err
+    assert "digits-cnn trained with tet (seed 0) on digits; measured in float32" in shown.err

@@ -1,11 +1,14 @@
 """The command: what it writes, what it says, and its exit status."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from figures import paper
 from tests.figure_tables import made_up, write
@@ -37,13 +40,10 @@ def test_the_same_tables_give_the_same_bytes_in_another_process(tmp_path, monkey
     frames = made_up(seeds=2)
     here, there = (write(tmp_path / name, {"energy": frames["energy"]}) for name in ("here", "there"))
     assert paper.main([str(here)]) == 0
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; from figures import paper; sys.exit(paper.main(sys.argv[1:]) + 10 * ('torch' in sys.modules))",
-    ]
+    script = "import sys; from figures import paper; sys.exit(paper.main(sys.argv[1:]) + 10 * ('torch' in sys.modules))"
+    command = [sys.executable, "-c", script]
     done = subprocess.run(
-        [*command, str(there)], cwd=Path(__file__).parents[1], env={"PYTHONHASHSEED": "7"}, check=False
+        [*command, str(there)], cwd=Path(__file__).parents[1], env={**os.environ, "PYTHONHASHSEED": "7"}, check=False
     )
     assert done.returncode == 0  # and torch was not needed
     for name in ("energy.pdf", "energy.png"):
@@ -74,10 +74,8 @@ def test_a_table_that_holds_nothing_to_draw_is_named(tmp_path, capsys, monkeypat
     only(monkeypatch, "descent", "surfaces")
     frames = made_up(seeds=1)
     surface = frames["surface"]
-    write(
-        tmp_path,
-        {"surface": surface[surface["kind"] == "line"], "descent": frames["descent"].assign(ratio=float("nan"))},
-    )
+    descent = frames["descent"].assign(ratio=float("nan"))
+    write(tmp_path, {"surface": surface[surface["kind"] == "line"], "descent": descent})
     assert paper.main([str(tmp_path)]) == 1
     *lines, last = capsys.readouterr().err.splitlines()
     assert "surface.csv: no rows of kind 'plane'" in lines[0]
@@ -88,8 +86,6 @@ def test_a_table_that_holds_nothing_to_draw_is_named(tmp_path, capsys, monkeypat
 def test_networks_get_files_of_their_own(tmp_path, monkeypatch, capsys):
     only(monkeypatch, "energy")
     frame = made_up(seeds=1)["energy"]
-    import pandas as pd
-
     write(tmp_path, {"energy": pd.concat([frame, frame.assign(network="resnet19")])})
     assert paper.main([str(tmp_path)]) == 0
     assert {Path(line).stem for line in capsys.readouterr().out.splitlines()} == {
@@ -151,6 +147,6 @@ def test_type_is_never_below_seven_points_and_widths_are_the_pages(picture):
     with paper.style.paper():
         figure = Figure(figsize=(picture.width, picture.height), layout="constrained")
         picture.draw(figure, frame)
-        sizes = [text.get_fontsize() for text in figure.findobj(lambda one: hasattr(one, "get_fontsize"))]
+        sizes = [float(text.get_fontsize()) for text in figure.findobj(Text)]
     assert min(sizes) >= 7
     assert figure.get_figwidth() in (3.4, 7.0)

@@ -172,10 +172,9 @@ def test_tables_equal_the_definitions_on_stored_gradients(digits_checkpoint):
     directions |= {f"step-{t}": gradients[t].mean(0) for t in range(1, 5)}
     length = 1e-3 * float(Parameters(subject.network).vector().norm())
     for name, u in directions.items():
-        size = np.linalg.norm(u)
-        assert descents.loc[name, ["step", "predicted"]].tolist() == pytest.approx(
-            [length / size, length * (whole @ u) / size], rel=1e-8
-        )
+        step = length / np.linalg.norm(u)
+        found_step, predicted = descents.loc[name, ["step", "predicted"]]
+        assert (found_step, predicted) == pytest.approx((step, step * (whole @ u)), rel=1e-8)
 
 
 def test_shares_sum_to_one_and_the_whole_row_is_its_own_total(digits_checkpoint):

@@ -1,0 +1,453 @@
+"""Each picture's artists hold the numbers of the table, checked against means taken the slow way."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.colors import same_color, to_rgba
+from matplotlib.figure import Figure
+from scipy import stats
+
+from figures import energy, flatness, momentum, radius, scalability, spectra, style, surfaces, training
+from figures.tables import TableError, read
+from tests.figure_tables import LOSSES, made_up, write
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """Every made-up table, read back as figures read them; three seeds a side."""
+    folder = write(tmp_path_factory.mktemp("figures"), made_up(seeds=3))
+    return {name: read(folder, name) for name in made_up(seeds=1)}
+
+
+@pytest.fixture
+def figure():
+    with style.paper():
+        yield Figure(figsize=(7, 4), layout="constrained")
+
+
+def chosen(frame, **values):
+    for column, value in values.items():
+        frame = frame[frame[column] == value]
+    return frame
+
+
+def by_hand(frame, x, y):
+    """Mean over seeds of the mean over everything else, and half the interval: one point at a time."""
+    points = []
+    for at in sorted(set(frame[x])):
+        here = frame[frame[x] == at]
+        seeds = [np.mean(here.loc[here["seed"] == seed, y]) for seed in sorted(set(here["seed"]))]
+        half = stats.t.ppf(0.975, len(seeds) - 1) * np.std(seeds, ddof=1) / np.sqrt(len(seeds))
+        points.append((at, np.mean(seeds), half))
+    return np.array(points).T
+
+
+def assert_curve(one, frame, x, y, scale=1.0):
+    at, mean, half = by_hand(frame, x, y)
+    np.testing.assert_allclose(one.line.get_xydata().T, [at, scale * mean])
+    np.testing.assert_allclose(one.table["high"] - one.table["low"], 2 * scale * half, atol=1e-12)
+    heights = one.band.get_paths()[0].vertices[:, 1]
+    np.testing.assert_allclose(
+        [heights.min(), heights.max()], scale * np.array([(mean - half).min(), (mean + half).max()])
+    )
+
+
+def xs(line):
+    return np.asarray(line.get_xdata(), dtype=float)
+
+
+def ys(line):
+    return np.asarray(line.get_ydata(), dtype=float)
+
+
+def caption_of(figure):
+    return figure.get_supxlabel().replace("\n", " ")
+
+
+# surfaces
+
+
+def test_the_four_panels_share_levels_and_colours(tables, figure):
+    panels = surfaces.planes(figure, tables["surface"])
+    assert set(panels) == {(training, loss) for training in LOSSES for loss in LOSSES}
+    first = panels["sdt", "sdt"]
+    for one in panels.values():
+        np.testing.assert_array_equal(one.levels, first.levels)
+        assert one.get_cmap().name == "viridis"
+        assert (one.norm.vmin, one.norm.vmax) == (first.norm.vmin, first.norm.vmax)
+    assert [ax.get_title() for ax in figure.axes[:2]] == ["SDT loss", "TET loss"]
+    assert figure.axes[0].get_ylabel().startswith("trained with SDT (n = 3)")
+    assert figure.axes[-1].get_ylabel() == "loss on training images (nats)"
+
+
+def test_a_plane_is_the_mean_over_draws_then_seeds():
+    rows = [(0, 0, 1.0), (0, 1, 3.0), (1, 0, 6.0)]  # seed, draw, value: 2 and 6, mean 4
+    corners = [(a, b) for a in (-1.0, 1.0) for b in (-1.0, 1.0)]
+    frame = pd.DataFrame([(s, d, a, b, v + a + 10 * b) for s, d, v in rows for a, b in corners])
+    one = surfaces.plane(frame.set_axis(["seed", "draw", "alpha", "beta", "value"], axis=1))
+    np.testing.assert_allclose(one.mean, [[-7, -5], [13, 15]])  # beta down, alpha across
+    assert one.lowest == (-1.0, -1.0, -7.0)
+    assert one.spread == pytest.approx(np.sqrt(8))  # of 2 and 6
+    assert one.draws == 2
+
+
+def test_the_minimum_is_marked_where_the_mean_is_lowest(tables, figure):
+    surfaces.planes(figure, tables["surface"])
+    rows = chosen(tables["surface"], kind="plane", training="tet", loss="sdt")
+    at = rows.groupby(["alpha", "beta"])["value"].mean().idxmin()
+    (cross,) = (line for line in figure.axes[2].lines if line.get_marker() == "x")
+    assert cross.get_xydata().tolist() == [list(at)]
+
+
+def test_levels_are_the_papers_where_they_fit():
+    np.testing.assert_allclose(surfaces.ladder(np.linspace(0.02, 9.7, 1000)), np.arange(0.1, 9.7, 0.5))
+
+
+def test_levels_adapt_to_a_shallow_surface_and_start_at_a_fifth_of_the_step():
+    np.testing.assert_allclose(surfaces.ladder(np.linspace(0.0, 0.9, 1000)), [0.04, 0.24, 0.44, 0.64, 0.84])
+
+
+@given(st.floats(0, 100), st.floats(1e-3, 1e4))
+def test_levels_lie_within_the_data_and_are_neither_few_nor_many(low, extent):
+    values = np.linspace(low, low + extent, 500)
+    levels = surfaces.ladder(values)
+    assert 5 <= len(levels) <= 24
+    assert levels[0] >= low - 1e-9
+    assert levels[-1] <= values.max() + 1e-9
+    np.testing.assert_allclose(np.diff(levels), levels[1] - levels[0])
+
+
+def test_a_flat_surface_and_an_infinite_point_are_drawn(tables, figure):
+    frame = tables["surface"].assign(value=0.5)
+    frame.loc[chosen(frame, kind="plane").index[7], "value"] = np.inf
+    assert len(surfaces.planes(figure, frame)) == 4
+    assert "1 infinite point" in caption_of(figure)
+
+
+def test_a_training_that_was_not_measured_leaves_its_panels_empty(tables, figure):
+    panels = surfaces.planes(figure, chosen(tables["surface"], training="sdt"))
+    assert set(panels) == {("sdt", "sdt"), ("sdt", "tet")}
+    assert "nothing measured" in figure.axes[2].texts[0].get_text()
+
+
+def test_a_plane_of_one_line_is_refused(tables, figure):
+    with pytest.raises(TableError, match="at least 2 by 2 points, got 1 by 11"):
+        surfaces.planes(figure, chosen(tables["surface"], beta=0.0))
+
+
+def test_lines_are_means_with_bands_over_seeds_on_one_scale(tables, figure):
+    curves = surfaces.lines(figure, tables["surface"])
+    rows = chosen(tables["surface"], kind="line")
+    for loss in LOSSES:
+        assert_curve(curves[loss, "tet"], chosen(rows, loss=loss, training="tet"), "alpha", "value")
+    assert_curve(curves["accuracy", "sdt"], chosen(rows, training="sdt"), "alpha", "accuracy", scale=100)
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+    assert "2 filter-normalised random directions" in caption_of(figure)
+
+
+# spectra
+
+
+def test_eigenvalues_are_points_of_seeds_hollow_where_not_converged(tables, figure):
+    points = spectra.eigenvalues(figure, tables["hessian"])["hessian", "sdt", "tet"]
+    rows = chosen(tables["hessian"], operator="hessian", loss="sdt", training="tet")
+    np.testing.assert_allclose(np.asarray(points.get_offsets())[:, 1], rows["eigenvalue"])
+    hollow = np.asarray(points.get_facecolor())[:, 3] == 0
+    assert hollow.tolist() == [converged is False for converged in rows["converged"]]
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["1", "2", "3", "4", "5", "−2", "−1"]
+    assert "24 not converged" in caption_of(figure)  # rank −2 of 6 networks, 2 losses, 2 operators
+
+
+def test_bars_are_the_means_of_eigenvalues(tables, figure):
+    spectra.eigenvalues(figure, tables["hessian"])
+    rows = chosen(tables["hessian"], operator="hessian", loss="sdt", training="sdt", rank=1)
+    bars = [line for line in figure.axes[0].lines if line.get_marker() == "_"]
+    ranks = sorted(set(tables["hessian"]["rank"]))  # ascending, as in the mean's table
+    assert ys(bars[0])[ranks.index(1)] == pytest.approx(rows["eigenvalue"].mean())
+
+
+def test_a_smoothed_density_has_area_one_and_its_nodes_mean():
+    grid = np.linspace(-5, 12, 20001)
+    density = spectra.smoothed(np.array([-1.0, 0.0, 7.0]), np.array([0.2, 0.7, 0.1]), grid, 0.3)
+    assert np.trapezoid(density, grid) == pytest.approx(1.0, rel=1e-9)
+    assert np.trapezoid(grid * density, grid) == pytest.approx(-0.2 + 0.7, rel=1e-9)
+    assert np.interp(7.0, grid, density) == pytest.approx(0.1 * stats.norm.pdf(0, scale=0.3))
+
+
+def test_the_density_is_the_mean_over_probes_then_seeds(tables, figure):
+    frame = chosen(tables["density"], operator="hessian")
+    frame = frame[(frame["seed"] > 0) | (frame["probe"] == 0)]  # seed 0 has one probe only
+    line = spectra.density(figure, frame)["hessian", "tet", "sdt"]
+    rows = chosen(frame, loss="tet")
+    width = 0.01 * (rows["node"].max() - rows["node"].min())
+    at = xs(line)[200]
+    seeds = []
+    for seed in range(3):
+        probes = []
+        for probe in range(2 if seed else 1):
+            mine = chosen(rows, training="sdt", seed=seed, probe=probe)
+            probes.append(
+                sum(w * stats.norm.pdf(at, n, width) for n, w in zip(mine["node"], mine["weight"], strict=True))
+            )
+        seeds.append(np.mean(probes))
+    assert ys(line)[200] == pytest.approx(np.mean(seeds))
+    assert xs(line).min() < rows["node"].min() < 0  # the negative side is in the picture
+    assert figure.axes[0].get_yscale() == "log"
+
+
+# radius
+
+
+def test_curvature_is_its_absolute_mean_with_hollow_markers_where_negative(tables, figure):
+    frame = chosen(tables["radius"], direction="top", loss="sdt").copy()
+    frame["second_difference"] = frame["second_difference"].abs()
+    first = frame["radius"] == frame["radius"].min()
+    frame.loc[first, "second_difference"] = -40.0 - frame.loc[first, "seed"]
+    curves = radius.radii(figure, frame)
+    one = curves["top", "sdt", "tet"]
+    assert ys(one.line)[0] == pytest.approx(41.0)  # |mean of −40, −41, −42|
+    ax = figure.axes[0]
+    hollow = [line for line in ax.lines if line.get_linestyle() == "None" and line.get_markerfacecolor() == "white"]
+    assert sorted(tuple(ys(line)) for line in hollow) == [(41.0,), (41.0,)]
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+
+
+def test_the_formal_curvature_is_a_horizontal_line(tables, figure):
+    radius.radii(figure, tables["radius"])
+    levels = {
+        (line.get_color(), line.get_ydata()[0]) for line in figure.axes[0].lines if len(set(line.get_ydata())) == 1
+    }
+    for name, look in style.LOOKS.items():
+        formal = chosen(tables["radius"], direction="top", training=name)["formal"].mean()
+        assert any(colour == look.colour and level == pytest.approx(formal) for colour, level in levels)
+
+
+def test_an_interval_that_contains_zero_reaches_the_bottom():
+    table = pd.DataFrame({"mean": [2.0, -2.0, 0.0], "low": [-1.0, -3.0, -1.0], "high": [5.0, -1.0, 1.0]})
+    found = radius.absolute(table)
+    np.testing.assert_allclose(found["mean"], [2, 2, np.nan])
+    np.testing.assert_allclose(found["high"], [5, 3, 1])
+    np.testing.assert_allclose(found["low"], [0, 1, 0], atol=1e-9)
+
+
+@pytest.mark.parametrize("shared", ["radius", "relative_radius"])
+def test_curves_are_averaged_over_the_radii_that_seeds_share(shared):
+    other = {"radius": "relative_radius", "relative_radius": "radius"}[shared]
+    rows = pd.DataFrame({shared: [0.1, 1.0, 0.1, 1.0], other: [1.0, 10.0, 1.2, 12.0], "seed": [0, 0, 1, 1]})
+    expected = [1.1, 11.0, 1.1, 11.0] if shared == "radius" else [0.1, 1.0, 0.1, 1.0]
+    np.testing.assert_allclose(radius.on_ladder(rows)["at"], expected)
+
+
+# timesteps
+
+
+@pytest.mark.parametrize(
+    ("draw", "column"), [(scalability.cumulative, "accuracy_cumulative"), (scalability.at_step, "accuracy_at_step")]
+)
+def test_accuracy_against_timesteps_in_percent(tables, figure, draw, column):
+    curves = draw(figure, tables["timesteps"])
+    for split in ("train", "test"):
+        rows = chosen(tables["timesteps"], training="sdt", split=split)
+        assert_curve(curves["sdt", split, 4], rows, "timesteps", column, scale=100)
+    assert curves["sdt", "train", 4].line.get_alpha() < 1 == curves["sdt", "test", 4].line.get_alpha()
+    assert [4, 4] in [list(line.get_xdata()) for line in figure.axes[0].lines]  # the trained T
+    assert figure.legends[0].get_texts()[0].get_text() == "SDT test, n = 3"
+    assert "test 1497, train 300" in caption_of(figure)
+
+
+def test_networks_trained_at_another_t_have_a_curve_of_their_own(tables, figure):
+    frame = pd.concat([tables["timesteps"], tables["timesteps"].assign(trained_timesteps=2.0)])
+    curves = scalability.cumulative(figure, frame)
+    assert {key[2] for key in curves} == {2, 4}
+    assert "trained at T = 2, 4" in caption_of(figure)
+
+
+# momentum
+
+
+def test_step_statistics_are_of_the_loss_trained_with(tables, figure):
+    curves = momentum.statistics(figure, tables["momentum"])
+    assert set(curves) == {(column, training) for column in momentum.COLUMNS for training in LOSSES}
+    for (column, name), one in curves.items():
+        rows = chosen(tables["momentum"], training=name, loss=name)
+        assert_curve(one, rows[rows["timestep"] > 0], "timestep", column)
+
+
+def test_shares_and_coherence_have_their_reference_lines(tables, figure):
+    momentum.statistics(figure, tables["momentum"])
+    panels = {ax.get_title(): ax for ax in figure.axes}
+    level = {
+        title: [line.get_ydata()[0] for line in panels[title].lines if list(line.get_xdata()) == [0, 1]]
+        for title in ("share of whole gradient", "coherence over batches")
+    }
+    np.testing.assert_allclose(level["share of whole gradient"], [1 / 4])
+    np.testing.assert_allclose(level["coherence over batches"], [np.sqrt(0.1 / 1.9)], rtol=1e-5)
+
+
+def test_the_whole_gradient_stands_beside_its_steps(tables, figure):
+    momentum.statistics(figure, tables["momentum"])
+    panel = next(ax for ax in figure.axes if ax.get_title() == "gradient norm")
+    rows = chosen(tables["momentum"], training="tet", loss="tet", timestep=0)
+    _, (mean,), (half,) = by_hand(rows, "timestep", "gradient_norm")
+    bar = panel.containers[1]
+    assert ys(bar[0])[0] == pytest.approx(mean)
+    np.testing.assert_allclose(bar[2][0].get_segments()[0][:, 1], [mean - half, mean + half])
+    assert [label.get_text() for label in figure.axes[-1].get_xticklabels()] == ["1", "2", "3", "4", "all"]
+
+
+def test_no_matching_loss_is_refused(tables, figure):
+    with pytest.raises(TableError, match="equals training"):
+        momentum.statistics(figure, chosen(tables["momentum"], training="sdt", loss="tet"))
+
+
+def test_descent_has_a_panel_a_direction_with_the_line_at_one(tables, figure):
+    curves = momentum.descent(figure, tables["descent"])
+    rows = chosen(tables["descent"], training="sdt", loss="sdt", direction="momentum")
+    assert_curve(curves["momentum", "sdt"], rows, "relative_step", "ratio")
+    assert [ax.get_title() for ax in figure.axes[:3]] == ["gradient", "momentum", "gradient of step 1"]
+    for ax in figure.axes:
+        assert ax.get_xscale() == "log"
+        assert any(list(line.get_ydata()) == [1, 1] for line in ax.lines)
+
+
+def test_large_ratios_go_on_a_logarithmic_scale(tables, figure):
+    momentum.descent(figure, tables["descent"].assign(ratio=-100.0))
+    low, high = figure.axes[0].get_ylim()
+    assert figure.axes[0].get_yscale() == "symlog"
+    assert low < -100
+    assert high > 1
+
+
+def test_directions_are_thinned_from_first_to_last():
+    names = [f"step-{t}" for t in range(1, 11)] + ["momentum", "gradient"]
+    assert momentum.directions(names) == ["gradient", "momentum", "step-1", "step-4", "step-7", "step-10"]
+    assert momentum.directions(["step-2", "gradient"]) == ["gradient", "step-2"]
+
+
+# energy, training
+
+
+def test_energy_is_that_of_the_whole_network_with_intervals_both_ways(tables, figure):
+    bars = energy.accuracy(figure, tables["energy"])["tet"]
+    rows = chosen(tables["energy"], training="tet", layer="total")
+    _, joules, wide = by_hand(rows, "timesteps", "joules")
+    _, accuracy, high = by_hand(rows, "timesteps", "accuracy")
+    np.testing.assert_allclose(bars[0].get_xydata().T, [1e9 * joules, 100 * accuracy])
+    across, up = (np.array(one.get_segments()) for one in bars[2])
+    np.testing.assert_allclose(np.ptp(across[:, :, 0], axis=1), 2e9 * wide)
+    np.testing.assert_allclose(np.ptp(up[:, :, 1], axis=1), 200 * high)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["1", "2", "3", "4"] * 2
+    assert figure.axes[0].get_xlabel() == "energy per image (nJ)"
+
+
+@pytest.mark.parametrize(
+    ("joules", "name"), [([2.0], "J"), ([3e-3, np.inf], "mJ"), ([0.0, 5e-6], "µJ"), ([7e-9], "nJ"), ([1e-14], "pJ")]
+)
+def test_the_unit_of_energy_suits_the_median(joules, name):
+    assert energy.unit(pd.Series(joules))[0] == name
+
+
+def test_training_curves_are_dashed_for_train_and_solid_for_test(tables, figure):
+    curves = training.history(figure, tables["history"])
+    rows = chosen(tables["history"], training="tet")
+    assert_curve(curves["tet", "test", "tet"], rows, "epoch", "test_loss_tet")
+    assert_curve(curves["sdt", "train", "tet"], rows, "epoch", "train_loss_sdt")
+    assert_curve(curves["accuracy", "test", "tet"], rows, "epoch", "test_accuracy", scale=100)
+    assert curves["sdt", "test", "sdt"].line.get_linestyle() == "-"
+    assert curves["sdt", "train", "sdt"].line.get_linestyle() == "--"
+    assert [ax.get_yscale() for ax in figure.axes] == ["log", "log", "linear"]
+
+
+# flatness
+
+
+def row(measure, sdt, tet, low, high, flatter="", trust="", lower=True):
+    values = {"measure": measure, "loss": "sdt", "sdt": sdt, "tet": tet, "difference": tet - sdt, "low": low}
+    return values | {"high": high, "n": 5.0, "lower_is_flatter": lower, "flatter": flatter, "trust": trust}
+
+
+FLATNESS = pd.DataFrame(
+    [
+        row("sharper", 1.0, 3.0, 1.0, 3.0, "sdt", "not converged"),  # +2/2 = 1
+        row("same", 2.0, 2.2, -1.0, 1.4, "", "interval contains zero; not converged"),
+        row("flatter", 30.0, 10.0, -25.0, -15.0, "tet"),  # −20/20 = −1
+        row("accuracy", 0.9, 0.95, 0.01, 0.09, lower=False),
+    ]
+)
+
+
+def test_rows_are_sorted_relative_and_about_flatness_only(figure):
+    table = flatness.relative(FLATNESS)
+    assert table["measure"].tolist() == ["flatter", "same", "sharper"]
+    np.testing.assert_allclose(table["x"], [-1.0, 0.2 / 2.1, 1.0])
+    np.testing.assert_allclose(table["left"], [-1.25, -1.0 / 2.1, 0.5])
+    np.testing.assert_allclose(table["right"], [-0.75, 1.4 / 2.1, 1.5])
+
+
+def test_markers_are_coloured_by_who_is_flatter_and_hollow_without_trust(figure):
+    markers = flatness.forest(figure, FLATNESS)
+    flat, same, sharp = (markers[f"{name}, SDT loss"] for name in ("flatter", "same", "sharper"))
+    assert same_color(flat.get_color(), style.LOOKS["tet"].colour)
+    assert same_color(sharp.get_color(), style.LOOKS["sdt"].colour)
+    assert same_color(same.get_color(), style.GREY)
+    assert [one.get_markerfacecolor() == "white" for one in (flat, same, sharp)] == [False, True, True]
+    assert [ys(one)[0] for one in (flat, same, sharp)] == [0, 1, 2]
+    ax = figure.axes[0]
+    assert (ax.get_title(loc="left"), ax.get_title(loc="right")) == ("← TET flatter", "SDT flatter →")
+    assert [text.get_text() for text in ax.texts] == ["", "a b", "b"]
+    assert "a: interval contains zero; b: not converged" in caption_of(figure)
+
+
+def test_an_interval_beyond_the_panel_ends_in_an_arrowhead(figure):
+    flatness.forest(figure, pd.DataFrame([row("wild", 1.0, 1.0, -9.0, 9.0)]))
+    ax = figure.axes[0]
+    limit = ax.get_xlim()[1]
+    heads = {line.get_marker(): line.get_xdata()[0] for line in ax.lines if line.get_marker() in "<>"}
+    assert heads == {"<": -limit, ">": limit}
+
+
+def test_rows_without_a_finite_difference_are_counted_not_drawn(figure):
+    frame = pd.concat([FLATNESS, pd.DataFrame([row("lost", np.nan, np.inf, np.nan, np.nan)])])
+    assert len(flatness.forest(figure, frame)) == 3
+    assert "1 without a finite value" in caption_of(figure)
+    with pytest.raises(TableError, match="no row on flatness"):
+        flatness.forest(figure, frame.tail(1))
+
+
+# everywhere
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [([1, 2, 3], "linear"), ([1e-3, 1, 10], "log"), ([-1, 1e-3, 10], "symlog"), ([np.nan], "linear")],
+)
+def test_the_scale_suits_the_values(values, scale):
+    ax = Figure().subplots()
+    assert style.fit_scale(ax, values) == scale == ax.get_yscale()
+
+
+def test_both_trainings_keep_their_colours_in_every_picture(tables, figure):
+    curves = momentum.statistics(figure, tables["momentum"])
+    for (_, name), one in curves.items():
+        assert to_rgba(one.line.get_color()) == to_rgba(style.LOOKS[name].colour)
+    assert {text.get_text() for text in figure.legends[0].get_texts()} >= {"SDT, n = 3", "TET, n = 3"}
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_broken_numbers_crash_no_picture(seeds):
+    from figures.paper import PICTURES
+
+    rng = np.random.default_rng(seeds)
+    frames = made_up(seeds=seeds)
+    keys = {"alpha", "beta", "radius", "relative_radius", "relative_step", "step", "seed", "n"}
+    for picture in PICTURES:
+        frame = frames[picture.table].copy()
+        for column in set(frame.select_dtypes("float")) - keys:
+            for broken in (np.nan, np.inf, -np.inf, 0.0):
+                frame.loc[rng.random(len(frame)) < 0.06, column] = broken
+        with style.paper():
+            picture.draw(Figure(figsize=(picture.width, picture.height), layout="constrained"), frame)
