@@ -4,10 +4,11 @@
 
 reads the tables in ``runs/demo/tables`` and writes three more, for each network and data set:
 
-- ``compare.csv``: network, data, measure, loss (of the landscape), unit, sdt and tet (means over seeds), difference
-  (tet − sdt), low and high (its 95 % interval: Student's t over pairs of one seed, or Welch's where seeds don't pair),
-  n (pairs, or the smaller group), paired, lower_is_flatter, flatter ("sdt", "tet", or empty where the interval
-  contains zero or the measure isn't one of flatness), trust (empty, or why not to)
+- ``compare.csv``: network, data, measure, loss (of the landscape), unit, sdt and tet (means over seeds), ann (mean over
+  the checkpoints of the network's ReLU twin, where there are any), difference (tet − sdt), low and high (its 95 %
+  interval: Student's t over pairs of one seed, or Welch's where seeds don't pair), n (pairs, or the smaller group),
+  paired, lower_is_flatter, flatter ("sdt", "tet", or empty where the interval contains zero or the measure isn't one
+  of flatness), trust (empty, or why not to)
 - ``correlation.csv``: network, data, measure, loss, gap ("loss": L_SDT on test minus train; "accuracy": train minus
   test), among ("all", "sdt", "tet"), tau (Kendall's τ-b of measure and gap; Jiang et al. 2020), low and high (95 %
   percentile bootstrap over checkpoints), n
@@ -33,12 +34,13 @@ from models.cli import command
 
 from .measures import CHANGES, IDENTITY, measures, read_tables
 from .result import Result, provenance, sha256
+from .subject import TWIN
 
 SAME_TRAINING_ACCURACY = 0.005
 _HEAD = ["network", "data", "measure", "loss"]
 _COLUMNS = {
     "compare": [
-        *_HEAD, "unit", "sdt", "tet", "difference", "low", "high", "n", "paired", "lower_is_flatter", "flatter",
+        *_HEAD, "unit", "sdt", "tet", "ann", "difference", "low", "high", "n", "paired", "lower_is_flatter", "flatter",
         "trust",
     ],
     "correlation": [*_HEAD, "gap", "among", "tau", "low", "high", "n"],
@@ -85,7 +87,8 @@ def run(config: Config) -> Result:
     rows: dict[str, list[dict[str, Any]]] = {"compare": [], "correlation": []}
     for (network, data), group in values.groupby(["network", "data"], sort=False):
         place = {"network": network, "data": data}
-        rows["compare"] += [place | row for row in _comparisons(group)]
+        twins = values[(values["network"] == f"{network}{TWIN}") & (values["data"] == data)]
+        rows["compare"] += [place | row for row in _comparisons(group, twins)]
         rows["correlation"] += [place | row for row in _correlations(group, config)]
     tables = {name: pd.DataFrame(found, columns=_COLUMNS[name]) for name, found in rows.items()} | {"measures": values}
     files = {path: sha256(Path(path)) for path in sorted(set(values["checkpoint"])) if Path(path).is_file()}
@@ -93,8 +96,9 @@ def run(config: Config) -> Result:
     return Result(tables, provenance(settings, files, time.perf_counter() - started))
 
 
-def _comparisons(values: pd.DataFrame) -> list[dict[str, Any]]:
+def _comparisons(values: pd.DataFrame, twins: pd.DataFrame) -> list[dict[str, Any]]:
     accuracies_differ = _training_accuracies_differ(values)
+    ann = twins.groupby(["measure", "loss"])["value"].mean()
     rows = []
     for (measure, loss, unit), group in values.groupby(["measure", "loss", "unit"], sort=False):
         sides = {name: side.set_index("seed")["value"].sort_index() for name, side in group.groupby("training")}
@@ -105,7 +109,7 @@ def _comparisons(values: pd.DataFrame) -> list[dict[str, Any]]:
         doubts = _doubts(group, found, flatness and accuracies_differ)
         sure = flatness and (found["low"] > 0 or found["high"] < 0)
         flatter = ("tet" if found["difference"] < 0 else "sdt") if sure else ""
-        head = {"measure": measure, "loss": loss, "unit": unit}
+        head = {"measure": measure, "loss": loss, "unit": unit, "ann": ann.get((measure, loss), np.nan)}
         rows.append(head | found | {"lower_is_flatter": flatness, "flatter": flatter, "trust": "; ".join(doubts)})
     return rows
 
@@ -181,7 +185,9 @@ def _one(values: pd.DataFrame, measure: str, loss: str) -> pd.Series:
 def _rank_correlation(measure: pd.Series, gap: pd.Series, config: Config) -> dict[str, Any]:
     x, y = measure.to_numpy(dtype=float), gap.to_numpy(dtype=float)
     draws = np.random.default_rng(config.seed).integers(len(x), size=(config.resamples, len(x)))
-    low, high = np.nanquantile(kendall(x[draws], y[draws]), [0.025, 0.975])
+    taus = kendall(x[draws], y[draws])
+    taus = taus[np.isfinite(taus)]
+    low, high = np.quantile(taus, [0.025, 0.975]) if len(taus) else (np.nan, np.nan)
     return {"tau": float(kendall(x, y)), "low": low, "high": high, "n": len(x)}
 
 
@@ -212,6 +218,8 @@ def table(comparison: pd.DataFrame) -> str:
     short = {reason: letter for letter, reason in _LETTERS.items()}
     doubts = [" ".join(short[doubt] for doubt in trust.split("; ") if doubt) for trust in comparison["trust"]]
     columns = ["measure", "loss", "sdt", "tet", "difference", "low", "high", "n", "flatter"]
+    if comparison["ann"].notna().any():
+        columns.insert(columns.index("difference"), "ann")
     shown = comparison[columns].assign(doubts=doubts)
     legend = "; ".join(f"{letter} {reason}" for letter, reason in _LETTERS.items())
     return shown.to_string(index=False, float_format=lambda value: f"{value:.4g}") + f"\ndoubts: {legend}"

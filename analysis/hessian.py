@@ -159,7 +159,7 @@ def _strings(row: Mapping[Hashable, Any]) -> dict[str, Any]:
     return {str(name): value for name, value in row.items()}
 
 
-class _CountingPyHessian(pyhessian.hessian):
+class CountingPyHessian(pyhessian.hessian):
     """PyHessian on a list of batches, counting its Hessian–vector products."""
 
     products = 0
@@ -177,7 +177,7 @@ def _second_opinion(objective: Objective, loss: str, config: Config, rows: dict[
     key = {"loss": loss, "operator": "hessian"}
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        other = _CountingPyHessian(
+        other = CountingPyHessian(
             model, lambda output, target: objective.loss(output, target).mean(), dataloader=batches,
             cuda=objective.parameters.device.type == "cuda",
         )  # fmt: skip

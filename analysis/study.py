@@ -28,7 +28,7 @@ from models.cli import command as run_command
 from . import command, compare, energy, hessian, history, momentum, sharpness, surface, timesteps
 from .result import Result, provenance, sha256
 
-LANDSCAPE_IMAGES = 300
+LANDSCAPE_IMAGES = 200
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,11 @@ class Config:
     learning_rate: float = 2e-3
     """Adam's, at the first epoch."""
     train_images: int | None = None
-    """Train on so many images; by default 300 digits, or all."""
+    """Train on so many images; by default 200 digits, or all."""
     seeds: int = 5
     """Networks a side, seeds 0, 1, 2 …"""
+    twins: int = 0
+    """Networks without spikes (ReLU, T = 1) for reference, in OUT/relu-0 …"""
     images: int = LANDSCAPE_IMAGES
     """Training images that the landscape is made of."""
     jobs: int = 2
@@ -72,6 +74,7 @@ def run(config: Config) -> tuple[pd.DataFrame, dict[str, float]]:
         raise ValueError(f"seeds and jobs must be at least 1, got {config.seeds} and {config.jobs}")
     seconds: dict[str, float] = {}
     folders = [config.out / f"{loss}-{seed}" for seed in range(config.seeds) for loss in ("sdt", "tet")]
+    folders += [config.out / f"relu-{seed}" for seed in range(config.twins)]
     with ProcessPoolExecutor(config.jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         tasks = [(_train, (_training(config, folder),)) for folder in folders]
         seconds["train"] = _stage(pool, "train", tasks)
@@ -105,7 +108,7 @@ def analyses(config: Config, folder: Path) -> dict[str, Analysis]:
         "surface": (surface.run, surface.Config(**landscape)),
         "sharpness": (
             sharpness.run,
-            sharpness.Config(**landscape, draws=10, steps=6, worst=(0.05, 0.1), adaptive=(0.005, 0.01)),
+            sharpness.Config(**landscape, draws=10, worst=(0.1,), adaptive=(0.01,), restarts=2),
         ),
         "momentum": (momentum.run, momentum.Config(**shared)),
         "timesteps": (timesteps.run, timesteps.Config(**shared)),
@@ -115,7 +118,7 @@ def analyses(config: Config, folder: Path) -> dict[str, Analysis]:
 
 
 def _training(config: Config, folder: Path) -> recipe.Config:
-    loss, _, seed = folder.name.partition("-")
+    kind, _, seed = folder.name.partition("-")
     names = (
         "data",
         "model",
@@ -128,7 +131,7 @@ def _training(config: Config, folder: Path) -> recipe.Config:
         "device",
     )
     plan = recipe.Config(out=folder, seed=int(seed), quiet=True, **{name: getattr(config, name) for name in names})
-    return replace(plan, loss="sdt" if loss == "sdt" else "tet")
+    return replace(plan, loss="tet" if kind == "tet" else "sdt", spiking=kind != "relu")
 
 
 def _train(plan: recipe.Config) -> None:

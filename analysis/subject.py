@@ -16,6 +16,7 @@ from models.losses import LOSSES
 from .result import sha256
 
 Batch = tuple[Tensor, Tensor]
+TWIN = "-relu"
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -46,10 +47,14 @@ class Subject:
 
     @property
     def identity(self) -> dict[str, str | int]:
-        """The columns checkpoint, network, data, training (the loss it was trained with) and seed."""
+        """The columns checkpoint, network, data, training (the loss it was trained with) and seed.
+
+        A network that doesn't spike is named apart from its spiking twin: digits-cnn-relu.
+        """
+        spiking = self.network.arguments["spiking"]
         return {
             "checkpoint": self.path.as_posix(),
-            "network": self.checkpoint.model["name"],
+            "network": self.checkpoint.model["name"] + ("" if spiking else TWIN),
             "data": self.checkpoint.data["name"],
             "training": self.checkpoint.training["loss"],
             "seed": self.checkpoint.training["seed"],

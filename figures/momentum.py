@@ -156,6 +156,7 @@ def _trim(axes: np.ndarray, used: int, curves: Sequence[Curve]) -> None:
     low, high = means.min(), means.max()
     if low < -_LINEAR or high > _LINEAR:
         axes.flat[0].set_yscale("symlog", linthresh=_LINEAR)
+        axes.flat[0].yaxis.set_major_formatter("{x:g}")
         axes.flat[0].set_ylim(1.6 * min(low, -1.0), 1.6 * high)
     else:
         axes.flat[0].set_ylim(low - 0.15 * (high - low), high + 0.15 * (high - low))

@@ -2,8 +2,8 @@
 
     python -m figures.paper runs/demo
 
-What there is gets drawn; a table that is missing or can't be read costs its pictures and one line on stderr. The files
-are the same byte for byte for the same tables: no dates inside. Each is written beside its place and then renamed.
+What there is gets drawn; a table that is missing or can't be read costs its pictures, and one line each on stderr. The
+files are the same byte for byte for the same tables: no dates inside. Each is written beside its place and renamed.
 """
 
 import contextlib
@@ -79,6 +79,10 @@ def run(config: Config, *, say: Callable[[str], None]) -> list[Path]:
         except (FileNotFoundError, tables.TableError) as error:
             say(f"{picture.name}: {error}")
             continue
+        if shared := tables.shared_seeds(frame):
+            say(
+                f"{picture.name}: {shared} checkpoints share a seed with another; each seed is averaged and counts once"
+            )
         for suffix, part in tables.families(frame):
             try:
                 files += _make(picture, part, out / (picture.name + suffix))

@@ -5,6 +5,7 @@ lightness, marker and dash too, so that a grey print still tells them apart. Typ
 here touches pyplot: pictures are :class:`~matplotlib.figure.Figure` objects, drawn inside :func:`paper`.
 """
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -95,7 +96,8 @@ def reference(axes: Axes, y: float, label: str | None = None) -> Artist:
 def caption(figure: Figure, text: str) -> Text:
     """A small grey line or two below the panels: what is averaged over what, and how many."""
     characters = int(figure.get_figwidth() * 18.5)  # DejaVu Sans at 7 pt is about 3.9 pt wide on average
-    wrapped = textwrap.fill(text, characters)
+    together = re.sub(r"(?<=\d) %| (?==)|(?<==) ", lambda found: found[0].replace(" ", "\u00a0"), text)
+    wrapped = textwrap.fill(together, characters)
     return figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=SMALL, color=GREY, linespacing=1.25)
 
 

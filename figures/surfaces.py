@@ -143,9 +143,11 @@ def _label(ax: Axes, lines: QuadContourSet, levels: np.ndarray) -> None:
     """Write the values of ``levels`` on their lines, leaving out what would come too close to another."""
     halo = [patheffects.withStroke(linewidth=1.5, foreground=PAPER, alpha=0.8)]
     apart, kept = 0.14 * np.ptp(ax.get_xlim()), [np.full(2, np.inf)]
+    low, high = np.transpose([ax.get_xlim(), ax.get_ylim()])
     for text in ax.clabel(lines, levels, fontsize=SMALL, fmt="%.3g", inline=False):
         place = np.array(text.get_position())
-        if min(np.linalg.norm(place - other) for other in kept) < apart:
+        edge = np.minimum(place - low, high - place).min()  # a label there would be cut off
+        if edge < 0.3 * apart or min(np.linalg.norm(place - other) for other in kept) < apart:
             text.remove()
             continue
         kept.append(place)

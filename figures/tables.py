@@ -150,6 +150,17 @@ def families(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         yield ("" if len(parts) == 1 else "-" + re.sub(r"[^\w.-]+", "-", "-".join(map(str, names)))), part
 
 
+def shared_seeds(frame: pd.DataFrame) -> int:
+    """How many checkpoints share network, data, training and seed with another, and so count as one seed with it.
+
+    Snapshots of one run do, or networks that differ in a setting that the table does not show.
+    """
+    if "checkpoint" not in frame:
+        return 0
+    runs = frame.groupby(["network", "data", "training", "seed"])["checkpoint"].nunique()
+    return int(runs[runs > 1].sum())
+
+
 def check_measured(frame: pd.DataFrame, *columns: str) -> None:
     """Raise TableError where none of ``columns`` holds a finite value: there would be nothing to see."""
     if not np.isfinite(frame[list(columns)].to_numpy()).any():

@@ -9,7 +9,7 @@ imagenet            images in ``train`` and ``val``, in one folder a class
 
 Standardisation: for digits the mean and the population standard deviation of all training pixels; for CIFAR the
 constants of Deng et al. 2022, for ImageNet torchvision's; event counts stay as they are. A training subset is a
-prefix of one stratified order, so 100 images are among the 300 that the same ``split_seed`` gives.
+prefix of one stratified order, so 100 images are among the 200 that the same ``split_seed`` gives.
 """
 
 import os
@@ -64,7 +64,7 @@ def load(name: str, *, root: str | Path | None = None, **arguments: Any) -> Data
     ``val``; by default the environment variable SNN_LANDSCAPE_DATA, else ``data``. Data sets without files ignore it.
 
     ``split_seed`` (all) draws the stored order and which images are for training. ``train_images``: their number
-    (digits, digit-events: 300; CIFAR: all). digit-events: ``timesteps``, ``by`` and ``binary`` as in
+    (digits, digit-events: 200; CIFAR: all). digit-events: ``timesteps``, ``by`` and ``binary`` as in
     :func:`models.events.frames`, ``contrast``, ``noise`` and ``noise_seed`` as in :func:`models.events.simulate`.
     imagenet: ``image_size``, and ``workers``, the number of reading processes, which changes no result and is not
     among the result's arguments.
@@ -83,7 +83,7 @@ def load(name: str, *, root: str | Path | None = None, **arguments: Any) -> Data
     return _SOURCES[name](**arguments)
 
 
-def _digits(*, train_images: int = 300, split_seed: int = 0) -> Data:
+def _digits(*, train_images: int = 200, split_seed: int = 0) -> Data:
     images, labels = _digit_images()
     train, test = _digit_parts(labels, train_images, split_seed)
     pixels = images[train].double()
@@ -101,7 +101,7 @@ def _digits(*, train_images: int = 300, split_seed: int = 0) -> Data:
 
 def _digit_events(
     *,
-    train_images: int = 300,
+    train_images: int = 200,
     split_seed: int = 0,
     timesteps: int = 4,
     by: str = "count",

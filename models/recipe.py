@@ -54,7 +54,7 @@ class Config:
     seed: int = 0
     """Of the weights, the order of the images and their augmentation."""
     train_images: int | None = None
-    """Train on so many images, the same for every seed; by default 300 digits, or all."""
+    """Train on so many images, the same for every seed; by default 200 digits, or all."""
     augment: bool = True
     """The paper's augmentation where the data set has one (CIFAR, ImageNet)."""
     spiking: bool = True

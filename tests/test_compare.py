@@ -184,6 +184,19 @@ def test_networks_are_compared_apart(tmp_path):
     assert set(found["network"]) == {"digits-cnn", "resnet19"}
 
 
+def test_the_relu_twin_has_a_column_and_no_comparison_of_its_own(tmp_path):
+    spiking, twin = (tables({"sdt": values, "tet": values}) for values in ([4.0, 5, 6], [1.0, 2, 3]))
+    for table in twin.values():
+        table["network"], table["checkpoint"] = "digits-cnn-relu", "r-" + table["checkpoint"]
+    write(tmp_path / "spiking", spiking)
+    write(tmp_path / "twin", {name: table[table["training"] == "sdt"] for name, table in twin.items()})
+    found = compare.run(compare.Config((tmp_path / "spiking", tmp_path / "twin"))).to_frame()
+    assert set(found["network"]) == {"digits-cnn"}
+    top = found[found["measure"] == "top eigenvalue, formal Hessian"].iloc[0]
+    assert (top["sdt"], top["ann"]) == (5.0, 2.0)
+    assert "ann" in compare.table(found)
+
+
 def test_the_command_writes_beside_the_tables_and_prints(tmp_path, capsys):
     write(tmp_path, tables({"sdt": [1.0, 2, 3], "tet": [2.0, 3, 4]}))
     assert compare.main([str(tmp_path)]) == 0

@@ -240,7 +240,8 @@ def test_command_writes_the_table(digits_checkpoint, tmp_path, capsys):
     arguments = [str(digits_checkpoint("tet")), "--images", "20", "--max-timesteps", "2", "--out", str(tmp_path)]
     assert energy.main(arguments) == 0
     written = pd.read_csv(tmp_path / "energy.csv")
-    named = ["checkpoint", "network", "data", "training", "seed", "split", "timesteps", "layer", "kind", "neurons"]
+    named = ["checkpoint", "network", "data", "training", "seed", "split", "timesteps", "trained_timesteps"]
+    named += ["layer", "kind", "neurons"]
     counts = ["firing_rate", "additions", "multiplications", "joules", "accuracy", "images"]
     assert list(written.columns) == named + counts
     assert "joules" in capsys.readouterr().out

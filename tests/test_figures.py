@@ -65,7 +65,7 @@ def ys(line):
 
 
 def caption_of(figure):
-    return figure.get_supxlabel().replace("\n", " ")
+    return figure.get_supxlabel().replace("\n", " ").replace("\u00a0", " ")
 
 
 # surfaces

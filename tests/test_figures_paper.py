@@ -94,6 +94,15 @@ def test_networks_get_files_of_their_own(tmp_path, monkeypatch, capsys):
     }
 
 
+def test_checkpoints_that_share_a_seed_are_said_to_count_once(tmp_path, monkeypatch, capsys):
+    only(monkeypatch, "energy")
+    frame = made_up(seeds=1)["energy"]
+    write(tmp_path, {"energy": pd.concat([frame, frame.assign(checkpoint=frame["checkpoint"] + "-copy")])})
+    assert paper.main([str(tmp_path)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "energy: 4 checkpoints share a seed" in line
+
+
 @pytest.mark.parametrize("folder", ["nothing-here", "."])
 def test_no_table_is_one_line_and_exit_1(tmp_path, capsys, monkeypatch, folder):
     only(monkeypatch)

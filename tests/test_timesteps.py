@@ -61,7 +61,7 @@ def test_hand_made_logits():
 
 def test_all_images_of_both_splits_up_to_twice_the_trained_steps(digits_checkpoint):
     table = table_of(digits_checkpoint("sdt"))
-    assert table.groupby("split")["images"].unique().map(list).to_dict() == {"train": [300], "test": [1497]}
+    assert table.groupby("split")["images"].unique().map(list).to_dict() == {"train": [200], "test": [1597]}
     assert (table["trained_timesteps"] == 4).all()
     assert table["timesteps"].max() == 8
     assert {f"{name}_stderr" for name in MEASURES} | set(MEASURES) <= set(table.columns)

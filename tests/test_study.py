@@ -1,0 +1,75 @@
+"""The whole way once, small: what a study leaves, that it skips what is finished, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis import study
+
+TABLES = [
+    "hessian", "trace", "density", "radius", "surface", "sharpness", "momentum", "momentum_pairs", "descent",
+    "timesteps", "energy", "history", "compare", "correlation", "measures",
+]  # fmt: skip
+FIGURES = [
+    "surfaces", "surface-lines", "eigenvalues", "density", "radius", "scalability", "per-timestep", "momentum",
+    "descent", "energy", "training", "flatness",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> study.Config:
+    return study.Config(
+        out=tmp_path_factory.mktemp("study"), epochs=3, train_images=40, batch_size=20, seeds=2, images=20, timesteps=2
+    )
+
+
+@pytest.fixture(scope="module")
+def done(config) -> tuple[pd.DataFrame, dict[str, float]]:
+    return study.run(config)
+
+
+@pytest.mark.usefixtures("done")
+def test_checkpoints_tables_and_figures_lie_where_they_should(config):
+    for loss in ("sdt", "tet"):
+        for seed in range(2):
+            assert (config.out / f"{loss}-{seed}" / "ckpt.pt").exists()
+    tables = {path.stem for path in (config.out / "tables").glob("*.csv")}
+    assert tables == set(TABLES)
+    assert {path.stem for path in (config.out / "tables").glob("*.json")} == tables
+    for name in FIGURES:
+        for kind in ("pdf", "png"):
+            assert (config.out / "figures" / f"{name}.{kind}").stat().st_size > 1000
+
+
+@pytest.mark.usefixtures("done")
+def test_every_table_holds_all_checkpoints(config):
+    for name in TABLES[:-3]:
+        table = pd.read_csv(config.out / "tables" / f"{name}.csv")
+        assert table.groupby(["training", "seed"]).ngroups == 4, name
+        record = json.loads((config.out / "tables" / f"{name}.json").read_text())
+        assert len(record["checkpoints"]) == 4
+
+
+def test_the_comparison_has_both_losses_and_a_time_for_every_stage(done):
+    comparison, seconds = done
+    assert {"top eigenvalue, formal Hessian", "test accuracy", "energy"} <= set(comparison["measure"])
+    assert (comparison["n"] == 2).all()
+    assert list(seconds) == ["train", *study.analyses(study.Config(), Path("x")), "compare", "figures"]
+
+
+@pytest.mark.usefixtures("done")
+def test_what_is_finished_is_not_done_again_and_what_is_missing_is(config):
+    kept, lost = (config.out / name / "tables/hessian.csv" for name in ("sdt-0", "tet-1"))
+    before = kept.stat().st_mtime_ns
+    content = lost.read_text()
+    lost.unlink()
+    study.run(config)
+    assert kept.stat().st_mtime_ns == before
+    assert lost.read_text() == content
+
+
+def test_bad_numbers_are_one_line(tmp_path, capsys):
+    assert study.main(["--out", str(tmp_path), "--seeds", "0"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
