@@ -8,7 +8,8 @@ reads the tables in ``runs/demo/tables`` and writes three more, for each network
   the checkpoints of the network's ReLU twin, where there are any), difference (tet − sdt), low and high (its 95 %
   interval: Student's t over pairs of one seed, or Welch's where seeds don't pair), n (pairs, or the smaller group),
   paired, lower_is_flatter, flatter ("sdt", "tet", or empty where the interval contains zero or the measure isn't one
-  of flatness), trust (empty, or why not to)
+  of flatness), trust (empty, or why not to: among else, because the two sides' training accuracies are more than half
+  a percent apart, or their training losses more than a tenth, so that their minima aren't comparable)
 - ``correlation.csv``: network, data, measure, loss, gap ("loss": L_SDT on test minus train; "accuracy": train minus
   test), among ("all", "sdt", "tet"), tau (Kendall's τ-b of measure and gap; Jiang et al. 2020), low and high (95 %
   percentile bootstrap over checkpoints), n
@@ -36,7 +37,8 @@ from .measures import CHANGES, IDENTITY, measures, read_tables
 from .result import Result, provenance, sha256
 from .subject import TWIN
 
-SAME_TRAINING_ACCURACY = 0.005
+SAME_ACCURACY = 0.005
+SAME_LOSS = 0.1
 _HEAD = ["network", "data", "measure", "loss"]
 _COLUMNS = {
     "compare": [
@@ -51,6 +53,7 @@ _LETTERS = {
     "c": "not converged",
     "r": "changes when weights are rescaled",
     "a": "training accuracies differ",
+    "l": "training losses differ",
     "f": "not finite",
 }
 _GAPS = {
@@ -97,7 +100,7 @@ def run(config: Config) -> Result:
 
 
 def _comparisons(values: pd.DataFrame, twins: pd.DataFrame) -> list[dict[str, Any]]:
-    accuracies_differ = _training_accuracies_differ(values)
+    elsewhere = {loss: _apart(values, loss) for loss in ("sdt", "tet")}
     ann = twins.groupby(["measure", "loss"])["value"].mean()
     rows = []
     for (measure, loss, unit), group in values.groupby(["measure", "loss", "unit"], sort=False):
@@ -106,7 +109,7 @@ def _comparisons(values: pd.DataFrame, twins: pd.DataFrame) -> list[dict[str, An
             continue
         found = difference(sides["sdt"], sides["tet"])
         flatness = bool(group["flatness"].all())
-        doubts = _doubts(group, found, flatness and accuracies_differ)
+        doubts = _doubts(group, found, elsewhere.get(str(loss), "") if flatness else "")
         sure = flatness and (found["low"] > 0 or found["high"] < 0)
         flatter = ("tet" if found["difference"] < 0 else "sdt") if sure else ""
         head = {"measure": measure, "loss": loss, "unit": unit, "ann": ann.get((measure, loss), np.nan)}
@@ -145,22 +148,27 @@ def difference(sdt: pd.Series, tet: pd.Series) -> dict[str, Any]:
     }
 
 
-def _doubts(group: pd.DataFrame, found: dict[str, Any], accuracies_differ: bool) -> list[str]:
+def _doubts(group: pd.DataFrame, found: dict[str, Any], apart: str) -> list[str]:
     applies = {
         "n": found["n"] < 3,
         "0": found["low"] <= 0 <= found["high"],
         "c": not group["converged"].all(),
         "r": (group["rescaling"] == CHANGES).any(),
-        "a": accuracies_differ,
+        "a": "a" in apart,
+        "l": "l" in apart,
         "f": not np.isfinite(group["value"]).all(),
     }
     return [_LETTERS[letter] for letter, doubt in applies.items() if doubt]
 
 
-def _training_accuracies_differ(values: pd.DataFrame) -> bool:
-    """Whether the minima are at different training accuracy, by more than half a percent on average."""
+def _apart(values: pd.DataFrame, loss: str) -> str:
+    """Letters of what keeps the two sides' minima from being comparable: training accuracy, training loss."""
     accuracy = values[values["measure"] == "train accuracy"].groupby("training")["value"].mean()
-    return bool(accuracy.max() - accuracy.min() > SAME_TRAINING_ACCURACY)
+    chosen = values[(values["measure"] == "train loss") & (values["loss"] == loss)]
+    level = chosen.groupby("training")["value"].mean()
+    far = {"a": np.ptp(accuracy) > SAME_ACCURACY if len(accuracy) else False}
+    far["l"] = np.ptp(level) > SAME_LOSS * level.mean() if len(level) else False
+    return "".join(letter for letter, applies in far.items() if applies)
 
 
 def _correlations(values: pd.DataFrame, config: Config) -> list[dict[str, Any]]:

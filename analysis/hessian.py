@@ -23,7 +23,6 @@ Tables, after the columns checkpoint, network, data, training, seed:
 Eigenvalues are in units of loss per squared weight. They change when weights before a BatchNorm are rescaled.
 """
 
-import copy
 import sys
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,9 +30,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import pyhessian
-import torch
-from torch import Tensor
+from tqdm import tqdm
 
 from landscape.density import density
 from landscape.directions import random_direction
@@ -45,8 +42,10 @@ from landscape.radius import curvature_at_radius
 from . import command
 from .command import analyse
 from .result import Result
+from .second_opinion import second_opinion
 from .subject import Subject, per_image
 
+SMALL = 100_000
 OPERATORS = {"hessian": Hessian, "gauss_newton": GaussNewton}
 Rows = list[dict[str, Any]]
 
@@ -65,9 +64,9 @@ class Config(command.Config):
     """Residual to reach, relative to the eigenvalue largest in size."""
     max_products: int = 100
     """Products of the operator with a vector to stop at, converged or not."""
-    probes: int = 4
+    probes: int = 3
     """Random vectors for trace and density; 0 leaves both out."""
-    steps: int = 24
+    steps: int = 16
     """Lanczos steps per probe of the density."""
     draws: int = 3
     """Random directions for the curvature against radius; 0 leaves it out."""
@@ -75,8 +74,8 @@ class Config(command.Config):
     """Radii, over four decades up to the weights' own norm."""
     backend: Literal["lanczos", "pyhessian"] = "lanczos"
     """pyhessian: a second opinion on the formal Hessian's eigenvalues and trace by that package (by magnitude)."""
-    keep_graph: bool = False
-    """Build each batch's gradient graph once and keep it: faster, more memory."""
+    keep_graph: bool | None = None
+    """Keep each batch's gradient graph for all products: faster, more memory. By default below 100,000 weights."""
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -91,15 +90,26 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     for loss in config.losses:
         objective = Objective(subject.network, per_image(loss), batches)
         if config.backend == "pyhessian":
-            _second_opinion(objective, loss, config, rows)
+            hessian, trace = second_opinion(
+                objective,
+                top=config.top,
+                max_products=config.max_products,
+                tolerance=config.tolerance,
+                seed=config.seed,
+            )
+            key = {"loss": loss, "operator": "hessian"}
+            rows["hessian"] += [{**key, "split": config.split, "images": objective.size, **row} for row in hessian]
+            rows["trace"].append({**key, **trace})
         else:
             _curvature(objective, loss, config, rows)
     return {name: pd.DataFrame(found) for name, found in rows.items() if found}
 
 
 def _curvature(objective: Objective, loss: str, config: Config, rows: dict[str, Rows]) -> None:
+    small = objective.parameters.dimension < SMALL
     for name in config.operators:
-        operator = OPERATORS[name](objective, keep_graph=config.keep_graph)
+        operator = OPERATORS[name](objective, keep_graph=small if config.keep_graph is None else config.keep_graph)
+        bar = tqdm(desc=f"{loss} {name}", unit="product", disable=config.quiet)
         pairs = lanczos(
             operator,
             top=config.top,
@@ -107,16 +117,18 @@ def _curvature(objective: Objective, loss: str, config: Config, rows: dict[str, 
             tolerance=config.tolerance,
             max_products=config.max_products,
             seed=config.seed,
+            progress=bar.update,
         )
         key = {"loss": loss, "operator": name}
         rows["hessian"] += _eigenvalues(pairs, key, objective, config, operator.symmetry)
         if config.probes:
-            found = density(operator, probes=config.probes, steps=config.steps, seed=config.seed)
+            found = density(operator, probes=config.probes, steps=config.steps, seed=config.seed, progress=bar.update)
             trace = found.trace
             rows["trace"].append(
                 {**key, "trace": trace.value, "stderr": trace.stderr, "probes": trace.probes},
             )
             rows["density"] += [{**key, **_strings(row)} for row in found.to_frame().to_dict("records")]
+        bar.close()
         if config.draws and name == "hessian":
             rows["radius"] += _radius(objective, operator, pairs, loss, config)
 
@@ -157,52 +169,6 @@ def _radius(objective: Objective, operator: Operator, pairs: Eigenpairs, loss: s
 
 def _strings(row: Mapping[Hashable, Any]) -> dict[str, Any]:
     return {str(name): value for name, value in row.items()}
-
-
-class CountingPyHessian(pyhessian.hessian):
-    """PyHessian on a list of batches, counting its Hessian–vector products."""
-
-    products = 0
-
-    def dataloader_hv_product(self, v: list[Tensor]) -> tuple[float, list[Tensor]]:
-        """One product, averaged over the batches."""
-        self.products += 1
-        return super().dataloader_hv_product(v)
-
-
-def _second_opinion(objective: Objective, loss: str, config: Config, rows: dict[str, Rows]) -> None:
-    """PyHessian's eigenvalues and trace, on a copy of the model, with the residuals that it does not report."""
-    model = copy.deepcopy(objective.model)
-    batches = [(x, y) for _, x, y in objective.batches()]
-    key = {"loss": loss, "operator": "hessian"}
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        other = CountingPyHessian(
-            model, lambda output, target: objective.loss(output, target).mean(), dataloader=batches,
-            cuda=objective.parameters.device.type == "cuda",
-        )  # fmt: skip
-        values, vectors = other.eigenvalues(top_n=config.top, maxIter=config.max_products)
-        products = other.products
-        probes = np.array(other.trace())
-    operator = Hessian(objective)
-    for rank, (value, vector) in enumerate(zip(values, vectors, strict=True), 1):
-        unit = objective.parameters.flatten(vector)
-        residual = float((operator @ unit - value * unit).norm())
-        rows["hessian"].append(
-            {
-                **key,
-                "split": config.split,
-                "images": objective.size,
-                "rank": rank,
-                "eigenvalue": value,
-                "residual": residual,
-                "converged": residual <= config.tolerance * abs(values[0]),
-                "products": products,
-                "symmetry": operator.symmetry,
-            }
-        )
-    stderr = probes.std(ddof=1) / np.sqrt(len(probes)) if len(probes) > 1 else np.nan
-    rows["trace"].append({**key, "trace": probes.mean(), "stderr": stderr, "probes": len(probes)})
 
 
 def run(config: Config) -> Result:

@@ -98,11 +98,12 @@ def _sharpness(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 def _timesteps(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     at_trained = table[table["timesteps"] == table["trained_timesteps"]]
-    test = at_trained[at_trained["split"] == "test"]
+    train, test = (at_trained[at_trained["split"] == split] for split in ("train", "test"))
     yield _rows(test, "test accuracy", "accuracy_cumulative", "1")
-    yield _rows(at_trained[at_trained["split"] == "train"], "train accuracy", "accuracy_cumulative", "1")
+    yield _rows(train, "train accuracy", "accuracy_cumulative", "1")
     for loss in ("sdt", "tet"):
         gap = _gap(at_trained, f"loss_{loss}").assign(loss=loss)
+        yield _rows(train.assign(loss=loss), "train loss", f"loss_{loss}", "loss")
         yield _rows(test.assign(loss=loss), "test loss", f"loss_{loss}", "loss")
         yield _rows(gap, "generalization gap in loss (test - train)", "gap", "loss")
     accuracy = _gap(at_trained, "accuracy_cumulative")

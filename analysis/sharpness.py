@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from tqdm import tqdm
 
 from landscape.directions import filter_scale
 from landscape.objective import Objective
@@ -77,7 +78,7 @@ def _worst(objective: Objective, config: Config) -> list[dict[str, Any]]:
     balls = [("worst", radius, radius) for radius in config.worst]
     balls += [("adaptive_worst", radius, radius * unit) for radius in config.adaptive]
     rows = []
-    for name, radius, length in balls:
+    for name, radius, length in tqdm(balls, unit="ball", disable=config.quiet):
         adaptive = name == "adaptive_worst"
         found = worst_rise(
             objective, radius=length, steps=config.steps, restarts=config.restarts, adaptive=adaptive, seed=config.seed

@@ -49,6 +49,8 @@ class Config:
     """Training images a step."""
     learning_rate: float = 2e-3
     """Adam's, at the first epoch."""
+    mse_weight: float | None = None
+    """The paper's lambda on both sides; by default 0.05 with TET and 0 with SDT."""
     train_images: int | None = None
     """Train on so many images; by default 200 digits, or all."""
     seeds: int = 5
@@ -104,7 +106,7 @@ def analyses(config: Config, folder: Path) -> dict[str, Analysis]:
     }
     landscape = shared | {"images": config.images, "batch_size": config.images}
     return {
-        "hessian": (hessian.run, hessian.Config(**landscape, keep_graph=True, probes=3, steps=16)),
+        "hessian": (hessian.run, hessian.Config(**landscape)),
         "surface": (surface.run, surface.Config(**landscape)),
         "sharpness": (
             sharpness.run,
@@ -119,17 +121,8 @@ def analyses(config: Config, folder: Path) -> dict[str, Analysis]:
 
 def _training(config: Config, folder: Path) -> recipe.Config:
     kind, _, seed = folder.name.partition("-")
-    names = (
-        "data",
-        "model",
-        "timesteps",
-        "epochs",
-        "batch_size",
-        "learning_rate",
-        "train_images",
-        "data_root",
-        "device",
-    )
+    names = ["data", "model", "timesteps", "epochs", "batch_size", "learning_rate"]
+    names += ["mse_weight", "train_images", "data_root", "device"]
     plan = recipe.Config(out=folder, seed=int(seed), quiet=True, **{name: getattr(config, name) for name in names})
     return replace(plan, loss="tet" if kind == "tet" else "sdt", spiking=kind != "relu")
 

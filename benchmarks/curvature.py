@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from analysis.hessian import CountingPyHessian
+from analysis.second_opinion import CountingPyHessian
 from analysis.subject import per_image
 from landscape.lanczos import lanczos
 from landscape.objective import Objective

@@ -19,9 +19,11 @@ def identity(training: str, seed: int) -> dict[str, object]:
     return dict(zip(IDENTITY, values, strict=True))
 
 
-def tables(top: dict[str, list[float]], *, train_accuracy: dict[str, float] | None = None, converged: bool = True):
+def tables(top: dict[str, list[float]], *, train_accuracy: dict[str, float] | None = None,
+           train_loss: dict[str, float] | None = None, converged: bool = True):  # fmt: skip
     """A hessian and a timesteps table with the top eigenvalues given by training loss and seed."""
     accuracy = train_accuracy or {"sdt": 1.0, "tet": 1.0}
+    level = train_loss or {"sdt": 0.1, "tet": 0.1}
     eigenvalues, steps = [], []
     for training, values in top.items():
         for seed, value in enumerate(values):
@@ -38,7 +40,7 @@ def tables(top: dict[str, list[float]], *, train_accuracy: dict[str, float] | No
                 for rank in (1, 2)
             ]
             for split, right, loss in (
-                ("train", accuracy[training], 0.1),
+                ("train", accuracy[training], level[training]),
                 ("test", 0.9 - 0.01 * seed, 0.3 + 0.1 * seed),
             ):
                 steps += [
@@ -121,6 +123,10 @@ def test_a_clear_difference_is_called_flatter_and_trusted_but_for_its_scale(tmp_
         (
             {"top": {"sdt": [9.0, 10, 11], "tet": [1.0, 2, 3]}, "train_accuracy": {"sdt": 1.0, "tet": 0.98}},
             "training accuracies differ",
+        ),
+        (
+            {"top": {"sdt": [9.0, 10, 11], "tet": [1.0, 2, 3]}, "train_loss": {"sdt": 0.1, "tet": 0.12}},
+            "training losses differ",
         ),
         ({"top": {"sdt": [9.0, 10, np.inf], "tet": [1.0, 2, 3]}}, "not finite"),
     ],
