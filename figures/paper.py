@@ -20,7 +20,7 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
-from . import energy, flatness, momentum, radius, scalability, spectra, style, surfaces, tables, training
+from . import energy, flatness, momentum, pairs, radius, scalability, spectra, style, surfaces, tables, training
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ PICTURES = (
     Picture("scalability", "timesteps", scalability.cumulative, style.COLUMN, 2.9),
     Picture("per-timestep", "timesteps", scalability.at_step, style.COLUMN, 2.9),
     Picture("momentum", "momentum", momentum.statistics, style.PAGE, 4.0),
+    Picture("momentum-pairs", "momentum_pairs", pairs.cosines, style.COLUMN, 2.8),
     Picture("descent", "descent", momentum.descent, style.PAGE, 4.0),
     Picture("energy", "energy", energy.accuracy, style.COLUMN, 2.8),
     Picture("training", "history", training.history, style.PAGE, 2.6),

@@ -48,6 +48,7 @@ TABLES = {
     "momentum": _run(
         "loss", "timestep error_norm gradient_norm gain cosine_to_total share coherence coherence_null batches"
     ),
+    "momentum_pairs": _run("loss", "timestep other cosine"),
     "descent": _run("loss direction", "relative_step ratio"),
     "timesteps": _run("split", "timesteps trained_timesteps images accuracy_cumulative accuracy_at_step"),
     "energy": _run("split layer", "timesteps joules accuracy"),

@@ -111,6 +111,17 @@ def momentum(training: str, rng: np.random.Generator) -> Rows:
     return rows
 
 
+def momentum_pairs(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for loss in LOSSES:
+        steps = rng.normal(0.3 if training == "sdt" else 0.8, 1.0, (STEPS, 6))
+        unit = steps / np.linalg.norm(steps, axis=1, keepdims=True)
+        cosines = unit @ unit.T
+        for t, s in product(range(STEPS), repeat=2):
+            rows.append({"loss": loss, "timestep": t + 1, "other": s + 1, "cosine": cosines[t, s]})
+    return rows
+
+
 def descent(training: str, rng: np.random.Generator) -> Rows:
     names = ("gradient", "momentum", *(f"step-{t}" for t in range(1, STEPS + 1)))
     rows: Rows = []
@@ -174,6 +185,7 @@ MAKERS: dict[str, Callable[[str, np.random.Generator], Rows]] = {
     "radius": radius,
     "surface": surface,
     "momentum": momentum,
+    "momentum_pairs": momentum_pairs,
     "descent": descent,
     "timesteps": timesteps,
     "energy": energy,

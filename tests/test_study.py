@@ -14,7 +14,7 @@ TABLES = [
 ]  # fmt: skip
 FIGURES = [
     "surfaces", "surface-lines", "eigenvalues", "density", "radius", "scalability", "per-timestep", "momentum",
-    "descent", "energy", "training", "flatness",
+    "momentum-pairs", "descent", "energy", "training", "flatness",
 ]  # fmt: skip
 
 
