@@ -67,7 +67,7 @@ def cosines(figure: Figure, frame: pd.DataFrame) -> dict[str, QuadMesh]:
     cells = {}
     for ax, (training, one) in zip(axes.flat, found.items(), strict=True):
         cells[training] = _panel(ax, one, written=steps <= _WRITTEN)
-        ax.set_title(f"{LOOKS[training].label}-trained, {counted(one.between)}")
+        ax.set_title(f"{LOOKS[training].label}-trained, {counted(one.between.tolist())}")
     for ax in axes[:, 0]:
         ax.set_ylabel("timestep t")
     for ax in axes[-1]:
@@ -90,15 +90,16 @@ def _panel(ax: Axes, one: Pairs, *, written: bool) -> QuadMesh:
         one.mean, ax=ax, vmin=-1.0, vmax=1.0, cmap=_COLOURS, cbar=False, square=True, linewidths=0.5, linecolor=PAPER,
         annot=one.mean.map(_number) if written else None, fmt="", annot_kws={"fontsize": SMALL},
     )  # fmt: skip
+    means, deviations = one.mean.to_numpy(), one.std.to_numpy()
     for text in list(ax.texts):
         column, row = (int(place) for place in text.get_position())
-        text.set_color("black" if _DARK[0] < one.mean.iloc[row, column] < _DARK[1] else "white")
-        std = one.std.iloc[row, column]
+        text.set_color("black" if _DARK[0] < means[row, column] < _DARK[1] else "white")
+        deviation = deviations[row, column]
         if row == column:
             text.set_text("1")  # by definition, and so without a deviation
-        elif np.isfinite(std):
+        elif np.isfinite(deviation):
             text.set_verticalalignment("bottom")
-            below = ax.text(column + 0.5, row + 0.5, f"±{_number(std)}", ha="center", va="top", fontsize=SMALL)
+            below = ax.text(column + 0.5, row + 0.5, f"±{_number(deviation)}", ha="center", va="top", fontsize=SMALL)
             below.set_color(text.get_color())
     ax.set(facecolor=_UNMEASURED, xlabel="", ylabel="")
     ax.tick_params(length=0, labelrotation=0)

@@ -38,7 +38,7 @@ def square(values):
 
 def written(ax):
     """What stands in each cell, upper line first: {(timestep, other): text}."""
-    cells = {}
+    cells: dict[tuple[float, float], list[str]] = {}
     for text in sorted(ax.texts, key=lambda one: one.get_va() == "top"):
         x, y = text.get_position()
         cells.setdefault((y + 0.5, x + 0.5), []).append(text.get_text())
@@ -58,7 +58,7 @@ def test_cells_are_means_over_seeds_of_the_loss_trained_with(frame, figure):
             for s in range(1, STEPS + 1):
                 cosines = rows[(rows["timestep"] == t) & (rows["other"] == s)]["cosine"]
                 assert len(cosines) == 3
-                np.testing.assert_allclose(mesh.get_array()[t - 1, s - 1], sum(cosines) / 3)
+                np.testing.assert_allclose(np.asarray(mesh.get_array())[t - 1, s - 1], sum(cosines) / 3)
     assert [ax.get_title() for ax in figure.axes[:2]] == ["SDT-trained, n = 3", "TET-trained, n = 3"]
 
 

@@ -54,7 +54,7 @@ def test_peaks_are_the_stated_ones(pulse, peak):
         (Sigmoid(5.0), lambda x: 1 / (1 + np.exp(-5.0 * x))),
         (Triangle(0.7), lambda x: np.sign(x) * (0.7 * abs(x) - x**2 / 2) / 0.49 if abs(x) < 0.7 else np.sign(x) / 2),
     ],
-    ids=repr,
+    ids=["arctan", "sigmoid", "triangle"],
 )
 def test_pulses_are_the_slopes_of_their_antiderivatives(pulse, antiderivative):
     for x in GRID.tolist():
