@@ -21,9 +21,10 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.curvature
 
 .venv/installed: pyproject.toml constraints.txt
+	@echo "installing into .venv (PyTorch's wheels bring CUDA libraries: about 6 GB, a few minutes)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --constraint constraints.txt --editable '.[test]'
-	touch $@
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@touch $@
 
 clean:
 	rm -rf .venv runs

@@ -221,6 +221,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command(Config, show, argv, "python -m analysis.compare")
 
 
+def read(folder: Path) -> pd.DataFrame:
+    """The comparison that lies in ``folder/tables``."""
+    numbers = dict.fromkeys(["sdt", "tet", "ann", "difference", "low", "high"], [""])
+    return pd.read_csv(folder / "tables" / "compare.csv", keep_default_na=False, na_values=numbers)
+
+
 def table(comparison: pd.DataFrame) -> str:
     """The comparison for reading at a terminal, its doubts by letters that the last line explains."""
     short = {reason: letter for letter, reason in _LETTERS.items()}

@@ -84,15 +84,25 @@ def run(config: Config) -> tuple[pd.DataFrame, dict[str, float]]:
             plans = [analyses(config, folder)[name] for folder in folders]
             stale = [plan for plan in plans if not _finished(name, plan[1])]
             seconds[name] = _stage(pool, name, [(_analyse, plan) for plan in stale])
+    seconds |= _conclude(config, folders)
+    return compare.read(config.out), seconds
+
+
+def _conclude(config: Config, folders: Sequence[Path]) -> dict[str, float]:
+    """Stack, compare and draw, unless that was done since the last of the runs' tables was written; the seconds."""
+    done = config.out / "figures" / ".done"
+    written = max(table.stat().st_mtime for folder in folders for table in (folder / "tables").glob("*.csv"))
+    if done.exists() and done.stat().st_mtime > written:
+        return {"compare": 0.0, "figures": 0.0}
     begun = time.perf_counter()
     _stack([folder / "tables" for folder in folders], config.out / "tables")
-    comparison = compare.run(compare.Config((config.out,)))
-    comparison.save(config.out / "tables")
-    seconds["compare"] = time.perf_counter() - begun
-    begun = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "figures.paper", config.out], check=True, stdout=subprocess.DEVNULL)
-    seconds["figures"] = time.perf_counter() - begun
-    return comparison.to_frame(), seconds
+    compare.run(compare.Config((config.out,))).save(config.out / "tables")
+    compared = time.perf_counter()
+    drawing = [sys.executable, "-m", "figures.paper", config.out]
+    if subprocess.run(drawing, check=False, stdout=subprocess.DEVNULL).returncode:
+        raise ValueError(f"the figures of {config.out} could not be drawn, for the reason above")
+    done.touch()
+    return {"compare": compared - begun, "figures": time.perf_counter() - compared}
 
 
 def analyses(config: Config, folder: Path) -> dict[str, Analysis]:

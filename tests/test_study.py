@@ -59,15 +59,22 @@ def test_the_comparison_has_both_losses_and_a_time_for_every_stage(done):
     assert list(seconds) == ["train", *study.analyses(study.Config(), Path("x")), "compare", "figures"]
 
 
-@pytest.mark.usefixtures("done")
-def test_what_is_finished_is_not_done_again_and_what_is_missing_is(config):
-    kept, lost = (config.out / name / "tables/hessian.csv" for name in ("sdt-0", "tet-1"))
-    before = kept.stat().st_mtime_ns
+def test_what_is_finished_is_not_done_again_and_what_is_missing_is(config, done):
+    def ages() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in config.out.rglob("*.*") if path.suffix in (".csv", ".png")}
+
+    before = ages()
+    again, seconds = study.run(config)
+    assert ages() == before
+    assert seconds["compare"] == seconds["figures"] == 0
+    pd.testing.assert_frame_equal(again, done[0])
+    lost = config.out / "tet-1/tables/energy.csv"
     content = lost.read_text()
     lost.unlink()
     study.run(config)
-    assert kept.stat().st_mtime_ns == before
     assert lost.read_text() == content
+    assert ages()[config.out / "sdt-0/tables/energy.csv"] == before[config.out / "sdt-0/tables/energy.csv"]
+    assert ages()[config.out / "figures/energy.png"] > before[config.out / "figures/energy.png"]
 
 
 def test_bad_numbers_are_one_line(tmp_path, capsys):
