@@ -201,7 +201,8 @@ def _rank_correlation(measure: pd.Series, gap: pd.Series, config: Config) -> dic
 
 def kendall(x: Float[np.ndarray, "*sample n"], y: Float[np.ndarray, "*sample n"]) -> Float[np.ndarray, "*sample"]:
     """Kendall's τ-b along the last axis; NaN where one side has no two different values."""
-    pairs = [np.sign(side[..., :, None] - side[..., None, :]) for side in (x, y)]
+    with np.errstate(invalid="ignore"):  # two infinite values are neither above nor below each other
+        pairs = [np.sign(side[..., :, None] - side[..., None, :]) for side in (x, y)]
     agreement, *sizes = ((a * b).sum((-2, -1)) for a, b in ((pairs[0], pairs[1]), (pairs[0],) * 2, (pairs[1],) * 2))
     with np.errstate(invalid="ignore"):
         return np.asarray(agreement / np.sqrt(sizes[0] * sizes[1]))
@@ -223,7 +224,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def read(folder: Path) -> pd.DataFrame:
     """The comparison that lies in ``folder/tables``."""
-    numbers = dict.fromkeys(["sdt", "tet", "ann", "difference", "low", "high"], [""])
+    numbers = {name: [""] for name in ("sdt", "tet", "ann", "difference", "low", "high")}
     return pd.read_csv(folder / "tables" / "compare.csv", keep_default_na=False, na_values=numbers)
 
 
