@@ -233,6 +233,7 @@ def table(comparison: pd.DataFrame) -> str:
     short = {reason: letter for letter, reason in _LETTERS.items()}
     doubts = [" ".join(short[doubt] for doubt in trust.split("; ") if doubt) for trust in comparison["trust"]]
     columns = ["measure", "loss", "sdt", "tet", "difference", "low", "high", "n", "flatter"]
+    columns = [name for name in ("network", "data") if comparison[name].nunique() > 1] + columns
     if comparison["ann"].notna().any():
         columns.insert(columns.index("difference"), "ann")
     shown = comparison[columns].assign(doubts=doubts)

@@ -89,10 +89,10 @@ def run(config: Config) -> tuple[pd.DataFrame, dict[str, float]]:
 
 
 def _conclude(config: Config, folders: Sequence[Path]) -> dict[str, float]:
-    """Stack, compare and draw, unless that was done since the last of the runs' tables was written; the seconds."""
-    done = config.out / "figures" / ".done"
+    """Stack, compare and draw, unless that was done of these runs since their last table was written; the seconds."""
+    done, names = config.out / "figures" / ".done", " ".join(folder.name for folder in folders)
     written = max(table.stat().st_mtime for folder in folders for table in (folder / "tables").glob("*.csv"))
-    if done.exists() and done.stat().st_mtime > written:
+    if done.exists() and done.stat().st_mtime > written and done.read_text() == names:
         return {"compare": 0.0, "figures": 0.0}
     begun = time.perf_counter()
     _stack([folder / "tables" for folder in folders], config.out / "tables")
@@ -101,7 +101,7 @@ def _conclude(config: Config, folders: Sequence[Path]) -> dict[str, float]:
     drawing = [sys.executable, "-m", "figures.paper", config.out]
     if subprocess.run(drawing, check=False, stdout=subprocess.DEVNULL).returncode:
         raise ValueError(f"the figures of {config.out} could not be drawn, for the reason above")
-    done.touch()
+    done.write_text(names)
     return {"compare": compared - begun, "figures": time.perf_counter() - compared}
 
 
