@@ -11,12 +11,14 @@ import pandas as pd
 import tyro
 from tqdm import tqdm
 
+from models.checkpoint import check_writable
 from models.cli import command
 
-from .result import Result, check_writable, provenance
+from .result import Result, provenance
 from .subject import Subject
 
 Tables = Mapping[str, pd.DataFrame]
+LONGEST = 60
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ def analyse(config: C, measure: Callable[[Subject, C], Tables]) -> Result:
     """
     if not config.checkpoints:
         raise ValueError("no checkpoint given: name one or more, as 'python -m models.train' writes them")
+    for path in config.checkpoints:
+        if not path.is_file():
+            raise FileNotFoundError(f"no checkpoint at {path}: train one with 'python -m models.train --out DIR'")
     if config.out:
         check_writable(config.out)
     started, hashes = time.perf_counter(), {}
@@ -82,14 +87,21 @@ def analyse(config: C, measure: Callable[[Subject, C], Tables]) -> Result:
 
 
 def main(config: type[C], run: Callable[[C], Result], argv: Sequence[str] | None, prog: str) -> int:
-    """Command line of an analysis: its main table on stdout, everything else on stderr; returns the exit status."""
+    """Command line of an analysis: tables on stdout (of long ones the head), remarks on stderr; the exit status."""
 
     def show(settings: C) -> None:
-        result = run(settings)
-        print(result.to_frame().to_string(index=False, float_format=lambda value: f"{value:.5g}"))
-        if settings.out and not settings.quiet:
-            names = ", ".join(f"{name}.csv" for name in result.tables)
-            print(f"written to {settings.out}: {names}", file=sys.stderr)
+        for name, table in run(settings).tables.items():
+            print(f"{name} ({len(table)} rows)")
+            shown = table if len(table) <= LONGEST else table.head(LONGEST // 2)
+            print(shown.to_string(index=False, float_format=lambda value: f"{value:.5g}"))
+            print("…\n" if len(table) > LONGEST else "")
+        if not settings.quiet:
+            print(
+                f"written to {settings.out}"
+                if settings.out
+                else "nothing written: --out names a folder to keep all rows",
+                file=sys.stderr,
+            )
 
     return command(config, show, argv, prog)
 

@@ -28,11 +28,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import tyro
-from jaxtyping import Float
 from scipy import stats
 
 from models.cli import command
 
+from .correlation import correlations
 from .measures import CHANGES, IDENTITY, measures, read_tables
 from .result import Result, provenance, sha256
 from .subject import TWIN
@@ -55,10 +55,6 @@ _LETTERS = {
     "a": "training accuracies differ",
     "l": "training losses differ",
     "f": "not finite",
-}
-_GAPS = {
-    "loss": ("generalization gap in loss (test - train)", "sdt"),
-    "accuracy": ("generalization gap in accuracy (train - test)", ""),
 }
 
 
@@ -85,6 +81,7 @@ def run(config: Config) -> Result:
         raise ValueError("no folder given: name one that holds tables, as the analyses' --out writes them")
     started = time.perf_counter()
     values = pd.concat([measures(read_tables(folder)) for folder in config.folders], ignore_index=True)
+    _check_distinct(values)
     if set(values["training"]) != {"sdt", "tet"}:
         raise ValueError(f"a comparison needs SDT and TET checkpoints, found only {', '.join(set(values['training']))}")
     rows: dict[str, list[dict[str, Any]]] = {"compare": [], "correlation": []}
@@ -92,11 +89,26 @@ def run(config: Config) -> Result:
         place = {"network": network, "data": data}
         twins = values[(values["network"] == f"{network}{TWIN}") & (values["data"] == data)]
         rows["compare"] += [place | row for row in _comparisons(group, twins)]
-        rows["correlation"] += [place | row for row in _correlations(group, config)]
+        rows["correlation"] += [
+            place | row for row in correlations(group, resamples=config.resamples, seed=config.seed)
+        ]
     tables = {name: pd.DataFrame(found, columns=_COLUMNS[name]) for name, found in rows.items()} | {"measures": values}
     files = {path: sha256(Path(path)) for path in sorted(set(values["checkpoint"])) if Path(path).is_file()}
     settings = {name: str(value) for name, value in asdict(config).items()}
     return Result(tables, provenance(settings, files, time.perf_counter() - started))
+
+
+def _check_distinct(values: pd.DataFrame) -> None:
+    """Network, data, training loss and seed name one checkpoint: two of that name, say at two T, are two groups."""
+    key = ["network", "data", "training", "seed"]
+    paths = values.groupby(key)["checkpoint"].unique()
+    for found in paths[paths.map(len) > 1]:
+        raise ValueError(
+            f"{' and '.join(found)} have network, data, training loss and seed in common: compare them apart"
+        )
+    twice = values.duplicated([*IDENTITY, "measure", "loss"])
+    if twice.any():
+        raise ValueError(f"{values.loc[twice, 'checkpoint'].iloc[0]} is there twice: name each folder once")
 
 
 def _comparisons(values: pd.DataFrame, twins: pd.DataFrame) -> list[dict[str, Any]]:
@@ -109,7 +121,8 @@ def _comparisons(values: pd.DataFrame, twins: pd.DataFrame) -> list[dict[str, An
             continue
         found = difference(sides["sdt"], sides["tet"])
         flatness = bool(group["flatness"].all())
-        doubts = _doubts(group, found, elsewhere.get(str(loss), "") if flatness else "")
+        local = (group["rescaling"] != "").any()  # a property of the minimum, not of the predictions
+        doubts = _doubts(group, found, elsewhere.get(str(loss), "") if local else "")
         sure = flatness and (found["low"] > 0 or found["high"] < 0)
         flatter = ("tet" if found["difference"] < 0 else "sdt") if sure else ""
         head = {"measure": measure, "loss": loss, "unit": unit, "ann": ann.get((measure, loss), np.nan)}
@@ -169,43 +182,6 @@ def _apart(values: pd.DataFrame, loss: str) -> str:
     far = {"a": np.ptp(accuracy) > SAME_ACCURACY if len(accuracy) else False}
     far["l"] = np.ptp(level) > SAME_LOSS * level.mean() if len(level) else False
     return "".join(letter for letter, applies in far.items() if applies)
-
-
-def _correlations(values: pd.DataFrame, config: Config) -> list[dict[str, Any]]:
-    rows = []
-    gaps = {name: _one(values, *key) for name, key in _GAPS.items()}
-    for (measure, loss), group in values[values["flatness"]].groupby(["measure", "loss"], sort=False):
-        for name, gap in gaps.items():
-            both = pd.concat([group.set_index(IDENTITY)["value"].rename("measure"), gap], axis=1).dropna()
-            for among in ("all", "sdt", "tet"):
-                chosen = both if among == "all" else both[both.index.get_level_values("training") == among]
-                if len(chosen) >= 3:
-                    head = {"measure": measure, "loss": loss, "gap": name, "among": among}
-                    rows.append(head | _rank_correlation(chosen["measure"], chosen["gap"], config))
-    return rows
-
-
-def _one(values: pd.DataFrame, measure: str, loss: str) -> pd.Series:
-    chosen = values[(values["measure"] == measure) & (values["loss"] == loss)]
-    return chosen.set_index(IDENTITY)["value"].rename("gap")
-
-
-def _rank_correlation(measure: pd.Series, gap: pd.Series, config: Config) -> dict[str, Any]:
-    x, y = measure.to_numpy(dtype=float), gap.to_numpy(dtype=float)
-    draws = np.random.default_rng(config.seed).integers(len(x), size=(config.resamples, len(x)))
-    taus = kendall(x[draws], y[draws])
-    taus = taus[np.isfinite(taus)]
-    low, high = np.quantile(taus, [0.025, 0.975]) if len(taus) else (np.nan, np.nan)
-    return {"tau": float(kendall(x, y)), "low": low, "high": high, "n": len(x)}
-
-
-def kendall(x: Float[np.ndarray, "*sample n"], y: Float[np.ndarray, "*sample n"]) -> Float[np.ndarray, "*sample"]:
-    """Kendall's τ-b along the last axis; NaN where one side has no two different values."""
-    with np.errstate(invalid="ignore"):  # two infinite values are neither above nor below each other
-        pairs = [np.sign(side[..., :, None] - side[..., None, :]) for side in (x, y)]
-    agreement, *sizes = ((a * b).sum((-2, -1)) for a, b in ((pairs[0], pairs[1]), (pairs[0],) * 2, (pairs[1],) * 2))
-    with np.errstate(invalid="ignore"):
-        return np.asarray(agreement / np.sqrt(sizes[0] * sizes[1]))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,23 +10,31 @@ the last layer's, and has no useful Hessian. Three things are reported instead, 
 - ``operator = gauss_newton``: Jᵀ(∂²ℓ/∂O²)J with surrogate Jacobians; positive semi-definite.
 - ``radius.csv``: second differences and mean rise of the *true* loss at stated radii, beside the formal value.
 
+Two more operators on request, Fisher matrices, and filter-normalized coordinates: see :mod:`analysis.curvature`.
+
 Tables, after the columns checkpoint, network, data, training, seed:
 
-- ``hessian.csv``: loss (of the landscape), operator, split, images, rank (1, 2 … from the largest eigenvalue, −1 … from
-  the smallest), eigenvalue, residual ‖Hv − λv‖, converged, products (of the operator with a vector, for all ranks),
-  symmetry |u·Hv − v·Hu| relative to the products' size
-- ``trace.csv``: loss, operator, trace, stderr, probes
-- ``density.csv``: loss, operator, probe, node, weight; a probe's weights sum to 1
+- ``hessian.csv``: loss (of the landscape), operator, coordinates ("raw" or "filter"), split, images, rank (1, 2 … from
+  the largest eigenvalue, −1 … from the smallest), eigenvalue, residual ‖Hv − λv‖, converged, products (of the operator
+  with a vector, for all ranks), symmetry |u·Hv − v·Hu| relative to the products' size, in raw coordinates
+- ``trace.csv``: loss, operator, coordinates, trace, stderr, probes
+- ``density.csv``: loss, operator, coordinates, probe, node, weight; a probe's weights sum to 1
 - ``radius.csv``: loss, direction ("top": formal top eigenvector, "random": filter-normalized), draw, radius ‖Δw‖,
-  relative_radius ‖Δw‖/‖w‖, second_difference and mean_rise with standard errors over images, formal uᵀHu
+  relative_radius ‖Δw‖/‖w‖, second_difference and mean_rise with standard errors over images, formal uᵀHu; made with the
+  formal Hessian in raw coordinates
+- ``layers.csv`` (``--layers``): loss, operator, coordinates, layer (the module's name), weights (how many),
+  top_eigenvalue of the layer's block, residual, converged, products (for it), trace, stderr; see :mod:`analysis.layers`
+- ``steps.csv`` (``--per-timestep``): loss ("tet"), operator, coordinates, timestep (1 … T), top_eigenvalue of the
+  step's own matrix H_t, residual, converged, products, trace, stderr, share (of H_t in the sum of the traces); see
+  :mod:`analysis.steps`
 
-Eigenvalues are in units of loss per squared weight. They change when weights before a BatchNorm are rescaled.
+Eigenvalues are in units of loss per squared weight. They change when weights before a BatchNorm are rescaled. In
+filter-normalized coordinates they are in units of loss, and don't.
 """
 
 import sys
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,80 +44,66 @@ from landscape.density import density
 from landscape.directions import random_direction
 from landscape.lanczos import Eigenpairs, lanczos
 from landscape.objective import Objective
-from landscape.operators import GaussNewton, Hessian, Operator
+from landscape.operators import Operator
 from landscape.radius import curvature_at_radius
 
 from . import command
 from .command import analyse
+from .curvature import Config, Rows, build, check, in_coordinates
+from .layers import layers
 from .result import Result
 from .second_opinion import second_opinion
+from .steps import steps
 from .subject import Subject, per_image
 
-SMALL = 100_000
-OPERATORS = {"hessian": Hessian, "gauss_newton": GaussNewton}
-Rows = list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Config(command.Config):
-    """Top Hessian eigenvalues, trace, spectral density and curvature against radius of checkpoints."""
-
-    operator: Literal["hessian", "gauss_newton", "both"] = "both"
-    """Formal Hessian, Gauss-Newton matrix, or both."""
-    top: int = 5
-    """Eigenvalues from the largest."""
-    bottom: int = 1
-    """Eigenvalues from the smallest."""
-    tolerance: float = 1e-3
-    """Residual to reach, relative to the eigenvalue largest in size."""
-    max_products: int = 100
-    """Products of the operator with a vector to stop at, converged or not."""
-    probes: int = 3
-    """Random vectors for trace and density; 0 leaves both out."""
-    steps: int = 16
-    """Lanczos steps per probe of the density."""
-    draws: int = 3
-    """Random directions for the curvature against radius; 0 leaves it out."""
-    radii: int = 9
-    """Radii, over four decades up to the weights' own norm."""
-    backend: Literal["lanczos", "pyhessian"] = "lanczos"
-    """pyhessian: a second opinion on the formal Hessian's eigenvalues and trace by that package (by magnitude)."""
-    keep_graph: bool | None = None
-    """Keep each batch's gradient graph for all products: faster, more memory. By default below 100,000 weights."""
-
-    @property
-    def operators(self) -> tuple[str, ...]:
-        """The operators asked for."""
-        return tuple(OPERATORS) if self.operator == "both" else (self.operator,)
+TABLES = ("hessian", "trace", "density", "radius", "layers", "steps")
 
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
-    """All four tables of one checkpoint; those that were not asked for are missing."""
-    rows: dict[str, Rows] = {"hessian": [], "trace": [], "density": [], "radius": []}
+    """All tables of one checkpoint; those that were not asked for are missing."""
+    rows: dict[str, Rows] = {name: [] for name in TABLES}
     batches = subject.batches(config.split, config.images, config.batch_size)
     for loss in config.losses:
         objective = Objective(subject.network, per_image(loss), batches)
         if config.backend == "pyhessian":
-            hessian, trace = second_opinion(
-                objective,
-                top=config.top,
-                max_products=config.max_products,
-                tolerance=config.tolerance,
-                seed=config.seed,
-            )
-            key = {"loss": loss, "operator": "hessian"}
-            rows["hessian"] += [{**key, "split": config.split, "images": objective.size, **row} for row in hessian]
-            rows["trace"].append({**key, **trace})
+            _second_opinion(objective, loss, config, rows)
         else:
             _curvature(objective, loss, config, rows)
+        if config.layers:
+            rows["layers"] += layers(objective, batches, loss, config)
+        if config.per_timestep and loss == "tet":
+            rows["steps"] += steps(objective, batches, config)
     return {name: pd.DataFrame(found) for name, found in rows.items() if found}
 
 
+def _second_opinion(objective: Objective, loss: str, config: Config, rows: dict[str, Rows]) -> None:
+    hessian, trace = second_opinion(
+        objective,
+        top=config.top,
+        max_products=config.max_products,
+        tolerance=config.tolerance,
+        seed=config.seed,
+    )
+    key = {"loss": loss, "operator": "hessian", "coordinates": "raw"}
+    rows["hessian"] += [{**key, "split": config.split, "images": objective.size, **row} for row in hessian]
+    rows["trace"].append({**key, **trace})
+
+
 def _curvature(objective: Objective, loss: str, config: Config, rows: dict[str, Rows]) -> None:
-    small = objective.parameters.dimension < SMALL
     for name in config.operators:
-        operator = OPERATORS[name](objective, keep_graph=small if config.keep_graph is None else config.keep_graph)
-        bar = tqdm(desc=f"{loss} {name}", unit="product", disable=config.quiet)
+        matrix = build(name, objective, config)
+        for coordinates in config.systems:
+            key = {"loss": loss, "operator": name, "coordinates": coordinates}
+            operator = in_coordinates(matrix, coordinates)
+            pairs = _spectrum(operator, key, config, rows)
+            rows["hessian"] += _eigenvalues(pairs, key, objective, config, matrix.symmetry)
+            if config.draws and (name, coordinates) == ("hessian", "raw"):
+                rows["radius"] += _radius(objective, operator, pairs, loss, config)
+
+
+def _spectrum(operator: Operator, key: dict[str, str], config: Config, rows: dict[str, Rows]) -> Eigenpairs:
+    """The outermost eigenpairs; trace and density go to their tables."""
+    with tqdm(desc=" ".join(key.values()), unit="product", disable=config.quiet) as bar:
         pairs = lanczos(
             operator,
             top=config.top,
@@ -119,18 +113,12 @@ def _curvature(objective: Objective, loss: str, config: Config, rows: dict[str, 
             seed=config.seed,
             progress=bar.update,
         )
-        key = {"loss": loss, "operator": name}
-        rows["hessian"] += _eigenvalues(pairs, key, objective, config, operator.symmetry)
         if config.probes:
             found = density(operator, probes=config.probes, steps=config.steps, seed=config.seed, progress=bar.update)
             trace = found.trace
-            rows["trace"].append(
-                {**key, "trace": trace.value, "stderr": trace.stderr, "probes": trace.probes},
-            )
+            rows["trace"].append({**key, "trace": trace.value, "stderr": trace.stderr, "probes": trace.probes})
             rows["density"] += [{**key, **_strings(row)} for row in found.to_frame().to_dict("records")]
-        bar.close()
-        if config.draws and name == "hessian":
-            rows["radius"] += _radius(objective, operator, pairs, loss, config)
+    return pairs
 
 
 def _eigenvalues(pairs: Eigenpairs, key: dict[str, str], objective: Objective, config: Config, symmetry: float) -> Rows:
@@ -172,7 +160,8 @@ def _strings(row: Mapping[Hashable, Any]) -> dict[str, Any]:
 
 
 def run(config: Config) -> Result:
-    """The tables hessian, trace, density and radius of every checkpoint."""
+    """The tables hessian, trace, density, radius and, if asked for, layers and steps of every checkpoint."""
+    check(config)
     return analyse(config, measure)
 
 

@@ -11,32 +11,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-IDENTITY = ["checkpoint", "network", "data", "training", "seed"]
+from .tables import IDENTITY, LAYOUTS, read
+
 INVARIANT, CHANGES = "invariant", "changes"
 _OPERATORS = {"hessian": "formal Hessian", "gauss_newton": "Gauss-Newton"}
-_TABLES = ("hessian", "trace", "surface", "sharpness", "timesteps", "momentum", "descent", "energy")
 
 
 def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
     """The tables that ``folder``, or ``folder/tables``, holds.
 
-    Raises FileNotFoundError where there is none, ValueError for one that can't be read or lacks its columns.
+    Raises FileNotFoundError where there is none, ValueError for one that is garbled or incomplete.
     """
     folder = folder / "tables" if (folder / "tables").is_dir() else folder
-    tables = {}
-    for name in _TABLES:
-        path = folder / f"{name}.csv"
-        if not path.exists():
-            continue
-        try:
-            tables[name] = pd.read_csv(path, keep_default_na=True)
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as failure:
-            raise ValueError(f"{path} is not a readable table ({failure}): make it again") from failure
-        missing = [column for column in IDENTITY if column not in tables[name]]
-        if missing:
-            raise ValueError(f"{path} lacks the columns {', '.join(missing)}: it was not written by an analysis")
+    paths = {name: folder / f"{name}.csv" for name in LAYOUTS}
+    tables = {name: read(path, name) for name, path in paths.items() if path.exists()}
     if not tables:
-        raise FileNotFoundError(f"no table in {folder}: expected {', '.join(f'{name}.csv' for name in _TABLES)}")
+        raise FileNotFoundError(f"no table in {folder}: expected {', '.join(f'{name}.csv' for name in LAYOUTS)}")
     return tables
 
 
@@ -62,27 +52,38 @@ def _rows(
 
 
 def _hessian(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    for operator, name in _OPERATORS.items():
-        chosen = table[table["operator"] == operator]
-        yield _rows(
-            chosen[chosen["rank"] == 1], f"top eigenvalue, {name}", "eigenvalue", "loss/weight²",
-            flatness=True, rescaling=CHANGES,
-        )  # fmt: skip
+    return _curvature(table[table["rank"] == 1], "top eigenvalue", "eigenvalue")
 
 
 def _trace(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    return _curvature(table, "trace", "trace")
+
+
+def _curvature(table: pd.DataFrame, measure: str, value: str) -> Iterator[pd.DataFrame]:
+    """In raw coordinates and, where the table has them, in filter-normalized ones. Other operators are passed over."""
+    coordinates = table["coordinates"] if "coordinates" in table else pd.Series("raw", index=table.index)
     for operator, name in _OPERATORS.items():
-        chosen = table[table["operator"] == operator]
-        yield _rows(chosen, f"trace, {name}", "trace", "loss/weight²", flatness=True, rescaling=CHANGES)
+        chosen = table["operator"] == operator
+        raw, normalized = (table[chosen & (coordinates == system)] for system in ("raw", "filter"))
+        yield _rows(raw, f"{measure}, {name}", value, "loss/weight²", flatness=True, rescaling=CHANGES)
+        if len(normalized):
+            title = f"{measure}, {name}, filter-normalized"
+            yield _rows(normalized, title, value, "loss", flatness=True, rescaling=INVARIANT)
 
 
 def _surface(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Mean rise above the centre within half a unit of it, on lines and on planes; invariant by the normalization."""
+    """Mean rise above the centre within half a unit of it, on lines and on planes; invariant by the normalization.
+
+    A surface that doesn't reach that far, or lacks its centre, has no such number.
+    """
     for kind, shape in (("line", "random lines"), ("plane", "random planes")):
         chosen = table[table["kind"] == kind]
         keys = [*IDENTITY, "loss", "draw"]
+        reach = chosen.groupby(keys)["alpha"].transform("max")
+        chosen = chosen[reach >= 0.5]
         centre = chosen[(chosen["alpha"] == 0) & (chosen["beta"] == 0)].set_index(keys)["value"]
         near = chosen[np.hypot(chosen["alpha"], chosen["beta"]) <= 0.5].set_index(keys)
+        near = near[near.index.isin(centre.index)]
         rise = (near["value"] - centre).rename("rise").groupby(keys, sort=False).mean().reset_index()
         yield _rows(rise, f"mean rise within 0.5 on {shape}", "rise", "loss", flatness=True, rescaling=INVARIANT)
 
@@ -120,8 +121,8 @@ def _gap(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def _momentum(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     whole = table[table["timestep"] == 0]
-    yield _rows(whole, "gradient norm", "gradient_norm", "loss/weight")
-    yield _rows(whole, "coherence of gradients", "coherence", "1")
+    yield _rows(whole, "gradient norm", "gradient_norm", "loss/weight", rescaling=CHANGES)
+    yield _rows(whole, "coherence of gradients", "coherence", "1", rescaling=CHANGES)
 
 
 def _descent(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -129,7 +130,7 @@ def _descent(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     chosen = table[table["direction"] == "gradient"]
     distance = np.log10(chosen["relative_step"] / 0.01).abs()
     nearest = distance.groupby([chosen[name] for name in (*IDENTITY, "loss")]).transform("min")
-    yield _rows(chosen[distance == nearest], "descent ratio at relative step 0.01", "ratio", "1")
+    yield _rows(chosen[distance == nearest], "descent ratio at relative step 0.01", "ratio", "1", rescaling=CHANGES)
 
 
 def _energy(table: pd.DataFrame) -> Iterator[pd.DataFrame]:

@@ -60,10 +60,3 @@ def provenance(settings: Mapping[str, Any], checkpoints: Mapping[str, str], seco
 def sha256(path: Path) -> str:
     """Hex digest of a file's bytes."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
-def check_writable(out: Path) -> None:
-    """Raise OSError now, rather than after the computation, where ``out`` can't become or isn't a writable folder."""
-    with replacing(out / ".writable") as partial:
-        partial.write_text("")
-    (out / ".writable").unlink()

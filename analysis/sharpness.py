@@ -47,7 +47,7 @@ class Config(command.Config):
     """Radii of the worst case, absolute."""
     adaptive: tuple[float, ...] = (0.005, 0.01, 0.02)
     """Radii of the adaptive worst case, relative to the weights' norm."""
-    steps: int = 10
+    steps: int = 20
     """Ascent steps."""
     restarts: int = 3
     """Starting points of the ascent: the weights, and random points of the sphere."""

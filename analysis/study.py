@@ -72,8 +72,11 @@ Analysis = tuple[Callable[[Any], Result], command.Config]
 
 def run(config: Config) -> tuple[pd.DataFrame, dict[str, float]]:
     """Carry the study out; returns the comparison and the seconds that each stage took."""
-    if config.seeds < 1 or config.jobs < 1:
-        raise ValueError(f"seeds and jobs must be at least 1, got {config.seeds} and {config.jobs}")
+    if min(config.seeds, config.jobs, config.images, config.twins + 1) < 1:
+        raise ValueError(
+            "seeds, jobs and images must be at least 1 and twins at least 0,"
+            f" got {config.seeds}, {config.jobs}, {config.images} and {config.twins}"
+        )
     seconds: dict[str, float] = {}
     folders = [config.out / f"{loss}-{seed}" for seed in range(config.seeds) for loss in ("sdt", "tet")]
     folders += [config.out / f"relu-{seed}" for seed in range(config.twins)]
@@ -98,7 +101,7 @@ def _conclude(config: Config, folders: Sequence[Path]) -> dict[str, float]:
     _stack([folder / "tables" for folder in folders], config.out / "tables")
     compare.run(compare.Config((config.out,))).save(config.out / "tables")
     compared = time.perf_counter()
-    drawing = [sys.executable, "-m", "figures.paper", config.out]
+    drawing = [sys.executable, "-m", "figures.paper", str(config.out)]
     if subprocess.run(drawing, check=False, stdout=subprocess.DEVNULL).returncode:
         raise ValueError(f"the figures of {config.out} could not be drawn, for the reason above")
     done.write_text(names)

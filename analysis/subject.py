@@ -10,6 +10,7 @@ from torch import Tensor
 
 from models.checkpoint import Checkpoint, load
 from models.data import Data
+from models.device import device as usable_device
 from models.layers import Network
 from models.losses import LOSSES
 
@@ -39,11 +40,14 @@ class Subject:
 
         Raises CheckpointError, FileNotFoundError or ValueError with what was got and what was expected.
         """
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise ValueError(f"no CUDA device for --device {device}: use --device cpu")
+        place = usable_device(device)
         checkpoint = load(path)
-        network = checkpoint.network().to(device=device, dtype=DTYPES[dtype])
-        return cls(path, checkpoint, network, checkpoint.load_data(data_root), device, DTYPES[dtype])
+        network, data = checkpoint.network(), checkpoint.load_data(data_root)
+        for name in ("in_channels", "num_classes", "image_size"):
+            takes, gets = network.arguments.get(name), getattr(data, name)
+            if takes is not None and takes != gets:
+                raise ValueError(f"{path}: its network takes {name} {takes}, its data {data.name} has {gets}")
+        return cls(path, checkpoint, network.to(device=place, dtype=DTYPES[dtype]), data, device, DTYPES[dtype])
 
     @property
     def identity(self) -> dict[str, str | int]:

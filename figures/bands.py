@@ -181,6 +181,10 @@ def handles(curves: Iterable[Curve]) -> list[Line2D]:
 def remark(curves: Iterable[Curve]) -> str:
     """What a caption has to say of the curves: what the band is, if there is one, and how many values are infinite."""
     curves = list(curves)
-    band = "Mean and 95 % t-band over seeds." if any(one.band for one in curves) else "One seed: no band."
+    band = (
+        "Mean and 95 % t-band over each training's own seeds."
+        if any(one.band for one in curves)
+        else "One seed: no band."
+    )
     count = sum(one.infinite for one in curves)
     return band + (f" Arrowheads on the edge: {count} infinite value{'s' * (count > 1)}, in no mean." if count else "")

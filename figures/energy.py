@@ -42,10 +42,12 @@ def accuracy(figure: Figure, frame: pd.DataFrame) -> dict[str, ErrorbarContainer
     ax.set(xlabel=f"energy per image ({name})", ylabel=f"{split} accuracy (%)")
     ax.margins(0.12)
     legend(figure, list(drawn.values()))
+    images = " or ".join(f"{count:.0f}" for count in sorted(rows["images"].unique()))
     several = rows["seed"].nunique() > 1
     caption(
         figure,
-        "Labels: timesteps T. Energy of the whole network, additions and multiplications as counted in the table. "
+        f"Accuracy on {images} {split} images. Labels: timesteps T. Energy of the whole network, additions and "
+        "multiplications as counted in the table. "
         + ("Mean and 95 % t-intervals over seeds, both ways." if several else "One seed: no interval."),
     )
     return drawn

@@ -1,6 +1,7 @@
 """Step gradients by timestep, and how well the gradient predicts the loss.
 
-Both pictures show matching losses: the gradient of the loss that the network was trained with, as its optimizer saw it.
+Both pictures show matching losses: the gradient of the cross-entropy part of the loss that the network was trained
+with. A regulariser that it was trained with besides is not in it.
 
 :func:`statistics`: the first factor of equations 8 and 10 (``error_norm``), the norm of the step's term, their quotient
 (``gain``, the second factor), the cosine with the whole gradient, the share of its squared length (shares sum to 1, so
@@ -30,6 +31,7 @@ COLUMNS = {
     "share": "share of whole gradient",
     "coherence": "coherence over batches",
 }
+TRAINED = "the cross-entropy part of the loss trained with (no regulariser)"
 _WITH_WHOLE = ("gradient_norm", "coherence")
 _LINEAR = 3.0  # ratios beyond go on a logarithmic scale
 _MOST = 6  # panels of the descent picture
@@ -64,7 +66,7 @@ def statistics(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cur
     batches = sorted({int(one) for one in rows["batches"].dropna()})
     caption(
         figure,
-        f"Gradient of the loss trained with, per timestep, 1/T included; {' or '.join(map(str, batches))} batches; "
+        f"Gradient of {TRAINED}, per timestep, 1/T included; {' or '.join(map(str, batches))} batches; "
         f"“all”: the sum over timesteps. {remark(curves.values())}",
     )
     return curves
@@ -114,6 +116,7 @@ def descent(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]
     lines = -(-len(names) // 3)
     figure.set_figheight(0.85 + 1.6 * lines)
     axes = figure.subplots(lines, 3, sharex=True, sharey=True, squeeze=False)
+    axes[0, 0].set_xscale("log")  # before anything is drawn, which may be at a single step
     curves: dict[tuple[str, str], Curve] = {}
     for ax, name in zip(axes.flat, names, strict=False):
         for training in LOOKS:
@@ -121,12 +124,12 @@ def descent(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]
             if len(part):
                 curves[name, training] = curve(ax, part, "relative_step", "ratio", training)
         reference(ax, 1.0)
-        ax.set(title=name.replace("step-", "gradient of step "), xscale="log")
+        ax.set_title(name.replace("step-", "gradient of step "))
     _trim(axes, len(names), list(curves.values()))
     legend(figure, [*handles(curves.values()), reference_handle("smooth loss, η → 0")])
     caption(
         figure,
-        "Realised over predicted decrease of the loss trained with, (L(W) − L(W − ηu)) / (η⟨ḡ, u⟩). Bands may "
+        f"Realised over predicted decrease of {TRAINED}, (L(W) − L(W − ηu)) / (η⟨ḡ, u⟩). Bands may "
         f"leave the panel. {remark(curves.values())}",
     )
     return curves

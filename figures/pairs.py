@@ -1,9 +1,10 @@
 """Whether the gradients of different timesteps point the same way: cos(ḡ(t), ḡ(s)), a small heatmap per training.
 
-ḡ(t) is the step's term of the mean gradient (equations 8 and 10, Deng et al. 2022) of the loss that was trained with.
-Cosines are averaged over seeds; the number below is their standard deviation between seeds (n−1 in the denominator),
-neither a standard error nor a band. The colours span all that a cosine can be, −1 … 1 with white at 0, and so compare
-between panels and between pictures. The diagonal is 1 by definition, except that a gradient of zero has no cosine.
+ḡ(t) is the step's term of the mean gradient (equations 8 and 10, Deng et al. 2022) of the cross-entropy part of the
+loss that was trained with. Cosines are averaged over seeds; the number below is their standard deviation between seeds
+(n−1 in the denominator), neither a standard error nor a band. The colours span all that a cosine can be, −1 … 1 with
+white at 0, and so compare between panels and between pictures. The diagonal is 1 by definition, except that a gradient
+of zero has no cosine.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
 from .bands import counted
-from .momentum import matching
+from .momentum import TRAINED, matching
 from .style import LOOKS, PAPER, SMALL, caption
 from .tables import TableError
 
@@ -80,7 +81,7 @@ def cosines(figure: Figure, frame: pd.DataFrame) -> dict[str, QuadMesh]:
 def _axes(figure: Figure, panels: int, *, beside: bool) -> np.ndarray:
     """As many square panels, ``beside`` or above each other, in a figure as high as they need."""
     figure.set_layout_engine("compressed")  # no gaps where square panels leave room
-    figure.set_figheight(2.8 if beside else 1.05 + 3.15 * panels)
+    figure.set_figheight(2.95 if beside else 1.05 + 3.15 * panels)
     return figure.subplots(*((1, panels) if beside else (panels, 1)), squeeze=False)
 
 
@@ -122,7 +123,7 @@ def _colours(figure: Figure, axes: np.ndarray, cells: QuadMesh) -> None:
 
 
 def _text(found: dict[str, Pairs], *, written: bool) -> str:
-    text = "Gradients of the loss trained with, at two timesteps. "
+    text = f"Gradients of {TRAINED}, at two timesteps. "
     if max(one.between.max() for one in found.values()) == 1:
         text += "One seed."
     else:

@@ -72,12 +72,11 @@ def run(config: Config, *, say: Callable[[str], None]) -> list[Path]:
     Raises OSError when DIR/figures can't be written.
     """
     out = config.directory / "figures"
-    out.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
     for picture in PICTURES:
         try:
             frame = tables.read(config.directory, picture.table)
-        except (FileNotFoundError, tables.TableError) as error:
+        except (OSError, tables.TableError) as error:
             say(f"{picture.name}: {error}")
             continue
         if shared := tables.shared_seeds(frame):
@@ -107,6 +106,7 @@ def _make(picture: Picture, frame: pd.DataFrame, stem: Path) -> list[Path]:
 def _written(figure: Figure, stem: Path, extension: str) -> Path:
     """Write a file whole or not at all."""
     target = stem.with_name(f"{stem.name}.{extension}")
+    target.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     os.close(handle)
     try:

@@ -15,12 +15,13 @@ from .tables import check_measured
 
 Curves = dict[tuple[str, str, int], Curve]
 _MARKERS = {"train": "", "test": None}
+_MEAN = "Class of the mean output. Differences paired by seed, at T = 1 and the trained T: compare.csv."
 _ALPHAS = {"train": 0.45, "test": 1.0}
 
 
 def cumulative(figure: Figure, frame: pd.DataFrame) -> Curves:
     """Draw the accuracy of the mean output over steps 1..T: curves by (training, split, trained T)."""
-    return _accuracy(figure, frame, "accuracy_cumulative", "timesteps T at inference", "Class of the mean output.")
+    return _accuracy(figure, frame, "accuracy_cumulative", "timesteps T at inference", _MEAN)
 
 
 def at_step(figure: Figure, frame: pd.DataFrame) -> Curves:

@@ -6,6 +6,8 @@ surrogate derivative of the spike, Gauss–Newton is positive semi-definite. Col
 A density's nodes θ and weights ω (Σω = 1 for a probe) are smoothed by a Gaussian of width σ, Σ ω·N(λ; θ, σ²), so that
 the area under a curve is one whatever σ; both trainings of a panel get the same σ. No peak is narrower than σ: widths
 of that size are the smoothing's and not the spectrum's.
+
+Drawn are eigenvalues in raw coordinates; rows in others, which have other units, are left out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,9 +22,14 @@ from matplotlib.lines import Line2D
 
 from .bands import named, over_seeds
 from .style import GREY, LOOKS, LOSSES, caption, legend
-from .tables import check_measured
+from .tables import TableError, check_measured
 
-OPERATORS = {"hessian": "formal Hessian", "gauss_newton": "Gauss–Newton"}
+OPERATORS = {
+    "hessian": "formal Hessian",
+    "gauss_newton": "Gauss–Newton",
+    "empirical_fisher": "empirical Fisher",
+    "fisher": "Fisher",
+}
 _SIDE = {"sdt": -0.16, "tet": 0.16}
 _FLOOR = 1e-6  # of the highest peak: one eigenvalue of a million
 
@@ -44,6 +51,7 @@ def eigenvalues(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str
 
     Points of eigenvalues that did not converge are hollow.
     """
+    frame = _raw(frame)
     check_measured(frame, "eigenvalue")
     points: dict[tuple[str, str, str], PathCollection] = {}
     means: list[tuple[str, Line2D, pd.Series]] = []
@@ -64,6 +72,16 @@ def eigenvalues(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str
     missing = f" Not drawn: {lost} not finite." if lost else ""
     caption(figure, f"Points: seeds; bars: their mean. Units: loss (nats) per squared weight.{hollow}{missing}")
     return points
+
+
+def _raw(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows in raw coordinates, which all are where no column says so."""
+    if "coordinates" not in frame:
+        return frame
+    chosen = frame[frame["coordinates"] == "raw"]
+    if chosen.empty:
+        raise TableError("no row in raw coordinates: measure with --coordinates raw or both")
+    return chosen
 
 
 def _seeds_and_mean(
@@ -97,6 +115,7 @@ def density(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], L
 
     σ is a hundredth of the panel's range. Thin lines are seeds (means over probes), thick ones the mean over seeds.
     """
+    frame = _raw(frame)
     frame = frame[np.isfinite(frame["node"]) & np.isfinite(frame["weight"])]
     check_measured(frame, "node")
     means: dict[tuple[str, str, str], Line2D] = {}
@@ -117,7 +136,8 @@ def density(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], L
     caption(
         figure,
         f"Stochastic Lanczos quadrature, {probes} probe{'s' * (probes > 1)} a seed, smoothed with σ = 1 % of the "
-        "panel's range; thick: mean over seeds, thin: each seed. Cut off at a millionth of the peak.",
+        "panel's range, which spreads mass by σ, also below zero; thick: mean over seeds, thin: each seed. Cut off at "
+        "a millionth of the peak.",
     )
     return means
 

@@ -1,9 +1,12 @@
 """Reading the tables that pictures are made of: ``DIR/tables/NAME.csv``, checked before anything is drawn.
 
 A table is tidy: one observation a row. Columns that pictures use are listed in :data:`TABLES`; others may be there. A
-number may be empty (not measured) or infinite, a word may not, except where emptiness means something.
+number may be empty (not measured) or infinite unless it says where a measurement belongs, or counts; a word may not,
+except where emptiness means something. A file that was cut off is noticed where it can be: the last line must end,
+every line must have the header's columns, and rows of a kind must be equally many in all checkpoints of a network.
 """
 
+import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pandas.errors import EmptyDataError, ParserError
 
 
 class TableError(ValueError):
@@ -51,7 +53,7 @@ TABLES = {
     "momentum_pairs": _run("loss", "timestep other cosine"),
     "descent": _run("loss direction", "relative_step ratio"),
     "timesteps": _run("split", "timesteps trained_timesteps images accuracy_cumulative accuracy_at_step"),
-    "energy": _run("split layer", "timesteps joules accuracy"),
+    "energy": _run("split layer", "timesteps images joules accuracy"),
     "compare": Layout(
         ("measure",),
         ("sdt", "tet", "difference", "low", "high", "n"),
@@ -60,6 +62,22 @@ TABLES = {
     ),
 }
 
+_EVEN = {
+    "history": ((), ()),
+    "hessian": (("operator", "coordinates"), ("loss",)),
+    "radius": (("direction",), ("loss",)),
+    "surface": (("kind",), ("loss", "draw")),
+    "momentum": (("checkpoint",), ("loss",)),
+    "momentum_pairs": (("checkpoint",), ("loss",)),
+    "descent": (("checkpoint",), ("loss",)),
+    "timesteps": (("trained_timesteps",), ("split",)),
+    "energy": (("trained_timesteps",), ("timesteps",)),
+}  # what a row's kind is, and what repeats with the same number of rows within one
+_WHOLE = {"seed", "epoch", "rank", "probe", "draw", "timestep", "other", "timesteps", "trained_timesteps"}
+_WHOLE |= {"images", "batches", "n"}
+_FINITE = {"alpha", "beta"}
+_POSITIVE = {"radius", "relative_radius", "relative_step"}
+_LARGEST = 1e100  # squares of what is smaller are numbers
 _VOCABULARY = {"training": ("sdt", "tet"), "loss": ("sdt", "tet", ""), "flatter": ("sdt", "tet", "")}
 _FLAGS = {"true": True, "false": False, "1": True, "0": False, "": None}
 
@@ -95,15 +113,28 @@ def read(directory: Path, name: str) -> pd.DataFrame:
     for column in layout.flags:
         frame[column] = _flags(frame[column], file)
     _check_words(frame, layout, file)
+    _check_complete(frame, name, file)
     return frame
 
 
 def _parsed(file: Path) -> pd.DataFrame:
     """Every field as text; empty text where there is none."""
     try:
-        return pd.read_csv(file, dtype=str, keep_default_na=False)
-    except (EmptyDataError, ParserError, UnicodeDecodeError) as error:
-        raise TableError(f"{file}: not a CSV table ({str(error).strip()})") from error
+        with file.open(encoding="utf-8", newline="") as text:
+            lines = csv.reader(text, strict=True)
+            header, rows = next(lines, []), []
+            for fields in lines:
+                rows.append(fields)
+                if len(fields) != len(header):
+                    found = f"line {lines.line_num} has {len(fields)} fields, the header {len(header)}"
+                    raise TableError(f"{file}: {found}; the table looks cut short or garbled")
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise TableError(f"{file}: not a CSV table ({error})") from error
+    if len(set(header)) < len(header) or not header:
+        raise TableError(f"{file}: not a CSV table (no header, or a column twice)")
+    if not file.read_bytes().endswith(b"\n"):
+        raise TableError(f"{file}: the last line does not end; the table looks cut short")
+    return pd.DataFrame(rows, columns=header, dtype=str)
 
 
 def _first(wrong: pd.Series, column: pd.Series) -> str:
@@ -118,7 +149,22 @@ def _numbers(column: pd.Series, file: Path) -> pd.Series:
     wrong = numbers.isna() & ~text.str.lower().isin(["", "nan"])
     if wrong.any():
         raise TableError(f"{file}: {_first(wrong, column)}, not a number")
+    for unfit, expected in _unfit(numbers, str(column.name)):
+        if unfit.any():
+            raise TableError(f"{file}: {_first(unfit, column)}, expected {expected}")
     return numbers
+
+
+def _unfit(numbers: pd.Series, name: str) -> Iterator[tuple[pd.Series, str]]:
+    """Where ``numbers`` can't be what the column ``name`` says, and what was expected there."""
+    finite = np.isfinite(numbers)
+    yield finite & (numbers.abs() > _LARGEST), f"a number below {_LARGEST:g}"
+    if name in _WHOLE:
+        yield ~(finite & (numbers.abs() < 1e9) & (numbers % 1 == 0)), "a whole number"
+    if name in _FINITE:
+        yield ~finite, "a finite number"
+    if name in _POSITIVE:
+        yield ~(finite & (numbers > 0)), "a finite number above zero"
 
 
 def _flags(column: pd.Series, file: Path) -> pd.Series:
@@ -138,6 +184,24 @@ def _check_words(frame: pd.DataFrame, layout: Layout, file: Path) -> None:
         if column in layout.columns and not frame[column].isin(words).all():
             found = _first(~frame[column].isin(words), frame[column])
             raise TableError(f"{file}: {found}, expected one of {', '.join(filter(None, words))}")
+
+
+def _check_complete(frame: pd.DataFrame, name: str, file: Path) -> None:
+    """Rows of a kind are equally many in all checkpoints of a network, and in all that repeats within one."""
+    apart, repeat = _EVEN.get(name, ((), ()))
+    kind = ["network", "data", *(column for column in apart if column in frame)]
+    for part in (("checkpoint", *repeat), ("checkpoint",)) if name in _EVEN else ():
+        keys = list(dict.fromkeys([*kind, *part]))
+        sizes = frame.groupby(keys, sort=False).size().rename("rows").reset_index()
+        most = sizes.groupby(kind)["rows"].transform("max")
+        fewer = np.flatnonzero(sizes["rows"] < most)
+        if len(fewer):
+            row = sizes.iloc[int(fewer[-1])]  # a file is cut at its end
+            shown = (f"{key} {int(row[key]) if key in _WHOLE else row[key]}" for key in keys[2:])
+            place = ", ".join(shown)
+            raise TableError(
+                f"{file}: {place}: {row['rows']} rows, others {most.iloc[fewer[-1]]}; the table looks cut short"
+            )
 
 
 def families(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

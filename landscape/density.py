@@ -67,8 +67,8 @@ def density(
 
     More ``steps`` resolve more of the spectrum (outliers appear first, the bulk's edges with a few dozen); more
     ``probes`` lower the noise. ``progress(1)`` is called after each product. The probes are those of
-    :func:`~landscape.trace.trace` with the same seed. Raises ValueError for fewer than two probes and for steps outside
-    1 … dimension.
+    :func:`~landscape.trace.trace` by "hutchinson" with the same seed. Raises ValueError for fewer than two probes and
+    for steps outside 1 … dimension.
     """
     check_probes(probes)
     generator = torch.Generator().manual_seed(seed)

@@ -40,14 +40,18 @@ class Operator(Protocol):
     dimension: int
     dtype: torch.dtype
     device: torch.device
-    products: int
+
+    @property
+    def products(self) -> int:
+        """How many products were made."""
+        ...
 
     def __matmul__(self, vector: Float[Tensor, "dimension"]) -> Float[Tensor, "dimension"]:
         """The product with ``vector``."""
         ...
 
 
-class _Curvature(ABC):
+class Curvature(ABC):
     """What both matrices share: the average over batches, the kept graphs, the count of products, the check."""
 
     def __init__(self, objective: Objective, *, keep_graph: bool = False, check: bool = True):
@@ -142,7 +146,7 @@ class _Curvature(ABC):
         )
 
 
-class Hessian(_Curvature):
+class Hessian(Curvature):
     """∂²L/∂w² of ``objective``, by double backward; the formal Hessian where a backward is a surrogate.
 
     ``keep_graph=True`` builds every batch's gradient graph once and keeps it for all products: faster, at the cost of
@@ -154,11 +158,11 @@ class Hessian(_Curvature):
 
     def _linearised(self, inputs: Tensor, target: Tensor) -> Product:
         weights = self.objective.parameters.tensors
-        gradient = _derivative([self.objective.batch_loss(inputs, target)], weights, None, create_graph=True)
-        return lambda parts: _derivative(gradient, weights, parts, retain_graph=self.keep_graph)
+        gradient = derivative([self.objective.batch_loss(inputs, target)], weights, None, create_graph=True)
+        return lambda parts: derivative(gradient, weights, parts, retain_graph=self.keep_graph)
 
 
-class GaussNewton(_Curvature):
+class GaussNewton(Curvature):
     """Jᵀ(∂²ℓ/∂z²)J of ``objective``, z being the model's output; arguments and errors are those of :class:`Hessian`.
 
     Exact: Jv is the derivative of u ↦ Jᵀu, no finite difference. The model must return one tensor; what the loss takes
@@ -169,14 +173,14 @@ class GaussNewton(_Curvature):
         weights, keep = self.objective.parameters.tensors, self.keep_graph
         output = self.objective.model(inputs)
         cotangent = torch.zeros_like(output, requires_grad=True)
-        pullback = _derivative([output], weights, [cotangent], create_graph=True)
+        pullback = derivative([output], weights, [cotangent], create_graph=True)
         held = output.detach().requires_grad_()
-        slope = _derivative([self.objective.output_loss(held, target)], [held], None, create_graph=True)
+        slope = derivative([self.objective.output_loss(held, target)], [held], None, create_graph=True)
 
         def product(parts: Sequence[Tensor]) -> Sequence[Tensor | None]:
-            tangent = _derivative(pullback, [cotangent], parts, retain_graph=keep)
-            curved = _derivative(slope, [held], tangent, retain_graph=keep)
-            return _derivative([output], weights, curved, retain_graph=keep)
+            tangent = derivative(pullback, [cotangent], parts, retain_graph=keep)
+            curved = derivative(slope, [held], tangent, retain_graph=keep)
+            return derivative([output], weights, curved, retain_graph=keep)
 
         return product
 
@@ -187,7 +191,7 @@ def rademacher(operator: Operator, generator: torch.Generator) -> Float[Tensor, 
     return signs.to(operator.device, operator.dtype)
 
 
-def _derivative(
+def derivative(
     outputs: Sequence[Tensor | None],
     inputs: Sequence[Tensor],
     cotangents: Sequence[Tensor | None] | None,

@@ -1,13 +1,23 @@
-"""The trace of an operator from random quadratic forms (Hutchinson 1990).
+"""The trace of an operator from products with random vectors, to the error asked for.
 
-    tr A ≈ (1/m) Σ_k z_kᵀ A z_k,     entries of z_k ±1 with equal probability
+    hutchinson   tr A ≈ (1/m) Σ_k z_kᵀ A z_k,     entries of z_k ±1 with equal probability     (Hutchinson 1990)
+    xtrace       exact on the span that the probes find, random on the rest: see :mod:`landscape.xtrace`
 
-Unbiased. One form varies by 2 Σ_{i≠j} A_ij² (Rademacher signs leave the diagonal exact), so the standard error falls as
-1/√m whatever the dimension; it is estimated from the spread of the m forms themselves.
+Both are unbiased. A form z_kᵀAz_k varies by 2 Σ_{i≠j} A_ij² (random signs leave the diagonal exact), so Hutchinson's
+standard error falls as 1/√m whatever the dimension; it comes from the spread of the m forms. XTrace's falls faster the
+faster the eigenvalues decay, at two products per probe; where they don't decay it is √2 above Hutchinson's at equal
+cost.
+
+**Reading the standard error.** From some 10 probes on ± 1.96 of it covers the truth in 95 % of cases, XTrace's in more
+(97 to 100 % where eigenvalues decay); with fewer, take Student's t with probes − 1 degrees of freedom in place of 1.96.
+Hutchinson's covers less where one eigenvalue makes most of the Frobenius norm and forms are skewed: 90 % for the
+spectrum 1/k² at 30 probes.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,43 +25,109 @@ import torch
 from jaxtyping import Float
 
 from .operators import Operator, rademacher
+from .xtrace import XTrace
 
 
 @dataclass(frozen=True)
 class TraceEstimate:
-    """An estimated trace, its standard error over probes, and the number of probes."""
+    """An estimated trace, its standard error, the number of probes, and the products that these take.
+
+    ``converged`` is False when a tolerance was asked for and ``max_products`` came first.
+    """
 
     value: float
     stderr: float
     probes: int
+    products: int
+    converged: bool = True
 
     def to_frame(self) -> pd.DataFrame:
-        """One row: trace, stderr, probes."""
-        return pd.DataFrame({"trace": [self.value], "stderr": [self.stderr], "probes": [self.probes]})
+        """One row: trace, stderr, probes, products, converged."""
+        return pd.DataFrame(
+            {
+                "trace": [self.value],
+                "stderr": [self.stderr],
+                "probes": [self.probes],
+                "products": [self.products],
+                "converged": [self.converged],
+            }
+        )
+
+
+class Hutchinson:
+    """The quadratic forms of random signs so far."""
+
+    products_per_probe = 1
+    exact = False
+
+    def __init__(self, operator: Operator, generator: torch.Generator):
+        self.operator, self.generator = operator, generator
+        self.forms: list[float] = []
+
+    def grow(self) -> int:
+        """Add one probe; the number of products made."""
+        signs = rademacher(self.operator, self.generator)
+        self.forms.append(float(signs @ (self.operator @ signs)))
+        return 1
+
+    def estimate(self) -> tuple[float, float]:
+        """The trace and its standard error."""
+        found = from_forms(np.array(self.forms))
+        return found.value, found.stderr
 
 
 def trace(
-    operator: Operator, *, probes: int = 30, seed: int = 0, progress: Callable[[int], object] | None = None
+    operator: Operator,
+    *,
+    method: Literal["xtrace", "hutchinson"] = "xtrace",
+    probes: int = 16,
+    seed: int = 0,
+    tolerance: float | None = None,
+    absolute: bool = False,
+    max_products: int = 500,
+    progress: Callable[[int], object] | None = None,
 ) -> TraceEstimate:
-    """Estimate the trace of ``operator`` with ``probes`` products.
+    """Estimate the trace of ``operator`` with ``probes`` random vectors, or as many more as ``tolerance`` asks for.
 
-    Choose ``probes`` by the standard error wanted: four times as many halve it. ``progress(1)`` is called after each
-    product. Raises ValueError for fewer than two probes, which have no spread.
+    With a ``tolerance``, goes on from ``probes`` until the standard error is at most tolerance × |estimate|
+    (tolerance itself if ``absolute``: for a trace that may vanish) or the next probe would exceed ``max_products``. It
+    looks at probes, then at 1.25 times as many, and so on: stopping whenever the error happens to look small would make
+    it too small.
+
+    "xtrace" takes two products per probe and memory for two vectors per probe; it wants more probes than A has large
+    eigenvalues. "hutchinson" takes one product and keeps nothing: for flat spectra, or when memory is short.
+    ``progress(k)`` is called after every k products.
+
+    Raises ValueError for fewer than two probes, which have no spread; for an unknown method; for a tolerance that is
+    not positive; for ``max_products`` below what ``probes`` take; and for a product that is not finite.
     """
     check_probes(probes)
-    generator = torch.Generator().manual_seed(seed)
-    forms = np.empty(probes)
-    for probe in range(probes):
-        signs = rademacher(operator, generator)
-        forms[probe] = float(signs @ (operator @ signs))
-        if progress:
-            progress(1)
-    return from_forms(forms)
+    methods: dict[str, type[XTrace | Hutchinson]] = {"xtrace": XTrace, "hutchinson": Hutchinson}
+    if method not in methods:
+        raise ValueError(f"unknown method {method!r}; there are {', '.join(methods)}")
+    sampler = methods[method](operator, torch.Generator().manual_seed(seed))
+    limit = max_products // sampler.products_per_probe
+    if probes > limit:
+        raise ValueError(f"{probes} probes take {probes * sampler.products_per_probe} products, above {max_products=}")
+    if tolerance is not None and not tolerance > 0:
+        raise ValueError(f"tolerance must be positive, got {tolerance}")
+    grown = products = 0
+    while True:
+        while grown < probes and not sampler.exact:
+            made = sampler.grow()
+            grown, products = grown + 1, products + made
+            if progress:
+                progress(made)
+        value, stderr = sampler.estimate()
+        enough = tolerance is None or stderr <= tolerance * (1 if absolute else abs(value))
+        if enough or sampler.exact or grown == limit:
+            return TraceEstimate(value, stderr, grown, products, enough or sampler.exact)
+        probes = min(ceil(1.25 * probes), limit)
 
 
 def from_forms(forms: Float[np.ndarray, "probe"]) -> TraceEstimate:
     """The estimate from the quadratic forms z_kᵀ A z_k."""
-    return TraceEstimate(float(forms.mean()), float(forms.std(ddof=1) / len(forms) ** 0.5), len(forms))
+    return TraceEstimate(float(forms.mean()), float(forms.std(ddof=1) / len(forms) ** 0.5), len(forms), len(forms))
 
 
 def check_probes(probes: int) -> None:

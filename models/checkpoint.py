@@ -14,15 +14,18 @@ The file is a dict of plain values and tensors, read with ``weights_only=True``,
 It is written to a temporary file beside its place and renamed, so a reader never sees half of one.
 """
 
+import contextlib
 import os
 import pickle
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -30,9 +33,23 @@ from torch import Tensor
 from . import data
 from .layers import Network
 from .networks import build
+from .validation import check
 
 FORMAT = 1
-_FIELDS = ("model", "state_dict", "data", "training", "history", "versions")
+_UNREADABLE = (
+    RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OSError, pickle.UnpicklingError,
+    zipfile.BadZipFile, zlib.error, NotImplementedError,
+)  # fmt: skip
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+STRUCTURE = {
+    "model": {"name": str, "arguments": dict[str, Any]},
+    "state_dict": dict[str, Tensor],
+    "data": {"name": str, "arguments": dict[str, Any]},
+    "training": {"loss": Literal["sdt", "tet"], "seed": int},
+    "history": dict[str, list[float]],
+    "versions": dict[str, str],
+}
+_FIELDS = tuple(STRUCTURE)
 
 
 class CheckpointError(ValueError):
@@ -84,8 +101,9 @@ def load(path: Path) -> Checkpoint:
     if not Path(path).is_file():
         raise FileNotFoundError(f"no checkpoint at {path}: train one with 'python -m models.train --out DIR'")
     try:
+        _check_sums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, KeyError, ValueError, OSError, pickle.UnpicklingError) as failure:
+    except _UNREADABLE as failure:
         reason = str(failure).strip().partition("\n")[0]
         raise CheckpointError(
             f"{path} can't be read as a checkpoint: it is truncated, not written by torch.save, or holds more than "
@@ -96,11 +114,16 @@ def load(path: Path) -> Checkpoint:
             f"{path} was not written by this project: expected a dict with 'format', found {_describe(content)};"
             " put its state dict into a models.checkpoint.Checkpoint, or use landscape on the module directly"
         )
-    if content["format"] != FORMAT:
-        raise CheckpointError(f"{path} has checkpoint format {content['format']}, this version reads format {FORMAT}")
+    found = content["format"]
+    if type(found) is not int or found != FORMAT:
+        raise CheckpointError(f"{path} has checkpoint format {found!r}, this version reads format {FORMAT}")
     missing = [name for name in _FIELDS if name not in content]
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(missing)}: it has {_describe(content)}")
+    try:
+        check(content, STRUCTURE, "it")
+    except ValueError as failure:
+        raise CheckpointError(f"{path} is damaged or was not written by this project: {failure}") from failure
     return Checkpoint(**{name: content[name] for name in _FIELDS}, resume=content.get("resume"))
 
 
@@ -122,10 +145,34 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def check_writable(folder: Path) -> None:
+    """Raise OSError now, rather than after the computation, where ``folder`` can't become or isn't a writable folder.
+
+    Nothing is left behind, neither files nor folders that were not there.
+    """
+    absent = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    try:
+        with replacing(folder / ".writable") as partial:
+            partial.write_text("")
+        (folder / ".writable").unlink()
+    finally:
+        for parent in absent:
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _check_sums(path: Path) -> None:
+    """Raise ValueError where a record's checksum doesn't match, which torch.load doesn't look at."""
+    with zipfile.ZipFile(path) as archive:
+        broken = archive.testzip()
+    if broken:
+        raise ValueError(f"the checksum of {broken} is wrong")
 
 
 def _describe(content: object) -> str:
@@ -137,9 +184,19 @@ def _describe(content: object) -> str:
 
 def _check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], name: str) -> None:
     for key in expected.keys() | found.keys():
-        want, got = (list(side[key].shape) if key in side else "nothing" for side in (expected, found))
+        want, got = (_shape(side.get(key)) for side in (expected, found))
         if want != got:
             raise CheckpointError(f"the state dict doesn't fit {name}: at {key} expected {want}, found {got}")
     broken = [key for key, value in found.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
         raise CheckpointError(f"weights are not finite: {broken[0]} holds NaN or infinity; the training run diverged")
+    negative = [key for key, value in found.items() if key.endswith("running_var") and value.min() < 0]
+    if negative:
+        raise CheckpointError(f"{negative[0]} holds a negative variance: the file is damaged")
+
+
+def _shape(value: Tensor | None) -> str:
+    """Shape, and for what isn't of a usual floating type its dtype too."""
+    if value is None:
+        return "nothing"
+    return f"{list(value.shape)}" if value.dtype in _FLOATS else f"{list(value.shape)} of {value.dtype}"

@@ -13,7 +13,7 @@ prefix of one stratified order, so 100 images are among the 200 that the same ``
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
@@ -30,6 +30,7 @@ from torchvision.datasets.utils import check_integrity
 
 from .events import SENSOR, frames, simulate
 from .splits import Augment, FolderSplit, MemorySplit, Split, crop_and_flip, resized_crop_and_flip, stratified_order
+from .validation import check
 
 _CIFAR: dict[str, tuple[type[CIFAR10], tuple[float, ...], tuple[float, ...]]] = {
     "cifar10": (CIFAR10, (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
@@ -72,15 +73,23 @@ def load(name: str, *, root: str | Path | None = None, **arguments: Any) -> Data
     Raises ValueError for an unknown name or argument and for values out of range, FileNotFoundError for missing
     files.
     """
-    if name not in _SOURCES:
-        raise ValueError(f"there is no data set {name!r}; there are {', '.join(_SOURCES)}")
-    known = signature(_SOURCES[name]).parameters.keys()
-    if unknown := arguments.keys() - known:
-        takes = ", ".join(sorted(known - {"root"}))
-        raise ValueError(f"{name} takes no argument {', '.join(sorted(unknown))}; it takes {takes}")
-    if "root" in known:
+    check_arguments(name, arguments)
+    if "root" in signature(_SOURCES[name]).parameters:
         arguments["root"] = Path(root or os.environ.get("SNN_LANDSCAPE_DATA", "data"))
     return _SOURCES[name](**arguments)
+
+
+def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
+    """Raise ValueError for an unknown data set, an argument that it does not take, or one of another type."""
+    if name not in _SOURCES:
+        raise ValueError(f"there is no data set {name!r}; there are {', '.join(_SOURCES)}")
+    known = {key: argument.annotation for key, argument in signature(_SOURCES[name]).parameters.items()}
+    known.pop("root", None)
+    if unknown := arguments.keys() - known:
+        takes = ", ".join(sorted(known))
+        raise ValueError(f"{name} takes no argument {', '.join(sorted(unknown))}; it takes {takes}")
+    for key, value in arguments.items():
+        check(value, known[key], f"the argument {key} of {name}")
 
 
 def _digits(*, train_images: int = 200, split_seed: int = 0) -> Data:

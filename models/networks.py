@@ -1,6 +1,6 @@
 """Networks by name, so that a checkpoint and a command line can say which one they mean."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import partial
 from inspect import signature
@@ -12,6 +12,7 @@ from .cnn import CNN5, DigitsCNN
 from .layers import Network
 from .lif import Neuron
 from .resnet import ResNet19, SEWResNet34, SpikingResNet34
+from .validation import check
 from .vgg import VGGSNN
 
 NETWORKS: dict[str, Callable[..., Network]] = {
@@ -24,31 +25,43 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "digits-cnn": DigitsCNN,
 }
 
-_NEURON = tuple(field.name for field in fields(Neuron))
+_NEURON = {field.name: field.type for field in fields(Neuron)}
 
 
-def accepted(name: str) -> tuple[str, ...]:
-    """The arguments that network ``name`` takes, the neuron's among them. ValueError for an unknown name."""
+def accepted(name: str) -> dict[str, Any]:
+    """The arguments that network ``name`` takes, the neuron's among them, and their types.
+
+    ValueError for an unknown name.
+    """
     if name not in NETWORKS:
         raise ValueError(f"no network named {name!r}; there are {', '.join(NETWORKS)}")
-    own = (argument for argument in signature(NETWORKS[name]).parameters if argument != "neuron")
-    return (*own, *_NEURON)
+    own = {key: argument.annotation for key, argument in signature(NETWORKS[name]).parameters.items()}
+    del own["neuron"]
+    return own | _NEURON
 
 
-def build(name: str, *, seed: int, **arguments: Any) -> Network:
+def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
+    """Raise ValueError for an argument that network ``name`` does not take, or of another type."""
+    known = accepted(name)
+    for key, value in arguments.items():
+        if key not in known:
+            raise ValueError(f"network {name!r} takes no argument {key!r}; it takes {', '.join(known)}")
+        check(value, known[key], f"the argument {key} of network {name!r}")
+
+
+def build(name: str, *, seed: int, device: str = "cpu", **arguments: Any) -> Network:
     """Network ``name`` on the CPU with weights drawn from ``seed``; torch's global generators stay as they were.
 
     ``arguments`` are the network's own and, beside them, those of :class:`~models.lif.Neuron`, all plain values:
-    ``build(name, seed=seed, **network.arguments)`` is the same network again. ValueError for a name or an argument that
-    does not exist, or a value that a network refuses.
+    ``build(name, seed=seed, **network.arguments)`` is the same network again. ``device="meta"`` gives the network's
+    shapes without weights. ValueError for a name or an argument that does not exist, or a value that a network refuses.
     """
-    known = accepted(name)
-    unknown = [argument for argument in arguments if argument not in known]
-    if unknown:
-        raise ValueError(f"network {name!r} takes no argument {unknown[0]!r}; it takes {', '.join(known)}")
-    neuron = Neuron(**{key: value for key, value in arguments.items() if key in _NEURON})
+    check_arguments(name, arguments)
+    settings: dict[str, Any] = {key: value for key, value in arguments.items() if key in _NEURON}
+    settings |= {key: float(value) for key, value in settings.items() if _NEURON[key] is float}
+    neuron = Neuron(**settings)
     own = {key: value for key, value in arguments.items() if key not in _NEURON}
     # The CPU's generator alone: torch.manual_seed would seed every CUDA device too.
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.default_generator.manual_seed(seed)
         return NETWORKS[name](neuron=neuron, **own)

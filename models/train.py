@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from .checkpoint import Checkpoint, load, replacing, save
+from .checkpoint import Checkpoint, check_writable, load, replacing, save
 from .cli import command
 from .data import Data
 from .data import load as load_data
@@ -39,6 +39,7 @@ def run(config: Config) -> Checkpoint:
     (the last good checkpoint stays).
     """
     config = resolved(config)
+    check_writable(config.out)
     path = config.out / "ckpt.pt"
     previous = _previous(path, config)
     if previous and previous.training["epochs_done"] == config.epochs:
@@ -58,8 +59,8 @@ class _Run:
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, config.epochs)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.history: dict[str, list[float]] = {name: [] for name in ("epoch", *_HISTORY, "learning_rate", "seconds")}
-        if previous and previous.resume:
-            self._continue(previous, previous.resume)
+        if previous:
+            self._continue(previous, previous.resume or {})
 
     def _continue(self, previous: Checkpoint, states: dict[str, Any]) -> None:
         self.network.load_state_dict(previous.state_dict)
@@ -76,8 +77,8 @@ class _Run:
         with bar:
             for epoch in range(done + 1, config.epochs + 1):
                 self._epoch(epoch)
+                _write_history(self.history, config.out / "history.csv")  # first: a finished checkpoint has all of it
                 save(self.checkpoint(resumable=True), path)
-                _write_history(self.history, config.out / "history.csv")
                 self._snapshot(epoch)
                 bar.set_postfix(accuracy=f"{self.history['test_accuracy'][-1]:.3f}")
                 bar.update()
@@ -88,18 +89,21 @@ class _Run:
         self.network.train()
         for step, (images, labels) in enumerate(self._training_batches(), 1):
             loss = self._loss(self.network(images), labels)
-            if not math.isfinite(value := float(loss.detach())):
-                raise ValueError(
-                    f"the loss is {value} at epoch {epoch}, step {step}: lower --learning-rate"
-                    f" (the checkpoint holds epoch {epoch - 1})"
-                )
+            self._check_finite(float(loss.detach()), epoch, f"at step {step}")
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
         self.schedule.step()
-        row = {"epoch": epoch, **self._evaluate(), "learning_rate": rate, "seconds": time.perf_counter() - started}
+        found = self._evaluate()
+        self._check_finite(sum(found.values()), epoch, "after the last step")
+        row = {"epoch": epoch, **found, "learning_rate": rate, "seconds": time.perf_counter() - started}
         for name, number in row.items():
             self.history[name].append(float(number))
+
+    def _check_finite(self, loss: float, epoch: int, where: str) -> None:
+        if not math.isfinite(loss):
+            kept = f"the checkpoint holds epoch {epoch - 1}" if epoch > 1 else "nothing was saved"
+            raise ValueError(f"the loss is {loss} in epoch {epoch} {where}: lower --learning-rate ({kept})")
 
     def _training_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         config = self.config
@@ -175,6 +179,10 @@ def _previous(path: Path, config: Config) -> Checkpoint | None:
     ]
     if changed:
         raise ValueError(f"{path} holds a run with other settings ({'; '.join(changed)}): choose another --out")
+    if previous.resume is None and previous.training["epochs_done"] < config.epochs:
+        raise ValueError(
+            f"{path} holds weights without the optimizer's state, nothing to go on from: choose another --out"
+        )
     return previous
 
 

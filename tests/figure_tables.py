@@ -147,7 +147,8 @@ def energy(training: str, rng: np.random.Generator) -> Rows:
     for step, layer in product(range(1, STEPS + 1), ("conv1", "total")):
         joules = step * 2.1e-7 * (1.1 if training == "sdt" else 1.0) * np.exp(rng.normal(0, 0.03))
         accuracy = 0.93 - (0.4 if training == "sdt" else 0.12) * np.exp(-step) + rng.normal(0, 0.004)
-        rows.append({"split": "test", "timesteps": step, "layer": layer, "joules": joules, "accuracy": accuracy})
+        place = {"split": "test", "images": 500, "timesteps": step, "layer": layer}
+        rows.append(place | {"joules": joules, "accuracy": accuracy})
     return rows
 
 

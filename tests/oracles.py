@@ -1,6 +1,7 @@
 """Slow and obviously right versions, in float64, of what the landscape package computes.
 
 - dense Hessian and Gauss–Newton matrix of a whole set, by torch.autograd.functional (no batches, no products);
+- dense second moment of gradients, one example at a time;
 - 2-jets: value, gradient and Hessian carried by hand through every scalar operation, no autograd at all. On them a
   spike is its local jet (step, slope, slope's derivative), which defines the formal Hessian of a spiking network;
 - textbook Lanczos, and a dense matrix as an operator.
@@ -83,6 +84,17 @@ def dense_gauss_newton(model: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Te
     at = output(weights).detach()
     curvature = torch.autograd.functional.hessian(lambda z: loss(z.view_as(at), y).mean(), at.flatten())
     return jacobian.T @ curvature @ jacobian
+
+
+def dense_second_moment(model: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Tensor:
+    """Mean of gradient·gradientᵀ over examples, each put through the model alone."""
+    rows = []
+    for index in range(len(y)):
+        output, weights = as_function(model, x[index : index + 1])
+        weights.requires_grad_()
+        value = loss(output(weights), y[index : index + 1])
+        rows.append(torch.autograd.grad(value.sum(), weights)[0])
+    return sum(torch.outer(row, row) for row in rows) / len(rows)  # type: ignore[return-value]
 
 
 def column_by_column(operator: Any) -> Tensor:

@@ -1,15 +1,19 @@
 """The commands hessian, surface and sharpness: their tables against the landscape's own answers and dense matrices."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch.func import functional_call
+from torch.nn.functional import cross_entropy
 
 from analysis import hessian, sharpness, surface
+from analysis.steps import step_loss
 from analysis.subject import Subject, per_image
 from landscape.objective import Objective
-from landscape.operators import Hessian
+from landscape.operators import GaussNewton, Hessian
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +55,14 @@ class TestHessian:
         identity = {"checkpoint", "network", "data", "training", "seed", "loss"}
         assert set(result.tables) == {"hessian", "trace", "density", "radius"}
         assert set(result.tables["hessian"]) == identity | {
-            "operator", "split", "images", "rank", "eigenvalue", "residual", "converged", "products", "symmetry",
+            "operator", "coordinates", "split", "images", "rank", "eigenvalue", "residual", "converged", "products",
+            "symmetry",
         }  # fmt: skip
-        assert set(result.tables["trace"]) == identity | {"operator", "trace", "stderr", "probes"}
-        assert set(result.tables["density"]) == identity | {"operator", "probe", "node", "weight"}
+        assert set(result.tables["trace"]) == identity | {"operator", "coordinates", "trace", "stderr", "probes"}
+        assert set(result.tables["density"]) == identity | {"operator", "coordinates", "probe", "node", "weight"}
+        for name in ("hessian", "trace", "density"):
+            assert set(result.tables[name]["operator"]) == {"hessian", "gauss_newton"}
+            assert set(result.tables[name]["coordinates"]) == {"raw"}
         assert set(result.tables["radius"]) == identity | {
             "direction", "draw", "radius", "relative_radius", "second_difference", "second_difference_stderr",
             "mean_rise", "mean_rise_stderr", "formal",
@@ -113,13 +121,149 @@ class TestHessian:
 
     @pytest.mark.parametrize(
         ("flags", "said"),
-        [(["--top", "99999"], "dimensions"), (["--probes", "1"], "probes"), (["--images", "0"], "images")],
+        [
+            (["--top", "99999"], "dimensions"),
+            (["--probes", "1"], "probes"),
+            (["--images", "0"], "images"),
+            (["--operator", "fisher"], "use --loss sdt"),
+            (["--operator", "fisher", "--loss", "sdt", "--label-draws", "0"], "draws must be at least 1"),
+            (["--per-timestep", "--loss", "sdt"], "only the TET loss"),
+            (["--per-timestep", "--operator", "empirical_fisher"], "only as hessian or gauss_newton"),
+            (["--backend", "pyhessian", "--layers"], "pyhessian"),
+            (["--backend", "pyhessian", "--operator", "fisher", "--loss", "sdt"], "pyhessian"),
+        ],
     )
     def test_unusable_numbers_are_one_line(self, flags, said, tiny, capsys):
         assert hessian.main([str(tiny), "--quiet", *flags]) == 1
         error = capsys.readouterr().err
         assert said in error
         assert error.count("\n") == 1
+
+
+def dense_layer(subject: Subject, loss: str, images: int, layer: str) -> torch.Tensor:
+    """The Hessian in the parameters of one module, the others left where they are."""
+    x, y = subject.batch("train", images)
+    weights = dict(subject.network.get_submodule(layer).named_parameters(recurse=False))
+
+    def value(vector):
+        parts = vector.split([weight.numel() for weight in weights.values()])
+        moved = {f"{layer}.{name}": p.view_as(weights[name]) for name, p in zip(weights, parts, strict=True)}
+        return per_image(loss)(functional_call(subject.network, moved, (x,)), y).mean()
+
+    return torch.autograd.functional.hessian(value, torch.cat([w.detach().flatten() for w in weights.values()]))
+
+
+class TestMatrices:
+    """Fisher matrices, filter-normalized coordinates, layers and timesteps."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def common(tiny) -> dict[str, object]:
+        return {"checkpoints": (tiny,), "images": 20, "batch_size": 12, "draws": 0, "dtype": "float64", "quiet": True}
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def found(common) -> dict[str, pd.DataFrame]:
+        config = hessian.Config(
+            **common, loss="tet", coordinates="both", layers=True, per_timestep=True, probes=2, steps=4,
+            tolerance=1e-6,
+        )  # fmt: skip
+        return hessian.run(config).tables
+
+    def test_the_columns_are_those_of_the_docstring(self, found):
+        shared = ["checkpoint", "network", "data", "training", "seed", "loss", "operator", "coordinates"]
+        rest = ["top_eigenvalue", "residual", "converged", "products", "trace", "stderr"]
+        assert list(found["layers"]) == [*shared, "layer", "weights", *rest]
+        assert list(found["steps"]) == [*shared, "timestep", *rest, "share"]
+        assert found["steps"]["converged"].all()
+
+    def test_a_layer_has_the_eigenvalue_and_trace_of_its_dense_block(self, found, tiny):
+        subject = Subject.load(tiny, dtype="float64")
+        table = found["layers"][(found["layers"]["operator"] == "hessian") & (found["layers"]["coordinates"] == "raw")]
+        for layer in ("stem.norm1", "body.norm3"):
+            dense = dense_layer(subject, "tet", 20, layer)
+            row = table.set_index("layer").loc[layer]
+            assert row["weights"] == len(dense)
+            assert row["top_eigenvalue"] == pytest.approx(float(torch.linalg.eigvalsh(dense)[-1]), rel=1e-5)
+            signs = 2 * (dense - dense.diag().diag()).square().sum().sqrt()  # of one probe's form
+            assert abs(row["trace"] - float(dense.trace())) < 4 * float(signs)
+
+    def test_layers_are_all_the_modules_with_weights_and_lie_below_the_whole(self, found, tiny):
+        network = Subject.load(tiny).network
+        table = found["layers"][found["layers"]["operator"] == "gauss_newton"]
+        raw, normalized = (table[table["coordinates"] == system].set_index("layer") for system in ("raw", "filter"))
+        counts = {
+            name: sum(weight.numel() for weight in module.parameters(recurse=False))
+            for name, module in network.named_modules()
+        }
+        assert raw["weights"].to_dict() == {name: count for name, count in counts.items() if count}
+        assert set(normalized.index) == {name for name in raw.index if "norm" not in name}
+        whole = found["hessian"][(found["hessian"]["operator"] == "gauss_newton") & (found["hessian"]["rank"] == 1)]
+        for system, blocks in (("raw", raw), ("filter", normalized)):
+            top = whole[whole["coordinates"] == system]["eigenvalue"].item()
+            assert top / len(blocks) < blocks["top_eigenvalue"].max() <= top * (1 + 1e-6)
+
+    @pytest.mark.parametrize("matrix", [Hessian, GaussNewton])
+    def test_the_steps_matrices_average_to_the_tet_losss(self, matrix, tiny):
+        subject = Subject.load(tiny, dtype="float64")
+        batches = subject.batches("train", 20, 12)
+        whole = matrix(Objective(subject.network, per_image("tet"), batches))
+        vector = torch.randn(whole.dimension, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        losses = [partial(step_loss, step=step) for step in range(2)]
+        products = [matrix(Objective(subject.network, loss, batches)) @ vector for loss in losses]
+        torch.testing.assert_close((products[0] + products[1]) / 2, whole @ vector, rtol=0, atol=1e-12)
+        assert float((products[0] - products[1]).norm()) > 1e-3 * float(products[0].norm())
+
+    def test_a_steps_loss_is_the_cross_entropy_of_its_output(self):
+        logits, labels = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 4, 2, 2])
+        for step in range(3):
+            expected = cross_entropy(logits[step], labels, reduction="none")
+            torch.testing.assert_close(step_loss(logits, labels, step=step), expected)
+
+    def test_shares_of_the_trace_add_up_and_the_steps_mean_is_the_trace(self, found):
+        for (operator, coordinates), steps in found["steps"].groupby(["operator", "coordinates"]):
+            assert steps["timestep"].tolist() == [1, 2]
+            assert steps["share"].sum() == pytest.approx(1, abs=1e-12)
+            table = found["trace"]
+            whole = table[(table["operator"] == operator) & (table["coordinates"] == coordinates)]
+            assert steps["trace"].mean() == pytest.approx(whole["trace"].item(), rel=1e-9)
+            np.testing.assert_allclose(steps["share"], steps["trace"] / steps["trace"].sum())
+
+    def test_without_probes_traces_are_missing_and_eigenvalues_are_not(self, common):
+        tables = hessian.run(
+            hessian.Config(**common, loss="tet", operator="gauss_newton", per_timestep=True, probes=0)
+        ).tables
+        assert set(tables) == {"hessian", "steps"}
+        assert tables["steps"][["trace", "stderr", "share"]].isna().all(axis=None)
+        assert (tables["steps"]["top_eigenvalue"] > 0).all()
+
+    def test_filter_normalized_rows_come_beside_the_raw_ones_and_leave_them_alone(self, found, common):
+        config = hessian.Config(**common, loss="tet", probes=2, steps=4, tolerance=1e-6)
+        plain = hessian.run(config).tables
+        for name in ("hessian", "trace", "density"):
+            raw = found[name][found[name]["coordinates"] == "raw"].reset_index(drop=True)
+            pd.testing.assert_frame_equal(raw, plain[name])
+
+    def test_a_filter_normalized_layer_has_the_eigenvalue_of_its_scaled_block(self, found, tiny):
+        subject = Subject.load(tiny, dtype="float64")
+        scale = subject.network.get_parameter("stem.conv1.weight").detach().square().flatten(1).mean(1).sqrt()
+        dense = dense_layer(subject, "tet", 20, "stem.conv1")
+        scale = scale.repeat_interleave(len(dense) // len(scale))
+        table = found["layers"][found["layers"]["coordinates"] == "filter"].set_index(["operator", "layer"])
+        expected = float(torch.linalg.eigvalsh(scale[:, None] * dense * scale)[-1])
+        assert table.loc[("hessian", "stem.conv1"), "top_eigenvalue"] == pytest.approx(expected, rel=1e-5)
+
+    def test_the_fisher_of_many_labels_is_gauss_newton_and_the_empirical_one_is_not(self, common):
+        def top(operator: str, **more: object) -> float:
+            config = hessian.Config(**common, loss="sdt", operator=operator, probes=0, top=1, bottom=0, **more)
+            table = hessian.run(config).to_frame()
+            assert set(table["operator"]) == {operator}
+            return table["eigenvalue"].item()
+
+        exact = top("gauss_newton")
+        assert top("fisher", label_draws=300) == pytest.approx(exact, rel=0.03)
+        assert top("fisher", label_draws=1) != pytest.approx(exact, rel=0.01)
+        assert top("empirical_fisher") != pytest.approx(exact, rel=0.03)
 
 
 class TestSurface:

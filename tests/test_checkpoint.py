@@ -1,5 +1,6 @@
 """A checkpoint comes back as it was written; anything else is refused in words, and nothing is half-written."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -7,12 +8,14 @@ import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.subject import Subject
 from models.checkpoint import FORMAT, Checkpoint, CheckpointError, load, replacing, save
 from models.networks import build
 
@@ -26,6 +29,17 @@ def checkpoint() -> Checkpoint:
         data={"name": "digits", "arguments": {"train_images": 40, "split_seed": 3}},
         training={"loss": "tet", "seed": 0, "epochs_done": 1},
         history={"epoch": [1.0]},
+    )
+
+
+def small() -> Checkpoint:
+    """A checkpoint of the right structure with one tensor."""
+    return Checkpoint(
+        model={"name": "digits-cnn", "arguments": {}},
+        state_dict={"w": torch.arange(50.0)},
+        data={"name": "digits", "arguments": {}},
+        training={"loss": "sdt", "seed": 0},
+        history={},
     )
 
 
@@ -71,11 +85,98 @@ def test_other_bytes_are_refused(content, tmp_path):
 @given(fraction=st.floats(0, 0.999))
 def test_a_truncated_checkpoint_is_refused_wherever_it_ends(fraction, tmp_path_factory):
     path = tmp_path_factory.mktemp("truncated") / "ckpt.pt"
-    save(Checkpoint({"name": "x", "arguments": {}}, {"w": torch.ones(100)}, {}, {}, {}), path)
+    save(small(), path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(fraction * len(whole))])
     with pytest.raises(CheckpointError, match="can't be read as a checkpoint"):
         load(path)
+
+
+@given(place=st.floats(0, 0.999999), bit=st.integers(0, 7))
+@settings(max_examples=100)
+def test_a_flipped_bit_is_noticed_or_changes_nothing(place, bit, tmp_path_factory):
+    path = tmp_path_factory.mktemp("flipped") / "ckpt.pt"
+    save(small(), path)
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1 << bit
+    path.write_bytes(content)
+    try:
+        found = load(path)
+    except CheckpointError:
+        return
+    assert torch.equal(found.state_dict["w"], small().state_dict["w"])
+    assert replace(found, state_dict={}) == replace(small(), state_dict={})
+
+
+FOREIGN = [3, 4.5, "text", None, True, [1], {"a": 1}, torch.ones(2), {}]
+
+
+@given(place=st.sampled_from([
+    "format", "model", "model.name", "model.arguments", "model.arguments.timesteps", "model.arguments.decay",
+    "model.arguments.spiking", "model.arguments.surrogate", "model.arguments.num_classes", "state_dict", "data",
+    "data.name", "data.arguments", "data.arguments.train_images", "training", "training.loss", "training.seed",
+    "history", "versions",
+]), value=st.sampled_from(FOREIGN))  # fmt: skip
+@settings(max_examples=150)
+def test_wrong_types_are_a_complaint_and_never_a_traceback(place, value, tmp_path_factory):
+    path = tmp_path_factory.mktemp("mistyped") / "ckpt.pt"
+    network = build("digits-cnn", seed=0)
+    content: dict[str, Any] = {
+        "format": FORMAT, "model": {"name": "digits-cnn", "arguments": dict(network.arguments)},
+        "state_dict": network.state_dict(), "data": {"name": "digits", "arguments": {"train_images": 40}},
+        "training": {"loss": "sdt", "seed": 0}, "history": {}, "versions": {},
+    }  # fmt: skip
+    inner = content
+    *parents, last = place.split(".")
+    for name in parents:
+        inner = inner[name]
+    inner[last] = value
+    torch.save(content, path)
+    with contextlib.suppress(ValueError, OSError):
+        Subject.load(path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("model", 3, r"model is '?3'? \(int\), expected a dict"),
+        ("model.arguments.timesteps", "4", r"timesteps .*is '4' \(str\), expected int"),
+        ("model.arguments.spiking", "no", r"spiking .*is 'no' \(str\), expected bool"),
+        ("model.arguments.decay", None, r"decay .*is '?None'?.*, expected float"),
+        ("training", {"seed": 0}, r"training\.loss is missing"),
+        ("training.loss", "foo", r"training\.loss is 'foo' \(str\), expected sdt or tet"),
+        ("state_dict", {"w": 3}, r"state_dict.*is '?3'? \(int\), expected"),
+        ("format", "1", r"has checkpoint format '1', this version reads format 1"),
+    ],
+)
+def test_a_complaint_names_place_found_and_expected(place, value, said, tmp_path):
+    content = {"format": FORMAT} | {
+        name: getattr(small(), name) for name in ("model", "state_dict", "data", "training", "history", "versions")
+    }
+    inner: Any = content
+    *parents, last = place.split(".")
+    for name in parents:
+        inner = inner[name]
+    inner[last] = value
+    torch.save(content, tmp_path / "ckpt.pt")
+    with pytest.raises(ValueError, match=said):
+        load(tmp_path / "ckpt.pt").network()
+
+
+def test_weights_of_another_kind_and_negative_variances_are_refused(checkpoint):
+    name = next(iter(checkpoint.state_dict))
+    counts = checkpoint.state_dict | {name: checkpoint.state_dict[name].to(torch.int64)}
+    with pytest.raises(CheckpointError, match=r"found \[.*\] of torch\.int64"):
+        replace(checkpoint, state_dict=counts).network()
+    variance = next(key for key in checkpoint.state_dict if key.endswith("running_var"))
+    with pytest.raises(CheckpointError, match="negative variance"):
+        replace(checkpoint, state_dict=checkpoint.state_dict | {variance: -checkpoint.state_dict[variance]}).network()
+
+
+def test_data_that_does_not_fit_the_network_is_refused(checkpoint, tmp_path):
+    save(replace(checkpoint, data={"name": "digit-events", "arguments": {}}), tmp_path / "ckpt.pt")
+    with pytest.raises(ValueError, match="its network takes in_channels 1, its data digit-events has 2"):
+        Subject.load(tmp_path / "ckpt.pt")
 
 
 def test_a_pickle_that_would_run_code_is_not_run(tmp_path):

@@ -12,9 +12,9 @@ import torch
 
 from analysis import command
 from analysis.command import Config, analyse
-from analysis.result import Result, check_writable, sha256
+from analysis.result import Result, sha256
 from analysis.subject import Subject, correct, per_image
-from models.checkpoint import load, save
+from models.checkpoint import check_writable, load, save
 from models.losses import sdt_loss, tet_loss
 
 ANALYSES = ["hessian", "surface", "sharpness", "momentum", "timesteps", "energy", "history"]
@@ -50,10 +50,16 @@ def test_tables_are_saved_with_their_provenance(digits_checkpoint, tmp_path):
 
 
 def test_a_checkpoint_that_is_done_is_on_disk_when_the_next_one_fails(digits_checkpoint, tmp_path):
-    paths = (digits_checkpoint("tet"), tmp_path / "gone.pt")
-    with pytest.raises(FileNotFoundError, match=r"gone\.pt"):
-        analyse(Config(paths, out=tmp_path / "tables", quiet=True), measure)
+    (tmp_path / "bad.pt").write_text("no checkpoint")
+    with pytest.raises(ValueError, match=r"bad\.pt"):
+        analyse(Config((digits_checkpoint("tet"), tmp_path / "bad.pt"), out=tmp_path / "tables", quiet=True), measure)
     assert len(pd.read_csv(tmp_path / "tables/answer.csv")) == 2
+
+
+def test_a_missing_checkpoint_is_noticed_before_the_others_are_measured(digits_checkpoint, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone\.pt"):
+        analyse(Config((digits_checkpoint("tet"), tmp_path / "gone.pt"), out=tmp_path / "tables"), measure)
+    assert not (tmp_path / "tables").exists()
 
 
 def test_batches_are_the_first_images_and_at_most_all(digits_checkpoint):
@@ -96,7 +102,7 @@ def test_a_result_s_main_table_is_written_last(tmp_path, monkeypatch):
 
 def test_whether_a_folder_can_be_written_is_known_before_the_work(tmp_path):
     check_writable(tmp_path / "new" / "folder")
-    assert not list((tmp_path / "new" / "folder").iterdir())
+    assert not (tmp_path / "new").exists()
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         check_writable(tmp_path / "file" / "folder")
@@ -121,7 +127,7 @@ class TestBadInputToEveryAnalysis:
     def test_a_missing_checkpoint(self, name, tmp_path, capsys):
         said = self.refused(name, [str(tmp_path / "gone.pt"), "--out", str(tmp_path / "out")], capsys)
         assert "no checkpoint at" in said
-        assert not list((tmp_path / "out").glob("*.csv"))
+        assert not (tmp_path / "out").exists()
 
     def test_a_foreign_file(self, name, tmp_path, capsys):
         torch.save({"w": torch.ones(2)}, tmp_path / "other.pt")

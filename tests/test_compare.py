@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis import compare
-from analysis.compare import difference, kendall
+from analysis.compare import difference
+from analysis.correlation import kendall
 from analysis.measures import IDENTITY, measures, read_tables
 
 SEEDS = range(4)
@@ -135,6 +136,42 @@ def test_each_doubt_is_named(settings, doubt, tmp_path):
     write(tmp_path, tables(**settings))
     found = row(compare.run(compare.Config((tmp_path,))), "top eigenvalue, formal Hessian")
     assert doubt in found["trust"].split("; ")
+
+
+def spectra(**columns: object) -> dict[str, pd.DataFrame]:
+    """A hessian and a trace table of one checkpoint, one row each."""
+    head = identity("sdt", 0) | {"loss": "sdt", "operator": "hessian"}
+    return {
+        "hessian": pd.DataFrame([head | {"rank": 1, "eigenvalue": 7.0, "converged": True} | columns]),
+        "trace": pd.DataFrame([head | {"trace": 7.0, "stderr": 1.0} | columns]),
+    }
+
+
+def test_other_coordinates_and_operators_leave_the_raw_measures_alone():
+    old, raw = spectra(), spectra(coordinates="raw")
+    normalized = spectra(coordinates="filter", eigenvalue=0.5, trace=0.5)
+    fisher = spectra(coordinates="raw", operator="fisher", eigenvalue=99.0, trace=99.0)
+    mixed = {name: pd.concat([raw[name], normalized[name], fisher[name]], ignore_index=True) for name in raw}
+    expected = {f"{kind}, formal Hessian": (7.0, "loss/weight²", "changes") for kind in ("top eigenvalue", "trace")}
+    for given_tables, more in (
+        (old, {}),
+        (raw, {}),
+        (mixed, {f"{name}, filter-normalized": (0.5, "loss", "invariant") for name in expected}),
+    ):
+        found = measures(given_tables)
+        rows = zip(found["value"], found["unit"], found["rescaling"], strict=True)
+        assert dict(zip(found["measure"], rows, strict=True)) == expected | more
+        assert found["flatness"].all()
+
+
+def test_a_filter_normalized_eigenvalue_does_not_carry_the_doubt_about_scale(tmp_path):
+    found = tables({"sdt": [10.0, 11, 12, 13], "tet": [5.0, 5.5, 6.5, 7]})
+    table = found["hessian"].assign(coordinates="raw")
+    found["hessian"] = pd.concat([table, table.assign(coordinates="filter")], ignore_index=True)
+    write(tmp_path, found)
+    result = compare.run(compare.Config((tmp_path,)))
+    assert row(result, "top eigenvalue, formal Hessian, filter-normalized")["trust"] == ""
+    assert row(result, "top eigenvalue, formal Hessian")["trust"] == "changes when weights are rescaled"
 
 
 def test_sdt_is_called_flatter_when_it_is(tmp_path):

@@ -162,6 +162,29 @@ def test_eigenvalues_are_points_of_seeds_hollow_where_not_converged(tables, figu
     assert "24 not converged" in caption_of(figure)  # rank −2 of 6 networks, 2 losses, 2 operators
 
 
+@pytest.mark.parametrize(("draw", "table"), [(spectra.eigenvalues, "hessian"), (spectra.density, "density")])
+def test_only_raw_coordinates_are_drawn(draw, table, tables, figure):
+    raw = tables[table].assign(coordinates="raw")
+    value = {"hessian": "eigenvalue", "density": "node"}[table]
+    other = raw.assign(coordinates="filter", **{value: 1e3 + raw[value]})
+    plain, mixed = draw(figure, tables[table]), draw(figure, pd.concat([raw, other], ignore_index=True))
+    assert set(plain) == set(mixed)
+    for key, artist in plain.items():
+        offsets = [
+            one.get_offsets() if table == "hessian" else np.column_stack([xs(one), ys(one)])
+            for one in (artist, mixed[key])
+        ]
+        np.testing.assert_array_equal(*offsets)
+    with pytest.raises(TableError, match="no row in raw coordinates"):
+        draw(figure, other)
+
+
+def test_fisher_matrices_have_panels_of_their_own(tables, figure):
+    frame = tables["hessian"].replace({"operator": {"gauss_newton": "fisher", "hessian": "empirical_fisher"}})
+    spectra.eigenvalues(figure, frame)
+    assert {ax.get_title().split(",")[0] for ax in figure.axes} == {"Fisher", "empirical Fisher"}
+
+
 def test_bars_are_the_means_of_eigenvalues(tables, figure):
     spectra.eigenvalues(figure, tables["hessian"])
     rows = chosen(tables["hessian"], operator="hessian", loss="sdt", training="sdt", rank=1)

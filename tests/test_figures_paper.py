@@ -111,10 +111,12 @@ def test_no_table_is_one_line_and_exit_1(tmp_path, capsys, monkeypatch, folder):
     assert out == ""
     assert len(err.splitlines()) == 1
     assert str(tmp_path) in err
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written_is_one_line_and_exit_1(tmp_path, capsys):
-    write(tmp_path, {})
+def test_a_place_that_cannot_be_written_is_one_line_and_exit_1(tmp_path, capsys, monkeypatch):
+    only(monkeypatch, "energy")
+    write(tmp_path, {"energy": made_up(seeds=1)["energy"]})
     (tmp_path / "figures").write_text("in the way")
     assert paper.main([str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()

@@ -1,53 +1,199 @@
-"""The trace estimate is unbiased and says truthfully how far off it is."""
+"""The trace estimates are unbiased, say truthfully how far off they are, and stop at the error asked for."""
 
 import numpy as np
 import pytest
+import torch
 
-from landscape.trace import trace
+from landscape.trace import TraceEstimate, trace
 
 from .oracles import Dense, symmetric
 
 MATRIX = symmetric(np.linspace(-1, 3, 20))
 OFF_DIAGONAL = float(2 * ((MATRIX**2).sum() - (np.diag(MATRIX) ** 2).sum()))
+N = 60
+RANKS = np.arange(1, N + 1)
+SPECTRA = {
+    "flat": np.linspace(0.5, 1.5, N),
+    "power law": 1 / RANKS,
+    "steep power law": 1 / RANKS**2,
+    "few outliers over a bulk": np.r_[20, 12, 8, np.linspace(-0.5, 0.7, N - 3)],
+    "indefinite": np.linspace(-1, 1.5, N),
+    "indefinite power law": (-1.0) ** RANKS / RANKS,
+}
 
 
-def test_a_diagonal_matrix_has_no_error():
-    estimate = trace(Dense(np.diag([1.0, -2.0, 5.0])), probes=3, seed=4)
-    assert (estimate.value, estimate.stderr, estimate.probes) == (4.0, 0.0, 3)
+def errors_and_stderrs(spectrum: np.ndarray, seeds: int, **arguments) -> tuple[np.ndarray, np.ndarray]:
+    matrix = symmetric(spectrum)
+    found = [trace(Dense(matrix), seed=seed, **arguments) for seed in range(seeds)]
+    return np.array([one.value for one in found]) - matrix.trace(), np.array([one.stderr for one in found])
 
 
-def test_over_many_seeds_the_estimate_is_unbiased_and_its_error_is_covered_as_claimed():
-    estimates = [trace(Dense(MATRIX), probes=25, seed=seed) for seed in range(400)]
-    errors = np.array([estimate.value for estimate in estimates]) - MATRIX.trace()
-    stderr = np.array([estimate.stderr for estimate in estimates])
-    spread = (OFF_DIAGONAL / 25) ** 0.5  # closed form of Hutchinson's variance
-    assert abs(errors.mean()) < 3 * spread / 400**0.5
-    assert errors.std() == pytest.approx(spread, rel=0.1)
-    assert stderr.mean() == pytest.approx(spread, rel=0.05)
-    assert np.mean(np.abs(errors) < stderr) == pytest.approx(0.673, abs=0.07)  # Student's t, 24 degrees of freedom
-    assert np.mean(np.abs(errors) < 2 * stderr) == pytest.approx(0.943, abs=0.035)
+def naive_xtrace(matrix: np.ndarray, probes: np.ndarray) -> float:
+    """XTrace as the paper defines it: a QR for each left-out column, projections formed, no use of symmetry."""
+    dimension, count = probes.shape
+    estimates = []
+    for left_out in range(count):
+        basis, _ = np.linalg.qr(matrix @ np.delete(probes, left_out, axis=1))
+        projected = probes[:, left_out] - basis @ (basis.T @ probes[:, left_out])
+        scale = (dimension - count + 1) / (projected @ projected)
+        estimates.append(np.trace(basis.T @ matrix @ basis) + scale * projected @ matrix @ projected)
+    return float(np.mean(estimates))
 
 
-def test_each_probe_costs_one_product_and_reports_it():
-    operator = Dense(MATRIX)
-    calls: list[int] = []
-    trace(operator, probes=7, seed=0, progress=calls.append)
-    assert operator.products == 7
-    assert calls == [1] * 7
+def spheres(dimension: int, probes: int, seed: int) -> np.ndarray:
+    """Columns of length √dimension in the directions of the generator's Gaussian vectors."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.stack([torch.randn(dimension, generator=generator) for _ in range(probes)]).double()
+    return (rows / rows.norm(dim=1, keepdim=True) * dimension**0.5).numpy().T
 
 
-def test_the_seed_decides():
-    first, again, other = (trace(Dense(MATRIX), probes=5, seed=seed) for seed in (1, 1, 2))
+class TestHutchinson:
+    def test_a_diagonal_matrix_has_no_error(self):
+        estimate = trace(Dense(np.diag([1.0, -2.0, 5.0])), method="hutchinson", probes=3, seed=4)
+        assert estimate == TraceEstimate(4.0, 0.0, 3, 3, True)
+
+    def test_over_many_seeds_the_estimate_is_unbiased_and_its_error_is_covered_as_claimed(self):
+        errors, stderr = errors_and_stderrs(np.linspace(-1, 3, 20), 400, method="hutchinson", probes=25)
+        spread = (OFF_DIAGONAL / 25) ** 0.5  # closed form of Hutchinson's variance
+        assert abs(errors.mean()) < 3 * spread / 400**0.5
+        assert errors.std() == pytest.approx(spread, rel=0.1)
+        assert stderr.mean() == pytest.approx(spread, rel=0.05)
+        assert np.mean(np.abs(errors) < stderr) == pytest.approx(0.673, abs=0.07)  # Student's t, 24 degrees of freedom
+        assert np.mean(np.abs(errors) < 2 * stderr) == pytest.approx(0.943, abs=0.035)
+
+    @pytest.mark.parametrize("name", SPECTRA)
+    def test_the_truth_is_within_196_standard_errors_19_times_in_20_and_18_where_one_eigenvalue_rules(self, name):
+        errors, stderr = errors_and_stderrs(SPECTRA[name], 400, method="hutchinson", probes=30)
+        expected = 0.90 if name == "steep power law" else 0.94  # one eigenvalue rules: skewed forms, as documented
+        assert np.mean(np.abs(errors) <= 1.96 * stderr) == pytest.approx(expected, abs=0.03)
+
+    def test_each_probe_costs_one_product(self):
+        operator = Dense(MATRIX)
+        estimate = trace(operator, method="hutchinson", probes=7)
+        assert operator.products == estimate.products == estimate.probes == 7
+
+
+class TestXTrace:
+    @pytest.mark.parametrize(("name", "probes"), [(name, probes) for name in SPECTRA for probes in (2, 7, 12)])
+    def test_it_is_the_papers_estimate_seed_for_seed(self, name, probes):
+        matrix = symmetric(SPECTRA[name])
+        expected = naive_xtrace(matrix, spheres(N, probes, seed=5))
+        assert trace(Dense(matrix), probes=probes, seed=5).value == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+    @pytest.mark.parametrize("name", SPECTRA)
+    def test_its_standard_error_is_the_jackknifes_over_its_probes(self, name):
+        matrix, probes = symmetric(SPECTRA[name]), spheres(N, 7, seed=3)
+        others = np.array([naive_xtrace(matrix, np.delete(probes, left_out, axis=1)) for left_out in range(7)])
+        found = trace(Dense(matrix), probes=7, seed=3)
+        assert found.stderr == pytest.approx((6 / 7 * ((others - others.mean()) ** 2).sum()) ** 0.5, rel=1e-7)
+
+    @pytest.mark.parametrize("name", SPECTRA)
+    def test_over_many_seeds_it_is_unbiased_and_at_least_19_times_in_20_within_196_standard_errors(self, name):
+        errors, stderr = errors_and_stderrs(SPECTRA[name], 300, probes=10)
+        assert abs(errors.mean()) < 3.3 * errors.std() / 300**0.5
+        assert np.mean(np.abs(errors) <= 1.96 * stderr) >= 0.93  # 0.95 less 1.6 standard deviations of the count
+        assert 0.95 < np.sqrt(np.mean(stderr**2)) / errors.std() < 3
+
+    def test_where_eigenvalues_decay_it_is_many_times_closer_than_hutchinson_at_equal_cost(self):
+        mine, _ = errors_and_stderrs(SPECTRA["steep power law"], 60, probes=15)
+        other, _ = errors_and_stderrs(SPECTRA["steep power law"], 60, method="hutchinson", probes=30)
+        assert mine.std() < other.std() / 20
+
+    def test_each_probe_costs_two_products_of_which_all_are_reported(self):
+        operator = Dense(MATRIX)
+        made: list[int] = []
+        estimate = trace(operator, probes=7, progress=made.append)
+        assert operator.products == estimate.products == sum(made) == 14
+        assert estimate.probes == 7
+
+    def test_with_a_probe_per_dimension_it_is_exact_and_goes_no_further(self):
+        estimate = trace(Dense(MATRIX), probes=50, tolerance=1e-300)
+        assert (estimate.probes, estimate.products, estimate.stderr, estimate.converged) == (20, 40, 0.0, True)
+        assert estimate.value == pytest.approx(MATRIX.trace(), rel=1e-12)
+
+    def test_matrices_without_a_remainder_are_exact_and_cost_no_more(self):
+        assert trace(Dense(np.zeros((5, 5))), probes=4) == TraceEstimate(0.0, 0.0, 1, 1, True)
+        single = trace(Dense(np.diag([0.0, 3.0, 0.0, 0.0])), probes=4)
+        assert (single.probes, single.products, single.stderr) == (2, 3, 0.0)
+        assert single.value == pytest.approx(3.0, rel=1e-12)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_more_probes_than_the_rank_leave_only_rounding(self, dtype):
+        matrix = symmetric([5, -3, 2, 1, *[0] * 46])
+        estimate = trace(Dense(matrix, dtype), probes=12)
+        rounding = 100 * torch.finfo(dtype).eps
+        assert estimate.value == pytest.approx(5, abs=5 * rounding)
+        assert estimate.stderr <= 5 * rounding
+
+    def test_in_float32_it_is_the_estimate_of_float64_to_rounding(self):
+        matrix = symmetric(SPECTRA["power law"])
+        single, double = (trace(Dense(matrix, dtype), probes=9) for dtype in (torch.float32, torch.float64))
+        assert single.value == pytest.approx(double.value, rel=1e-5)
+        assert single.stderr == pytest.approx(double.stderr, rel=1e-3)
+
+    def test_a_product_that_is_not_finite_is_refused(self):
+        with pytest.raises(ValueError, match="probe 1 is not finite"):
+            trace(Dense(np.full((4, 4), np.nan)))
+
+
+@pytest.mark.parametrize("method", ["xtrace", "hutchinson"])
+class TestTolerance:
+    @pytest.mark.parametrize("name", ["flat", "power law", "few outliers over a bulk"])
+    def test_it_stops_at_the_relative_error_asked_for_and_is_then_as_close_as_it_claims(self, method, name):
+        matrix = symmetric(SPECTRA[name])
+        found = [
+            trace(Dense(matrix), method=method, probes=16, tolerance=0.07, seed=seed, max_products=2000)
+            for seed in range(100)
+        ]
+        errors = np.abs([one.value - matrix.trace() for one in found])
+        assert all(one.converged and one.stderr <= 0.07 * abs(one.value) for one in found)
+        assert np.mean(errors <= 1.96 * np.array([one.stderr for one in found])) >= 0.89
+        assert np.mean(errors <= 1.96 * 0.07 * matrix.trace()) >= 0.89
+
+    def test_an_absolute_error_is_met_where_the_trace_vanishes(self, method):
+        matrix = symmetric(np.linspace(-1, 1, 40))
+        found = trace(Dense(matrix), method=method, probes=4, tolerance=1.0, absolute=True, max_products=400)
+        assert found.converged
+        assert found.stderr <= 1 < 4 * found.stderr  # and no more than asked for
+
+    def test_it_starts_with_the_probes_given(self, method):
+        assert trace(Dense(MATRIX), method=method, probes=9, tolerance=100.0).probes == 9
+
+    def test_when_products_run_out_first_it_says_so(self, method):
+        operator = Dense(MATRIX)
+        found = trace(operator, method=method, probes=4, tolerance=1e-6, max_products=25)
+        assert not found.converged
+        assert found.stderr > 1e-6 * abs(found.value)
+        assert operator.products == found.products == (24 if method == "xtrace" else 25)
+
+    def test_more_probes_by_tolerance_or_by_number_are_the_same_estimate(self, method):
+        grown = trace(Dense(MATRIX), method=method, probes=4, tolerance=0.06, max_products=1000, seed=8)
+        at_once = trace(Dense(MATRIX), method=method, probes=grown.probes, seed=8)
+        assert 4 < grown.probes < 200
+        assert grown.value == pytest.approx(at_once.value, rel=1e-12)
+
+
+@pytest.mark.parametrize("method", ["xtrace", "hutchinson"])
+def test_the_seed_decides(method):
+    first, again, other = (trace(Dense(MATRIX), method=method, probes=5, seed=seed) for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
 
-def test_a_single_probe_has_no_error_bar_and_is_refused():
-    with pytest.raises(ValueError, match="at least 2 to have a standard error, got 1"):
-        trace(Dense(MATRIX), probes=1)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"probes": 1}, "at least 2 to have a standard error, got 1"),
+        ({"tolerance": 0.0}, "tolerance must be positive, got 0"),
+        ({"probes": 20, "max_products": 39}, "20 probes take 40 products, above max_products=39"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        trace(Dense(MATRIX), **arguments)
 
 
 def test_the_frame_holds_the_columns_of_the_table():
     frame = trace(Dense(MATRIX), probes=2).to_frame()
-    assert list(frame.columns) == ["trace", "stderr", "probes"]
+    assert list(frame.columns) == ["trace", "stderr", "probes", "products", "converged"]
     assert len(frame) == 1

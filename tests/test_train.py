@@ -167,7 +167,7 @@ def test_events_train_too(tmp_path):
 def test_a_loss_that_diverges_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     run(replace(short(tmp_path), epochs=3))
     good = weights(tmp_path / "ckpt.pt")
-    with pytest.raises(ValueError, match=r"the loss is (nan|inf) at epoch 1, step \d+: lower --learning-rate"):
+    with pytest.raises(ValueError, match=r"the loss is (nan|inf) in epoch 1 .*: lower --learning-rate"):
         run(short(tmp_path / "bad", learning_rate=1e30))
     assert not (tmp_path / "bad/ckpt.pt").exists() or load(tmp_path / "bad/ckpt.pt")
     assert all(torch.equal(good[name], value) for name, value in weights(tmp_path / "ckpt.pt").items())
@@ -182,7 +182,14 @@ def test_a_loss_that_diverges_stops_the_run_and_keeps_the_last_good_checkpoint(t
         (["--train-images", "0"], "train_images"),
         (["--train-images", "99999"], "train_images"),
         (["--learning-rate", "-1"], "learning rate must be positive"),
-        (["--device", "cuda"], "no CUDA device"),
+        (["--learning-rate", "inf"], "learning rate must be positive and finite"),
+        (["--momentum", "nan"], "momentum must lie in [0, 1.0), got nan"),
+        (["--label-smoothing", "2"], "label_smoothing must lie in [0, 1.0), got 2.0"),
+        (["--snapshots", "-1"], "snapshots"),
+        (["--seed", "99999999999999999999"], "seed must fit 64 bits"),
+        (["--device", "cuda"], "can't compute on --device cuda"),
+        (["--device", "foo"], "can't compute on --device foo"),
+        (["--device", "meta"], "can't compute on --device meta"),
         (["--data", "cifar10", "--data-root", "nowhere"], "nowhere"),
     ],
 )
@@ -194,6 +201,34 @@ def test_bad_input_gives_one_line_and_writes_nothing(argv, said, tmp_path, capsy
     assert said in error
     assert error.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_diverge_in_the_last_step_of_an_epoch_are_not_saved(tmp_path):
+    with pytest.raises(ValueError, match="in epoch 1 after the last step"):
+        run(short(tmp_path, epochs=1, batch_size=60, learning_rate=1e38, optimizer="sgd"))
+    assert not (tmp_path / "ckpt.pt").exists()
+
+
+def test_an_unfinished_checkpoint_without_the_optimizer_s_state_is_not_overwritten(tmp_path):
+    checkpoint = run(short(tmp_path))
+    save(replace(checkpoint, resume=None, training=checkpoint.training | {"epochs_done": 1}), tmp_path / "ckpt.pt")
+    with pytest.raises(ValueError, match="nothing to go on from"):
+        run(short(tmp_path))
+
+
+def test_a_run_killed_between_history_and_checkpoint_mends_its_history(tmp_path, monkeypatch):
+    def stop(checkpoint, path):
+        if checkpoint.training["epochs_done"] == 2:
+            raise KeyboardInterrupt
+        save(checkpoint, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("models.train.save", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(short(tmp_path))
+    run(short(tmp_path))
+    with (tmp_path / "history.csv").open() as file:
+        assert [float(row["epoch"]) for row in csv.DictReader(file)] == [1, 2, 3]
 
 
 def test_an_out_that_cannot_be_written_is_one_line(tmp_path, capsys):

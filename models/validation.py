@@ -1,0 +1,127 @@
+"""Values from outside, held against types: arguments by name, and whether what a file holds is a checkpoint.
+
+What is expected is written as annotations are::
+
+    bool, str, Tensor, …         an instance of it
+    int                          and no bool; it fits 64 bits
+    float                        or an int that a float holds exactly; no bool
+    X | Y, None, Literal, Any    as in annotations
+    list[X], dict[str, X]        every item is an X
+    {"key": X, …}                a dict with these keys, where one of ``NotRequired[X]`` may be absent. Other keys are
+                                 left alone unless ``...: X`` says what they hold
+
+bool is told apart from int, since ``True`` is no count and ``"no"`` no truth value.
+"""
+
+import reprlib
+from types import UnionType
+from typing import Any, Literal, NotRequired, Union, get_args, get_origin
+
+from torch import Tensor
+
+_SHOWN = (bool, int, float, complex, str, bytes, type(None))
+_QUOTES = "\"'"
+_PLAIN = bool | int | float | str | None
+_COLUMNS = dict[str, list[float]]
+_STRUCTURE = {
+    "model": {
+        "name": str,
+        "arguments": {
+            "timesteps": NotRequired[int | None],
+            "num_classes": NotRequired[int],
+            "in_channels": NotRequired[int],
+            "image_size": NotRequired[int],
+            "spiking": NotRequired[bool],
+            "decay": NotRequired[float],
+            "threshold": NotRequired[float],
+            "surrogate": NotRequired[str],
+            "width": NotRequired[float],
+            "detach_reset": NotRequired[bool],
+            ...: _PLAIN,
+        },
+    },
+    "state_dict": dict[str, Tensor],
+    "data": {"name": str, "arguments": dict[str, _PLAIN]},
+    "training": {
+        "loss": Literal["sdt", "tet"],
+        "seed": int,
+        "momentum": NotRequired[float],
+        "batch_size": NotRequired[int],
+        "epochs_done": NotRequired[int],
+        ...: _PLAIN,
+    },
+    "history": _COLUMNS,
+    "versions": dict[str, str],
+    "resume": NotRequired[dict[str, Any] | None],
+}
+
+
+def complaint(content: dict[Any, Any]) -> str:
+    """What keeps ``content`` from being a checkpoint's fields: where, what was found, what is expected; else ""."""
+    try:
+        check(content, _STRUCTURE, "")
+    except ValueError as failure:
+        return str(failure)
+    lengths = {len(values) for values in content["history"].values()}
+    return f"history has columns of {sorted(lengths)} epochs, expected one length" if len(lengths) > 1 else ""
+
+
+def check(value: Any, expected: Any, where: str) -> None:
+    """Raise ValueError unless ``value``, which is called ``where``, is what ``expected`` says."""
+    if isinstance(expected, dict):
+        _check_keys(value, expected, where)
+    elif get_origin(expected) is dict:
+        kind = get_args(expected)[1]
+        _expect(isinstance(value, dict), value, f"a dict: {_name(kind)} by name", where)
+        for key, item in value.items():
+            _expect(isinstance(key, str), key, "a name", f"a key of {where}")
+            _expect(kind is not Tensor or isinstance(item, Tensor), item, "a tensor by name", _inside(where, key))
+            check(item, kind, _inside(where, key))
+    elif get_origin(expected) is list:
+        _expect(isinstance(value, list), value, "a list", where)
+        for index, item in enumerate(value):
+            check(item, get_args(expected)[0], f"{where}[{index}]")
+    else:
+        _expect(_is(value, expected), value, _name(expected), where)
+
+
+def _check_keys(value: Any, expected: dict[Any, Any], where: str) -> None:
+    _expect(isinstance(value, dict), value, "a dict", where)
+    for key, kind in expected.items():
+        if key is not ... and get_origin(kind) is not NotRequired and key not in value:
+            raise ValueError(f"{_inside(where, key)} is missing")
+    for key, item in value.items():
+        _expect(isinstance(key, str), key, "a name", f"a key of {where}")
+        kind = expected.get(key, expected.get(..., Any))
+        check(item, get_args(kind)[0] if get_origin(kind) is NotRequired else kind, _inside(where, key))
+
+
+def _expect(holds: bool, value: object, expected: str, where: str) -> None:
+    if not holds:
+        kind = type(value).__name__
+        found = f"'{reprlib.repr(value).strip(_QUOTES)}' ({kind})" if isinstance(value, _SHOWN) else f"a {kind}"
+        raise ValueError(f"{where} is {found}, expected {expected}")
+
+
+def _inside(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _is(value: object, expected: Any) -> bool:
+    if get_origin(expected) in (Union, UnionType):
+        return any(_is(value, each) for each in get_args(expected))
+    if get_origin(expected) is dict:
+        return isinstance(value, dict)
+    if get_origin(expected) is Literal:
+        return any(type(value) is type(each) and value == each for each in get_args(expected))
+    if expected is int:
+        return type(value) is int and -(2**63) <= value < 2**63
+    if expected is float:
+        return isinstance(value, float) or (type(value) is int and abs(value) <= 2**53)
+    return expected is Any or isinstance(value, type(None) if expected is None else expected)
+
+
+def _name(expected: Any) -> str:
+    if get_origin(expected) is Literal:
+        return " or ".join(str(each) for each in get_args(expected))
+    return expected.__name__ if isinstance(expected, type) else str(expected)

@@ -1,0 +1,249 @@
+"""Garbled and incomplete tables, through both commands that read them: one line each, and never a traceback."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+from analysis import compare
+from analysis.tables import LAYOUTS
+from figures import paper
+from tests.figure_tables import LOSSES, identity, made_up
+
+pytestmark = pytest.mark.filterwarnings("error")
+FRAMES = made_up(seeds=2)
+PICTURES = {picture.name: picture for picture in paper.PICTURES}
+
+
+def each(rows):
+    """A table with ``rows`` of every checkpoint, two a side."""
+    names = [identity(training, seed) for training in LOSSES for seed in range(2)]
+    return pd.DataFrame([name | row for name in names for row in rows])
+
+
+TABLES = {name: FRAMES[name] for name in ("hessian", "momentum", "descent", "surface")}
+TABLES["timesteps"] = FRAMES["timesteps"].assign(loss_sdt=0.1, loss_tet=0.2)
+TABLES["energy"] = FRAMES["energy"].assign(trained_timesteps=4)
+TABLES["trace"] = each([{"loss": loss, "operator": "hessian", "trace": 7.0} for loss in LOSSES])
+TABLES["sharpness"] = each(
+    [{"loss": "sdt", "measure": "average", "radius": r, "value": r, "rescaling": "invariant"} for r in (0.1, 0.2)]
+)
+TEXTS = {name: table.to_csv(index=False).encode() for name, table in TABLES.items()}
+
+
+def save(folder, name, content):
+    (folder / "tables").mkdir(exist_ok=True)
+    text = content.to_csv(index=False).encode() if isinstance(content, pd.DataFrame) else content
+    (folder / "tables" / f"{name}.csv").write_bytes(text)
+
+
+def changed(table, column, value, row=3):
+    wrong = table.astype({column: object})
+    wrong.loc[wrong.index[row], column] = value
+    return wrong
+
+
+def complaint(capsys):
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+# analysis.compare
+
+
+def test_whole_tables_are_compared(tmp_path):
+    assert set(TABLES) == set(LAYOUTS)
+    for name, table in TABLES.items():
+        save(tmp_path, name, table)
+    assert compare.main([str(tmp_path), "--resamples", "10"]) == 0
+    found = pd.read_csv(tmp_path / "tables" / "measures.csv")
+    found = found.query("measure == 'top eigenvalue, formal Hessian' and loss == 'tet'")
+    expected = TABLES["hessian"].query("rank == 1 and operator == 'hessian' and loss == 'tet'")
+    assert found["checkpoint"].tolist() == expected["checkpoint"].tolist()
+    np.testing.assert_allclose(found["value"], expected["eigenvalue"], rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "says"),
+    [
+        ("hessian", TABLES["hessian"].drop(columns="operator"), "lacks the column operator"),
+        ("hessian", TABLES["hessian"].drop(columns=["eigenvalue", "seed"]), "lacks the columns seed, eigenvalue"),
+        ("timesteps", TABLES["timesteps"].drop(columns="split"), "lacks the column split"),
+        ("timesteps", TABLES["timesteps"].query("split == 'test'"), "no rows of split train"),
+        ("timesteps", TABLES["timesteps"].query("split == 'train'"), "no rows of split test"),
+        ("trace", TABLES["trace"].head(0), "a header and no rows"),
+        ("trace", b"", "not a readable table"),
+        ("trace", changed(TABLES["trace"], "trace", "7.0x"), "line 5 has '7.0x' as trace, expected a number"),
+        ("trace", changed(TABLES["trace"], "trace", "1e300"), "line 5 has '1e300' as trace, expected a number below"),
+        ("trace", changed(TABLES["trace"], "training", "tat"), "'tat' as training, expected one of sdt, tet"),
+        ("trace", changed(TABLES["trace"], "network", ""), "'' as network, expected a word"),
+        ("trace", changed(TABLES["trace"], "seed", "0.5"), "'0.5' as seed, expected a whole number"),
+        ("hessian", changed(TABLES["hessian"], "converged", "maybe"), "'maybe' as converged, expected True or False"),
+        ("sharpness", changed(TABLES["sharpness"], "measure", "worse"), "'worse' as measure, expected one of average"),
+        ("sharpness", changed(TABLES["sharpness"], "radius", "inf"), "'inf' as radius, expected a finite number above"),
+        ("descent", changed(TABLES["descent"], "relative_step", ""), "'' as relative_step, expected a finite number"),
+        ("surface", changed(TABLES["surface"], "alpha", "inf"), "'inf' as alpha, expected a finite number"),
+        ("surface", changed(TABLES["surface"], "alpha", -1.0), "a point of a surface twice"),
+        ("trace", TEXTS["trace"].replace(b"\nruns", b"\nx,runs"), "line 2 has 9 fields, the header 8"),
+        ("trace", TEXTS["trace"][:-30], "line 9 has 2 fields, the header 8"),
+        ("trace", TEXTS["trace"][:-1], "its last line does not end"),
+        ("surface", TABLES["surface"].iloc[:-1], "draw 0: 120 rows, others have 121: the file looks cut short"),
+        ("surface", TABLES["surface"].iloc[:-121], "121 rows, others have 242: the file looks cut short"),
+        ("momentum", TABLES["momentum"].iloc[:-1], "loss tet: 4 rows, others have 5"),
+    ],
+)  # fmt: skip
+def test_a_bad_table_is_one_line_that_names_file_fault_and_remedy(name, wrong, says, tmp_path, capsys):
+    save(tmp_path, "hessian", TABLES["hessian"])
+    save(tmp_path, name, wrong)
+    assert compare.main([str(tmp_path)]) == 1
+    line = complaint(capsys)
+    assert f"tables/{name}.csv: " in line
+    assert says in line
+    assert line.endswith(f"make it again with python -m analysis.{LAYOUTS[name].analysis}")
+
+
+def test_tables_of_networks_of_other_lengths_are_complete(tmp_path):
+    twin = TABLES["momentum"].query("timestep < 2").assign(network="digits-cnn-relu", checkpoint="relu")
+    save(tmp_path, "momentum", pd.concat([TABLES["momentum"], twin]))
+    assert compare.main([str(tmp_path), "--resamples", "10"]) == 0
+
+
+# bytes gone wrong
+
+
+def damaged(text, kind, places, byte):
+    """``text`` cut off, with other bytes in it, or with the names of two columns exchanged; places in 0 … 1."""
+    if kind == "cut":
+        return text[: int(places[0] * len(text))]
+    if kind == "swap":
+        head, _, rest = text.partition(b"\n")
+        names = head.split(b",")
+        i, j = (int(place * len(names)) for place in places[:2])
+        names[i], names[j] = names[j], names[i]
+        return b",".join(names) + b"\n" + rest
+    wrong = bytearray(text)
+    for place in places:
+        wrong[int(place * len(text))] = byte
+    return bytes(wrong)
+
+
+DAMAGE = {
+    "kind": st.sampled_from(["cut", "bytes", "swap"]),
+    "places": st.lists(st.floats(0, 1, exclude_max=True), min_size=2, max_size=4),
+    "byte": st.sampled_from(b'0129,.-e"\n\r\x00\xff inf'),
+}
+
+
+@pytest.mark.filterwarnings("default::RuntimeWarning")  # infinite values have no spread
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(name=st.sampled_from(sorted(TEXTS)), **DAMAGE)
+def test_a_damaged_table_is_compared_or_one_line(tmp_path, capsys, name, kind, places, byte):
+    for old in tmp_path.glob("tables/*"):
+        old.unlink()
+    save(tmp_path, name, damaged(TEXTS[name], kind, places, byte))
+    capsys.readouterr()
+    if compare.main([str(tmp_path), "--resamples", "5"]):
+        assert complaint(capsys).startswith("python -m analysis.compare: error: ")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(name=st.sampled_from(list(PICTURES)), **DAMAGE)
+def test_a_damaged_table_is_drawn_or_a_line_for_each_of_its_pictures(tmp_path, capsys, name, kind, places, byte):
+    picture = PICTURES[name]
+    save(tmp_path, picture.table, damaged(FRAMES[picture.table].to_csv(index=False).encode(), kind, places, byte))
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paper, "PICTURES", (picture,))
+        patch.setattr(Figure, "savefig", lambda *_, **__: None)  # slow, and tested in test_figures_paper
+        status = paper.main([str(tmp_path)])
+    lines = capsys.readouterr().err.splitlines()
+    assert all(line.startswith(f"python -m figures.paper: {name}") for line in lines[: len(lines) - status])
+
+
+# figures.paper
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value", "expected"),
+    [
+        ("flatness", "n", "inf", "a whole number"),
+        ("momentum", "timestep", "inf", "a whole number"),
+        ("momentum", "batches", "inf", "a whole number"),
+        ("momentum-pairs", "other", "inf", "a whole number"),
+        ("momentum-pairs", "timestep", "1.5", "a whole number"),
+        ("radius", "radius", "", "a finite number above zero"),
+        ("radius", "relative_radius", "0", "a finite number above zero"),
+        ("descent", "relative_step", "", "a finite number above zero"),
+        ("descent", "relative_step", "inf", "a finite number above zero"),
+        ("surfaces", "alpha", "", "a finite number"),
+        ("scalability", "trained_timesteps", "inf", "a whole number"),
+        ("training", "epoch", "", "a whole number"),
+        ("training", "test_loss_sdt", "1e300", "a number below 1e+100"),
+    ],
+)
+def test_a_bad_number_costs_its_picture_and_no_later_one(name, column, value, expected, tmp_path, capsys, monkeypatch):
+    table = PICTURES[name].table
+    later = PICTURES["flatness" if name == "energy" else "energy"]
+    monkeypatch.setattr(paper, "PICTURES", (PICTURES[name], later))
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
+    save(tmp_path, table, changed(FRAMES[table], column, value))
+    save(tmp_path, later.table, FRAMES[later.table])
+    assert paper.main([str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert [file.rsplit("/", 1)[1] for file in out.splitlines()] == ["energy.pdf", "energy.png"]
+    (line,) = err.splitlines()
+    assert f"{name}: " in line
+    assert f"{table}.csv: line 5 has {value!r} as {column}, expected {expected}" in line
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (FRAMES["surface"].iloc[:-1], "draw 0: 120 rows, others 121"),
+        (FRAMES["surface"].iloc[:-121], "cut short"),
+        (FRAMES["surface"].to_csv(index=False).encode()[:-3], "the last line does not end"),
+        (
+            FRAMES["surface"].to_csv(index=False).encode().replace(b"\nruns", b"\nx,runs"),
+            "line 2 has 14 fields, the header 13",
+        ),
+    ],
+)
+def test_a_surface_that_was_cut_off_is_not_drawn(wrong, says, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(paper, "PICTURES", (PICTURES["surfaces"],))
+    save(tmp_path, "surface", wrong)
+    assert paper.main([str(tmp_path)]) == 1
+    assert says in capsys.readouterr().err.splitlines()[0]
+    assert not (tmp_path / "figures").exists()
+
+
+def test_one_step_on_a_logarithmic_axis_is_drawn():
+    for picture in (PICTURES["descent"], PICTURES["radius"]):
+        frame = FRAMES[picture.table]
+        place = "relative_step" if picture.name == "descent" else "relative_radius"
+        figure = Figure(figsize=(picture.width, picture.height))
+        picture.draw(figure, frame[frame[place] == frame[place].iloc[2]])
+        assert figure.axes[0].get_xscale() == "log"
+
+
+# captions
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("energy", "Accuracy on 500 test images."),
+        ("scalability", "each training's own seeds"),
+        ("scalability", "Differences paired by seed, at T = 1 and the trained T: compare.csv."),
+        ("density", "spreads mass by σ, also below zero"),
+        ("momentum", "the cross-entropy part of the loss trained with (no regulariser)"),
+        ("momentum-pairs", "the cross-entropy part of the loss trained with (no regulariser)"),
+        ("descent", "the cross-entropy part of the loss trained with (no regulariser)"),
+    ],
+)
+def test_captions_say_what_was_measured(name, says):
+    picture = PICTURES[name]
+    figure = Figure(figsize=(picture.width, picture.height))
+    picture.draw(figure, FRAMES[picture.table])
+    assert says in figure.get_supxlabel().replace("\n", " ").replace("\u00a0", " ")
