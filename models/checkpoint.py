@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ from torch import Tensor
 from . import data
 from .layers import Network
 from .networks import build
-from .validation import check
+from .validation import complaint
 
 FORMAT = 1
 _UNREADABLE = (
@@ -41,15 +41,7 @@ _UNREADABLE = (
     zipfile.BadZipFile, zlib.error, NotImplementedError,
 )  # fmt: skip
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-STRUCTURE = {
-    "model": {"name": str, "arguments": dict[str, Any]},
-    "state_dict": dict[str, Tensor],
-    "data": {"name": str, "arguments": dict[str, Any]},
-    "training": {"loss": Literal["sdt", "tet"], "seed": int},
-    "history": dict[str, list[float]],
-    "versions": dict[str, str],
-}
-_FIELDS = tuple(STRUCTURE)
+_FIELDS = ("model", "state_dict", "data", "training", "history", "versions")
 
 
 class CheckpointError(ValueError):
@@ -120,10 +112,9 @@ def load(path: Path) -> Checkpoint:
     missing = [name for name in _FIELDS if name not in content]
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(missing)}: it has {_describe(content)}")
-    try:
-        check(content, STRUCTURE, "it")
-    except ValueError as failure:
-        raise CheckpointError(f"{path} is damaged or was not written by this project: {failure}") from failure
+    wrong = complaint(content)
+    if wrong:
+        raise CheckpointError(f"{path} is damaged or was not written by this project: {wrong}")
     return Checkpoint(**{name: content[name] for name in _FIELDS}, resume=content.get("resume"))
 
 
