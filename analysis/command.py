@@ -35,8 +35,8 @@ class Config:
     """Images to measure on."""
     images: int | None = 1000
     """How many of them, the first ones; None takes all."""
-    batch_size: int = 250
-    """Images in one pass; lowers memory, changes no result beyond rounding."""
+    chunk: int = 250
+    """Images in one pass, which bounds memory and changes no result beyond rounding."""
     seed: int = 0
     """Of everything random."""
     device: str = "cpu"

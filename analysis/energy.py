@@ -176,7 +176,7 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     meter, images = Meter(subject.network), 0
     hits = torch.zeros(steps, dtype=torch.float64)
     with meter.attached():
-        for inputs, labels in subject.batches(config.split, config.images, config.batch_size):
+        for inputs, labels in subject.batches(config.split, config.images, config.chunk):
             logits = subject.network(inputs, timesteps=steps)
             hits += curve(logits, labels)["accuracy_cumulative"].sum(1).double().cpu()
             images += len(labels)

@@ -62,7 +62,7 @@ TABLES = ("hessian", "trace", "density", "radius", "layers", "steps")
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """All tables of one checkpoint; those that were not asked for are missing."""
     rows: dict[str, Rows] = {name: [] for name in TABLES}
-    batches = subject.batches(config.split, config.images, config.batch_size)
+    batches = subject.batches(config.split, config.images, config.chunk)
     for loss in config.losses:
         objective = Objective(subject.network, per_image(loss), batches)
         if config.backend == "pyhessian":

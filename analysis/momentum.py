@@ -31,6 +31,7 @@ from typing import Literal
 
 import pandas as pd
 import torch
+import tyro
 from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
@@ -52,6 +53,8 @@ class Config(command.Config):
     """K, the batches that the gradient is taken on."""
     batch_size: int = 0
     """Images in a batch; 0 takes as many as in training, or all images where they are fewer."""
+    chunk: tyro.conf.Suppress[int] = 0
+    """No part here: a batch is one pass."""
     beta: float | None = None
     """Decay of the moving average; by default the optimizer's momentum (Adam: the first beta)."""
     mode: Literal["train", "eval"] = "train"

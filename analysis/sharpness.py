@@ -55,7 +55,7 @@ class Config(command.Config):
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """The sharpness table of one checkpoint."""
-    batches = subject.batches(config.split, config.images, config.batch_size)
+    batches = subject.batches(config.split, config.images, config.chunk)
     rows: list[dict[str, Any]] = []
     for loss in config.losses:
         objective = Objective(subject.network, per_image(loss), batches)

@@ -117,7 +117,7 @@ def analyses(config: Config, folder: Path) -> dict[str, Analysis]:
         "device": config.device,
         "quiet": True,
     }
-    landscape = shared | {"images": config.images, "batch_size": config.images}
+    landscape = shared | {"images": config.images, "chunk": config.images}
     return {
         "hessian": (hessian.run, hessian.Config(**landscape)),
         "surface": (surface.run, surface.Config(**landscape)),

@@ -77,7 +77,7 @@ class Subject:
     def batches(self, split: str, images: int | None, size: int) -> list[Batch]:
         """The first ``images`` of ``split``, or all there are, not augmented, on the device, ``size`` a batch."""
         if size < 1 or (images is not None and images < 1):
-            raise ValueError(f"images and batch size must be at least 1, got {images} and {size}")
+            raise ValueError(f"images and chunk must be at least 1, got {images} and {size}")
         part = self.data.train if split == "train" else self.data.test
         limit = None if images is None else min(images, len(part))
         batches = part.batches(size, limit=limit, device=self.device)

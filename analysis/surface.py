@@ -52,7 +52,7 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
         raise ValueError(f"draws must be at least 1 and plane draws at least 0, got {config.draws, config.plane_draws}")
     alphas = grid(-config.extent, config.extent, config.points)
     plane = grid(-config.extent, config.extent, config.plane_points)
-    batches = subject.batches(config.split, config.images, config.batch_size)
+    batches = subject.batches(config.split, config.images, config.chunk)
     metrics = _metrics(config.losses)
     weights = Parameters(subject.network)
     total = config.draws * len(alphas) + config.plane_draws * len(plane) ** 2

@@ -47,7 +47,7 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     steps = horizon(subject, config.max_timesteps)
     tables = []
     for split in ("train", "test"):
-        table = _summary(_curves(subject, subject.batches(split, config.images, config.batch_size), steps))
+        table = _summary(_curves(subject, subject.batches(split, config.images, config.chunk), steps))
         table.insert(0, "split", split)
         table.insert(2, "trained_timesteps", subject.trained_timesteps)
         tables.append(table)

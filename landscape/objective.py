@@ -75,10 +75,15 @@ class Objective:
         """The mean loss of a batch whose outputs are known, with its graph."""
         return self._checked(self.loss(output, target), target).mean()
 
+    def reduced(self, part: Tensor) -> Tensor:
+        """The sum of ``part`` over all processes that share the batches: with one process, ``part`` itself."""
+        return part
+
     def value(self) -> float:
         """L(w) at the present weights."""
         with self.evaluating(), torch.no_grad():
-            return sum(weight * float(self.batch_loss(x, y)) for weight, x, y in self.batches())
+            parts = [weight * self.batch_loss(x, y).double() for weight, x, y in self.batches()]
+            return float(self.reduced(torch.stack(parts).sum()))
 
     def examples(self) -> Float[Tensor, "size"]:
         """ℓᵢ(w) of every example, in order. Their mean is L(w), their spread its standard error over examples.
@@ -107,7 +112,7 @@ class Objective:
                     raise ValueError("the loss has no gradient: it does not depend on the parameters, or was detached")
                 gradients = torch.autograd.grad(loss, self.parameters.tensors, allow_unused=True)
                 total += weight * self.parameters.flatten(gradients)
-        return total
+        return self.reduced(total)
 
     def _checked(self, loss: Tensor, target: Tensor) -> Tensor:
         if loss.shape in (torch.Size([]), torch.Size([len(target)])):

@@ -86,6 +86,7 @@ class Curvature(ABC):
             for weight, product in self._products():
                 total += weight * parameters.flatten(product(parts))
                 del product  # and its graph, before the next is built
+        total = self.objective.reduced(total)
         self.products += 1
         if not total.isfinite().all():
             raise ValueError(f"the product is not finite; at these weights the loss is {self.objective.value()}")

@@ -80,8 +80,8 @@ class TestHessian:
             "loss": "tet",
             "quiet": True,
         }
-        one = hessian.run(hessian.Config((tiny,), batch_size=20, **common)).to_frame()
-        ragged = hessian.run(hessian.Config((tiny,), batch_size=7, keep_graph=True, **common)).to_frame()
+        one = hessian.run(hessian.Config((tiny,), chunk=20, **common)).to_frame()
+        ragged = hessian.run(hessian.Config((tiny,), chunk=7, keep_graph=True, **common)).to_frame()
         np.testing.assert_allclose(one["eigenvalue"], ragged["eigenvalue"], rtol=1e-5, atol=1e-6)
         assert one["converged"].all()
 
@@ -159,7 +159,7 @@ class TestMatrices:
     @pytest.fixture(scope="class")
     @staticmethod
     def common(tiny) -> dict[str, object]:
-        return {"checkpoints": (tiny,), "images": 20, "batch_size": 12, "draws": 0, "dtype": "float64", "quiet": True}
+        return {"checkpoints": (tiny,), "images": 20, "chunk": 12, "draws": 0, "dtype": "float64", "quiet": True}
 
     @pytest.fixture(scope="class")
     @staticmethod

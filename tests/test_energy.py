@@ -190,7 +190,7 @@ def test_neurons_that_always_fire_cost_an_addition_at_every_synapse_of_every_spi
 
 def test_table_of_a_trained_network(digits_checkpoint):
     path = digits_checkpoint("tet")
-    table = table_of(path, images=120, batch_size=50, add_pj=2.0, multiply_pj=3.0)
+    table = table_of(path, images=120, chunk=50, add_pj=2.0, multiply_pj=3.0)
     layers, total = table[table["layer"] != "total"], table[table["layer"] == "total"].set_index("timesteps")
     for column in ("additions", "multiplications", "joules"):
         assert np.allclose(layers.groupby("timesteps")[column].sum(), total[column], rtol=1e-12)

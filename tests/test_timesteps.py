@@ -18,7 +18,7 @@ def table_of(path, **settings) -> pd.DataFrame:
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_one_pass_gives_what_running_at_each_number_of_steps_gives(digits_checkpoint, split):
     path = digits_checkpoint("tet")
-    table = table_of(path, dtype="float64", images=200, batch_size=70)
+    table = table_of(path, dtype="float64", images=200, chunk=70)
     subject = Subject.load(path, dtype="float64")
     images, labels = subject.batch(split, 200)
     rows = table[table["split"] == split].set_index("timesteps")
