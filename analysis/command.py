@@ -3,22 +3,28 @@
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass, replace
+from io import StringIO
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 import pandas as pd
 import tyro
 from tqdm import tqdm
 
+from landscape.memory import exhausted
 from models.checkpoint import check_writable
-from models.cli import command
+from models.cli import command, parse
 
+from . import processes
+from .precision import check_precision, tf32
 from .result import Result, provenance
 from .subject import Subject
 
 Tables = Mapping[str, pd.DataFrame]
 LONGEST = 60
+_APART = ("checkpoints", "out", "record", "quiet")
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,18 @@ class Config:
     """Of everything random."""
     device: str = "cpu"
     """cpu, cuda, cuda:1 …"""
-    dtype: Literal["float32", "float64"] = "float32"
-    """Precision of weights and images."""
+    dtype: Literal["float32", "float64", "bfloat16"] = "float32"
+    """Precision of weights and images. bfloat16, which carries three digits, only with --low-precision."""
+    tf32: bool = False
+    """Let CUDA round the factors of float32 products to ten bits: faster, and three digits instead of seven."""
+    low_precision: bool = False
+    """Accept --dtype bfloat16, and what it does to differences and eigenvalues."""
     data_root: str | None = None
     """Folder with the data set's files, for those that have files."""
     quiet: bool = False
     """No progress and no remarks on stderr."""
+
+    less_memory: ClassVar[str] = "a smaller --chunk"
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -57,31 +69,30 @@ class Config:
 C = TypeVar("C", bound=Config)
 
 
-def analyse(config: C, measure: Callable[[Subject, C], Tables]) -> Result:
+def analyse(config: C, measure: Callable[[Subject, C], Tables], *, shared: bool = False) -> Result:
     """Put ``measure`` to every checkpoint and stack its tables, each row named by its checkpoint's identity.
 
-    Tables grow on disk by the checkpoint, so that stopping loses only the one at hand.
+    Tables grow on disk by the checkpoint, so that stopping loses only the one at hand. ``shared`` says that ``measure``
+    splits its work over :mod:`analysis.processes`; all of them get its tables, and the first one writes.
     """
-    if not config.checkpoints:
-        raise ValueError("no checkpoint given: name one or more, as 'python -m models.train' writes them")
-    for path in config.checkpoints:
-        if not path.is_file():
-            raise FileNotFoundError(f"no checkpoint at {path}: train one with 'python -m models.train --out DIR'")
-    if config.out:
-        check_writable(config.out)
+    _check(config, shared)
     started, hashes = time.perf_counter(), {}
     tables: dict[str, pd.DataFrame] = {}
-    for path in tqdm(config.checkpoints, unit="checkpoint", disable=config.quiet or len(config.checkpoints) == 1):
-        subject = Subject.load(path, device=config.device, dtype=config.dtype, data_root=config.data_root)
+    silent = config.quiet or not processes.is_main()
+    config = replace(config, quiet=silent)
+    for path in tqdm(config.checkpoints, unit="checkpoint", disable=silent or len(config.checkpoints) == 1):
         begun = time.perf_counter()
-        for name, table in measure(subject, config).items():
+        subject = Subject.load(
+            path, device=processes.device(config.device), dtype=config.dtype, data_root=config.data_root
+        )
+        for name, table in _measured(measure, subject, config).items():
             rows = _identified(table, subject)
             tables[name] = pd.concat([tables[name], rows], ignore_index=True) if name in tables else rows
         hashes[path.as_posix()] = subject.sha256
         result = Result(tables, provenance(recorded(config), hashes, time.perf_counter() - started))
-        if config.out:
+        if config.out and processes.is_main():
             result.save(config.out)
-        if not config.quiet:
+        if not silent:
             _remark(subject, config, time.perf_counter() - begun)
     return result
 
@@ -90,20 +101,56 @@ def main(config: type[C], run: Callable[[C], Result], argv: Sequence[str] | None
     """Command line of an analysis: tables on stdout (of long ones the head), remarks on stderr; the exit status."""
 
     def show(settings: C) -> None:
-        for name, table in run(settings).tables.items():
-            print(f"{name} ({len(table)} rows)")
-            shown = table if len(table) <= LONGEST else table.head(LONGEST // 2)
-            print(shown.to_string(index=False, float_format=lambda value: f"{value:.5g}"))
-            print("…\n" if len(table) > LONGEST else "")
-        if not settings.quiet:
-            print(
-                f"written to {settings.out}"
-                if settings.out
-                else "nothing written: --out names a folder to keep all rows",
-                file=sys.stderr,
-            )
+        with processes.joined(settings.device):
+            result = run(settings)
+            if processes.is_main():
+                _print(result, settings)
 
+    if not processes.is_main():  # what is wrong with the flags is said once
+        try:
+            with redirect_stderr(StringIO()), redirect_stdout(StringIO()):
+                parse(config, argv, prog)
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else 2
     return command(config, show, argv, prog)
+
+
+def _check(config: Config, shared: bool) -> None:
+    if not config.checkpoints:
+        raise ValueError("no checkpoint given: name one or more, as 'python -m models.train' writes them")
+    for path in config.checkpoints:
+        if not path.is_file():
+            raise FileNotFoundError(f"no checkpoint at {path}: train one with 'python -m models.train --out DIR'")
+    check_precision(config.dtype, allowed=config.low_precision)
+    if processes.world() > 1 and not shared:
+        raise ValueError(f"this analysis does not split over {processes.world()} processes: start it without torchrun")
+    if config.out:
+        check_writable(config.out)
+
+
+def _measured(measure: Callable[[Subject, C], Tables], subject: Subject, config: C) -> Tables:
+    """The tables; memory that runs out becomes a message."""
+    try:
+        with tf32(config.tf32):
+            return measure(subject, config)
+    except (RuntimeError, MemoryError) as error:
+        if not exhausted(error):
+            raise
+        wanted = " ".join(str(error).split(". ")[0].split())
+        raise ValueError(f"out of memory on {config.device} ({wanted}): {config.less_memory} needs less") from error
+
+
+def _print(result: Result, config: Config) -> None:
+    for name, table in result.tables.items():
+        print(f"{name} ({len(table)} rows)")
+        shown = table if len(table) <= LONGEST else table.head(LONGEST // 2)
+        print(shown.to_string(index=False, float_format=lambda value: f"{value:.5g}"))
+        print("…\n" if len(table) > LONGEST else "")
+    if not config.quiet:
+        print(
+            f"written to {config.out}" if config.out else "nothing written: --out names a folder to keep all rows",
+            file=sys.stderr,
+        )
 
 
 def _identified(table: pd.DataFrame, subject: Subject) -> pd.DataFrame:
@@ -112,13 +159,15 @@ def _identified(table: pd.DataFrame, subject: Subject) -> pd.DataFrame:
 
 def recorded(config: Config) -> dict[str, object]:
     """The settings that a table's provenance holds: all but what to measure, where to write and how much to say."""
-    return {name: value for name, value in asdict(config).items() if name not in ("checkpoints", "out", "quiet")}
+    return {name: value for name, value in asdict(config).items() if name not in _APART}
 
 
 def _remark(subject: Subject, config: Config, seconds: float) -> None:
-    name = subject.identity
+    name, count = subject.identity, processes.world()
+    rounding = f", TF32 {'on' if config.tf32 else 'off'}" if config.device.startswith("cuda") else ""
     print(
         f"{subject.path}: {name['network']} trained with {name['training']} (seed {name['seed']}) on {name['data']};"
-        f" measured in {config.dtype} on {config.device}, {seconds:.1f} s",
+        f" measured in {config.dtype} on {config.device}{rounding}{f' by {count} processes' if count > 1 else ''},"
+        f" {seconds:.1f} s",
         file=sys.stderr,
     )

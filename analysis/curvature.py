@@ -13,21 +13,19 @@ rescaled. Biases and BatchNorm's parameters do not move in it.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from landscape.coordinates import Scaled
 from landscape.directions import filter_scale
 from landscape.fisher import EmpiricalFisher, Fisher, categorical
-from landscape.lanczos import lanczos
 from landscape.objective import Objective
 from landscape.operators import GaussNewton, Hessian, Operator
-from landscape.trace import trace
 
-from . import command
+from . import command, processes
 
 SMALL = 100_000
 ADDITIVE = ("hessian", "gauss_newton")
@@ -60,20 +58,43 @@ class Config(command.Config):
     """Residual to reach, relative to the eigenvalue largest in size."""
     max_products: int = 100
     """Products of the operator with a vector to stop at, converged or not."""
+    max_basis: int | None = None
+    """Vectors that Lanczos keeps before it restarts: memory for some more products. The trace then keeps none."""
+    block: int = 1
+    """Vectors in one product, which share forward pass and gradient: fewer passes where graphs are not kept, for more
+    products and memory."""
+    trace: bool = True
+    """The trace, by XTrace: table trace."""
+    trace_tolerance: float = 0.05
+    """Standard error of the trace to reach, relative to it."""
+    density: bool = True
+    """The spectral density: table density."""
     probes: int = 3
-    """Random vectors for trace and density; 0 leaves both out."""
+    """Random vectors for the density, and for the traces of layers and timesteps."""
     steps: int = 16
     """Lanczos steps per probe of the density."""
+    radius: bool = True
+    """Curvature of the true loss against radius: tables radius and smoothed."""
+    radius_top: int = 3
+    """Top eigenvectors to follow it along."""
     draws: int = 3
-    """Random directions for the curvature against radius; 0 leaves it out."""
+    """Random directions to follow it along, and to smooth over."""
     radii: int = 9
     """Radii, over four decades up to the weights' own norm."""
     label_draws: int = 1
     """Labels drawn for each image, for --operator fisher."""
     backend: Literal["lanczos", "pyhessian"] = "lanczos"
     """pyhessian: a second opinion on the formal Hessian's eigenvalues and trace by that package (by magnitude)."""
-    keep_graph: bool | None = None
-    """Keep each batch's gradient graph for all products: faster, more memory. By default below 100,000 weights."""
+    save_vectors: bool = False
+    """Also the eigenvectors, in OUT/vectors."""
+    record: Path | None = None
+    """Folder that keeps every product, so that a run that was killed and is started again goes on where it was. Takes
+    the room of all products; removed when the tables are written."""
+    keep_graph: bool = True
+    """Keep each batch's gradient graph for all products, where all of them take at most a quarter of the free memory:
+    faster."""
+
+    less_memory: ClassVar[str] = "a smaller --chunk or --max-basis, or --no-keep-graph,"
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -87,13 +108,9 @@ class Config(command.Config):
 
 
 def check(config: Config) -> None:
-    """Raise ValueError for flags that do not go together."""
-    plain = "hessian" in config.operators and config.coordinates == "raw"
-    if config.backend == "pyhessian" and (not plain or config.layers or config.per_timestep):
-        raise ValueError(
-            "--backend pyhessian gives the formal Hessian of all weights in raw coordinates: "
-            "leave --operator, --coordinates, --layers and --per-timestep out"
-        )
+    """Raise ValueError for flags that do not go together, before anything is computed."""
+    if config.backend == "pyhessian":
+        _check_pyhessian(config)
     if config.operator == "fisher" and "tet" in config.losses:
         raise ValueError(
             "the TET loss is not -log of a probability of labels, so it has no Fisher matrix to draw them for: "
@@ -104,47 +121,68 @@ def check(config: Config) -> None:
             "only the TET loss has curvature that is a mean over timesteps, and only as hessian or gauss_newton; "
             f"--per-timestep got --loss {config.loss} --operator {config.operator}"
         )
+    for flag, given in (("save-vectors", config.save_vectors), ("record", config.record)):
+        if given and not config.out:
+            raise ValueError(f"--{flag} needs --out, the folder to write to")
+    for asked, flag, count in (
+        (config.density or config.layers or config.per_timestep, "probes", config.probes),
+        (config.radius, "draws", config.draws),
+    ):
+        if asked and count < 2:
+            raise ValueError(f"--{flag} must be at least 2 to have a standard error, got {count}")
+    if min(config.radii, config.radius_top + 1, config.label_draws) < 1:
+        raise ValueError(
+            "--radii and --label-draws must be at least 1 and --radius-top at least 0, "
+            f"got {config.radii}, {config.label_draws} and {config.radius_top}"
+        )
+
+
+def _check_pyhessian(config: Config) -> None:
+    plain = "hessian" in config.operators and config.coordinates == "raw"
+    if not plain or config.layers or config.per_timestep or config.save_vectors:
+        raise ValueError(
+            "--backend pyhessian gives the formal Hessian of all weights in raw coordinates: "
+            "leave --operator, --coordinates, --layers, --per-timestep and --save-vectors out"
+        )
+    if processes.world() > 1:
+        raise ValueError("--backend pyhessian works in one process: start it without torchrun")
 
 
 def build(name: str, objective: Objective, config: Config, *, checked: bool = False) -> Matrix:
-    """The matrix called ``name``. What is ``checked`` already, a part of a matrix that was, is not checked again."""
-    small = sum(weight.numel() for weight in objective.model.parameters()) < SMALL
-    keep = small if config.keep_graph is None else config.keep_graph
-    if name == "fisher":
-        return Fisher(
-            objective, of_mean, draws=config.label_draws, seed=config.seed, keep_graph=keep, check=not checked
-        )
-    return _OF_THE_DATA[name](objective, keep_graph=keep, check=not checked)
+    """The matrix called ``name``. What is ``checked`` already, a part of a matrix that was, is not checked again.
 
-
-def in_coordinates(matrix: Matrix, coordinates: str) -> Operator:
-    """``matrix`` itself for "raw", D · matrix · D for "filter"."""
-    return matrix if coordinates == "raw" else Scaled(matrix, filter_scale(matrix.objective.parameters))
-
-
-def of_mean(logits: Tensor, generator: torch.Generator) -> Tensor:
-    """Labels drawn from the softmax of the mean of ``logits`` over time."""
-    return categorical(logits.mean(0), generator)
-
-
-def outline(operator: Operator, config: Config, title: str) -> dict[str, Any]:
-    """The columns top_eigenvalue, residual, converged, products, trace and stderr; the last two nan without probes.
-
-    The trace is Hutchinson's: linear in the operator, and with one seed from the same probes for every operator of one
-    dimension, those of the density too.
+    Whether ``config.keep_graph`` can be had, :func:`analysis.hessian.measure` has seen to.
     """
-    with tqdm(desc=title, unit="product", disable=config.quiet) as bar:
-        pairs = lanczos(
-            operator, top=1, tolerance=config.tolerance, max_products=config.max_products, seed=config.seed,
-            progress=bar.update,
-        )  # fmt: skip
-        row = {
-            "top_eigenvalue": float(pairs.values[0]),
-            "residual": float(pairs.residuals[0]),
-            "converged": bool(pairs.converged[0]),
-            "products": pairs.products,
-        }
-        if not config.probes:
-            return row | {"trace": float("nan"), "stderr": float("nan")}
-        found = trace(operator, method="hutchinson", probes=config.probes, seed=config.seed, progress=bar.update)
-    return row | {"trace": found.value, "stderr": found.stderr}
+    keep = config.keep_graph
+    check = not checked and not config.low_precision
+    if name == "fisher":
+        labels = Labels(objective.offset)
+        return Fisher(objective, labels, draws=config.label_draws, seed=config.seed, keep_graph=keep, check=check)
+    return _OF_THE_DATA[name](objective, keep_graph=keep, check=check)
+
+
+def in_coordinates(matrix: Matrix, coordinates: str) -> tuple[Operator, Tensor | None]:
+    """``matrix`` itself for "raw"; D · matrix · D, and the diagonal of D, for "filter"."""
+    if coordinates == "raw":
+        return matrix, None
+    scale = filter_scale(matrix.objective.parameters)
+    return Scaled(matrix, scale), scale
+
+
+class Labels:
+    """Labels drawn from the softmax of the mean of the logits over time, one number of a stream for every image.
+
+    The first ``skipped`` numbers of each stream belong to the images of other processes: any split of the images draws
+    the same labels.
+    """
+
+    def __init__(self, skipped: int = 0):
+        self.skipped = skipped
+        self._begun: list[torch.Generator] = []
+
+    def __call__(self, logits: Tensor, generator: torch.Generator) -> Tensor:
+        """A label for each image of ``logits`` [time batch class]."""
+        if not any(generator is other for other in self._begun):
+            torch.rand(self.skipped, 1, generator=generator, dtype=torch.float64)
+            self._begun.append(generator)
+        return categorical(logits.mean(0), generator)

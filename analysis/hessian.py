@@ -16,12 +16,18 @@ Tables, after the columns checkpoint, network, data, training, seed:
 
 - ``hessian.csv``: loss (of the landscape), operator, coordinates ("raw" or "filter"), split, images, rank (1, 2 … from
   the largest eigenvalue, −1 … from the smallest), eigenvalue, residual ‖Hv − λv‖, converged, products (of the operator
-  with a vector, for all ranks), symmetry |u·Hv − v·Hu| relative to the products' size, in raw coordinates
-- ``trace.csv``: loss, operator, coordinates, trace, stderr, probes
+  with a vector, for all ranks), symmetry |u·Hv − v·Hu| relative to the products' size, in raw coordinates, and
+  gradient_overlap (vᵀg)²/‖g‖² of the eigenvector with the loss's gradient, in the same coordinates
+- ``trace.csv``: loss, operator, coordinates, trace, stderr, probes, products, converged (to ``--trace-tolerance``),
+  method ("xtrace"); see :mod:`landscape.trace`
 - ``density.csv``: loss, operator, coordinates, probe, node, weight; a probe's weights sum to 1
-- ``radius.csv``: loss, direction ("top": formal top eigenvector, "random": filter-normalized), draw, radius ‖Δw‖,
-  relative_radius ‖Δw‖/‖w‖, second_difference and mean_rise with standard errors over images, formal uᵀHu; made with the
-  formal Hessian in raw coordinates
+- ``radius.csv``: loss, direction ("top", "top 2" …: formal eigenvectors; "random": filter-normalized Gaussian), draw,
+  radius ‖Δw‖ (of random directions the root mean square), relative_radius ‖Δw‖/‖w‖, second_difference and mean_rise
+  with standard errors over images, participation (of the images in the number: near 1/images a few of them make it),
+  formal uᵀHu; made with the formal Hessian in raw coordinates
+- ``smoothed.csv``: the curvature of the Gaussian-smoothed loss, the mean over the random directions of radius.csv:
+  loss, radius, relative_radius, value, stderr (over draws), examples_stderr (over images), participation, decided
+  (|value| exceeds two standard errors), draws, formal, formal_stderr; see :mod:`landscape.smoothed`
 - ``layers.csv`` (``--layers``): loss, operator, coordinates, layer (the module's name), weights (how many),
   top_eigenvalue of the layer's block, residual, converged, products (for it), trace, stderr; see :mod:`analysis.layers`
 - ``steps.csv`` (``--per-timestep``): loss ("tet"), operator, coordinates, timestep (1 … T), top_eigenvalue of the
@@ -33,46 +39,48 @@ filter-normalized coordinates they are in units of loss, and don't.
 """
 
 import sys
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
 import pandas as pd
-from tqdm import tqdm
+import torch
 
-from landscape.density import density
-from landscape.directions import random_direction
-from landscape.lanczos import Eigenpairs, lanczos
+from landscape.memory import fits
 from landscape.objective import Objective
-from landscape.operators import Operator
-from landscape.radius import curvature_at_radius
 
-from . import command
+from . import command, processes
 from .command import analyse
 from .curvature import Config, Rows, build, check, in_coordinates
 from .layers import layers
+from .radius import radius
+from .recording import forget, kept
 from .result import Result
 from .second_opinion import second_opinion
+from .spectrum import spectrum
 from .steps import steps
 from .subject import Subject, per_image
+from .vectors import save_vectors
 
-TABLES = ("hessian", "trace", "density", "radius", "layers", "steps")
+TABLES = ("hessian", "trace", "density", "radius", "smoothed", "layers", "steps")
 
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """All tables of one checkpoint; those that were not asked for are missing."""
     rows: dict[str, Rows] = {name: [] for name in TABLES}
-    batches = subject.batches(config.split, config.images, config.chunk)
+    batches = subject.share(config.split, config.images, config.chunk)
     for loss in config.losses:
-        objective = Objective(subject.network, per_image(loss), batches)
+        objective = Objective(subject.network, per_image(loss), batches, group=processes.group())
+        settings = replace(config, keep_graph=config.keep_graph and fits(objective))
         if config.backend == "pyhessian":
             _second_opinion(objective, loss, config, rows)
         else:
-            _curvature(objective, loss, config, rows)
+            gradient = objective.gradient()
+            for name in config.operators:
+                _curvature(name, objective, gradient, subject, loss, settings, rows)
         if config.layers:
-            rows["layers"] += layers(objective, batches, loss, config)
+            rows["layers"] += layers(subject, objective, batches, loss, settings)
         if config.per_timestep and loss == "tet":
-            rows["steps"] += steps(objective, batches, config)
+            rows["steps"] += steps(subject, objective, batches, settings)
     return {name: pd.DataFrame(found) for name, found in rows.items() if found}
 
 
@@ -89,80 +97,38 @@ def _second_opinion(objective: Objective, loss: str, config: Config, rows: dict[
     rows["trace"].append({**key, **trace})
 
 
-def _curvature(objective: Objective, loss: str, config: Config, rows: dict[str, Rows]) -> None:
-    for name in config.operators:
-        matrix = build(name, objective, config)
-        for coordinates in config.systems:
-            key = {"loss": loss, "operator": name, "coordinates": coordinates}
-            operator = in_coordinates(matrix, coordinates)
-            pairs = _spectrum(operator, key, config, rows)
-            rows["hessian"] += _eigenvalues(pairs, key, objective, config, matrix.symmetry)
-            if config.draws and (name, coordinates) == ("hessian", "raw"):
-                rows["radius"] += _radius(objective, operator, pairs, loss, config)
-
-
-def _spectrum(operator: Operator, key: dict[str, str], config: Config, rows: dict[str, Rows]) -> Eigenpairs:
-    """The outermost eigenpairs; trace and density go to their tables."""
-    with tqdm(desc=" ".join(key.values()), unit="product", disable=config.quiet) as bar:
-        pairs = lanczos(
-            operator,
-            top=config.top,
-            bottom=config.bottom,
-            tolerance=config.tolerance,
-            max_products=config.max_products,
-            seed=config.seed,
-            progress=bar.update,
-        )
-        if config.probes:
-            found = density(operator, probes=config.probes, steps=config.steps, seed=config.seed, progress=bar.update)
-            trace = found.trace
-            rows["trace"].append({**key, "trace": trace.value, "stderr": trace.stderr, "probes": trace.probes})
-            rows["density"] += [{**key, **_strings(row)} for row in found.to_frame().to_dict("records")]
-    return pairs
-
-
-def _eigenvalues(pairs: Eigenpairs, key: dict[str, str], objective: Objective, config: Config, symmetry: float) -> Rows:
-    shared = {**key, "split": config.split, "images": objective.size}
-    return [
-        {
-            **shared,
-            "rank": int(rank),
-            "eigenvalue": float(value),
-            "residual": float(residual),
-            "converged": bool(converged),
-            "products": pairs.products,
-            "symmetry": symmetry,
-        }
-        for rank, value, residual, converged in zip(
-            pairs.ranks, pairs.values, pairs.residuals, pairs.converged, strict=True
-        )
-    ]
-
-
-def _radius(objective: Objective, operator: Operator, pairs: Eigenpairs, loss: str, config: Config) -> Rows:
-    """The true loss along the formal top eigenvector and along random directions, beside the formal curvature."""
-    norm = float(objective.parameters.vector().norm())
-    directions = [("top", 0, pairs.vectors[0])]
-    for draw in range(config.draws):
-        direction = random_direction(objective.parameters, seed=config.seed + draw)
-        directions.append(("random", draw, direction / direction.norm()))
-    rows: Rows = []
-    for kind, draw, unit in directions:
-        formal = float(unit @ (operator @ unit))
-        found = curvature_at_radius(objective, unit, norm * np.logspace(-4, 0, config.radii)).to_frame()
-        found = found.assign(formal=formal)
-        rows += [{"loss": loss, "direction": kind, "draw": draw, **_strings(row)} for row in found.to_dict("records")]
-    return rows
-
-
-def _strings(row: Mapping[Hashable, Any]) -> dict[str, Any]:
-    return {str(name): value for name, value in row.items()}
+def _curvature(
+    name: str,
+    objective: Objective,
+    gradient: torch.Tensor,
+    subject: Subject,
+    loss: str,
+    config: Config,
+    rows: dict[str, Rows],
+) -> None:
+    """Everything of one matrix, which is gone, with the graphs that it keeps, before the next is built."""
+    matrix = build(name, objective, config)
+    for coordinates in config.systems:
+        key = {"loss": loss, "operator": name, "coordinates": coordinates}
+        operator, scale = in_coordinates(matrix, coordinates)
+        operator = kept(operator, subject, objective, config, key)
+        slope = gradient if scale is None else gradient * scale
+        pairs = spectrum(operator, slope, key, objective, config, rows, symmetry=matrix.symmetry)
+        if config.save_vectors and config.out and processes.is_main():
+            save_vectors(config.out, subject, key, pairs, scale, objective.parameters)
+        if config.radius and (name, coordinates) == ("hessian", "raw"):
+            followed, smoothed = radius(objective, operator, pairs, loss, config)
+            rows["radius"] += followed
+            rows["smoothed"] += smoothed
 
 
 def run(config: Config) -> Result:
-    """The tables hessian, trace, density, radius and, if asked for, layers and steps of every checkpoint."""
+    """The tables hessian, trace, density, radius, smoothed and, if asked for, layers and steps of every checkpoint."""
     check(config)
-    return analyse(config, measure)
+    result = analyse(config, measure, shared=True)
+    if config.record and processes.is_main():
+        forget(config.record, result.provenance["checkpoints"].values())
+    return result
 
 
 def main(argv: Sequence[str] | None = None) -> int:

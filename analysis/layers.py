@@ -9,11 +9,13 @@ add up to its trace (each here from random probes of its own, so only within the
 from landscape.objective import Objective
 from landscape.parameters import Parameters
 
-from .curvature import Config, Rows, build, in_coordinates, outline
-from .subject import Batch
+from .curvature import Config, Rows, build, in_coordinates
+from .recording import kept
+from .spectrum import outline
+from .subject import Batch, Subject
 
 
-def layers(objective: Objective, batches: list[Batch], loss: str, config: Config) -> Rows:
+def layers(subject: Subject, objective: Objective, batches: list[Batch], loss: str, config: Config) -> Rows:
     """Rows of table layers: one for each module that has parameters of its own, matrix and system of coordinates.
 
     In filter-normalized coordinates a layer without filters (BatchNorm) has no curvature, and no row.
@@ -21,12 +23,14 @@ def layers(objective: Objective, batches: list[Batch], loss: str, config: Config
     rows: Rows = []
     for name in config.operators:
         for layer, names in by_layer(objective.parameters).items():
-            part = Objective(objective.model, objective.loss, batches, parameters=Parameters(objective.model, names))
+            weights = Parameters(objective.model, names)
+            part = Objective(objective.model, objective.loss, batches, parameters=weights, group=objective.group)
             matrix = build(name, part, config, checked=True)
             for coordinates in config.systems:
                 if coordinates == "raw" or any(weight.ndim > 1 for weight in part.parameters.tensors):
                     key = {"loss": loss, "operator": name, "coordinates": coordinates, "layer": layer}
-                    found = outline(in_coordinates(matrix, coordinates), config, f"{loss} {name} {layer}")
+                    operator = kept(in_coordinates(matrix, coordinates)[0], subject, part, config, key)
+                    found = outline(operator, config, f"{loss} {name} {layer}")
                     rows.append({**key, "weights": part.parameters.dimension, **found})
     return rows
 

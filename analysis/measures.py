@@ -3,6 +3,8 @@
 A measure of *flatness* is smaller at a flatter minimum. Whether it would change if the weights before a BatchNorm were
 rescaled, which leaves the network's function alone, is its ``rescaling``: two minima that differ in it may differ in
 nothing but the scale of their weights (Dinh, Pascanu, Bengio, Bengio 2017).
+
+A measure of *robustness* is the mean of a curve against the strength of a disturbance: :mod:`analysis.survival`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,9 +13,27 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .survival import survival
 from .tables import IDENTITY, LAYOUTS, read
 
 INVARIANT, CHANGES = "invariant", "changes"
+_SHARPNESS = {
+    "average": ("average rise", "loss", True),
+    "average_magnitude": ("average rise under magnitude-aware noise", "loss", True),
+    "average_absolute": ("average rise under absolute noise", "loss", True),
+    "worst": ("worst rise", "loss", True),
+    "sam": ("worst rise in one step", "loss", True),
+    "adaptive_worst": ("adaptive worst rise", "loss", True),
+    "adaptive_sam": ("adaptive worst rise in one step", "loss", True),
+    "m_sharpness": ("m-sharpness", "loss", True),
+    "pac_bayes_sigma": ("PAC-Bayes 1/σ²", "1/weight²", True),
+    "pac_bayes_sigma_magnitude": ("PAC-Bayes 1/σ², magnitude-aware", "1", True),
+    "pac_bayes_orig": ("PAC-Bayes bound from 0", "1", False),
+    "pac_bayes_init": ("PAC-Bayes bound from the start", "1", False),
+    "relative_flatness": ("relative flatness", "loss", True),
+    "fisher_rao": ("Fisher-Rao", "loss", True),
+    "fisher_rao_empirical": ("Fisher-Rao, empirical", "loss²", False),
+}
 _OPERATORS = {"hessian": "formal Hessian", "gauss_newton": "Gauss-Newton"}
 
 
@@ -34,21 +54,48 @@ def measures(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Every measure of every checkpoint.
 
     Columns: checkpoint, network, data, training, seed, measure, loss (of the landscape; empty where there is none),
-    unit, value, flatness (bool), rescaling ("invariant", "changes", or empty), converged (bool).
+    unit, value, flatness (bool), complexity (bool: a norm or a bound, which is set against the gap like flatness),
+    rescaling ("invariant", "changes", or empty), converged (bool), robust (which values are the more robust ones:
+    "higher", "lower", or empty), images (how many, where the table says), timesteps (the T
+    trained with, where a table says).
     """
     found = [frame for name, function in _EXTRACT.items() if name in tables for frame in function(tables[name])]
-    return pd.concat(found, ignore_index=True)
+    return pd.concat(found, ignore_index=True).pipe(_with_timesteps, tables)
+
+
+def _with_timesteps(values: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """T of every checkpoint; where its tables don't say, that of its network and data, if there is but one."""
+    told = [table[["checkpoint", "trained_timesteps"]] for table in tables.values() if "trained_timesteps" in table]
+    if not told:
+        return values.assign(timesteps="")
+    known = pd.concat(told).drop_duplicates("checkpoint").set_index("checkpoint")["trained_timesteps"]
+    steps = values["checkpoint"].map(known)
+    place = [values["network"], values["data"]]
+    only = steps.groupby(place).transform("first").where(steps.groupby(place).transform("nunique") == 1)
+    text = steps.fillna(only).map(lambda number: f"{number:.0f}", na_action="ignore").astype(object)
+    return values.assign(timesteps=text.fillna(""))
 
 
 def _rows(
-    table: pd.DataFrame, measure: str, value: str, unit: str, *, flatness: bool = False, rescaling: str = ""
+    table: pd.DataFrame,
+    measure: str,
+    value: str,
+    unit: str,
+    *,
+    flatness: bool = False,
+    complexity: bool = False,
+    rescaling: str = "",
+    robust: str = "",
 ) -> pd.DataFrame:
     """Rows of one measure: the mean of column ``value`` per checkpoint and landscape loss."""
     keys = [*IDENTITY, *(["loss"] if "loss" in table else [])]
     plan = {"value": (value, "mean")} | ({"converged": ("converged", "all")} if "converged" in table else {})
+    plan |= {"images": ("images", "first")} if "images" in table else {}
     rows = table.groupby(keys, as_index=False, sort=False).agg(**plan)
-    fixed = {"measure": measure, "unit": unit, "flatness": flatness, "rescaling": rescaling}
-    return pd.DataFrame({"loss": "", "converged": True} | rows.to_dict("series") | fixed)
+    fixed = {"measure": measure, "unit": unit, "flatness": flatness, "complexity": complexity}
+    fixed |= {"rescaling": rescaling, "robust": robust}
+    found = pd.DataFrame({"loss": "", "converged": True, "images": ""} | rows.to_dict("series") | fixed)
+    return found.astype({"images": str})
 
 
 def _hessian(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -72,10 +119,15 @@ def _curvature(table: pd.DataFrame, measure: str, value: str) -> Iterator[pd.Dat
 
 
 def _surface(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Mean rise above the centre within half a unit of it, on lines and on planes; invariant by the normalization.
+    """Mean rise above the centre within half a unit of it, on random lines and planes; invariant by the normalization.
 
-    A surface that doesn't reach that far, or lacks its centre, has no such number.
+    Of training images, where there are surfaces of others too. A surface that doesn't reach that far, or lacks its
+    centre, has no such number.
     """
+    if "directions" in table:
+        table = table[table["directions"] == "random"]
+    if table["split"].nunique() > 1:
+        table = table[table["split"] == "train"]
     for kind, shape in (("line", "random lines"), ("plane", "random planes")):
         chosen = table[table["kind"] == kind]
         keys = [*IDENTITY, "loss", "draw"]
@@ -89,12 +141,24 @@ def _surface(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _sharpness(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    names = {"average": "average rise", "worst": "worst rise", "adaptive_worst": "adaptive worst rise"}
-    for (measure, radius, rescaling), chosen in table.groupby(["measure", "radius", "rescaling"], sort=False):
-        yield _rows(
-            chosen, f"{names[str(measure)]} at radius {radius:g}", "value", "loss",
-            flatness=True, rescaling=str(rescaling),
-        )  # fmt: skip
+    """σ as 1/σ², which is smaller at a flatter minimum. Bounds and slopes of the loss are no measures of flatness."""
+    noise = table["measure"].str.startswith("pac_bayes_sigma")
+    table = table.assign(value=table["value"].where(~noise, table["value"] ** -2.0))
+    if "setting" not in table:
+        table["setting"] = ""
+    keys = ["measure", "setting", "radius", "rescaling"]
+    for (measure, setting, radius, rescaling), chosen in table.groupby(keys, sort=False, dropna=False):
+        name, unit, flatness = _SHARPNESS[str(measure)]
+        title = f"{name}, {setting}" if setting else name
+        if chosen["radius"].notna().all():
+            title += f" at radius {radius:g}"
+        yield _rows(chosen, title, "value", unit, flatness=flatness, complexity=not flatness, rescaling=str(rescaling))
+
+
+def _norms(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    for (norm, rescaling), chosen in table.groupby(["norm", "rescaling"], sort=False):
+        unit = "1" if norm in ("filter_turn", "fro_over_spec") else "weight²"
+        yield _rows(chosen, f"norm {norm}", "value", unit, complexity=True, rescaling=str(rescaling))
 
 
 def _timesteps(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -115,8 +179,14 @@ def _timesteps(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _gap(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Test minus train, and of how many images each."""
     wide = table.pivot_table(index=IDENTITY, columns="split", values=column)
-    return (wide["test"] - wide["train"]).rename("gap").reset_index()
+    gap = (wide["test"] - wide["train"]).rename("gap").reset_index()
+    if "images" in table:
+        counts = table.drop_duplicates([*IDENTITY, "split"]).pivot(index=IDENTITY, columns="split", values="images")
+        said = counts["train"].astype(str) + " train, " + counts["test"].astype(str) + " test"
+        gap["images"] = said.reindex(pd.MultiIndex.from_frame(gap[IDENTITY])).to_numpy()
+    return gap
 
 
 def _momentum(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -138,12 +208,20 @@ def _energy(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     yield _rows(total[total["timesteps"] == total["trained_timesteps"]], "energy", "joules", "J/image")
 
 
+def _robustness(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    for rows, measure, value, robust in survival(table):
+        unit = "loss" if value == "rise" else "1"
+        yield _rows(rows, measure, value, unit, rescaling=INVARIANT, robust=robust)
+
+
 _EXTRACT: dict[str, Callable[[pd.DataFrame], Iterator[pd.DataFrame]]] = {
     "timesteps": _timesteps,
     "hessian": _hessian,
     "trace": _trace,
     "surface": _surface,
     "sharpness": _sharpness,
+    "norms": _norms,
+    "robustness": _robustness,
     "momentum": _momentum,
     "descent": _descent,
     "energy": _energy,

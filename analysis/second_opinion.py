@@ -16,6 +16,10 @@ from torch import Tensor
 from landscape.objective import Objective
 from landscape.operators import Hessian
 
+from .spectrum import overlaps
+
+_TRACE_PROBES = 100
+
 
 class CountingPyHessian(pyhessian.hessian):
     """PyHessian on a list of batches, counting its Hessian–vector products."""
@@ -31,7 +35,7 @@ class CountingPyHessian(pyhessian.hessian):
 def second_opinion(
     objective: Objective, *, top: int, max_products: int, tolerance: float, seed: int
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Rows of eigenvalues (rank, eigenvalue, residual, converged, products, symmetry) and one of the trace.
+    """Rows of eigenvalues, with the columns of table hessian, and one of the trace, with those of table trace.
 
     ``max_products`` bounds each eigenvalue's. PyHessian works on a copy of the model, which it would leave in eval mode
     with gradients on it. ``converged`` says whether the residual is within ``tolerance`` of the largest eigenvalue.
@@ -47,8 +51,8 @@ def second_opinion(
         )
         values, vectors = other.eigenvalues(top_n=top, maxIter=max_products)
         products = other.products
-        probes = np.array(other.trace())
-    operator = Hessian(objective)
+        probes = np.array(other.trace(maxIter=_TRACE_PROBES))
+    operator, gradient = Hessian(objective), objective.gradient()
     rows = []
     for rank, (value, vector) in enumerate(zip(values, vectors, strict=True), 1):
         unit = objective.parameters.flatten(vector)
@@ -61,7 +65,10 @@ def second_opinion(
                 "converged": residual <= tolerance * abs(values[0]),
                 "products": products,
                 "symmetry": operator.symmetry,
+                "gradient_overlap": overlaps(unit[None] / unit.norm(), gradient)[0],
             }
         )
     stderr = probes.std(ddof=1) / np.sqrt(len(probes)) if len(probes) > 1 else np.nan
-    return rows, {"trace": probes.mean(), "stderr": stderr, "probes": len(probes)}
+    count = len(probes)
+    estimate = {"trace": probes.mean(), "stderr": stderr, "probes": count, "products": count}
+    return rows, estimate | {"converged": count < _TRACE_PROBES, "method": "pyhessian"}

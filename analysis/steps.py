@@ -5,9 +5,9 @@
 The same holds for Gauss–Newton, since the steps' outputs meet only in the sum. It does not for second moments of
 gradients, whose squares mix the steps, nor for the SDT loss, whose one cross-entropy couples them.
 
-The trace of every H_t is taken with the same random probes: the mean over t is then the estimate of tr H with those
-probes, that of table trace, and the shares tr H_t / Σ_s tr H_s add up to one whatever the probes. A formal Hessian's
-trace may be negative, and shares of it then lie outside [0, 1].
+The trace of every H_t is taken with the same random probes: the mean over t is then Hutchinson's estimate of tr H with
+those probes, and the shares tr H_t / Σ_s tr H_s add up to one whatever the probes. A formal Hessian's trace may be
+negative, and shares of it then lie outside [0, 1].
 """
 
 from functools import partial
@@ -19,22 +19,34 @@ from torch import Tensor
 from landscape.objective import Objective
 from models.losses import tet_loss
 
-from .curvature import Config, Rows, build, in_coordinates, outline
-from .subject import Batch
+from .curvature import Config, Rows, build, in_coordinates
+from .recording import kept
+from .spectrum import outline
+from .subject import Batch, Subject
 
 
-def steps(objective: Objective, batches: list[Batch], config: Config) -> Rows:
+def steps(subject: Subject, objective: Objective, batches: list[Batch], config: Config) -> Rows:
     """Rows of table steps: one for each matrix, system of coordinates and timestep 1 … T."""
+    image, _ = subject.batches(config.split, 1, 1)[0]  # there may be none among this process's batches
     with objective.evaluating() as network, torch.no_grad():
-        timesteps = len(network(batches[0][0]))
-    parts = [Objective(objective.model, partial(step_loss, step=step), batches) for step in range(timesteps)]
+        timesteps = len(network(image))
+    parts = [
+        Objective(objective.model, partial(step_loss, step=step), batches, group=objective.group)
+        for step in range(timesteps)
+    ]
     rows: Rows = []
     for name in config.operators:
         for coordinates in config.systems:
             found: Rows = []
             for step, part in enumerate(parts, 1):
-                operator = in_coordinates(build(name, part, config, checked=True), coordinates)
-                key = {"loss": "tet", "operator": name, "coordinates": coordinates, "timestep": step}
+                matrix = build(name, part, config, checked=True)
+                key: dict[str, str | int] = {
+                    "loss": "tet",
+                    "operator": name,
+                    "coordinates": coordinates,
+                    "timestep": step,
+                }
+                operator = kept(in_coordinates(matrix, coordinates)[0], subject, part, config, key)
                 found.append({**key, **outline(operator, config, f"tet {name} step {step}")})
             total = sum(row["trace"] for row in found)
             rows += [{**row, "share": row["trace"] / total} for row in found]

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from models import recipe, train
 from models.cli import command as run_command
 
-from . import command, compare, energy, hessian, history, momentum, sharpness, surface, timesteps
+from . import command, compare, energy, hessian, history, momentum, robustness, sharpness, surface, timesteps
 from .result import Result, provenance, sha256
 
 LANDSCAPE_IMAGES = 200
@@ -101,9 +101,10 @@ def _conclude(config: Config, folders: Sequence[Path]) -> dict[str, float]:
     _stack([folder / "tables" for folder in folders], config.out / "tables")
     compare.run(compare.Config((config.out,))).save(config.out / "tables")
     compared = time.perf_counter()
-    drawing = [sys.executable, "-m", "figures.paper", str(config.out)]
-    if subprocess.run(drawing, check=False, stdout=subprocess.DEVNULL).returncode:
-        raise ValueError(f"the figures of {config.out} could not be drawn, for the reason above")
+    for module in ("figures.paper", "figures.interactive"):
+        drawing = [sys.executable, "-m", module, str(config.out)]
+        if subprocess.run(drawing, check=False, stdout=subprocess.DEVNULL).returncode:
+            raise ValueError(f"the figures of {config.out} could not be drawn, for the reason above")
     done.write_text(names)
     return {"compare": compared - begun, "figures": time.perf_counter() - compared}
 
@@ -119,12 +120,21 @@ def analyses(config: Config, folder: Path) -> dict[str, Analysis]:
     }
     landscape = shared | {"images": config.images, "chunk": config.images}
     return {
-        "hessian": (hessian.run, hessian.Config(**landscape)),
+        "hessian": (hessian.run, hessian.Config(**landscape, trace_tolerance=0.1, steps=10, radius_top=1)),
         "surface": (surface.run, surface.Config(**landscape)),
         "sharpness": (
             sharpness.run,
-            sharpness.Config(**landscape, draws=10, worst=(0.1,), adaptive=(0.01,), restarts=2),
+            sharpness.Config(
+                **landscape,
+                measures=("average", "worst", "adaptive", "relative-flatness", "fisher-rao", "norms"),
+                draws=10,
+                magnitude=(),
+                absolute=(),
+                worst=(0.1,),
+                adaptive=(0.01,),
+            ),
         ),
+        "robustness": (robustness.run, robustness.Config(**shared | {"images": 500}, draws=3)),
         "momentum": (momentum.run, momentum.Config(**shared)),
         "timesteps": (timesteps.run, timesteps.Config(**shared)),
         "energy": (energy.run, energy.Config(**shared)),

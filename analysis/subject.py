@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -13,12 +14,14 @@ from models.data import Data
 from models.device import device as usable_device
 from models.layers import Network
 from models.losses import LOSSES
+from models.splits import Split
 
+from . import processes
 from .result import sha256
 
 Batch = tuple[Tensor, Tensor]
 TWIN = "-relu"
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,28 @@ class Subject:
 
     def batches(self, split: str, images: int | None, size: int) -> list[Batch]:
         """The first ``images`` of ``split``, or all there are, not augmented, on the device, ``size`` a batch."""
+        return self._read(split, self._number(split, images, size), size)
+
+    def share(self, split: str, images: int | None, size: int) -> list[Batch]:
+        """This process's share of the same, at most ``size`` a batch; with one process all of it."""
+        number, world = self._number(split, images, size), processes.world()
+        if world > 1:
+            rounds = -(-number // (size * world))
+            size = -(-number // (rounds * world))
+        return self._read(split, number, size, *processes.bounds(-(-number // size)))
+
+    def _number(self, split: str, images: int | None, size: int) -> int:
         if size < 1 or (images is not None and images < 1):
             raise ValueError(f"images and chunk must be at least 1, got {images} and {size}")
-        part = self.data.train if split == "train" else self.data.test
-        limit = None if images is None else min(images, len(part))
-        batches = part.batches(size, limit=limit, device=self.device)
-        return [(x.to(self.dtype), y) for x, y in batches]
+        total = len(self._part(split))
+        return total if images is None else min(images, total)
+
+    def _part(self, split: str) -> Split:
+        return self.data.train if split == "train" else self.data.test
+
+    def _read(self, split: str, number: int, size: int, first: int = 0, end: int | None = None) -> list[Batch]:
+        found = self._part(split).batches(size, limit=number, device=self.device)
+        return [(x.to(self.dtype), y) for x, y in islice(found, first, end)]
 
     def batch(self, split: str, images: int | None) -> Batch:
         """The same as one batch."""

@@ -40,7 +40,11 @@ LAYOUTS = {
     "hessian": _layout("hessian", "loss operator", "rank eigenvalue", "operator coordinates", "loss"),
     "trace": _layout("hessian", "loss operator", "trace", "operator coordinates", "loss"),
     "surface": _layout("surface", "loss kind", "draw alpha beta value", "kind", "loss draw"),
-    "sharpness": _layout("sharpness", "loss measure rescaling", "radius value", "measure", "loss"),
+    "sharpness": _layout("sharpness", "loss measure rescaling", "radius value", "measure setting", "loss"),
+    "norms": _layout("sharpness", "norm rescaling", "value", "norm", ""),
+    "robustness": _layout(
+        "robustness", "split perturbation loss", "strength value accuracy", "split perturbation", "loss"
+    ),
     "timesteps": _layout(
         "timesteps", "split", "timesteps trained_timesteps accuracy_cumulative loss_sdt loss_tet", "trained_timesteps",
         "split",
@@ -50,15 +54,19 @@ LAYOUTS = {
     "energy": _layout("energy", "layer", "timesteps trained_timesteps joules", "trained_timesteps", "timesteps"),
 }  # fmt: skip
 _WHOLE = {"seed", "rank", "draw", "timestep", "timesteps", "trained_timesteps"}
-_FINITE = {"alpha", "beta"}
+_FINITE = {"alpha", "beta", "strength"}
 _POSITIVE = {"radius", "relative_step"}
 _LARGEST = 1e100  # squares of what is smaller are numbers
 _WORDS = {
     "training": ("sdt", "tet"),
     "loss": ("sdt", "tet"),
-    "measure": ("average", "worst", "adaptive_worst"),
+    "measure": (
+        "average", "average_magnitude", "average_absolute", "worst", "sam", "adaptive_worst", "adaptive_sam",
+        "m_sharpness", "pac_bayes_sigma", "pac_bayes_sigma_magnitude", "pac_bayes_orig", "pac_bayes_init",
+        "relative_flatness", "fisher_rao", "fisher_rao_empirical",
+    ),
     "rescaling": ("invariant", "changes"),
-}
+}  # fmt: skip
 _FLAGS = {"true": True, "false": False}
 
 
@@ -137,7 +145,8 @@ def _numbers(column: pd.Series) -> pd.Series:
     if column.name in _FINITE:
         _refuse(~np.isfinite(numbers), column, "a finite number")
     if column.name in _POSITIVE:
-        _refuse(~(np.isfinite(numbers) & (numbers > 0)), column, "a finite number above zero")
+        absent = numbers.isna() if column.name == "radius" else False  # a measure that has none
+        _refuse(~(absent | (np.isfinite(numbers) & (numbers > 0))), column, "a finite number above zero")
     return numbers
 
 

@@ -1,103 +1,169 @@
-"""Top five eigenvalues of the formal Hessian: this package beside PyHessian, same network, same batches.
+"""Top five eigenvalues of the Hessian: this package beside PyHessian and curvlinops with scipy's eigsh.
 
     python -m benchmarks.curvature
 
-Runs alternate, so that a machine that slows down slows both. The error is the largest of the five, relative to the
-eigenvalue, against a float64 Lanczos run to a residual of 1e-10. PyHessian orders by magnitude and stops when a
-Rayleigh quotient moves by less than its ``tol``; here that is its default, 1e-3. Ours counts the three products of its
-symmetry check. One thread. The table goes to stdout and to ``benchmarks/curvature.csv``.
+Same network, same batch, float32, one thread; problems are described in :mod:`benchmarks.problems`. Runs alternate, so
+that a machine that slows down slows all, and each is a process of its own, so that its peak memory is its own. The
+error is the largest of the five, relative to the eigenvalue, against a float64 run to a residual of 1e-9. Products
+count Hessian–vector products, ours the ones of its check included. Packages:
+
+- ``snn-landscape``: Lanczos to a relative residual of 1e-2, and 1e-3
+- ``pyhessian``: power iteration with deflation, stopping when a Rayleigh quotient moves by less than its ``tol`` of
+  1e-3, the default; at most 300 iterations an eigenvalue; it orders by magnitude
+- ``curvlinops``: its HessianLinearOperator under ``scipy.sparse.linalg.eigsh`` (implicitly restarted Lanczos, ARPACK)
+  with a tolerance of 1e-3 and a basis of 20 vectors, scipy's default
+
+Medians go to stdout and to ``benchmarks/curvature.csv``, with ratios to PyHessian; rows of problems that were not asked
+for stay in the file.
 """
 
 import argparse
-import statistics
+import json
+import resource
+import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from analysis.second_opinion import CountingPyHessian
-from analysis.subject import per_image
 from landscape.lanczos import lanczos
-from landscape.objective import Objective
 from landscape.operators import Hessian
-from models import recipe, train
-from models.checkpoint import Checkpoint
+
+from .problems import Loss, Problem, problem
 
 TOP = 5
 HERE = Path(__file__).parent
-Run = Callable[[Objective, int], tuple[list[float], int]]
+Found = tuple[list[float], int]
 
 
-def ours(objective: Objective, seed: int) -> tuple[list[float], int]:
-    """Lanczos with full reorthogonalization to a relative residual of 1e-3, graphs kept."""
-    operator = Hessian(objective, keep_graph=True)
-    values = lanczos(operator, top=TOP, tolerance=1e-3, seed=seed).values.tolist()
+def ours(task: Problem, tolerance: float) -> Found:
+    """Lanczos with full reorthogonalization, graphs kept."""
+    operator = Hessian(task.objective, keep_graph=True)
+    values = lanczos(operator, top=TOP, tolerance=tolerance).values.tolist()
     return values, operator.products
 
 
-def pyhessian(objective: Objective, seed: int) -> tuple[list[float], int]:
-    """PyHessian's power iteration with deflation, at its defaults."""
-    batches = [(x, y) for _, x, y in objective.batches()]
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.manual_seed(seed)
-        other = CountingPyHessian(
-            objective.model, lambda z, y: objective.loss(z, y).mean(), dataloader=batches, cuda=False
-        )
-        values, _ = other.eigenvalues(top_n=TOP)
+def pyhessian(task: Problem, tolerance: float) -> Found:
+    """PyHessian's power iteration with deflation."""
+    torch.manual_seed(0)
+    other = CountingPyHessian(task.network, lambda z, y: task.loss(z, y).mean(), dataloader=[task.batch], cuda=False)
+    values, _ = other.eigenvalues(top_n=TOP, tol=tolerance, maxIter=300)
     return values, other.products
 
 
-def reference(checkpoint: Checkpoint, batches: list[tuple[Tensor, Tensor]], loss: str) -> Tensor:
-    """The eigenvalues in float64, to a residual of 1e-10."""
-    exact = Objective(checkpoint.network().double(), per_image(loss), [(x.double(), y) for x, y in batches])
-    found = lanczos(Hessian(exact, keep_graph=True), top=TOP, tolerance=1e-10, max_products=400)
-    if not found.converged.all():
-        raise RuntimeError("the reference has not converged")
-    return torch.tensor(found.values)
+def curvlinops(task: Problem, tolerance: float) -> Found:
+    """The curvlinops operator in scipy's eigsh."""
+    from curvlinops import HessianLinearOperator
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    parameters = [weight for weight in task.network.parameters() if weight.requires_grad]
+    other = HessianLinearOperator(
+        task.network, _Mean(task.loss), parameters, [task.batch], num_data=len(task.batch[1]), batch_size_fn=len
+    )
+    products = 0
+
+    def product(vector: np.ndarray) -> np.ndarray:
+        nonlocal products
+        products += 1
+        return (other @ torch.from_numpy(vector.astype(np.float32).ravel())).numpy()
+
+    size = sum(weight.numel() for weight in parameters)
+    operator = LinearOperator((size, size), matvec=product, dtype=np.float32)
+    start = np.random.default_rng(0).standard_normal(size).astype(np.float32)
+    values = eigsh(operator, k=TOP, which="LA", tol=tolerance, v0=start, return_eigenvectors=False)
+    return sorted(map(float, values), reverse=True), products
 
 
-def measure(folder: Path, repeats: int) -> pd.DataFrame:
-    """A row per loss and package: products, seconds (median), largest relative error, and ratios to PyHessian."""
-    checkpoint = train.run(recipe.Config(out=folder, loss="tet", quiet=True))
-    batches = list(checkpoint.load_data().train.batches(200))
+class _Mean(nn.Module):
+    """A loss as curvlinops wants it: a module with a ``reduction``."""
+
+    reduction = "mean"
+
+    def __init__(self, loss: Loss):
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        """The mean over the batch."""
+        return self.loss(output, target).mean()
+
+
+CONTESTANTS: dict[str, tuple[Callable[[Problem, float], Found], float]] = {
+    "snn-landscape 1e-2": (ours, 1e-2),
+    "snn-landscape 1e-3": (ours, 1e-3),
+    "pyhessian 1e-3": (pyhessian, 1e-3),
+    "curvlinops + eigsh 1e-3": (curvlinops, 1e-3),
+}
+
+
+def one(name: str, contestant: str, folder: Path) -> dict[str, object]:
+    """Values, products, seconds, and megabytes of resident memory above what the problem itself takes, at the peak."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    task = problem(name, folder)
+    task.objective.gradient()  # first calls pick kernels
+    run, tolerance = CONTESTANTS[contestant]
+    before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    values, products = run(task, tolerance)
+    seconds = time.perf_counter() - begun
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"values": values, "products": products, "seconds": seconds, "megabytes": (peak - before) / 1024}
+
+
+def reference(name: str, folder: Path) -> np.ndarray:
+    """The eigenvalues in float64, to a residual of 1e-9; kept in ``folder``."""
+    path = folder / f"{name}-reference.json"
+    if not path.exists():
+        found = lanczos(Hessian(problem(name, folder).double().objective), top=TOP, tolerance=1e-9, max_products=400)
+        if not found.converged.all():
+            raise RuntimeError(f"the reference for {name} has not converged")
+        path.write_text(json.dumps(found.values.tolist()))
+    return np.array(json.loads(path.read_text()))
+
+
+def measure(names: list[str], folder: Path, repeats: int) -> pd.DataFrame:
+    """A row per problem and package: weights, medians of products, seconds and memory, error, and ratios."""
     rows = []
-    for loss in ("sdt", "tet"):
-        truth = reference(checkpoint, batches, loss)
-        found: dict[str, list[tuple[float, int, float]]] = {"snn-landscape": [], "pyhessian": []}
-        for seed in tqdm(range(repeats), desc=loss):
-            for name, run in zip(found, (ours, pyhessian), strict=True):
-                objective = Objective(checkpoint.network(), per_image(loss), batches)
-                begun = time.perf_counter()
-                values, products = run(objective, seed)
-                seconds = time.perf_counter() - begun
-                error = ((torch.tensor(values).double() - truth) / truth).abs().max()
-                found[name].append((seconds, products, float(error)))
-        for name, runs in found.items():
-            seconds, products, error = (statistics.median(column) for column in zip(*runs, strict=True))
-            rows.append({"loss": loss, "package": name, "products": products, "seconds": seconds, "error": error})
-    table = pd.DataFrame(rows)
+    for name in names:
+        truth = reference(name, folder)
+        weights = problem(name, folder).objective.parameters.dimension
+        for contestant in tqdm(list(CONTESTANTS) * repeats, desc=name):
+            command = [sys.executable, "-m", "benchmarks.curvature", "--one", name, contestant, "--runs", str(folder)]
+            found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            error = float(np.max(np.abs(np.array(found.pop("values")) - truth) / np.abs(truth)))
+            rows.append({"problem": name, "weights": weights, "package": contestant, "error": error, **found})
+    runs = pd.DataFrame(rows)
+    table = runs.groupby(["problem", "weights", "package"], sort=False).median().reset_index()
     for column in ("products", "seconds"):
-        peer = table[table["package"] == "pyhessian"].set_index("loss")[column]
-        table[f"{column}_ratio"] = table[column] / table["loss"].map(peer)
+        peer = table[table["package"] == "pyhessian 1e-3"].set_index("problem")[column]
+        table[f"{column}_ratio"] = table[column] / table["problem"].map(peer)
     return table
 
 
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--repeats", type=int, default=5, help="runs of each package")
-    parser.add_argument("--runs", type=Path, default=Path("runs/bench"), help="folder for the trained network")
+    parser.add_argument("--problems", nargs="+", default=["digits", "resnet20", "vggsnn"])
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each package")
+    parser.add_argument("--runs", type=Path, default=Path("runs/bench"), help="folder for the trained networks")
+    parser.add_argument("--one", nargs=2, metavar=("PROBLEM", "PACKAGE"), help="a single run, as JSON")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    table = measure(arguments.runs, arguments.repeats)
-    table.to_csv(HERE / "curvature.csv", index=False)
+    if arguments.one:
+        print(json.dumps(one(*arguments.one, arguments.runs)))
+        return 0
+    table = measure(arguments.problems, arguments.runs, arguments.repeats)
+    path = HERE / "curvature.csv"
+    kept = pd.read_csv(path) if path.exists() else table.head(0)
+    kept = kept[~kept["problem"].isin(arguments.problems)]
+    pd.concat([kept, table], ignore_index=True).to_csv(path, index=False)
     print(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
     return 0
 

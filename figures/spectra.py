@@ -51,7 +51,7 @@ def eigenvalues(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str
 
     Points of eigenvalues that did not converge are hollow.
     """
-    frame = _raw(frame)
+    frame = raw(frame)
     check_measured(frame, "eigenvalue")
     points: dict[tuple[str, str, str], PathCollection] = {}
     means: list[tuple[str, Line2D, pd.Series]] = []
@@ -74,8 +74,8 @@ def eigenvalues(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str
     return points
 
 
-def _raw(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows in raw coordinates, which all are where no column says so."""
+def raw(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows in raw coordinates, which all are where no column says so; TableError where none are."""
     if "coordinates" not in frame:
         return frame
     chosen = frame[frame["coordinates"] == "raw"]
@@ -115,7 +115,7 @@ def density(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], L
 
     σ is a hundredth of the panel's range. Thin lines are seeds (means over probes), thick ones the mean over seeds.
     """
-    frame = _raw(frame)
+    frame = raw(frame)
     frame = frame[np.isfinite(frame["node"]) & np.isfinite(frame["weight"])]
     check_measured(frame, "node")
     means: dict[tuple[str, str, str], Line2D] = {}

@@ -125,6 +125,23 @@ def log_scale(*axes: Axes) -> None:
             one.set_yscale("log")
 
 
+def fit_means(axes: Axes, means: Iterable[float], ends: Iterable[float], *, low: float, high: float) -> None:
+    """A y range for all ``means``, with as much of the intervals as lies within a means' range of them.
+
+    Nothing outside ``low`` … ``high`` is shown, whatever an interval says of what can't be there. Bands of a few seeds
+    would otherwise hide the means.
+    """
+    values, reach = (np.asarray([one for one in some if np.isfinite(one)], dtype=float) for some in (means, ends))
+    if not len(values):
+        return
+    span = np.ptp(values) or 0.1 * abs(values[0]) or 1.0
+    reach = np.clip(np.append(reach, values), values.min() - span, values.max() + span)
+    if np.ptp(reach) < 0.1 * span:
+        reach = np.array([reach.min() - 0.5 * span, reach.max() + 0.5 * span])
+    bottom, top = max(low, reach.min()), min(high, reach.max())
+    axes.set_ylim(bottom - 0.05 * (top - bottom) * (bottom > low), top + 0.05 * (top - bottom))
+
+
 def fit_scale(axes: Axes, values: Iterable[float]) -> str:
     """Choose the y scale that shows all ``values``: linear up to a factor of thirty, then log or symlog.
 

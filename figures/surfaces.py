@@ -1,9 +1,8 @@
 """Loss surfaces around the minima: the plane of Figure 2 (Deng et al. 2022), and lines through it.
 
 :func:`planes` crosses the loss a network was trained with (rows) and the loss that is drawn (columns). All four panels
-share levels and colours, or they could not be compared: the levels are 0.1, 0.6, 1.1 … as in the paper where they fit
-the data, and the same ladder in another step where they don't. What is contoured is the mean over draws of directions
-and over seeds; a mean is smoother than any of its surfaces, which is why one level is also drawn for each seed.
+share levels and colours, or they could not be compared. What is contoured is the mean over draws of directions and over
+seeds; a mean is smoother than any of its surfaces, which is why one level is also drawn for each seed.
 """
 
 from collections.abc import Iterator
@@ -11,17 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 
 from .bands import Curve, counted, curve, handles, remark
-from .style import GREY, LOOKS, LOSSES, PAPER, SMALL, caption, empty, legend
+from .contours import contours, ladder
+from .style import GREY, LOOKS, LOSSES, PAPER, caption, empty, legend
 from .tables import TableError, check_measured, one_split
-
-IMAGES = {"train": "training images", "test": "test images"}
-_STEPS = sorted((m * 10.0**e for e in range(-6, 7) for m in (1, 2, 5)), key=lambda step: abs(np.log(step / 0.5)))
+from .views import IMAGES, TRAJECTORY, spanned
 
 
 @dataclass(frozen=True)
@@ -72,23 +69,6 @@ def _grid(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.replace({"value": -np.inf}, np.nan).groupby(["beta", "alpha"])["value"].mean().unstack()
 
 
-def ladder(values: np.ndarray, *, fewest: int = 5, most: int = 24) -> np.ndarray:
-    """Contour levels for all ``values`` together: step/5, step/5 + step, …, of which ``fewest`` to ``most`` fit.
-
-    The step is 0.5 (the paper's levels 0.1, 0.6, 1.1 …) or the nearest of 1, 2, 5 × 10ⁿ that gives so many. The highest
-    hundredth of the values does not stretch the ladder. A flat surface gets two levels around it.
-    """
-    finite = values[np.isfinite(values)]
-    low, high = float(finite.min()), float(np.quantile(finite, 0.99))
-    for step in _STEPS:
-        first = max(0, int(np.ceil((low - step / 5) / step)))
-        count = int(np.floor((high - step / 5) / step)) - first + 1
-        if fewest <= count <= most:
-            return step / 5 + step * np.arange(first, first + count)
-    margin = 0.1 * abs(low) or 0.1
-    return np.array([low - margin, low + margin])
-
-
 def planes(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], QuadContourSet]:
     """Draw the 2 × 2 panels into ``figure``: the filled contours by (trained with, loss drawn)."""
     split, rows = one_split(_kind(frame, "plane"), "train")
@@ -108,7 +88,7 @@ def planes(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], QuadCon
     label = f"loss on {IMAGES.get(split, split)} (nats)"
     bar = figure.colorbar(next(iter(filled.values())), ax=axes, ticks=levels, label=label, aspect=35, pad=0.02)
     bar.outline.set_linewidth(0.4)
-    _plane_caption(figure, found, levels)
+    _plane_caption(figure, found, levels, _words(rows))
     return filled
 
 
@@ -117,46 +97,30 @@ def _crossed() -> Iterator[tuple[str, str]]:
 
 
 def _kind(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
-    rows = frame[frame["kind"] == kind]
-    if rows.empty:
-        raise TableError(f"no rows of kind {kind!r}")
-    return rows
+    """Lines or planes along random directions where the table has them, and else along the first that it has.
+
+    Those along a run's own trajectory are not averaged, and have a picture of their own.
+    """
+    rows = spanned(frame, kind)
+    found = [name for name in dict.fromkeys(rows["directions"]) if name != TRAJECTORY]
+    if not found:
+        raise TableError(f"no {kind} but along trajectories, which have a picture of their own")
+    return rows[rows["directions"] == ("random" if "random" in found else found[0])]
+
+
+def _words(rows: pd.DataFrame) -> str:
+    directions = str(rows["directions"].iloc[0])
+    return "filter-normalised random" if directions == "random" else directions
 
 
 def _panel(ax: Axes, one: Plane, levels: np.ndarray) -> QuadContourSet:
-    values = np.clip(np.ma.masked_invalid(np.where(np.isposinf(one.mean), 1e300, one.mean)), None, _beyond(levels))
-    filled = ax.contourf(one.alphas, one.betas, values, levels=levels, cmap="viridis", extend="both")
-    reached = levels[(levels > values.min()) & (levels < values.max())]
-    if len(reached):
-        lines = ax.contour(one.alphas, one.betas, values, levels=reached, colors="black", linewidths=0.4, alpha=0.7)
-        named = np.intersect1d(reached, levels[1 :: 1 + len(levels) // 11])
-        _label(ax, lines, named)
+    filled = contours(ax, one.alphas, one.betas, one.mean, levels)
     _each_seed(ax, one, levels)
     alpha, beta, _ = one.lowest
     ax.plot([alpha], [beta], "x", color=PAPER, markersize=4.5, markeredgewidth=1.2, label="minimum")
     ax.set(box_aspect=1)
     ax.locator_params(nbins=5)
     return filled
-
-
-def _label(ax: Axes, lines: QuadContourSet, levels: np.ndarray) -> None:
-    """Write the values of ``levels`` on their lines, leaving out what would come too close to another."""
-    halo = [patheffects.withStroke(linewidth=1.5, foreground=PAPER, alpha=0.8)]
-    apart, kept = 0.14 * np.ptp(ax.get_xlim()), [np.full(2, np.inf)]
-    low, high = np.transpose([ax.get_xlim(), ax.get_ylim()])
-    for text in ax.clabel(lines, levels, fontsize=SMALL, fmt="%.3g", inline=False):
-        place = np.array(text.get_position())
-        edge = np.minimum(place - low, high - place).min()  # a label there would be cut off
-        if edge < 0.3 * apart or min(np.linalg.norm(place - other) for other in kept) < apart:
-            text.remove()
-            continue
-        kept.append(place)
-        text.set(color="black", alpha=1.0, path_effects=halo)
-
-
-def _beyond(levels: np.ndarray) -> float:
-    """High enough to be off the scale, low enough to leave the contours inside it in place."""
-    return float(levels[-1] + (levels[-1] - levels[0]))
 
 
 def _each_seed(ax: Axes, one: Plane, levels: np.ndarray) -> None:
@@ -178,20 +142,20 @@ def _name_axes(axes: np.ndarray, found: dict[tuple[str, str], Plane]) -> None:
         ax.set_xlabel("α")
 
 
-def _plane_caption(figure: Figure, found: dict[tuple[str, str], Plane], levels: np.ndarray) -> None:
+def _plane_caption(figure: Figure, found: dict[tuple[str, str], Plane], levels: np.ndarray, directions: str) -> None:
     pairs = {f"{LOOKS[training].label}/{LOOKS[loss].label}": one for (training, loss), one in found.items()}
     lowest = ", ".join(f"{name} {one.lowest[2]:.2g}" for name, one in pairs.items())
     spread = ", ".join(f"{one.spread:.2g}" for one in found.values())
     draws = max(one.draws for one in found.values())
     text = (
-        f"Contours: mean over seeds and {draws} draw{'s' * (draws > 1)} of filter-normalised directions, the trained "
+        f"Contours: mean over seeds and {draws} draw{'s' * (draws > 1)} of {directions} directions, the trained "
         f"weights at (0, 0). Cross: lowest grid point ({lowest}; trained with/loss)."
     )
     if any(len(one.seeds) > 1 for one in found.values()):
         level = levels[min(1, len(levels) - 1)]
         text += f" White lines: {level:.3g}, each seed. Standard deviation between seeds, same order: {spread}."
     off = int(sum(np.isinf(one.mean).sum() for one in found.values()))
-    caption(figure, text + (f" {off} infinite points, drawn in the last colour." if off else ""))
+    caption(figure, text + (f" {off} infinite points: ∞, in the last colour." if off else ""))
 
 
 def lines(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
@@ -217,7 +181,7 @@ def lines(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
     draws = int(rows.groupby("seed")["draw"].nunique().max())
     caption(
         figure,
-        f"Along {draws} filter-normalised random direction{'s' * (draws > 1)} a seed, on {IMAGES.get(split, split)}, "
+        f"Along {draws} {_words(rows)} direction{'s' * (draws > 1)} a seed, on {IMAGES.get(split, split)}, "
         f"averaged within a seed. {remark(curves.values())}",
     )
     return curves

@@ -1,84 +1,37 @@
 """Reading the tables that pictures are made of: ``DIR/tables/NAME.csv``, checked before anything is drawn.
 
-A table is tidy: one observation a row. Columns that pictures use are listed in :data:`TABLES`; others may be there. A
-number may be empty (not measured) or infinite unless it says where a measurement belongs, or counts; a word may not,
-except where emptiness means something. A file that was cut off is noticed where it can be: the last line must end,
-every line must have the header's columns, and rows of a kind must be equally many in all checkpoints of a network.
+A table is tidy: one observation a row. Columns that pictures use are listed in :mod:`figures.layouts`; others may be
+there. A number may be empty (not measured) or infinite unless it says where a measurement belongs, or counts; a word
+may not, except where emptiness means something. A file that was cut off is noticed where it can be: the last line must
+end, every line must have the header's columns, and rows of a kind must be equally many in all checkpoints of a network.
 """
 
 import csv
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from .layouts import EVEN, TABLES, Layout
 
 
 class TableError(ValueError):
     """A table that is there but can't be drawn: what was found, and what was expected."""
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The columns of one table: ``words``, ``numbers``, and ``flags`` (true, false or empty)."""
-
-    words: tuple[str, ...]
-    numbers: tuple[str, ...]
-    flags: tuple[str, ...] = ()
-    blank: tuple[str, ...] = ()  # words that may be empty
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Every column, words first."""
-        return (*self.words, *self.blank, *self.numbers, *self.flags)
-
-
-def _run(words: str, numbers: str, flags: str = "") -> Layout:
-    """A table with a row per measurement of a checkpoint: the common columns, and its own."""
-    common = ("checkpoint", "network", "data", "training")
-    return Layout((*common, *words.split()), ("seed", *numbers.split()), tuple(flags.split()))
-
-
-TABLES = {
-    "history": _run("", "epoch train_loss_sdt train_loss_tet test_loss_sdt test_loss_tet train_accuracy test_accuracy"),
-    "hessian": _run("loss operator", "rank eigenvalue", "converged"),
-    "density": _run("loss operator", "probe node weight"),
-    "radius": _run("loss direction", "draw radius relative_radius second_difference formal"),
-    "surface": _run("loss split kind", "draw alpha beta value accuracy"),
-    "momentum": _run(
-        "loss", "timestep error_norm gradient_norm gain cosine_to_total share coherence coherence_null batches"
-    ),
-    "momentum_pairs": _run("loss", "timestep other cosine"),
-    "descent": _run("loss direction", "relative_step ratio"),
-    "timesteps": _run("split", "timesteps trained_timesteps images accuracy_cumulative accuracy_at_step"),
-    "energy": _run("split layer", "timesteps images joules accuracy"),
-    "compare": Layout(
-        ("measure",),
-        ("sdt", "tet", "difference", "low", "high", "n"),
-        ("lower_is_flatter",),
-        ("loss", "flatter", "trust"),
-    ),
-}
-
-_EVEN = {
-    "history": ((), ()),
-    "hessian": (("operator", "coordinates"), ("loss",)),
-    "radius": (("direction",), ("loss",)),
-    "surface": (("kind",), ("loss", "draw")),
-    "momentum": (("checkpoint",), ("loss",)),
-    "momentum_pairs": (("checkpoint",), ("loss",)),
-    "descent": (("checkpoint",), ("loss",)),
-    "timesteps": (("trained_timesteps",), ("split",)),
-    "energy": (("trained_timesteps",), ("timesteps",)),
-}  # what a row's kind is, and what repeats with the same number of rows within one
 _WHOLE = {"seed", "epoch", "rank", "probe", "draw", "timestep", "other", "timesteps", "trained_timesteps"}
-_WHOLE |= {"images", "batches", "n"}
-_FINITE = {"alpha", "beta"}
+_WHOLE |= {"images", "batches", "n", "draws"}
+_FINITE = {"alpha", "beta", "t", "strength"}
 _POSITIVE = {"radius", "relative_radius", "relative_step"}
 _LARGEST = 1e100  # squares of what is smaller are numbers
-_VOCABULARY = {"training": ("sdt", "tet"), "loss": ("sdt", "tet", ""), "flatter": ("sdt", "tet", "")}
+_VOCABULARY = {
+    "training": ("sdt", "tet"),
+    "other_training": ("sdt", "tet"),
+    "fitted": ("sdt", "tet", "-"),
+    "flatter": ("sdt", "tet", ""),
+}
 _FLAGS = {"true": True, "false": False, "1": True, "0": False, "": None}
 
 
@@ -110,6 +63,9 @@ def read(directory: Path, name: str) -> pd.DataFrame:
         raise TableError(f"{file}: has a header and no rows")
     for column in layout.numbers:
         frame[column] = _numbers(frame[column], file)
+    for column in layout.optional:
+        if column in frame:
+            frame[column] = _numbers(frame[column], file, anywhere=True)
     for column in layout.flags:
         frame[column] = _flags(frame[column], file)
     _check_words(frame, layout, file)
@@ -143,13 +99,14 @@ def _first(wrong: pd.Series, column: pd.Series) -> str:
     return f"line {row + 2} has {str(column.iloc[row])!r} as {column.name}"
 
 
-def _numbers(column: pd.Series, file: Path) -> pd.Series:
+def _numbers(column: pd.Series, file: Path, *, anywhere: bool = False) -> pd.Series:
+    """The numbers in a column of text, checked for what its name says unless ``anywhere`` they may lie."""
     text = column.fillna("").str.strip()
     numbers = pd.to_numeric(text, errors="coerce").astype(float)
     wrong = numbers.isna() & ~text.str.lower().isin(["", "nan"])
     if wrong.any():
         raise TableError(f"{file}: {_first(wrong, column)}, not a number")
-    for unfit, expected in _unfit(numbers, str(column.name)):
+    for unfit, expected in _unfit(numbers, "" if anywhere else str(column.name)):
         if unfit.any():
             raise TableError(f"{file}: {_first(unfit, column)}, expected {expected}")
     return numbers
@@ -180,7 +137,7 @@ def _check_words(frame: pd.DataFrame, layout: Layout, file: Path) -> None:
         blank = frame[column].fillna("").str.strip() == ""
         if blank.any():
             raise TableError(f"{file}: {_first(blank, frame[column])}; the table looks cut short")
-    for column, words in _VOCABULARY.items():
+    for column, words in (_VOCABULARY | {"loss": layout.losses}).items():
         if column in layout.columns and not frame[column].isin(words).all():
             found = _first(~frame[column].isin(words), frame[column])
             raise TableError(f"{file}: {found}, expected one of {', '.join(filter(None, words))}")
@@ -188,17 +145,20 @@ def _check_words(frame: pd.DataFrame, layout: Layout, file: Path) -> None:
 
 def _check_complete(frame: pd.DataFrame, name: str, file: Path) -> None:
     """Rows of a kind are equally many in all checkpoints of a network, and in all that repeats within one."""
-    apart, repeat = _EVEN.get(name, ((), ()))
+    apart, repeat = EVEN.get(name, ((), ()))
     kind = ["network", "data", *(column for column in apart if column in frame)]
-    for part in (("checkpoint", *repeat), ("checkpoint",)) if name in _EVEN else ():
+    repeat = tuple(column for column in repeat if column in frame)
+    for part in (("checkpoint", *repeat), ("checkpoint",)) if name in EVEN else ():
         keys = list(dict.fromkeys([*kind, *part]))
         sizes = frame.groupby(keys, sort=False).size().rename("rows").reset_index()
         most = sizes.groupby(kind)["rows"].transform("max")
         fewer = np.flatnonzero(sizes["rows"] < most)
         if len(fewer):
             row = sizes.iloc[int(fewer[-1])]  # a file is cut at its end
-            shown = (f"{key} {int(row[key]) if key in _WHOLE else row[key]}" for key in keys[2:])
-            place = ", ".join(shown)
+            named = ((key, row[key]) for key in keys[2:])
+            place = ", ".join(
+                f"{key} {word:.0f}" if isinstance(word, float) else f"{key} {word}" for key, word in named
+            )
             raise TableError(
                 f"{file}: {place}: {row['rows']} rows, others {most.iloc[fewer[-1]]}; the table looks cut short"
             )
@@ -215,14 +175,24 @@ def families(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         yield ("" if len(parts) == 1 else "-" + re.sub(r"[^\w.-]+", "-", "-".join(map(str, names)))), part
 
 
+def same(part: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ``other`` that are of the same network and data set as ``part``, a part of a table."""
+    for key in ("network", "data"):
+        if key in part and key in other:
+            other = other[other[key] == part[key].iloc[0]]
+    return other
+
+
 def shared_seeds(frame: pd.DataFrame) -> int:
     """How many checkpoints share network, data, training and seed with another, and so count as one seed with it.
 
-    Snapshots of one run do, or networks that differ in a setting that the table does not show.
+    Networks do that differ in a setting that the table does not show. Snapshots of one run are told apart by ``epoch``.
     """
     if "checkpoint" not in frame:
         return 0
-    runs = frame.groupby(["network", "data", "training", "seed"])["checkpoint"].nunique()
+    keys = ["network", "data", "training", "seed"]
+    alike = frame.groupby([*keys, *(["epoch"] if "epoch" in frame else [])])["checkpoint"].nunique()
+    runs = alike.groupby(keys).max()
     return int(runs[runs > 1].sum())
 
 

@@ -41,6 +41,6 @@ class Scaled:
         """The products of A so far, its own included."""
         return self.operator.products
 
-    def __matmul__(self, vector: Float[Tensor, "dimension"]) -> Float[Tensor, "dimension"]:
-        """The product with ``vector``."""
-        return self.scale * (self.operator @ (self.scale * vector))
+    def __matmul__(self, vectors: Float[Tensor, "*block dimension"]) -> Float[Tensor, "*block dimension"]:
+        """The product with a vector, or with each of several, one a row."""
+        return self.scale * (self.operator @ (self.scale * vectors))

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .operators import Operator, rademacher
+from .operators import Operator, products, rademacher
 from .trace import check_probes
 
 
@@ -35,26 +35,33 @@ class DiagonalEstimate:
 
 
 def diagonal(
-    operator: Operator, *, probes: int = 30, seed: int = 0, progress: Callable[[int], object] | None = None
+    operator: Operator,
+    *,
+    probes: int = 30,
+    seed: int = 0,
+    block: int = 1,
+    progress: Callable[[int], object] | None = None,
 ) -> DiagonalEstimate:
     """Estimate the diagonal of ``operator`` with ``probes`` products.
 
     Each entry lies within ± t standard errors in 95 % of cases, t being Student's with probes − 1 degrees of freedom
     (1.96 from some 20 probes on). Beyond that the claim is about one entry at a time: of many, 5 % will be outside. An
     entry whose row holds a single other of any size is sampled at two points only, and about one time in 2^(probes − 1)
-    both its error and its standard error are wrong. Memory is four vectors. ``progress(1)`` is called after each
-    product. Raises ValueError for fewer than two probes.
+    both its error and its standard error are wrong. Memory is four vectors, and two for each of ``block`` probes that
+    share one product. ``progress(k)`` is called after every k products. Raises ValueError for fewer than two probes,
+    and for a block below 1.
     """
-    check_probes(probes)
+    check_probes(probes, block)
     generator = torch.Generator().manual_seed(seed)
     mean = torch.zeros(operator.dimension, dtype=operator.dtype, device=operator.device)
     squares = torch.zeros_like(mean)
-    for probe in range(1, probes + 1):
-        signs = rademacher(operator, generator)
-        sample = signs * (operator @ signs)
-        change = sample - mean  # Welford 1962: no difference of large sums
-        mean += change / probe
-        squares += change * (sample - mean)
+    for begin in range(0, probes, block):
+        signs = [rademacher(operator, generator) for _ in range(begin, min(begin + block, probes))]
+        for probe, (sign, product) in enumerate(zip(signs, products(operator, signs), strict=True), begin + 1):
+            sample = sign * product
+            change = sample - mean  # Welford 1962: no difference of large sums
+            mean += change / probe
+            squares += change * (sample - mean)
         if progress:
-            progress(1)
+            progress(len(signs))
     return DiagonalEstimate(mean, (squares / (probes * (probes - 1))).sqrt(), probes)

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .parameters import Parameters
+from .parameters import Parameters, as_reals
 
 NORMALIZATIONS = ("filter", "layer", "none")
 
@@ -42,7 +42,7 @@ def random_direction(
     generator = torch.Generator().manual_seed(seed)
     parts = []
     for weight in parameters.tensors:
-        part = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
+        part = torch.randn(_copy(weight).shape, generator=generator, dtype=torch.float64)
         if weight.ndim < 2 and not bias_and_norm:
             part.zero_()
         elif normalize != "none":
@@ -66,7 +66,9 @@ def filter_scale(parameters: Parameters, *, bias_and_norm: bool = False) -> Floa
 
 
 def _copy(weight: Tensor) -> Tensor:
-    return weight.detach().cpu().double()
+    """The weights as real numbers; a vector of complex ones is a vector still."""
+    reals = as_reals(weight.detach()).cpu().double()
+    return reals.reshape(-1) if weight.ndim == 1 else reals
 
 
 def _rows(tensor: Tensor, *, by_filter: bool) -> Float[Tensor, "filter entry"]:

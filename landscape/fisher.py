@@ -16,13 +16,15 @@ gradient that the batch gives ℓᵢ: in eval mode that of the example alone, in
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .derivative import derivative
 from .objective import Objective
-from .operators import Curvature, Product, derivative
+from .operators import Curvature, Parts, Product
 
 Sampler = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -33,18 +35,17 @@ class EmpiricalFisher(Curvature):
     Raises ValueError for a loss that returns a mean, and for what :class:`~landscape.operators.Hessian` refuses.
     """
 
-    def _linearised(self, inputs: Tensor, target: Tensor) -> Product:
-        output = self.objective.model(inputs)
-        return self._second_moment(_single_losses(self.objective, output, target))
+    def _linearised(self, inputs: Any, target: Any) -> Product:
+        return self._second_moment(_single(self.objective.losses(inputs, target)))
 
     def _second_moment(self, losses: Float[Tensor, "case"]) -> Product:
         """The product with the mean over cases of gradient·gradientᵀ."""
-        weights, keep = self.objective.parameters.tensors, self.keep_graph
+        weights = self.objective.parameters.tensors
         cotangent = torch.zeros_like(losses, requires_grad=True)
         pullback = derivative([losses], weights, [cotangent], create_graph=True)
         averaged = losses / len(losses)
 
-        def product(parts: Sequence[Tensor]) -> Sequence[Tensor | None]:
+        def product(parts: Parts, keep: bool) -> Sequence[Tensor | None]:
             slopes = derivative(pullback, [cotangent], parts, retain_graph=keep)
             return derivative([averaged], weights, slopes, retain_graph=keep)
 
@@ -81,17 +82,17 @@ class Fisher(EmpiricalFisher):
         self._targets: list[Tensor] = []
         with objective.evaluating(), torch.no_grad():
             for _, inputs, _ in objective.batches():
-                output = objective.model(inputs)
+                output = objective.output(inputs)
                 self._targets.append(torch.stack([sampler(output, generator) for generator in generators]))
         super().__init__(objective, keep_graph=keep_graph, check=check)
 
     def _built(self) -> Iterator[tuple[float, Product]]:
         for (weight, inputs, _), targets in zip(self.objective.batches(), self._targets, strict=True):
-            yield weight, self._apart(inputs, targets.to(inputs.device))
+            yield weight, self._apart(inputs, targets.to(self.device))
 
-    def _linearised(self, inputs: Tensor, target: Tensor) -> Product:
-        output = self.objective.model(inputs)
-        return self._second_moment(torch.cat([_single_losses(self.objective, output, drawn) for drawn in target]))
+    def _linearised(self, inputs: Any, target: Any) -> Product:
+        output = self.objective.output(inputs)
+        return self._second_moment(torch.cat([_single(self.objective.loss(output, drawn)) for drawn in target]))
 
 
 def categorical(logits: Float[Tensor, "batch class"], generator: torch.Generator) -> Int[Tensor, "batch"]:
@@ -104,11 +105,9 @@ def categorical(logits: Float[Tensor, "batch class"], generator: torch.Generator
     return (uniform >= cumulative[:, :-1]).sum(1).to(logits.device)
 
 
-def _single_losses(objective: Objective, output: Tensor, target: Tensor) -> Float[Tensor, "case"]:
-    losses = objective.loss(output, target)
-    if losses.shape != (len(target),):
+def _single(losses: Tensor) -> Float[Tensor, "case"]:
+    if losses.ndim != 1:
         raise ValueError(
-            f"a Fisher matrix needs the losses of single examples ([{len(target)}]), got shape {list(losses.shape)}: "
-            "use reduction='none'"
+            f"a Fisher matrix needs the losses of single examples, got shape {list(losses.shape)}: use reduction='none'"
         )
     return losses

@@ -2,6 +2,9 @@
 
 Weights are taken from ``named_parameters()``, which lists a shared tensor once; a state dict may list it many times,
 and moving it by name would then move it many times over.
+
+A complex weight counts as two real ones, its real and its imaginary part: a real loss has a gradient and a Hessian in
+those, and autograd's ∂L/∂Re + i ∂L/∂Im is that gradient, pair by pair.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +19,8 @@ class Parameters:
     """The parameters of ``model`` that require a gradient, in the order of ``named_parameters()``.
 
     ``names`` keeps only the parameters named (in the model's order). Raises ValueError when nothing is left, when a
-    name is unknown, or when the parameters do not share one device and one floating dtype.
+    name is unknown, or when the parameters do not share one device and one floating dtype (complex ones that of their
+    parts).
     """
 
     def __init__(self, model: nn.Module, names: Sequence[str] | None = None):
@@ -29,11 +33,11 @@ class Parameters:
             raise ValueError("the model has no trainable parameter: set requires_grad on the weights to be analysed")
         self.names = tuple(chosen)
         self.tensors = tuple(chosen.values())
-        kinds = {(weight.device, weight.dtype) for weight in self.tensors}
+        kinds = {(weight.device, weight.dtype.to_real()) for weight in self.tensors}
         if len(kinds) > 1:
             raise ValueError(f"parameters must share one device and dtype, got {sorted(map(str, kinds))}")
         self.device, self.dtype = next(iter(kinds))
-        self.sizes = [weight.numel() for weight in self.tensors]
+        self.sizes = [as_reals(weight).numel() for weight in self.tensors]
         self.dimension = sum(self.sizes)
         self._modules = dict(model.named_modules())
 
@@ -45,15 +49,15 @@ class Parameters:
         """One vector from a tensor per parameter; None (a parameter the loss does not use) counts as zero."""
         return torch.cat(
             [
-                (torch.zeros_like(weight) if tensor is None else tensor).reshape(-1)
+                as_reals(torch.zeros_like(weight) if tensor is None else tensor).reshape(-1)
                 for tensor, weight in zip(tensors, self.tensors, strict=True)
             ]
         )
 
     def split(self, vector: Float[Tensor, "dimension"]) -> tuple[Tensor, ...]:
-        """Views of ``vector`` in the parameters' shapes; the inverse of :meth:`flatten`."""
+        """Views of ``vector`` in the parameters' shapes, copies for complex ones; the inverse of :meth:`flatten`."""
         parts = vector.split(self.sizes)
-        return tuple(part.view_as(weight) for part, weight in zip(parts, self.tensors, strict=True))
+        return tuple(_like(part, weight) for part, weight in zip(parts, self.tensors, strict=True))
 
     def vector(self) -> Float[Tensor, "dimension"]:
         """A copy of the present weights."""
@@ -73,6 +77,18 @@ class Parameters:
             yield before
         finally:
             self.assign(before)
+
+
+def as_reals(tensor: Tensor) -> Tensor:
+    """``tensor`` itself, or a complex one as pairs of reals along a further, last dimension."""
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+
+
+def _like(part: Tensor, weight: Tensor) -> Tensor:
+    """The numbers of ``part`` in the shape of ``weight``, and complex if that is."""
+    if weight.is_complex():
+        return torch.complex(*part.view(*weight.shape, 2).unbind(-1))
+    return part.view_as(weight)
 
 
 @contextmanager

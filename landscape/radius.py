@@ -11,10 +11,15 @@ such number. The clean object behind it is the Hessian of the Gaussian-smoothed 
 exists for a staircase too: its quadratic forms are averages over antithetic pairs, and its trace is (2/σ²) times the
 mean rise L_σ(w) − L(w), to second order in σ.
 
-The radius is the Euclidean length ‖Δw‖ of the move, over the parameters of the objective.
+The radius is the Euclidean length ‖Δw‖ of the move, over the parameters of the objective. Whether a number is that of
+a slope or of a few steps shows in its participation, with d_i the second difference of example i:
+
+    p = (Σ|d_i|)²/(N Σ d_i²),      1 when all examples make it alike, 1/N when one does
+
+For a smooth loss it has a limit as r → 0; on a staircase it falls to the few examples in which something flipped.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +35,7 @@ from .surface import mean_and_stderr
 class CurvatureAtRadius:
     """Second difference and mean rise at each radius; standard errors are over examples, paired at both ends.
 
-    ``relative_radii`` are radii over ‖w‖.
+    ``relative_radii`` are radii over ‖w‖; ``participation`` is p, 0 where no example changed.
     """
 
     radii: Float[np.ndarray, "radius"]
@@ -39,10 +44,11 @@ class CurvatureAtRadius:
     second_difference_stderr: Float[np.ndarray, "radius"]
     mean_rise: Float[np.ndarray, "radius"]
     mean_rise_stderr: Float[np.ndarray, "radius"]
+    participation: Float[np.ndarray, "radius"]
     examples: int
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per radius: radius, relative_radius, second_difference, mean_rise, and their standard errors."""
+        """One row per radius: the columns have the fields' names."""
         return pd.DataFrame(
             {
                 "radius": self.radii,
@@ -51,18 +57,26 @@ class CurvatureAtRadius:
                 "second_difference_stderr": self.second_difference_stderr,
                 "mean_rise": self.mean_rise,
                 "mean_rise_stderr": self.mean_rise_stderr,
+                "participation": self.participation,
             }
         )
 
 
 def curvature_at_radius(
-    objective: Objective, direction: Float[Tensor, "dimension"], radii: Iterable[float]
+    objective: Objective,
+    direction: Float[Tensor, "dimension"],
+    radii: Iterable[float],
+    *,
+    unit: bool = True,
+    progress: Callable[[int], object] | None = None,
 ) -> CurvatureAtRadius:
-    """Second differences of the true loss along ``direction`` (of any length; it is scaled to one) at each radius.
+    """Second differences of the true loss along ``direction`` at each radius.
 
-    Costs two passes over the data per radius and one for the centre. Choose radii over several decades, in proportion
-    to ‖w‖: say 1e-4‖w‖ to ‖w‖. In float32 a loss is known to about 1e-7, so c(r) carries an error of some 1e-7·L/r²
-    of rounding; use a float64 copy of the model for radii below 1e-3.
+    The direction is scaled to length one; with ``unit=False`` it is left as it is, for a random one whose length is one
+    on average, and c(r) → uᵀHu all the same. Costs two passes over the data per radius and one for the centre. Choose
+    radii over several decades, in proportion to ‖w‖: say 1e-4‖w‖ to ‖w‖. In float32 a loss is known to about 1e-7, so
+    c(r) carries an error of some 1e-7·L/r² of rounding; use a float64 copy of the model for radii below 1e-3.
+    ``progress(1)`` is called after each radius.
 
     Raises ValueError for a direction that is zero, not finite or of the wrong length, for radii that are not positive,
     and for a loss without values of single examples.
@@ -74,20 +88,29 @@ def curvature_at_radius(
     length = float(direction.double().norm())
     if len(direction) != dimension or not 0 < length < float("inf"):
         raise ValueError(f"the direction must hold {dimension} finite numbers, not all zero, got {len(direction)}")
-    unit = (direction / length).to(objective.parameters.device, objective.parameters.dtype)
+    move = (direction / length if unit else direction).to(objective.parameters.device, objective.parameters.dtype)
     rises = []
     with objective.parameters.restored() as weights:
         centre = losses_at(objective, weights)
         for radius in radii.tolist():
-            forth = losses_at(objective, weights + radius * unit)
-            back = losses_at(objective, weights - radius * unit)
-            rises.append(mean_and_stderr((forth - centre + back - centre) / 2))
+            forth = losses_at(objective, weights + radius * move)
+            back = losses_at(objective, weights - radius * move)
+            rise = (forth - centre + back - centre) / 2
+            rises.append((*mean_and_stderr(rise), _participation(rise)))
+            if progress:
+                progress(1)
         norm = float(weights.double().norm())
-    rise, stderr = np.array(rises).T
+    mean, stderr, participation = np.array(rises).T
     to_curvature = 2 / radii**2
     return CurvatureAtRadius(
-        radii, radii / norm, to_curvature * rise, to_curvature * stderr, rise, stderr, examples=len(centre)
-    )
+        radii, radii / norm, to_curvature * mean, to_curvature * stderr, mean, stderr, participation,
+        examples=len(centre),
+    )  # fmt: skip
+
+
+def _participation(values: Float64[Tensor, "example"]) -> float:
+    """(Σ|d|)²/(N Σd²); any factor of the values cancels."""
+    return float(values.abs().sum() ** 2 / (len(values) * (values @ values))) if values.any() else 0.0
 
 
 def losses_at(objective: Objective, weights: Float[Tensor, "dimension"]) -> Float64[Tensor, "example"]:

@@ -1,7 +1,7 @@
 """The loss over a line or a plane through the weights: L(w + α d₁ + β d₂) (Goodfellow et al. 2015; Li et al. 2018).
 
 At every point one forward pass over the data gives all metrics, example by example; the mean over examples is the
-surface. Two standard errors come with it, both over the n examples:
+surface. Two standard errors come with it, both over the N examples:
 
     stderr       of the mean of ℓᵢ(α, β)                how well the height is known
     rise_stderr  of the mean of ℓᵢ(α, β) − ℓᵢ(0, 0)     how well the height above the centre is known
@@ -9,30 +9,41 @@ surface. Two standard errors come with it, both over the n examples:
 The second is paired and near the centre much the smaller: the same examples are hard at both points. Reading the
 error of a difference off the first overstates it.
 
+**Fewer examples.** With a tolerance a point takes only n of the N examples, as many as its paired differences ask for
+(:mod:`landscape.sampling`), and its height is the centre's over all examples plus the mean difference over n::
+
+    L(α, β) ≈ L_N(0, 0) + mean over n of [ℓᵢ(α, β) − ℓᵢ(0, 0)]
+
+``sampling_stderr``, sd(ℓᵢ(α, β) − ℓᵢ(0, 0)) √(1/n − 1/N), is how far that is from the surface of all N examples:
+0 where n = N, which is everywhere without a tolerance.
+
 A loss that overflows far out stays inf or nan in the result; nothing is dropped or replaced.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int
 from torch import Tensor, nn
 
-from .parameters import Parameters, preserved
+from .moments import Moments
+from .parameters import Parameters
+from .points import Batches, Metrics, Points, evaluate_points
+from .sampling import Found, Run, Task, in_turn, sampled
 
-Metrics = Callable[[Tensor, Tensor], dict[str, Tensor]]
-Batches = Iterable[tuple[Tensor, Tensor]]
+__all__ = ["Surface", "evaluate_points", "grid", "mean_and_stderr", "surface"]
 
 
 @dataclass(frozen=True)
 class Surface:
     """Mean, standard error, and paired standard error of the rise above the centre, of each metric at each point.
 
-    Arrays are ``[alpha, beta]``; a line has the single β = 0.
+    Arrays are ``[alpha, beta]``; a line has the single β = 0. ``images`` is the number of examples a point took, out of
+    ``examples``; ``sampling_stderr`` is the error of not having taken all.
     """
 
     alphas: Float[np.ndarray, "alpha"]
@@ -40,25 +51,25 @@ class Surface:
     mean: dict[str, Float[np.ndarray, "alpha beta"]]
     stderr: dict[str, Float[np.ndarray, "alpha beta"]]
     rise_stderr: dict[str, Float[np.ndarray, "alpha beta"]]
+    sampling_stderr: dict[str, Float[np.ndarray, "alpha beta"]]
+    images: Int[np.ndarray, "alpha beta"]
     examples: int
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per metric and point: metric, alpha, beta, value, stderr, rise_stderr."""
+        """One row per metric and point: metric, alpha, beta, value, stderr, rise_stderr, sampling_stderr, images."""
         alpha, beta = np.meshgrid(self.alphas, self.betas, indexing="ij")
+        columns = {"value": self.mean, **{name: getattr(self, name) for name in _ERRORS}}
+        place = {"alpha": alpha.ravel(), "beta": beta.ravel()}
         frames = [
             pd.DataFrame(
-                {
-                    "metric": name,
-                    "alpha": alpha.ravel(),
-                    "beta": beta.ravel(),
-                    "value": self.mean[name].ravel(),
-                    "stderr": self.stderr[name].ravel(),
-                    "rise_stderr": self.rise_stderr[name].ravel(),
-                }
-            )
+                {"metric": name, **place, **{column: found[name].ravel() for column, found in columns.items()}}
+            ).assign(images=self.images.ravel())
             for name in self.mean
         ]
         return pd.concat(frames, ignore_index=True)
+
+
+_ERRORS = ("stderr", "rise_stderr", "sampling_stderr")
 
 
 def grid(start: float, stop: float, count: int) -> Float[np.ndarray, "count"]:
@@ -85,105 +96,100 @@ def surface(
     *,
     parameters: Parameters | None = None,
     mode: str = "eval",
+    prepare: Callable[[nn.Module], object] | None = None,
+    channels_last: bool = False,
+    tolerance: Mapping[str, float] | None = None,
+    run: Run = in_turn,
     progress: Callable[[int], object] | None = None,
 ) -> Surface:
     """Every metric at every point of ``alphas`` × ``betas`` (a line when ``betas`` is None, with one direction).
 
-    ``progress`` is called after each point of the grid with the number of points done. The centre is evaluated first
-    (once more than the grid asks for when the grid lacks it). The other arguments and the errors are those of
-    :func:`evaluate_points`.
+    ``tolerance`` names metrics and the error wanted of each, relative to the range of its surface: with {"loss": 0.02}
+    every point takes as many examples as bring its ``sampling_stderr`` to 2 % of the largest less the smallest height.
+    Examples are then taken by whole batches, in the order given: pass them in random order, in batches of 50 or so.
+
+    ``run(tasks, evaluate)`` yields ``evaluate(task)`` of each task in order; one of your own may spread tasks over
+    processes, or keep what was found (:class:`~landscape.sampling.Task` is all that a result depends on).
+    ``progress`` is called after each task with the number done. The weights as found are evaluated first, over all
+    examples. Other arguments and errors are those of :class:`~landscape.points.Points`.
     """
     axes = [np.array(list(axis), dtype=float) for axis in (alphas, *(() if betas is None else (betas,)))]
     if len(axes) != len(directions) or not all(len(axis) for axis in axes):
         raise ValueError(f"each direction needs coordinates: got {len(directions)} directions, axes of {axes}")
-    wanted = list(product(*axes))
-    origin = (0.0,) * len(axes)
-    points = [origin, *(point for point in wanted if point != origin)]
-    counted = int(origin in wanted)
-    centre: dict[str, Tensor] = {}
-    found = {}
-    for index, values in evaluate_points(model, metrics, batches, directions, points, parameters=parameters, mode=mode):
-        centre = centre or values
-        found[points[index]] = {name: _estimates(values[name], centre[name]) for name in values}
-        if progress is not None and index + counted:
-            progress(index + counted)
+    space = Points(
+        model, metrics, batches, directions,
+        parameters=parameters, mode=mode, prepare=prepare, channels_last=channels_last,
+    )  # fmt: skip
+    height = _Heights(space)
+    points = list(product(*map(np.ndarray.tolist, axes)))
+    found = sampled(points, space.sizes, height, tolerance or {}, _counted(run, progress))
+    found[height.origin] = height.centre()  # of all examples, however few the other points took
+    return _surface(axes, [found[point] for point in points], found[height.origin])
+
+
+class _Heights:
+    """The task's answer: moments of each metric and of its rise above the centre."""
+
+    def __init__(self, space: Points):
+        self.space = space
+        self.origin = (0.0,) * space.dimension
+        self.ends = np.cumsum([0, *space.sizes]).tolist()
+        self.at_centre = cache(lambda: space.values(self.origin))
+
+    def centre(self) -> Found:
+        return {name: (Moments.of(each), Moments(len(each), 0.0, 0.0)) for name, each in self.at_centre().items()}
+
+    def __call__(self, task: Task) -> Found:
+        centre = self.at_centre()
+        part = slice(self.ends[task.start], self.ends[task.stop])
+        if task.point == self.origin:
+            values = {name: each[part] for name, each in centre.items()}
+        else:
+            values = self.space.values(task.point, task.start, task.stop)
+        return {name: (Moments.of(each), Moments.of(each - centre[name][part])) for name, each in values.items()}
+
+
+def _counted(run: Run, progress: Callable[[int], object] | None) -> Run:
+    done = 0
+
+    def counted(tasks: Sequence[Task], evaluate: Callable[[Task], Found]) -> Iterable[Found]:
+        nonlocal done
+        for found in run(tasks, evaluate):
+            done += 1
+            if progress is not None:
+                progress(done)
+            yield found
+
+    return counted
+
+
+def _surface(axes: list[np.ndarray], found: Sequence[Found], centre: Found) -> Surface:
     shape = (len(axes[0]), -1)
-    tables = {name: np.array([found[point][name] for point in wanted]).T for name in centre}
-    mean, stderr, rise_stderr = (
-        {name: table[row].reshape(shape) for name, table in tables.items()} for row in range(3)
+    examples = next(iter(centre.values()))[0].size
+
+    def table(of: Callable[[str, Moments, Moments], float]) -> dict[str, np.ndarray]:
+        return {name: np.array([of(name, *moments[name]) for moments in found]).reshape(shape) for name in centre}
+
+    def mean(name: str, value: Moments, rise: Moments) -> float:
+        return value.mean if value.size == examples else centre[name][0].mean + rise.mean
+
+    def stderr(_: str, value: Moments, rise: Moments) -> float:
+        # Of the estimate above: its examples are among those of the centre, so that covariances cancel.
+        return float(np.sqrt(value.variance / examples + rise.variance * (1 / rise.size - 1 / examples)))
+
+    return Surface(
+        axes[0],
+        axes[1] if len(axes) > 1 else np.zeros(1),
+        table(mean),
+        table(stderr),
+        table(lambda _, _value, rise: rise.stderr),
+        table(lambda _, _value, rise: rise.stderr_of(examples)),
+        np.array([next(iter(moments.values()))[0].size for moments in found]).reshape(shape),
+        examples,
     )
-    examples = len(next(iter(centre.values())))
-    return Surface(axes[0], axes[1] if len(axes) > 1 else np.zeros(1), mean, stderr, rise_stderr, examples)
-
-
-def evaluate_points(
-    model: nn.Module,
-    metrics: Metrics,
-    batches: Batches,
-    directions: Sequence[Float[Tensor, "dimension"]],
-    points: Sequence[tuple[float, ...]],
-    *,
-    parameters: Parameters | None = None,
-    mode: str = "eval",
-) -> Iterator[tuple[int, dict[str, Float64[Tensor, "example"]]]]:
-    """Yield ``(index, values)`` for each point in the order given; ``values[name]`` has one number per example.
-
-    ``points[index]`` holds one coordinate per direction. Points do not depend on one another: pass those still
-    missing to resume, or a part to each process. Between points the model is as it was found, weights bit for bit,
-    so that the iteration may be left at any time.
-
-    ``metrics(output, target)`` returns tensors of shape ``[batch]`` by name, all from the one output. ``batches`` is
-    iterated once per point and must give the same examples each time. ``directions`` are flat vectors over
-    ``parameters`` (default: all that train); only weights with a nonzero entry are written. ``mode`` is "eval" or
-    "train" (BatchNorm then uses each batch's statistics at each point).
-
-    Raises ValueError for batches that are empty or can be read only once, a metric that is not one value per example,
-    a direction that does not fit or is not finite, and an unknown mode.
-    """
-    parameters = parameters or Parameters(model)
-    if mode not in ("eval", "train"):
-        raise ValueError(f"mode must be 'eval' or 'train', got {mode!r}")
-    if iter(batches) is batches:
-        raise ValueError("batches can be read only once, and are needed at every point: pass a list or a loader")
-    for direction in directions:
-        if len(direction) != parameters.dimension or not direction.isfinite().all():
-            raise ValueError(f"a direction must hold {parameters.dimension} finite numbers, got {len(direction)}")
-    parts = zip(*(parameters.split(direction) for direction in directions), strict=True)
-    moves = [(weight, part) for weight, part in zip(parameters.tensors, parts, strict=True) if any(map(_moves, part))]
-    for index, point in enumerate(points):
-        with parameters.restored(), preserved(model), torch.no_grad():
-            model.train(mode == "train")
-            for weight, part in moves:
-                for coordinate, step in zip(point, part, strict=True):
-                    weight.add_(step, alpha=coordinate)
-            values = _evaluate(model, metrics, batches, parameters.device)
-        yield index, values
 
 
 def mean_and_stderr(values: Float64[Tensor, "example"]) -> tuple[float, float]:
     """The mean of independent values and its standard error; the latter is nan for a single value."""
-    count = len(values)
-    return float(values.mean()), float(values.std()) / count**0.5 if count > 1 else float("nan")
-
-
-def _moves(step: Tensor) -> bool:
-    return bool(step.any())
-
-
-def _evaluate(model: nn.Module, metrics: Metrics, batches: Batches, device: torch.device) -> dict[str, Tensor]:
-    collected: dict[str, list[Tensor]] = {}
-    for inputs, target in batches:
-        if not len(target):
-            continue
-        for name, value in metrics(model(inputs.to(device)), target.to(device)).items():
-            if value.shape != (len(target),):
-                raise ValueError(f"metric {name!r} must be one value per example, got shape {list(value.shape)}")
-            collected.setdefault(name, []).append(value)
-    if not collected:
-        raise ValueError("the batches hold no example: nothing to average over")
-    # In float64: the differences taken later are far smaller than the values.
-    return {name: torch.cat(values).cpu().double() for name, values in collected.items()}
-
-
-def _estimates(values: Tensor, centre: Tensor) -> tuple[float, float, float]:
-    return *mean_and_stderr(values), mean_and_stderr(values - centre)[1]
+    found = Moments.of(values)
+    return found.mean, found.stderr

@@ -24,7 +24,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
-from .operators import Operator, rademacher
+from .operators import Operator, products, rademacher
 from .xtrace import XTrace
 
 
@@ -64,11 +64,14 @@ class Hutchinson:
         self.operator, self.generator = operator, generator
         self.forms: list[float] = []
 
-    def grow(self) -> int:
-        """Add one probe; the number of products made."""
-        signs = rademacher(self.operator, self.generator)
-        self.forms.append(float(signs @ (self.operator @ signs)))
-        return 1
+    def __len__(self) -> int:
+        return len(self.forms)
+
+    def grow(self, count: int) -> int:
+        """Add ``count`` probes together; the number of products made."""
+        signs = [rademacher(self.operator, self.generator) for _ in range(count)]
+        self.forms += [float(a @ b) for a, b in zip(signs, products(self.operator, signs), strict=True)]
+        return count
 
     def estimate(self) -> tuple[float, float]:
         """The trace and its standard error."""
@@ -85,6 +88,7 @@ def trace(
     tolerance: float | None = None,
     absolute: bool = False,
     max_products: int = 500,
+    block: int = 1,
     progress: Callable[[int], object] | None = None,
 ) -> TraceEstimate:
     """Estimate the trace of ``operator`` with ``probes`` random vectors, or as many more as ``tolerance`` asks for.
@@ -95,13 +99,16 @@ def trace(
     it too small.
 
     "xtrace" takes two products per probe and memory for two vectors per probe; it wants more probes than A has large
-    eigenvalues. "hutchinson" takes one product and keeps nothing: for flat spectra, or when memory is short.
-    ``progress(k)`` is called after every k products.
+    eigenvalues. "hutchinson" takes one product and keeps nothing: for flat spectra, or when memory is short. ``block``
+    probes share one product with all of them, faster where an operator does not keep its graphs, for the memory of as
+    many vectors and products; the result is the same but for rounding. ``progress(k)`` is called after every k
+    products.
 
     Raises ValueError for fewer than two probes, which have no spread; for an unknown method; for a tolerance that is
-    not positive; for ``max_products`` below what ``probes`` take; and for a product that is not finite.
+    not positive; for ``max_products`` below what ``probes`` take; for a block below 1; and for a product that is not
+    finite.
     """
-    check_probes(probes)
+    check_probes(probes, block)
     methods: dict[str, type[XTrace | Hutchinson]] = {"xtrace": XTrace, "hutchinson": Hutchinson}
     if method not in methods:
         raise ValueError(f"unknown method {method!r}; there are {', '.join(methods)}")
@@ -111,17 +118,17 @@ def trace(
         raise ValueError(f"{probes} probes take {probes * sampler.products_per_probe} products, above {max_products=}")
     if tolerance is not None and not tolerance > 0:
         raise ValueError(f"tolerance must be positive, got {tolerance}")
-    grown = products = 0
+    total = 0
     while True:
-        while grown < probes and not sampler.exact:
-            made = sampler.grow()
-            grown, products = grown + 1, products + made
+        while len(sampler) < probes and not sampler.exact:
+            made = sampler.grow(min(block, probes - len(sampler)))
+            total += made
             if progress:
                 progress(made)
         value, stderr = sampler.estimate()
         enough = tolerance is None or stderr <= tolerance * (1 if absolute else abs(value))
-        if enough or sampler.exact or grown == limit:
-            return TraceEstimate(value, stderr, grown, products, enough or sampler.exact)
+        if enough or sampler.exact or len(sampler) == limit:
+            return TraceEstimate(value, stderr, len(sampler), total, enough or sampler.exact)
         probes = min(ceil(1.25 * probes), limit)
 
 
@@ -130,7 +137,9 @@ def from_forms(forms: Float[np.ndarray, "probe"]) -> TraceEstimate:
     return TraceEstimate(float(forms.mean()), float(forms.std(ddof=1) / len(forms) ** 0.5), len(forms), len(forms))
 
 
-def check_probes(probes: int) -> None:
-    """Raise ValueError for fewer than two probes."""
+def check_probes(probes: int, block: int = 1) -> None:
+    """Raise ValueError for fewer than two probes, and for fewer than one at a time."""
+    if block < 1:
+        raise ValueError(f"block must be at least 1, got {block}")
     if probes < 2:
         raise ValueError(f"probes must be at least 2 to have a standard error, got {probes}")

@@ -17,13 +17,15 @@ small matrices, m⁴ operations, and no product.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .operators import Operator
+from .basis import Basis
+from .operators import Operator, products
 
 
 class XTrace:
@@ -37,33 +39,46 @@ class XTrace:
     def __init__(self, operator: Operator, generator: torch.Generator):
         self.operator, self.generator = operator, generator
         self.exact = False
-        self._probes: list[Tensor] = []
-        self._basis: list[Tensor] = []
+        kind = operator.dimension, operator.dtype, operator.device
+        self._probes, self._basis = Basis(*kind), Basis(*kind)
+        self._drawn = 0
         self._r = self._h = self._w = np.zeros((0, 0))
 
-    def grow(self) -> int:
-        """Add one probe; the number of products made, 1 for a probe that A takes into the span of the basis.
+    def __len__(self) -> int:
+        return self._drawn
 
-        Such a probe says, with probability one, that the basis holds A's whole range, and so does a basis of all
-        dimensions: the estimate is then ``exact`` but for rounding.
+    def grow(self, count: int) -> int:
+        """Add up to ``count`` probes together; the number of products made, two for each but the last.
+
+        A probe that A takes into the span of the basis needs one. It says, with probability one, that the basis holds
+        A's whole range, and so does a basis of all dimensions: the estimate is then ``exact`` but for rounding.
         """
+        probes = [self._probe() for _ in range(min(count, self.operator.dimension - len(self._basis)))]
+        directions: list[Tensor] = []
+        for probe, image in zip(probes, products(self.operator, probes), strict=True):
+            self._drawn += 1
+            overlaps, norm = self._basis.cleared(image)
+            if not math.isfinite(norm):
+                raise ValueError(f"the product of the operator with probe {self._drawn} is not finite")
+            self.exact = norm == 0
+            if self.exact:
+                break
+            directions.append(image / norm)
+            rest = self._probes.overlaps(directions[-1])
+            self._basis.append(directions[-1])
+            self._probes.append(probe)
+            self._r = _bordered(self._r, [*overlaps, norm], np.zeros(len(overlaps)))
+            self._w = _bordered(self._w, self._basis.overlaps(probe), rest)
+        for curved in products(self.operator, directions) if directions else ():
+            column = self._basis.overlaps(curved)[: len(self._h) + 1]
+            self._h = _bordered(self._h, column, column[:-1])
+        self.exact = self.exact or len(self._basis) == self.operator.dimension
+        return len(probes) + len(directions)
+
+    def _probe(self) -> Tensor:
         probe = torch.randn(self.operator.dimension, generator=self.generator)
         probe = probe.to(self.operator.device, self.operator.dtype)
-        probe *= self.operator.dimension**0.5 / probe.norm()
-        remainder, overlaps, norm = self._orthogonal(self.operator @ probe)
-        if norm == 0:
-            self.exact = True
-            return 1
-        direction = remainder / norm
-        self._basis.append(direction)
-        self._probes.append(probe)
-        curved = self.operator @ direction
-        column = _overlaps(self._basis, curved)
-        self._r = _bordered(self._r, [*overlaps, norm], [0.0] * len(overlaps))
-        self._h = _bordered(self._h, column, column[:-1])
-        self._w = _bordered(self._w, _overlaps(self._basis, probe), _overlaps(self._probes[:-1], direction))
-        self.exact = len(self._basis) == self.operator.dimension
-        return 2
+        return probe * (self.operator.dimension**0.5 / probe.norm())
 
     def estimate(self) -> tuple[float, float]:
         """The trace and its standard error."""
@@ -76,25 +91,6 @@ class XTrace:
         transposed = basis.swapaxes(1, 2)
         others = leave_one_out(r, transposed @ self._h @ basis, transposed @ w, dimension).mean(1)
         return float(value), float(((count - 1) * others.var()) ** 0.5)
-
-    def _orthogonal(self, vector: Tensor) -> tuple[Tensor, np.ndarray, float]:
-        """What is left of ``vector`` outside the basis, its overlaps with it, and the length of what is left.
-
-        Passes go on until one no longer halves the length, so that even a remainder of mere rounding is orthogonal.
-        """
-        remainder, total = vector.clone(), np.zeros(len(self._basis))
-        norm = float(remainder.norm())
-        while True:
-            before, overlaps = norm, []
-            for direction in self._basis:
-                overlaps.append(direction @ remainder)
-                remainder.sub_(overlaps[-1] * direction)
-            total += [float(overlap) for overlap in overlaps]
-            norm = float(remainder.norm())
-            if not math.isfinite(norm):
-                raise ValueError(f"the product of the operator with probe {len(self._basis) + 1} is not finite")
-            if norm == 0 or norm > before / 2:
-                return remainder, total, norm
 
 
 def leave_one_out(
@@ -113,10 +109,8 @@ def leave_one_out(
     return inside + (dimension - r.shape[-1] + 1) / left * forms
 
 
-def _overlaps(vectors: list[Tensor], other: Tensor) -> list[float]:
-    return [float(vector @ other) for vector in vectors]
-
-
-def _bordered(matrix: np.ndarray, column: list[float], row: list[float]) -> np.ndarray:
+def _bordered(
+    matrix: np.ndarray, column: Sequence[float] | np.ndarray, row: Sequence[float] | np.ndarray
+) -> np.ndarray:
     """``matrix`` with a last column, corner included, and a last row."""
     return np.column_stack([np.vstack([matrix, row]), column])

@@ -6,15 +6,19 @@ The file is a dict of plain values and tensors, read with ``weights_only=True``,
     model       {name, arguments}: what rebuilds the network
     state_dict  its weights and buffers
     data        {name, arguments}: what it was trained on (not where that lies)
-    training    {loss, seed, epochs, every hyperparameter, epochs_done}
+    training    {loss, seed, epochs, every hyperparameter, epochs_done, until_loss_reached (null without --until-loss)}
     history     {column: [value per epoch]}
     versions    {package: version}
-    resume      optimizer, scheduler and generator states; absent from snapshots
+    resume      {optimizer, schedule, generator}: what a run needs to go on; absent from weights made elsewhere
 
-It is written to a temporary file beside its place and renamed, so a reader never sees half of one.
+Snapshots are whole checkpoints too: the optimizer's state holds the learning rate, betas and second moments that decide
+how curved a loss it can stand (:mod:`models.optimizer`), at the price of two more numbers a weight with Adam.
+
+A checkpoint is written to a temporary file beside its place and renamed, so a reader never sees half of one.
 """
 
 import contextlib
+import io
 import os
 import pickle
 import tempfile
@@ -76,12 +80,17 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write ``checkpoint`` to ``path``, whole or not at all."""
+    """Write ``checkpoint`` to ``path``, whole or not at all: the same bytes for the same content.
+
+    Raises OSError where that can't be done: no space, no permission.
+    """
     content = {"format": FORMAT} | {name: getattr(checkpoint, name) for name in _FIELDS}
     if checkpoint.resume is not None:
         content["resume"] = checkpoint.resume
+    buffer = io.BytesIO()  # on a full disk torch.save to a file fails with an internal error that doesn't say so
+    torch.save(content, buffer)
     with replacing(path) as partial:
-        torch.save(content, partial)
+        partial.write_bytes(buffer.getbuffer())
 
 
 def load(path: Path) -> Checkpoint:
@@ -134,6 +143,16 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, *names: str) -> None:
+    """Remove the temporary files that a killed :func:`replacing` left in ``folder`` for files called ``names``.
+
+    ``*`` and ``?`` in a name stand for what they usually do. Only for files that no other process is writing.
+    """
+    for name in names:
+        for partial in folder.glob(f".{name}.????????"):
+            partial.unlink(missing_ok=True)
 
 
 def check_writable(folder: Path) -> None:

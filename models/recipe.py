@@ -36,7 +36,11 @@ class Config:
     timesteps: int = 4
     """T, the steps a network is run for; 1 for a network that doesn't spike."""
     epochs: int = 50
-    """Passes over the training images."""
+    """Passes over the training images, at most; the learning rate's cosine spans them all."""
+    until_loss: float | None = None
+    """End at the first epoch after which the training loss (eval mode, all images, no regulariser) is at most this."""
+    until_loss_of: Literal["sdt", "tet"] | None = None
+    """Which loss --until-loss is about; by default the one trained with."""
     batch_size: int = 50
     """Images a step."""
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -74,7 +78,9 @@ class Config:
     detach_reset: bool = False
     """Cut the gradient through the reset."""
     snapshots: int = 0
-    """Keep the weights of every n-th epoch, and of the untrained network, in snapshots/; 0 keeps none."""
+    """Keep a checkpoint of every n-th epoch, the last, and the untrained network in snapshots/; 0 keeps none."""
+    workers: int = 0
+    """Processes that read images, for data read from files as training goes (ImageNet). Changes no result."""
     data_root: str | None = None
     """Folder with the data set's files, for those that have files."""
     device: str = "cpu"
@@ -94,12 +100,19 @@ def resolved(config: Config) -> Config:
             raise ValueError(f"{name} must lie in [0, {limit}), got {getattr(config, name)}")
     if not -(2**63) <= config.seed < 2**63 or config.snapshots < 0:
         raise ValueError(f"seed must fit 64 bits and snapshots be at least 0, got {config.seed} and {config.snapshots}")
+    if config.workers < 0:
+        raise ValueError(f"workers must be at least 0, got {config.workers}")
+    if config.until_loss is not None and not 0 < config.until_loss < inf:
+        raise ValueError(f"--until-loss must be positive and finite, got {config.until_loss}")
+    if config.until_loss is None and config.until_loss_of:
+        raise ValueError("--until-loss-of says which loss --until-loss is about, and that is not given")
     device(config.device)
     return replace(
         config,
         model=config.model or DEFAULT_MODEL[config.data],
         timesteps=config.timesteps if config.spiking else 1,
         mse_weight=config.mse_weight if config.mse_weight is not None else _usual_weight(config),
+        until_loss_of=None if config.until_loss is None else config.until_loss_of or config.loss,
     )
 
 
@@ -112,4 +125,5 @@ def _usual_weight(config: Config) -> float:
 
 def settings(config: Config) -> dict[str, Any]:
     """What defines the run's result: every field but where it lies and how it is shown."""
-    return {k: v for k, v in asdict(config).items() if k not in ("out", "quiet", "data_root", "device", "snapshots")}
+    aside = ("out", "quiet", "data_root", "device", "snapshots", "workers")
+    return {name: value for name, value in asdict(config).items() if name not in aside}

@@ -4,15 +4,18 @@
 
 writes ``ckpt.pt`` (see :mod:`models.checkpoint`) and ``history.csv`` (one row per epoch: both losses and the accuracy
 on training and test images in eval mode, the learning rate, seconds). The result is the last epoch's weights, never
-the best test epoch's. Started again with the same settings it goes on where it stopped, to the same weights, bit for
-bit on a CPU; a finished run is left alone.
+the best test epoch's. ``--until-loss`` ends a run by its training loss instead of its length: :mod:`models.stopping`.
+
+Started again with the same settings it goes on after the last epoch saved, to the same weights, bit for bit on a CPU,
+however it ended: killed, also while saving; SIGTERM (status 143); a full disk; a loss that is no number. The last good
+checkpoint stays, and temporary files are removed at the next start. A finished run is left alone.
 """
 
 import csv
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from .checkpoint import Checkpoint, check_writable, load, replacing, save
+from . import optimizer
+from .checkpoint import Checkpoint, check_writable, load, remove_leftovers, replacing, save
 from .cli import command
 from .data import Data
 from .data import load as load_data
@@ -28,6 +32,7 @@ from .layers import Network
 from .losses import LOSSES, sdt_loss, tet_loss
 from .networks import accepted, build
 from .recipe import Config, resolved, settings
+from .stopping import AGAIN, Terminated, finished, kept, reached, terminable, warn_unreached
 
 _HISTORY = ("train_loss_sdt", "train_loss_tet", "test_loss_sdt", "test_loss_tet", "train_accuracy", "test_accuracy")
 
@@ -35,17 +40,22 @@ _HISTORY = ("train_loss_sdt", "train_loss_tet", "test_loss_sdt", "test_loss_tet"
 def run(config: Config) -> Checkpoint:
     """Train, or go on training, and return the finished checkpoint.
 
-    Raises ValueError for unusable settings, for a folder that holds another run, and when the loss stops being finite
-    (the last good checkpoint stays).
+    Raises ValueError for unusable settings, for a folder that holds another run, and when the loss stops being finite;
+    OSError when something can't be saved; Terminated (a SystemExit) at SIGTERM. The last good checkpoint stays.
     """
     config = resolved(config)
     check_writable(config.out)
     path = config.out / "ckpt.pt"
     previous = _previous(path, config)
-    if previous and previous.training["epochs_done"] == config.epochs:
+    remove_leftovers(config.out, "ckpt.pt", "history.csv", ".writable")
+    remove_leftovers(config.out / "snapshots", "epoch-*.pt")
+    if previous and finished(previous.training):
         print(f"{path}: finished already, nothing to do", file=sys.stderr)
-        return previous
-    return _Run(config, previous).finish(path)
+        checkpoint = previous
+    else:
+        checkpoint = _Run(config, previous).finish(path)
+    warn_unreached(checkpoint, config.out)
+    return checkpoint
 
 
 class _Run:
@@ -55,7 +65,7 @@ class _Run:
         self.config = config
         self.data = load_data(config.data, root=config.data_root, **_data_arguments(config))
         self.network = _network(config, self.data).to(config.device)
-        self.optimizer = _optimizer(config, self.network)
+        self.optimizer = optimizer.build(config, self.network)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, config.epochs)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.history: dict[str, list[float]] = {name: [] for name in ("epoch", *_HISTORY, "learning_rate", "seconds")}
@@ -69,25 +79,43 @@ class _Run:
         self.generator.set_state(states["generator"])
         self.history = {name: list(values) for name, values in previous.history.items()}
 
-    def finish(self, path: Path) -> Checkpoint:
-        """Train to the last epoch, saving after each."""
-        config, done = self.config, len(self.history["epoch"])
-        self._snapshot(done)
-        bar = tqdm(total=config.epochs, initial=done, unit="epoch", desc=str(config.out), disable=config.quiet)
-        with bar:
-            for epoch in range(done + 1, config.epochs + 1):
-                self._epoch(epoch)
-                _write_history(self.history, config.out / "history.csv")  # first: a finished checkpoint has all of it
-                save(self.checkpoint(resumable=True), path)
-                self._snapshot(epoch)
-                bar.set_postfix(accuracy=f"{self.history['test_accuracy'][-1]:.3f}")
-                bar.update()
-        return self.checkpoint(resumable=True)
+    @property
+    def done(self) -> int:
+        """Epochs trained so far."""
+        return len(self.history["epoch"])
 
-    def _epoch(self, epoch: int) -> None:
+    def finish(self, path: Path) -> Checkpoint:
+        """Train to the end, saving after each epoch. Stopped in an epoch, it leaves what the last one saved."""
+        config, checkpoint = self.config, self.checkpoint()
+        bar = tqdm(total=config.epochs, initial=self.done, unit="epoch", desc=str(config.out), disable=config.quiet)
+        with bar, terminable() as check_terminated:
+            try:
+                if not self.done:
+                    self._snapshot(checkpoint)
+                while not finished(checkpoint.training):
+                    self._epoch(self.done + 1, check_terminated)
+                    checkpoint = self.checkpoint()
+                    self._save(checkpoint, path)
+                    bar.set_postfix(accuracy=f"{self.history['test_accuracy'][-1]:.3f}")
+                    bar.update()
+            except Terminated:
+                print(f"{config.out}: terminated in epoch {self.done + 1}; {kept(path)}; {AGAIN}", file=sys.stderr)
+                raise
+            except OSError as failure:
+                raise OSError(f"{failure}; {kept(path)}; {AGAIN}") from failure
+        return checkpoint
+
+    def _save(self, checkpoint: Checkpoint, path: Path) -> None:
+        """The checkpoint last: where it says that a run is finished, all else is there."""
+        _write_history(self.history, self.config.out / "history.csv")
+        self._snapshot(checkpoint)
+        save(checkpoint, path)
+
+    def _epoch(self, epoch: int, check_terminated: Callable[[], None]) -> None:
         started, rate = time.perf_counter(), self.schedule.get_last_lr()[0]
         self.network.train()
         for step, (images, labels) in enumerate(self._training_batches(), 1):
+            check_terminated()
             loss = self._loss(self.network(images), labels)
             self._check_finite(float(loss.detach()), epoch, f"at step {step}")
             self.optimizer.zero_grad()
@@ -102,8 +130,8 @@ class _Run:
 
     def _check_finite(self, loss: float, epoch: int, where: str) -> None:
         if not math.isfinite(loss):
-            kept = f"the checkpoint holds epoch {epoch - 1}" if epoch > 1 else "nothing was saved"
-            raise ValueError(f"the loss is {loss} in epoch {epoch} {where}: lower --learning-rate ({kept})")
+            last = kept(self.config.out / "ckpt.pt")
+            raise ValueError(f"the loss is {loss} in epoch {epoch} {where}: lower --learning-rate ({last})")
 
     def _training_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         config = self.config
@@ -129,28 +157,28 @@ class _Run:
             for name, value in evaluate(self.network, images.batches(500, device=self.config.device)).items()
         }
 
-    def checkpoint(self, resumable: bool) -> Checkpoint:
-        """The present state; ``resumable`` adds what a run needs to go on."""
+    def checkpoint(self) -> Checkpoint:
+        """The present state, with what a run needs to go on."""
         states = {
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "generator": self.generator.get_state(),
         }
         weights = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
+        training = settings(self.config) | {"epochs_done": self.done}
         return Checkpoint(
             model={"name": self.config.model, "arguments": self.network.arguments},
             state_dict=weights,
             data={"name": self.data.name, "arguments": self.data.arguments},
-            training=settings(self.config) | {"epochs_done": len(self.history["epoch"])},
+            training=training | {"until_loss_reached": reached(training, self.history)},
             history={name: list(values) for name, values in self.history.items()},
-            resume=states if resumable else None,
+            resume=states,
         )
 
-    def _snapshot(self, epoch: int) -> None:
+    def _snapshot(self, checkpoint: Checkpoint) -> None:
         every = self.config.snapshots
-        path = self.config.out / "snapshots" / f"epoch-{epoch:04d}.pt"
-        if every and (epoch % every == 0 or epoch == self.config.epochs) and not path.exists():
-            save(self.checkpoint(resumable=False), path)
+        if every and (self.done % every == 0 or finished(checkpoint.training)):
+            save(checkpoint, self.config.out / "snapshots" / f"epoch-{self.done:04d}.pt")
 
 
 @torch.no_grad()
@@ -179,7 +207,7 @@ def _previous(path: Path, config: Config) -> Checkpoint | None:
     ]
     if changed:
         raise ValueError(f"{path} holds a run with other settings ({'; '.join(changed)}): choose another --out")
-    if previous.resume is None and previous.training["epochs_done"] < config.epochs:
+    if previous.resume is None and not finished(previous.training):
         raise ValueError(
             f"{path} holds weights without the optimizer's state, nothing to go on from: choose another --out"
         )
@@ -192,6 +220,8 @@ def _data_arguments(config: Config) -> dict[str, Any]:
         arguments["train_images"] = config.train_images
     if config.data == "digit-events":
         arguments["timesteps"] = config.timesteps
+    if config.data == "imagenet":
+        arguments["workers"] = config.workers
     return arguments
 
 
@@ -202,13 +232,6 @@ def _network(config: Config, data: Data) -> Network:
     if "image_size" in accepted(str(config.model)):
         shape["image_size"] = data.image_size
     return build(str(config.model), seed=config.seed, **shape, **arguments)
-
-
-def _optimizer(config: Config, network: Network) -> torch.optim.Optimizer:
-    common: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(network.parameters(), momentum=config.momentum, **common)
-    return torch.optim.Adam(network.parameters(), betas=(config.momentum, 0.999), **common)
 
 
 def _write_history(history: dict[str, list[float]], path: Path) -> None:

@@ -7,10 +7,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-LOSSES = ("sdt", "tet")
-SHARPNESS = {"sdt": 1.0, "tet": 0.55}
-STEPS = 4
-Rows = list[dict[str, object]]
+from tests.figure_rows import (
+    LOSSES,
+    SHARPNESS,
+    STEPS,
+    Rows,
+    barrier,
+    compare,
+    correlation,
+    layers,
+    measures,
+    path,
+    robustness,
+    sharpness,
+    steps,
+)
 
 
 def identity(training: str, seed: int) -> dict[str, object]:
@@ -26,7 +37,7 @@ def made_up(*, seeds: int = 5, trainings: Sequence[str] = LOSSES) -> dict[str, p
         name: pd.DataFrame([head | row for head, training in runs for row in make(training, rng)])
         for name, make in MAKERS.items()
     }
-    return frames | {"compare": pd.DataFrame(compare(rng))}
+    return frames | {"compare": pd.DataFrame(compare(rng)), "correlation": pd.DataFrame(correlation(rng))}
 
 
 def write(directory: Path, frames: dict[str, pd.DataFrame]) -> Path:
@@ -152,31 +163,50 @@ def energy(training: str, rng: np.random.Generator) -> Rows:
     return rows
 
 
-def compare(rng: np.random.Generator) -> Rows:
-    names = {"top eigenvalue, formal Hessian": 14.0, "trace, formal Hessian": 60.0}
-    names |= {"mean rise within 0.5 on random lines": 0.6}
-    names |= {f"average rise at radius {length:g}": length for length in (0.05, 0.1, 0.2)}
+def stability(training: str, rng: np.random.Generator) -> Rows:
     rows: Rows = []
-    for (measure, size), loss in product(names.items(), LOSSES):
-        gap, half = size * rng.normal(-0.3, 0.25), size * rng.uniform(0.05, 0.4)
-        sure = abs(gap) > half
-        doubts = ["interval contains zero"] * (not sure)
-        doubts += ["changes when weights are rescaled"] * ("Hessian" in measure)
-        place: dict[str, object] = {
-            "network": "digits-cnn",
-            "data": "digits",
-            "measure": measure,
-            "loss": loss,
-            "unit": "loss",
+    speed = rng.normal(4, 0.2)
+    for epoch, loss, matrix in product(range(13), (*LOSSES, "trained"), ("hessian", "preconditioned")):
+        if epoch == 0 and matrix == "preconditioned":
+            continue
+        rate = 1e-3 * (1 + np.cos(np.pi * max(epoch - 1, 0) / 12))
+        size = (3e4 if matrix == "preconditioned" else 20.0) * SHARPNESS[training]
+        place = {"epoch": epoch, "optimizer": "adam", "loss": loss, "matrix": matrix}
+        limit = 38 / rate if matrix == "preconditioned" else np.nan
+        value = size * (1.02 - np.exp(-epoch / speed)) * np.exp(rng.normal(0, 0.1))
+        rows.append(place | {"top_eigenvalue": value, "limit": limit, "learning_rate": rate, "curvature": "formal"})
+    return rows
+
+
+def along_trajectories(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """``frames`` with a surface along random directions and trajectories, and the paths and axes of the latter."""
+    surface = frames["surface"].assign(directions="random", axes_loss="any")
+    heads = surface[["checkpoint", "network", "data", "training", "seed"]].drop_duplicates().to_dict("records")
+    rows: dict[str, Rows] = {"surface": [], "surface_path": [], "surface_axes": []}
+    for head, loss, alpha, beta in product(heads, LOSSES, np.linspace(-0.1, 0.4, 6), np.linspace(-0.1, 0.1, 5)):
+        place = {"loss": loss, "split": "train", "kind": "plane", "draw": 0, "directions": "trajectory"}
+        value = 0.1 + 3 * (alpha**2 + beta**2) + 0.01 * head["seed"]
+        point = {"axes_loss": "any", "alpha": alpha, "beta": beta, "value": value, "accuracy": 1 - value / 3}
+        rows["surface"].append(head | place | point)
+    for head, epoch in product(heads, range(6)):
+        place = {
+            "kind": "plane",
+            "epoch": epoch,
+            "alpha": 0.3 * SHARPNESS[head["training"]] * (5 - epoch) / 5,
+            "beta": 0.05 * np.sin(epoch),
         }
-        numbers = {"sdt": size, "tet": size + gap, "difference": gap, "low": gap - half, "high": gap + half, "n": 5}
-        verdict: dict[str, object] = {
-            "flatter": ("tet" if gap < 0 else "sdt") if sure else "",
-            "trust": "; ".join(doubts),
-        }
-        rows.append(place | numbers | {"paired": True, "lower_is_flatter": True} | verdict)
-    accuracy: dict[str, object] = {"measure": "test accuracy", "loss": "", "sdt": 0.93, "tet": 0.95, "difference": 0.02}
-    return [*rows, rows[0] | accuracy | {"lower_is_flatter": False, "flatter": "", "trust": ""}]
+        distance = np.hypot(place["alpha"], place["beta"])
+        rows["surface_path"].append(head | place | {"distance": distance + 0.01, "off_plane": 0.02 * epoch})
+    for head, axis in product(heads, (1, 2)):
+        place = {"directions": "trajectory", "axes_loss": "any", "kind": "plane", "draw": 0, "axis": axis}
+        rows["surface_axes"].append(head | place | {"explained": 0.9 if axis == 1 else 0.06})
+    made = {name: pd.DataFrame(found) for name, found in rows.items()}
+    return frames | made | {"surface": pd.concat([surface, made["surface"]], ignore_index=True)}
+
+
+def complete(*, seeds: int, trainings: Sequence[str] = LOSSES) -> dict[str, pd.DataFrame]:
+    """Every table that some picture needs."""
+    return along_trajectories(made_up(seeds=seeds, trainings=trainings))
 
 
 MAKERS: dict[str, Callable[[str, np.random.Generator], Rows]] = {
@@ -190,4 +220,12 @@ MAKERS: dict[str, Callable[[str, np.random.Generator], Rows]] = {
     "descent": descent,
     "timesteps": timesteps,
     "energy": energy,
+    "stability": stability,
+    "layers": layers,
+    "steps": steps,
+    "robustness": robustness,
+    "path": path,
+    "barrier": barrier,
+    "sharpness": sharpness,
+    "measures": measures,
 }

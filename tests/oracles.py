@@ -30,8 +30,8 @@ class Dense:
         self.products = 0
 
     def __matmul__(self, vector: Tensor) -> Tensor:
-        self.products += 1
-        return self.matrix @ vector
+        self.products += vector[..., 0].numel()
+        return vector @ self.matrix.T
 
 
 def symmetric(eigenvalues: Sequence[float] | np.ndarray, seed: int = 0) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The commands hessian, surface and sharpness: their tables against the landscape's own answers and dense matrices."""
+"""The commands hessian and surface: their tables against the landscape's own answers and dense matrices."""
 
 from functools import partial
 
@@ -9,11 +9,16 @@ import torch
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from analysis import hessian, sharpness, surface
+from analysis import hessian, surface
 from analysis.steps import step_loss
 from analysis.subject import Subject, per_image
+from landscape.coordinates import Scaled
+from landscape.directions import filter_scale
 from landscape.objective import Objective
 from landscape.operators import GaussNewton, Hessian
+from landscape.trace import trace
+
+EIGENVALUES_ONLY = {"trace": False, "density": False, "radius": False}
 
 
 @pytest.fixture(scope="module")
@@ -51,21 +56,28 @@ class TestHessian:
         np.testing.assert_allclose((operator @ vector)[-len(block) :].numpy(), expected, atol=1e-10)
 
     def test_tables_have_the_columns_that_figures_read(self, tiny):
-        result = hessian.run(hessian.Config((tiny,), images=20, probes=2, steps=6, draws=1, radii=3, quiet=True))
+        result = hessian.run(hessian.Config((tiny,), images=20, probes=2, steps=6, draws=2, radii=3, quiet=True))
         identity = {"checkpoint", "network", "data", "training", "seed", "loss"}
-        assert set(result.tables) == {"hessian", "trace", "density", "radius"}
+        assert set(result.tables) == {"hessian", "trace", "density", "radius", "smoothed"}
         assert set(result.tables["hessian"]) == identity | {
             "operator", "coordinates", "split", "images", "rank", "eigenvalue", "residual", "converged", "products",
-            "symmetry",
+            "symmetry", "gradient_overlap",
         }  # fmt: skip
-        assert set(result.tables["trace"]) == identity | {"operator", "coordinates", "trace", "stderr", "probes"}
+        assert set(result.tables["trace"]) == identity | {
+            "operator", "coordinates", "trace", "stderr", "probes", "products", "converged", "method",
+        }  # fmt: skip
         assert set(result.tables["density"]) == identity | {"operator", "coordinates", "probe", "node", "weight"}
         for name in ("hessian", "trace", "density"):
             assert set(result.tables[name]["operator"]) == {"hessian", "gauss_newton"}
             assert set(result.tables[name]["coordinates"]) == {"raw"}
         assert set(result.tables["radius"]) == identity | {
             "direction", "draw", "radius", "relative_radius", "second_difference", "second_difference_stderr",
-            "mean_rise", "mean_rise_stderr", "formal",
+            "mean_rise", "mean_rise_stderr", "participation", "formal",
+        }  # fmt: skip
+        assert result.tables["radius"]["direction"].unique().tolist() == ["top", "top 2", "top 3", "random"]
+        assert set(result.tables["smoothed"]) == identity | {
+            "radius", "relative_radius", "value", "stderr", "examples_stderr", "participation", "decided", "draws",
+            "formal", "formal_stderr",
         }  # fmt: skip
         sums = result.tables["density"].groupby(["loss", "operator", "probe"])["weight"].sum()
         np.testing.assert_allclose(sums, 1, atol=1e-6)
@@ -73,8 +85,7 @@ class TestHessian:
     def test_eigenvalues_do_not_depend_on_the_batches_or_on_keeping_graphs(self, tiny):
         common = {
             "images": 20,
-            "probes": 0,
-            "draws": 0,
+            **EIGENVALUES_ONLY,
             "dtype": "float64",
             "tolerance": 1e-6,
             "loss": "tet",
@@ -86,7 +97,7 @@ class TestHessian:
         assert one["converged"].all()
 
     def test_a_run_cut_short_says_that_it_has_not_converged(self, tiny):
-        config = hessian.Config((tiny,), images=20, probes=0, draws=0, max_products=7, tolerance=1e-9, quiet=True)
+        config = hessian.Config((tiny,), images=20, **EIGENVALUES_ONLY, max_products=7, tolerance=1e-9, quiet=True)
         found = hessian.run(config).to_frame()
         assert not found["converged"].all()
         assert (found["products"] == 7).all()
@@ -101,20 +112,24 @@ class TestHessian:
             "dtype": "float32",
             "quiet": True,
         }
-        ours = hessian.run(hessian.Config((tiny,), probes=30, steps=4, draws=0, **common))
+        ours = hessian.run(hessian.Config((tiny,), trace_tolerance=0.02, density=False, radius=False, **common))
         theirs = hessian.run(hessian.Config((tiny,), backend="pyhessian", **common))
         a, b = ours.to_frame().iloc[0], theirs.to_frame().iloc[0]
         assert a["residual"] < b["residual"] < 0.3 * a["eigenvalue"]
         assert b["eigenvalue"] == pytest.approx(a["eigenvalue"], rel=0.05)  # its stopping rule leaves it a few % low
         assert b["products"] > 0
+        assert b["gradient_overlap"] == pytest.approx(a["gradient_overlap"], abs=0.1)
+        for table in ("hessian", "trace"):
+            assert list(ours.tables[table]) == list(theirs.tables[table])
         mine, other = ours.tables["trace"].iloc[0], theirs.tables["trace"].iloc[0]
         assert abs(mine["trace"] - other["trace"]) < 4 * np.hypot(mine["stderr"], other["stderr"])
 
     def test_with_smooth_spikes_second_differences_meet_the_hessian(self, digits_checkpoint):
         path = digits_checkpoint("sdt", surrogate="smooth", width=4.0, timesteps=2, train_images=40)
         config = hessian.Config(
-            (path,), images=20, loss="sdt", operator="hessian", probes=0, draws=1, radii=3, dtype="float64", quiet=True
-        )
+            (path,), images=20, loss="sdt", operator="hessian", trace=False, density=False, draws=2, radii=3,
+            dtype="float64", quiet=True,
+        )  # fmt: skip
         found = hessian.run(config).tables["radius"]
         near = found[found["relative_radius"] < 1e-3]
         np.testing.assert_allclose(near["second_difference"], near["formal"], rtol=0.01, atol=1e-4)
@@ -159,14 +174,14 @@ class TestMatrices:
     @pytest.fixture(scope="class")
     @staticmethod
     def common(tiny) -> dict[str, object]:
-        return {"checkpoints": (tiny,), "images": 20, "chunk": 12, "draws": 0, "dtype": "float64", "quiet": True}
+        return {"checkpoints": (tiny,), "images": 20, "chunk": 12, "radius": False, "dtype": "float64", "quiet": True}
 
     @pytest.fixture(scope="class")
     @staticmethod
     def found(common) -> dict[str, pd.DataFrame]:
         config = hessian.Config(
             **common, loss="tet", coordinates="both", layers=True, per_timestep=True, probes=2, steps=4,
-            tolerance=1e-6,
+            tolerance=1e-6, trace_tolerance=0.3,
         )  # fmt: skip
         return hessian.run(config).tables
 
@@ -220,25 +235,28 @@ class TestMatrices:
             expected = cross_entropy(logits[step], labels, reduction="none")
             torch.testing.assert_close(step_loss(logits, labels, step=step), expected)
 
-    def test_shares_of_the_trace_add_up_and_the_steps_mean_is_the_trace(self, found):
+    def test_shares_of_the_trace_add_up_and_the_steps_mean_is_that_of_the_same_probes(self, found, tiny):
+        subject = Subject.load(tiny, dtype="float64")
+        objective = Objective(subject.network, per_image("tet"), subject.batches("train", 20, 12))
+        scale = filter_scale(objective.parameters)
         for (operator, coordinates), steps in found["steps"].groupby(["operator", "coordinates"]):
             assert steps["timestep"].tolist() == [1, 2]
             assert steps["share"].sum() == pytest.approx(1, abs=1e-12)
-            table = found["trace"]
-            whole = table[(table["operator"] == operator) & (table["coordinates"] == coordinates)]
-            assert steps["trace"].mean() == pytest.approx(whole["trace"].item(), rel=1e-9)
+            matrix = {"hessian": Hessian, "gauss_newton": GaussNewton}[operator](objective)
+            whole = trace(matrix if coordinates == "raw" else Scaled(matrix, scale), method="hutchinson", probes=2)
+            assert steps["trace"].mean() == pytest.approx(whole.value, rel=1e-9)
             np.testing.assert_allclose(steps["share"], steps["trace"] / steps["trace"].sum())
 
-    def test_without_probes_traces_are_missing_and_eigenvalues_are_not(self, common):
+    def test_traces_that_were_not_asked_for_are_missing_and_eigenvalues_are_not(self, common):
         tables = hessian.run(
-            hessian.Config(**common, loss="tet", operator="gauss_newton", per_timestep=True, probes=0)
+            hessian.Config(**common, loss="tet", operator="gauss_newton", per_timestep=True, trace=False, density=False)
         ).tables
         assert set(tables) == {"hessian", "steps"}
         assert tables["steps"][["trace", "stderr", "share"]].isna().all(axis=None)
         assert (tables["steps"]["top_eigenvalue"] > 0).all()
 
     def test_filter_normalized_rows_come_beside_the_raw_ones_and_leave_them_alone(self, found, common):
-        config = hessian.Config(**common, loss="tet", probes=2, steps=4, tolerance=1e-6)
+        config = hessian.Config(**common, loss="tet", probes=2, steps=4, tolerance=1e-6, trace_tolerance=0.3)
         plain = hessian.run(config).tables
         for name in ("hessian", "trace", "density"):
             raw = found[name][found[name]["coordinates"] == "raw"].reset_index(drop=True)
@@ -255,7 +273,9 @@ class TestMatrices:
 
     def test_the_fisher_of_many_labels_is_gauss_newton_and_the_empirical_one_is_not(self, common):
         def top(operator: str, **more: object) -> float:
-            config = hessian.Config(**common, loss="sdt", operator=operator, probes=0, top=1, bottom=0, **more)
+            config = hessian.Config(
+                **common, loss="sdt", operator=operator, trace=False, density=False, top=1, bottom=0, **more
+            )
             table = hessian.run(config).to_frame()
             assert set(table["operator"]) == {operator}
             return table["eigenvalue"].item()
@@ -275,8 +295,9 @@ class TestSurface:
 
     def test_the_columns_are_those_that_figures_read(self, table):
         assert list(table) == [
-            "checkpoint", "network", "data", "training", "seed", "loss", "split", "kind", "draw", "alpha", "beta",
-            "value", "stderr", "rise_stderr", "accuracy",
+            "checkpoint", "network", "data", "training", "seed", "loss", "split", "directions", "axes_loss", "kind",
+            "draw", "alpha", "beta", "value", "stderr", "rise_stderr", "sampling_stderr", "accuracy", "accuracy_stderr",
+            "images",
         ]  # fmt: skip
         counts = table.groupby(["loss", "kind", "draw"]).size()
         assert counts.to_dict() == {
@@ -308,29 +329,3 @@ class TestSurface:
         assert surface.main([str(tiny), "--quiet", "--out", str(tmp_path / "out"), *flags]) == 1
         assert capsys.readouterr().err.count("\n") == 1
         assert not list((tmp_path / "out").glob("*"))
-
-
-class TestSharpness:
-    def test_rows_are_those_of_the_definitions(self, tiny):
-        config = sharpness.Config(
-            (tiny,), images=20, draws=3, noise=(0.1, 0.3), worst=(0.1,), adaptive=(0.01,), steps=3, quiet=True
-        )
-        found = sharpness.run(config).to_frame()
-        columns = ["loss", "split", "measure", "radius", "value", "stderr", "draws", "converged", "rescaling"]
-        assert list(found)[5:] == columns
-        assert found.groupby("measure").size().to_dict() == {"adaptive_worst": 2, "average": 4, "worst": 2}
-        assert (found.loc[found["measure"] != "average", "value"] >= 0).all()
-        assert dict(zip(found["measure"], found["rescaling"], strict=True)) == {
-            "average": "invariant", "worst": "changes", "adaptive_worst": "invariant",
-        }  # fmt: skip
-
-    def test_the_adaptive_radius_is_relative_to_the_weights_norm(self, tiny):
-        """At radius r a random point of the ball moves each filter by r of its norm, as the average's noise does."""
-        config = {"images": 20, "noise": (0.2,), "worst": (), "adaptive": (0.2,), "draws": 3, "steps": 4, "loss": "sdt"}
-        found = sharpness.run(sharpness.Config((tiny,), quiet=True, **config)).to_frame().set_index("measure")["value"]
-        assert found["adaptive_worst"] > found["average"]
-
-    @pytest.mark.parametrize("flags", [["--draws", "1"], ["--noise", "-1"], ["--steps", "0"]])
-    def test_unusable_numbers_are_one_line(self, flags, tiny, capsys):
-        assert sharpness.main([str(tiny), "--quiet", *flags]) == 1
-        assert capsys.readouterr().err.count("\n") == 1

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from analysis import compare
 from analysis.tables import LAYOUTS
 from figures import paper
-from tests.figure_tables import LOSSES, identity, made_up
+from tests.figure_tables import LOSSES, complete, identity, made_up
 
 pytestmark = pytest.mark.filterwarnings("error")
 FRAMES = made_up(seeds=2)
+WHOLE = complete(seeds=2)
 PICTURES = {picture.name: picture for picture in paper.PICTURES}
 
 
@@ -29,6 +30,13 @@ TABLES["energy"] = FRAMES["energy"].assign(trained_timesteps=4)
 TABLES["trace"] = each([{"loss": loss, "operator": "hessian", "trace": 7.0} for loss in LOSSES])
 TABLES["sharpness"] = each(
     [{"loss": "sdt", "measure": "average", "radius": r, "value": r, "rescaling": "invariant"} for r in (0.1, 0.2)]
+)
+TABLES["norms"] = each([{"norm": "param_norm", "value": 3.0, "rescaling": "changes"}])
+TABLES["robustness"] = each(
+    [
+        {"split": "test", "perturbation": "lost_spikes", "strength": p, "loss": "sdt", "value": p, "accuracy": 1 - p}
+        for p in (0.0, 0.1)
+    ]
 )
 TEXTS = {name: table.to_csv(index=False).encode() for name, table in TABLES.items()}
 
@@ -152,7 +160,9 @@ def test_a_damaged_table_is_compared_or_one_line(tmp_path, capsys, name, kind, p
 @given(name=st.sampled_from(list(PICTURES)), **DAMAGE)
 def test_a_damaged_table_is_drawn_or_a_line_for_each_of_its_pictures(tmp_path, capsys, name, kind, places, byte):
     picture = PICTURES[name]
-    save(tmp_path, picture.table, damaged(FRAMES[picture.table].to_csv(index=False).encode(), kind, places, byte))
+    for beside in picture.beside:
+        save(tmp_path, beside, WHOLE[beside])
+    save(tmp_path, picture.table, damaged(WHOLE[picture.table].to_csv(index=False).encode(), kind, places, byte))
     capsys.readouterr()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(paper, "PICTURES", (picture,))
@@ -180,6 +190,14 @@ def test_a_damaged_table_is_drawn_or_a_line_for_each_of_its_pictures(tmp_path, c
         ("surfaces", "alpha", "", "a finite number"),
         ("scalability", "trained_timesteps", "inf", "a whole number"),
         ("training", "epoch", "", "a whole number"),
+        ("robustness", "strength", "", "a finite number"),
+        ("paths", "t", "inf", "a finite number"),
+        ("barriers", "other_training", "tat", "one of sdt, tet"),
+        ("layers", "seed", "0.5", "a whole number"),
+        ("steps", "timestep", "", "a whole number"),
+        ("gap-in-loss", "value", "1e300", "a number below 1e+100"),
+        ("sharpness", "value", "1e300", "a number below 1e+100"),
+        ("trajectory", "alpha", "inf", "a finite number"),
         ("training", "test_loss_sdt", "1e300", "a number below 1e+100"),
     ],
 )
@@ -188,7 +206,9 @@ def test_a_bad_number_costs_its_picture_and_no_later_one(name, column, value, ex
     later = PICTURES["flatness" if name == "energy" else "energy"]
     monkeypatch.setattr(paper, "PICTURES", (PICTURES[name], later))
     monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
-    save(tmp_path, table, changed(FRAMES[table], column, value))
+    for beside in PICTURES[name].beside:
+        save(tmp_path, beside, WHOLE[beside])
+    save(tmp_path, table, changed(WHOLE[table], column, value))
     save(tmp_path, later.table, FRAMES[later.table])
     assert paper.main([str(tmp_path)]) == 0
     out, err = capsys.readouterr()

@@ -17,7 +17,7 @@ from analysis.subject import Subject, correct, per_image
 from models.checkpoint import check_writable, load, save
 from models.losses import sdt_loss, tet_loss
 
-ANALYSES = ["hessian", "surface", "sharpness", "momentum", "timesteps", "energy", "history"]
+ANALYSES = ["hessian", "stability", "surface", "sharpness", "robustness", "momentum", "timesteps", "energy", "history"]
 
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:

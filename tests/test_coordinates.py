@@ -120,3 +120,10 @@ def test_the_scale_is_the_callers_no_longer():
 def test_a_scale_that_is_none_is_refused(scale, said):
     with pytest.raises(ValueError, match=said):
         Scaled(Dense(np.eye(2)), scale)
+
+
+def test_several_vectors_at_once_give_each_its_product():
+    operator = Scaled(Dense(symmetric(np.arange(6.0))), torch.arange(6, dtype=torch.float64))
+    vectors = torch.randn(3, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(operator @ vectors, torch.stack([operator @ vector for vector in vectors]))
+    assert operator.products == 6

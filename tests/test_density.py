@@ -115,3 +115,38 @@ def test_bad_arguments_are_refused():
         density(Dense(MATRIX), steps=13)
     with pytest.raises(ValueError, match=r"width must be positive, got 0\.0"):
         density(Dense(MATRIX), steps=2).smoothed(np.zeros(1), 0.0)
+
+
+@pytest.mark.parametrize("block", [2, 3, 7])
+def test_probes_that_advance_together_give_the_same(block):
+    one, many = Dense(MATRIX), Dense(MATRIX)
+    calls: list[int] = []
+    alone, together = (
+        density(one, probes=5, steps=6),
+        density(many, probes=5, steps=6, block=block, progress=calls.append),
+    )
+    np.testing.assert_allclose(together.nodes, alone.nodes, rtol=1e-9)
+    np.testing.assert_allclose(together.weights, alone.weights, atol=1e-11)
+    assert one.products == many.products == sum(calls) == 30
+    assert max(calls) == min(block, 5)
+
+
+def test_probes_whose_spaces_are_exhausted_early_let_the_others_go_on():
+    class Split(Dense):
+        def __matmul__(self, vector):
+            self.products += vector[..., 0].numel()
+            return vector @ self.matrix
+
+    matrix = np.zeros((6, 6))
+    matrix[:2, :2] = np.ones((2, 2))
+    operator = Split(matrix)
+    together = density(operator, probes=8, steps=4, block=8)
+    for row in range(8):
+        alone = density(Dense(matrix), probes=8, steps=4)
+        np.testing.assert_allclose(together.weights[row], alone.weights[row], atol=1e-12)
+    assert operator.products < 24
+
+
+def test_a_block_of_none_is_refused():
+    with pytest.raises(ValueError, match="block must be at least 1, got 0"):
+        density(Dense(MATRIX), block=0)

@@ -77,3 +77,12 @@ def test_the_frame_has_a_row_per_entry():
     frame = diagonal(Dense(MATRICES["flat"]), probes=2).to_frame()
     assert list(frame.columns) == ["entry", "diagonal", "stderr"]
     assert frame["entry"].tolist() == list(range(40))
+
+
+def test_probes_that_share_products_give_the_same():
+    calls: list[int] = []
+    alone = diagonal(Dense(MATRICES["flat"]), probes=7)
+    together = diagonal(Dense(MATRICES["flat"]), probes=7, block=3, progress=calls.append)
+    torch.testing.assert_close(together.value, alone.value)
+    torch.testing.assert_close(together.stderr, alone.stderr)
+    assert calls == [3, 3, 1]

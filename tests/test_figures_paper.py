@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from figures import paper
-from tests.figure_tables import made_up, write
+from tests.figure_tables import complete, made_up, write
 
 pytestmark = pytest.mark.filterwarnings("error")
 NAMES = {picture.name for picture in paper.PICTURES}
@@ -22,7 +22,7 @@ def only(monkeypatch, *names):
 
 
 def test_every_figure_is_made_in_both_formats(tmp_path, capsys):
-    write(tmp_path, made_up(seeds=2))
+    write(tmp_path, complete(seeds=2))
     assert paper.main([str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     made = {tmp_path / "figures" / f"{name}.{kind}" for name in NAMES for kind in ("pdf", "png")}
@@ -59,6 +59,17 @@ def test_missing_tables_cost_their_figures_and_a_line_each(tmp_path, capsys):
     lines = err.splitlines()
     assert len(lines) == len(NAMES) - 3
     assert all("no table" in line and ".csv" in line for line in lines)
+
+
+def test_a_picture_of_several_tables_needs_them_all(tmp_path, capsys, monkeypatch):
+    only(monkeypatch, "gap-in-loss", "trajectory")
+    frames = complete(seeds=2)
+    write(tmp_path, {name: frames[name] for name in ("measures", "surface", "surface_path", "surface_axes")})
+    assert paper.main([str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert {Path(line).stem for line in out.splitlines()} == {"trajectory"}
+    assert "gap-in-loss: no table" in err
+    assert "correlation.csv" in err
 
 
 def test_a_garbled_table_costs_its_figure(tmp_path, capsys, monkeypatch):
@@ -154,10 +165,10 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, mon
 
 @pytest.mark.parametrize("picture", paper.PICTURES, ids=lambda picture: picture.name)
 def test_type_is_never_below_seven_points_and_widths_are_the_pages(picture):
-    frame = made_up(seeds=2)[picture.table]
+    frames = complete(seeds=2)
     with paper.style.paper():
         figure = Figure(figsize=(picture.width, picture.height), layout="constrained")
-        picture.draw(figure, frame)
+        picture.draw(figure, *(frames[name] for name in (picture.table, *picture.beside)))
         sizes = [float(text.get_fontsize()) for text in figure.findobj(Text)]
     assert min(sizes) >= 7
     assert figure.get_figwidth() in (3.4, 7.0)

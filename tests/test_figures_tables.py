@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from figures.tables import TABLES, TableError, available, families, one_split, path, read
-from tests.figure_tables import made_up, write
+from figures.layouts import TABLES
+from figures.tables import TableError, available, families, one_split, path, read
+from tests.figure_tables import complete, write
 
 
 @pytest.fixture(scope="module")
 def frames():
-    return made_up(seeds=2)
+    return complete(seeds=2)
 
 
 def saved(tmp_path, text, name="timesteps"):

@@ -65,3 +65,9 @@ def test_the_frame_holds_one_row():
     frame = frobenius(Dense(symmetric(SPECTRA["flat"])), probes=2).to_frame()
     assert list(frame.columns) == ["frobenius", "stderr", "probes", "products", "converged"]
     assert len(frame) == 1
+
+
+def test_probes_that_share_products_give_the_same():
+    alone, together = (frobenius(Dense(symmetric(SPECTRA["indefinite"])), probes=6, block=block) for block in (1, 4))
+    assert together.value == pytest.approx(alone.value, rel=1e-12)
+    assert together.products == alone.products

@@ -199,6 +199,97 @@ def test_a_smooth_neuron_has_true_derivatives():
     assert torch.autograd.gradgradcheck(neuron, current)
 
 
+# --- without gradients: the same spikes by another way
+
+
+def both_ways(current, **settings):
+    """Spikes with gradients on, by the differentiable loop, and off, by the in-place one."""
+    neuron = LIF(**settings)
+    with torch.no_grad():
+        fast = neuron(current)
+    return fast, neuron(current)
+
+
+@given(
+    CURRENTS,
+    st.sampled_from([0.0, 0.25, 0.3, 0.5, 0.9, 1.0]),
+    st.sampled_from([0.3, 1.0, 1.7]),
+    st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.float16]),
+)
+def test_without_gradients_the_spikes_are_the_same_to_the_bit(currents, decay, threshold, dtype):
+    fast, slow = both_ways(train(*currents, dtype=dtype), decay=decay, threshold=threshold)
+    assert fast.dtype == dtype
+    assert torch.equal(fast, slow)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("threshold", [0.3, 0.7, 1.0, 1.1, 1e-3])
+def test_without_gradients_a_membrane_at_the_threshold_does_not_fire_and_its_neighbours_do_as_before(threshold, dtype):
+    at = torch.tensor(threshold, dtype=dtype)
+    current = torch.stack([torch.nextafter(at, at - 1), at, torch.nextafter(at, at + 1)]).expand(2, 3)
+    fast, slow = both_ways(current, threshold=threshold)
+    assert torch.equal(fast, slow)
+
+
+@pytest.mark.parametrize("decay", [0.9, 0.3, 0.5, 0.25])
+def test_without_gradients_a_membrane_next_to_the_threshold_is_rounded_as_before(decay):
+    first = 0.99 * torch.rand(20000, generator=torch.Generator().manual_seed(0))
+    rest = 1 - decay * first
+    second = torch.cat([torch.nextafter(rest, rest - 1), rest, torch.nextafter(rest, rest + 1)])
+    fast, slow = both_ways(torch.stack([first.repeat(3), second]).unsqueeze(1), decay=decay)
+    assert torch.equal(fast, slow)
+    assert 0.01 < slow[1].mean() < 0.99
+
+
+def test_without_gradients_what_is_not_finite_fires_as_before():
+    odd = torch.tensor([float("nan"), float("inf"), -float("inf"), 2.0, 0.4, -0.0])
+    current = torch.cartesian_prod(odd, odd, odd, odd).T
+    for decay in (0.0, 0.5, 0.9, 1.0):
+        fast, slow = both_ways(current, decay=decay)
+        assert torch.equal(fast, slow)
+
+
+@pytest.mark.parametrize("neurons", [0, 1, 2**15, 2**15 + 1])
+def test_without_gradients_pieces_and_layouts_change_nothing(neurons):
+    current = torch.randn(3, 2, neurons, generator=torch.Generator().manual_seed(0)) + 0.5
+    static = current[0].expand(4, 2, neurons)
+    for case in (current, static, current.transpose(1, 2)):
+        fast, slow = both_ways(case)
+        assert torch.equal(fast, slow)
+    maps = (torch.randn(6, 5, 4, 3, generator=torch.Generator().manual_seed(1)) + 0.5).contiguous(
+        memory_format=torch.channels_last
+    )
+    fast, slow = both_ways(maps.unflatten(0, (2, 3)))
+    assert torch.equal(fast, slow)
+    assert fast.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_without_gradients_the_currents_are_left_alone_and_a_smooth_spike_stays_graded():
+    current = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    before = current.clone()
+    with torch.no_grad():
+        LIF()(current)
+        graded = LIF(surrogate="smooth")(current)
+    assert torch.equal(current, before)
+    assert torch.equal(graded, LIF(surrogate="smooth")(current))
+    assert ((graded > 0) & (graded < 1)).all()
+
+
+def test_without_gradients_tangents_and_batches_of_functions_still_pass():
+    current = torch.randn(3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = torch.func.jvp(LIF(), (current,), (current,))
+    with torch.no_grad():
+        found = torch.func.jvp(LIF(), (current,), (current,))
+        stacked = torch.func.vmap(LIF())(torch.stack([current, 2 * current]))
+        with torch.autograd.forward_ad.dual_level():
+            dual = torch.autograd.forward_ad.make_dual(current, current)
+            tangent = torch.autograd.forward_ad.unpack_dual(LIF()(dual)).tangent
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(tangent, expected[1])
+    assert torch.equal(stacked[1], LIF()(2 * current))
+
+
 # --- torch.func
 
 

@@ -1,310 +1,212 @@
-"""Average and worst rises against the closed forms of a quadratic loss, and against rescaling."""
+"""The command sharpness: rows against the landscape's own answers, what rescaling does to each, and bad flags."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.optimize import brentq
-from torch import nn
-from torch.nn import functional as F
 
-from landscape.directions import filter_scale
+from analysis import sharpness
+from analysis.measures import _SHARPNESS, measures
+from analysis.norms import UNKNOWN, initial_weights
+from analysis.subject import Subject, correct, per_image
+from analysis.tables import read
+from landscape.average import average_rise
 from landscape.objective import Objective
-from landscape.sharpness import average_rise, worst_rise
+from landscape.pac_bayes import noise_borne
+from models.checkpoint import load, save
+from models.networks import build
+
+SMALL = {
+    "images": 20, "draws": 3, "noise": (0.1, 0.3), "worst": (0.1,), "adaptive": (0.01,), "steps": 3, "m": (5,),
+    "sigma_draws": 2, "quiet": True,
+}  # fmt: skip
+DRAWS = {"average": "draws", "pac_bayes": "draws", "m_sharpness": "groups", "relative_flatness": "probes"}
 
 
-def squares(output, target):
-    return (output - target).square().sum(1) / 2
+@pytest.fixture(scope="module")
+def tiny(digits_checkpoint):
+    return digits_checkpoint("tet", timesteps=2, train_images=40, batch_size=10, epochs=8)
 
 
-def cross_entropy(output, target):
-    return F.cross_entropy(output, target, reduction="none")
+@pytest.fixture(scope="module")
+def smooth(digits_checkpoint):
+    """Smooth spikes, so that BatchNorm's epsilon makes small differences and not flipped spikes."""
+    return digits_checkpoint(
+        "sdt", surrogate="smooth", width=4.0, timesteps=2, train_images=40, batch_size=10, epochs=8
+    )
 
 
-def quadratic():
-    """A linear regression away from its minimum: objective, gradient, Hessian I ⊗ XᵀX/N, scale D."""
-    generator = torch.Generator().manual_seed(0)
-    model = nn.Linear(5, 3, bias=False).double()
-    model.weight.data = torch.randn(3, 5, generator=generator, dtype=torch.float64)
-    inputs, target = (torch.randn(40, width, generator=generator, dtype=torch.float64) for width in (5, 3))
-    inputs *= torch.tensor([3.0, 1.0, 1.0, 0.5, 0.2])
-    hessian = torch.block_diag(*[inputs.T @ inputs / 40] * 3)
-    gradient = ((inputs @ model.weight.detach().T - target).T @ inputs / 40).reshape(-1)
-    objective = Objective(model, squares, [(inputs[:25], target[:25]), (inputs[25:], target[25:])])
-    return objective, gradient, hessian, filter_scale(objective.parameters)
+@pytest.fixture(scope="module")
+def result(tiny, tmp_path_factory):
+    out = tmp_path_factory.mktemp("sharpness")
+    found = sharpness.run(sharpness.Config((tiny,), out=out, **SMALL))
+    return found, out
 
 
-class Step(torch.autograd.Function):
-    """A step with a triangle for its derivative."""
-
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return (x > 0).to(x.dtype)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return gradient * (1 - ctx.saved_tensors[0].abs()).clamp(min=0)
-
-
-class Spikes(nn.Module):
-    def forward(self, x):
-        return Step.apply(x)
+def rescaled(path, folder):
+    """The checkpoint of the same function with every second filter of the second convolution three times as large."""
+    checkpoint = load(path)
+    state = dict(checkpoint.state_dict)
+    (weight,) = [name for name in state if name.endswith("weight") and state[name].shape == (24, 12, 3, 3)]
+    norm = [name for name in state if name.endswith("running_var")][1].removesuffix("running_var")
+    factors = torch.tensor([3.0, 1.0] * 12)
+    state[weight] = state[weight] * factors[:, None, None, None]
+    state[f"{norm}running_mean"] = state[f"{norm}running_mean"] * factors
+    state[f"{norm}running_var"] = state[f"{norm}running_var"] * factors**2 + 1e-5 * (factors**2 - 1)
+    save(replace(checkpoint, state_dict=state), folder / "rescaled.pt")
+    return folder / "rescaled.pt"
 
 
-def convolutional(activation: nn.Module, factor: float = 1.0):
-    """conv, BatchNorm, activation, linear in float64; ``factor`` rescales the convolution and leaves the function."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        convolution, norm = nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4)
-        model = nn.Sequential(convolution, norm, activation, nn.Flatten(), nn.Linear(4 * 16, 3)).double()
-        inputs, target = torch.randn(24, 1, 6, 6, dtype=torch.float64), torch.randint(3, (24,))
-        for _ in range(20):
-            model(inputs)
-    convolution.weight.data *= factor
-    for buffer, power in (("running_mean", 1), ("running_var", 2)):
-        setattr(norm, buffer, getattr(norm, buffer) * factor**power)
-    norm.eps *= factor**2
-    return Objective(model, cross_entropy, [(inputs, target)])
+def test_every_measure_has_its_rows(result):
+    found, _ = result
+    table = found.to_frame()
+    assert list(table)[5:] == [
+        "loss", "split", "images", "measure", "radius", "setting", "value", "stderr", "over", "draws", "converged",
+        "rescaling",
+    ]  # fmt: skip
+    sizes = dict.fromkeys(_SHARPNESS, 2) | {"average": 4}
+    assert table.groupby("measure").size().to_dict() == sizes
+    for measure, over in zip(table["measure"], table["over"], strict=True):
+        assert over == next((DRAWS[name] for name in DRAWS if str(measure).startswith(name)), "images")
+    assert table["value"].notna().all()
+    assert (table.loc[table["measure"] != "relative_flatness", "stderr"] > 0).all()
+    chosen = table.set_index("measure")
+    assert set(chosen.loc["m_sharpness", "setting"]) == {"m = 5"}
+    assert set(chosen.loc["m_sharpness", "draws"]) == {4}
+    assert set(chosen.loc["pac_bayes_sigma", "setting"]) == {"rise of loss 0.1"}
+    assert set(chosen.loc["relative_flatness", "setting"]) == {"layer body.head"}
+    assert table["images"].eq(20).all()
 
 
-def rise_at(objective, move):
-    """The rise at w + move, and its paired standard error, by hand."""
-    with objective.parameters.restored() as weights:
-        before = objective.examples().numpy()
-        objective.parameters.assign(weights + move)
-        rise = objective.examples().numpy() - before
-    return rise.mean(), rise.std(ddof=1) / len(rise) ** 0.5
+def test_rows_are_the_landscape_s_answers(result, tiny):
+    table = result[0].to_frame().set_index(["loss", "measure"])
+    subject = Subject.load(tiny)
+    objective = Objective(subject.network, per_image("tet"), subject.batches("train", 20, 250))
+    for noise, radius in (("filter", 0.3), ("magnitude", 0.2), ("absolute", 0.02)):
+        rise = average_rise(objective, radii=[radius], draws=3, noise=noise)
+        name = "average" if noise == "filter" else f"average_{noise}"
+        row = table.loc["tet"].loc[[name]].query("radius == @radius").iloc[0]
+        assert (row["value"], row["stderr"]) == pytest.approx((rise.value[0], rise.stderr[0]))
+    borne = noise_borne(objective, draws=2)
+    assert table.loc[("tet", "pac_bayes_sigma"), "value"] == pytest.approx(borne.value)
+    weights = objective.parameters.vector().double()
+    start = build("digits-cnn", seed=0, **subject.network.arguments)
+    moved = weights - torch.nn.utils.parameters_to_vector(start.parameters()).detach().double()
+    for name, vector in (("pac_bayes_orig", weights), ("pac_bayes_init", moved)):
+        expected = float(vector @ vector) / (4 * borne.value**2) + math.log(40 / borne.value) + 10
+        assert table.loc[("tet", name), "value"] == pytest.approx(expected, rel=1e-6)
+        slope = float(vector @ vector) / (2 * borne.value**3) + 1 / borne.value
+        assert table.loc[("tet", name), "stderr"] == pytest.approx(slope * borne.stderr, rel=1e-6)
 
 
-def test_the_average_rise_of_a_quadratic_is_half_the_scaled_trace():
-    objective, _, hessian, scale = quadratic()
-    scaled = scale[:, None] * hessian * scale
-    found = average_rise(objective, radii=[0.3], draws=400, seed=0)
-    assert abs(found.value[0] - 0.045 * scaled.trace().item()) < 4 * found.stderr[0]
-    # A Gaussian quadratic form ½ρ² νᵀAν has standard deviation ρ²‖A‖/√2.
-    assert found.stderr[0] == pytest.approx(0.09 * scaled.norm().item() / 2**0.5 / 20, rel=0.25)
+def test_the_rise_may_be_that_of_the_error(tiny):
+    config = SMALL | {"measures": ("pac-bayes",), "rise_of": "error", "loss": "sdt"}
+    table = sharpness.run(sharpness.Config((tiny,), **config)).to_frame().set_index("measure")
+    subject = Subject.load(tiny)
+    wrong = Objective(subject.network, lambda z, y: 1 - correct(z, y), subject.batches("train", 20, 250))
+    assert table.loc["pac_bayes_sigma", "value"] == pytest.approx(noise_borne(wrong, draws=2).value)
+    assert set(table["setting"]) == {"rise of error 0.1"}
 
 
-def test_on_a_quadratic_the_pair_cancels_the_slope_exactly():
-    objective, gradient, _, _ = quadratic()
-    found = average_rise(objective, radii=[1e-3, 1.0, 2.0], draws=5, seed=1)
-    assert gradient.norm() > 1
-    assert found.rises[1] == pytest.approx(1e6 * found.rises[0], rel=1e-5)
-    assert found.rises[2] == pytest.approx(4 * found.rises[1], rel=1e-10)
+def test_each_measure_changes_under_rescaling_or_not_as_it_says(smooth, tmp_path):
+    config = {**SMALL, "dtype": "float64", "loss": "sdt", "noise": (0.3,)}
+    tables = [
+        sharpness.run(sharpness.Config((path,), **config)).tables for path in (smooth, rescaled(smooth, tmp_path))
+    ]
+    for name, label in (("sharpness", "measure"), ("norms", "norm")):
+        plain, other = (found[name] for found in tables)
+        close = np.isclose(plain["value"], other["value"], rtol=1e-5)
+        said = plain["rescaling"] == "invariant"
+        assert dict(zip(plain[label], close, strict=True)) == dict(zip(plain[label], said, strict=True))
+        assert set(said) == {True, False}
 
 
-def test_the_average_is_that_of_its_draws_and_each_draw_that_of_its_pair():
-    objective = convolutional(Spikes())
-    found = average_rise(objective, radii=[0.2, 0.5], draws=3, seed=2)
-    generator, scale = torch.Generator().manual_seed(2), filter_scale(objective.parameters)
-    for draw in range(3):
-        noise = scale * torch.randn(len(scale), generator=generator, dtype=torch.float64)
-        for row, radius in enumerate((0.2, 0.5)):
-            pair = (rise_at(objective, radius * noise)[0] + rise_at(objective, -radius * noise)[0]) / 2
-            assert found.rises[row, draw] == pytest.approx(pair, abs=1e-12)
-    assert found.value == pytest.approx(found.rises.mean(1))
-    assert found.stderr == pytest.approx(found.rises.std(axis=1, ddof=1) / 3**0.5)
-    assert found.draws == 3
+def test_the_adaptive_radius_is_relative_to_the_weights_norm(tiny):
+    """At radius r a random point of the ball moves each filter by r of its norm, as the average's noise does."""
+    config = SMALL | {
+        "noise": (0.2,),
+        "adaptive": (0.2,),
+        "steps": 4,
+        "loss": "sdt",
+        "measures": ("average", "adaptive"),
+    }
+    found = sharpness.run(sharpness.Config((tiny,), **config)).to_frame().set_index("measure")["value"]
+    assert found["adaptive_worst"] > found["average"]
 
 
-def test_the_error_over_examples_is_that_of_the_rise_averaged_over_draws():
-    objective, _, _, scale = quadratic()
-    found = average_rise(objective, radii=[0.4], draws=2, seed=3)
-    generator = torch.Generator().manual_seed(3)
-    weights, total = objective.parameters.vector(), torch.zeros(40, dtype=torch.float64)
-    with objective.parameters.restored():
-        centre = objective.examples()
-        for _ in range(2):
-            noise = 0.4 * scale * torch.randn(len(scale), generator=generator, dtype=torch.float64)
-            for move in (noise, -noise):
-                objective.parameters.assign(weights + move)
-                total = total + (objective.examples() - centre) / 4
-    assert found.examples_stderr[0] == pytest.approx(total.std().item() / 40**0.5)
+def test_groups_larger_than_a_chunk_are_the_same_groups(tiny):
+    config = SMALL | {"measures": ("m",), "m": (9,), "dtype": "float64"}
+    one, other = (
+        sharpness.run(sharpness.Config((tiny,), **config, chunk=chunk)).to_frame()["value"] for chunk in (250, 4)
+    )
+    np.testing.assert_allclose(one, other, rtol=1e-9)
 
 
-def test_a_seed_means_one_answer_and_leaves_the_global_generator_alone():
-    objective, *_ = quadratic()
-    before = torch.random.get_rng_state()
-    first = average_rise(objective, radii=[0.1], draws=3, seed=5)
-    worst = worst_rise(objective, radius=0.1, steps=2, restarts=3, seed=5)
-    assert torch.equal(torch.random.get_rng_state(), before)
-    torch.rand(3)
-    again = average_rise(objective, radii=[0.1], draws=3, seed=5)
-    assert np.array_equal(first.rises, again.rises)
-    assert np.array_equal(worst.path, worst_rise(objective, radius=0.1, steps=2, restarts=3, seed=5).path)
-    assert not np.array_equal(first.rises, average_rise(objective, radii=[0.1], draws=3, seed=6).rises)
+def test_the_tables_are_read_and_every_measure_is_compared(result):
+    found, out = result
+    tables = {name: read(out / f"{name}.csv", name) for name in ("sharpness", "norms")}
+    values = measures(tables).set_index(["measure", "loss"])
+    assert len(values) == len(found.tables["sharpness"]) + 7
+    assert not values.index.duplicated().any()
+    sigma = found.to_frame().set_index(["measure", "loss"]).loc[("pac_bayes_sigma", "tet"), "value"]
+    row = values.loc[[("PAC-Bayes 1/σ², rise of loss 0.1", "tet")]].iloc[0]
+    assert (row["value"], row["unit"]) == (pytest.approx(sigma**-2), "1/weight²")
+    assert row["flatness"]
+    assert not row["complexity"]
+    assert values.loc[("m-sharpness, m = 5 at radius 0.1", "sdt"), "rescaling"] == "changes"
+    assert values.loc[("norm filter_turn", ""), "complexity"]
+    assert (values["flatness"] != values["complexity"]).all()
 
 
-def largest_in_ball(gradient, hessian, radius):
-    """max g·ν + ½ νᵀHν over ‖ν‖ ≤ radius for a convex quadratic: ν = (μ − H)⁻¹g on the sphere, μ > λ_max."""
-    values, vectors = np.linalg.eigh(hessian.numpy())
-    along = vectors.T @ gradient.numpy()
-    top = values[-1]
-    shift = brentq(lambda s: math.log(np.linalg.norm(along / (top * (1 + s) - values)) / radius), 1e-12, 1e9)
-    offset = along / (top * (1 + shift) - values)
-    return along @ offset + offset**2 @ values / 2
+def test_norms_of_weights_made_elsewhere_lack_the_start_and_say_why(tiny, tmp_path):
+    checkpoint = load(tiny)
+    training = {name: value for name, value in checkpoint.training.items() if name != "epochs_done"}
+    save(replace(checkpoint, training=training), tmp_path / "foreign.pt")
+    config = sharpness.Config((tmp_path / "foreign.pt",), **SMALL | {"measures": ("norms", "pac-bayes"), "loss": "sdt"})
+    tables = sharpness.run(config).tables
+    missing = tables["norms"].set_index("norm")
+    assert set(missing.index[missing["value"].isna()]) == {"fro_dist", "dist_spec_init", "filter_turn"}
+    assert (missing["remark"] == missing["value"].isna().map({True: UNKNOWN, False: ""})).all()
+    values = tables["sharpness"].set_index("measure")["value"]
+    assert math.isnan(values["pac_bayes_init"])
+    assert values["pac_bayes_orig"] > 0
 
 
-@pytest.mark.parametrize("adaptive", [False, True])
-@pytest.mark.parametrize("radius", [0.05, 1.0, 10.0])
-def test_the_worst_rise_of_a_quadratic_is_the_trust_regions(radius, adaptive):
-    objective, gradient, hessian, scale = quadratic()
-    if adaptive:
-        gradient, hessian = scale * gradient, scale[:, None] * hessian * scale
-    found = worst_rise(objective, radius=radius, steps=60, restarts=2, adaptive=adaptive)
-    expected = largest_in_ball(gradient, hessian, radius)
-    assert found.value == pytest.approx(expected, rel=1e-4)
-    assert found.value <= expected * (1 + 1e-12)
-    assert found.converged
-    assert found.residual < 1e-3
-
-
-@pytest.mark.parametrize("adaptive", [False, True])
-def test_the_first_step_is_that_of_sharpness_aware_minimisation(adaptive):
-    objective = convolutional(nn.Tanh())
-    gradient = objective.gradient()
-    if adaptive:
-        scale = filter_scale(objective.parameters)
-        move = 0.5 * scale**2 * gradient / (scale * gradient).norm()
-    else:
-        move = 0.5 * gradient / gradient.norm()
-    found = worst_rise(objective, radius=0.5, steps=3, restarts=1, adaptive=adaptive)
-    assert found.path[0, 0] == pytest.approx(rise_at(objective, move)[0], rel=1e-10)
-
-
-@pytest.mark.parametrize("adaptive", [False, True])
-def test_another_restart_climbs_from_a_random_point_of_the_sphere(adaptive):
-    objective = convolutional(nn.Tanh())
-    scale = filter_scale(objective.parameters)
-    scale = scale if adaptive else torch.ones_like(scale)
-    start = torch.randn(len(scale), generator=torch.Generator().manual_seed(7), dtype=torch.float64) * (scale > 0)
-    start = 0.5 * start / start.norm()
-    with objective.parameters.restored() as weights:
-        objective.parameters.assign(weights + scale * start)
-        gradient = scale * objective.gradient()
-    reached = start + 0.5 * gradient / gradient.norm()
-    found = worst_rise(objective, radius=0.5, steps=2, restarts=2, adaptive=adaptive, seed=7)
-    expected = rise_at(objective, scale * 0.5 * reached / reached.norm())[0]
-    assert found.path[1, 0] == pytest.approx(expected, rel=1e-10)
-
-
-@settings(max_examples=8)
-@given(radius=st.floats(0.05, 20), adaptive=st.booleans(), seed=st.integers(0, 100))
-def test_what_is_reported_is_the_true_loss_at_the_best_point_seen_inside_the_ball(radius, adaptive, seed):
-    objective = convolutional(Spikes())
-    found = worst_rise(objective, radius=radius, steps=4, restarts=3, adaptive=adaptive, seed=seed)
-    assert found.value == pytest.approx(max(0.0, np.nanmax(found.path)), abs=1e-12)
-    assert (found.value, found.stderr) == pytest.approx(rise_at(objective, found.perturbation), abs=1e-12)
-    scale = filter_scale(objective.parameters) if adaptive else torch.ones_like(found.perturbation)
-    moved = scale > 0
-    assert not found.perturbation[~moved].any()
-    assert (found.perturbation[moved] / scale[moved]).norm().item() <= radius * (1 + 1e-9)
-
-
-@pytest.mark.parametrize("activation", [nn.Tanh(), Spikes()])
-def test_the_worst_rise_exceeds_hundreds_of_random_ones(activation):
-    objective = convolutional(activation)
-    found = worst_rise(objective, radius=0.5)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(300):
-        move = torch.randn(len(found.perturbation), generator=generator, dtype=torch.float64)
-        assert rise_at(objective, 0.5 * move / move.norm())[0] < found.value
-
-
-@pytest.mark.parametrize("activation", [nn.Tanh(), Spikes()])
-@pytest.mark.parametrize("factor", [0.1, 10.0])
-def test_a_convolution_rescaled_under_its_batchnorm_changes_the_plain_worst_case_alone(activation, factor):
-    plain, rescaled = convolutional(activation), convolutional(activation, factor)
-    assert plain.value() == pytest.approx(rescaled.value(), rel=1e-12)
-    for measure in (
-        lambda objective: average_rise(objective, radii=[0.1, 0.5], draws=4, seed=0).value,
-        lambda objective: worst_rise(objective, radius=2.0, steps=5, restarts=2, adaptive=True).value,
-    ):
-        assert measure(plain) == pytest.approx(measure(rescaled), rel=1e-6)
-    worst = [worst_rise(objective, radius=0.5, steps=5, restarts=2).value for objective in (plain, rescaled)]
-    # Larger weights make a ball of given radius relatively smaller.
-    assert (worst[0] / worst[1] - 1) * (factor - 1) > 0.005
-
-
-def test_without_a_gradient_nothing_is_found_and_nothing_is_claimed():
-    objective, *_ = quadratic()
-    objective.loss = lambda output, target: (0 * output).sum(1)
-    found = worst_rise(objective, radius=1.0, steps=4, restarts=2)
-    assert (found.value, found.converged) == (0.0, False)
-    assert math.isnan(found.residual)
-    assert np.isnan(found.path).all()
-
-
-def test_an_ascent_cut_short_does_not_claim_to_have_converged():
-    objective = convolutional(nn.Tanh())
-    assert not worst_rise(objective, radius=1.0, steps=1).converged
-    short = worst_rise(objective, radius=2.0, steps=2, restarts=1, tolerance=1e-3)
-    assert short.residual == pytest.approx(1 - short.path[0, 0] / short.value)
-    assert not short.converged
-
-
-def test_a_loss_that_overflows_stays_in_the_result():
-    objective, *_ = quadratic()
-    objective.loss = lambda output, target: squares(output, target).exp()
-    found = worst_rise(objective, radius=100.0, steps=3, restarts=2)
-    assert (found.value, found.converged) == (math.inf, False)
-    assert np.isfinite(average_rise(objective, radii=[0.1, 100.0], draws=2).value).tolist() == [True, False]
-    objective.loss = lambda output, target: squares(output, target) + 0 * squares(output, target).exp()
-    assert math.isnan(worst_rise(objective, radius=100.0, steps=3, restarts=2).value)
+def test_the_start_is_that_of_the_training_run(digits_checkpoint):
+    path = digits_checkpoint("sdt", timesteps=2, train_images=40, snapshots=4, seed=3)
+    untrained = load(path.parent / "snapshots" / "epoch-0000.pt")
+    start = initial_weights(Subject.load(path))
+    names = [name for name, _ in Subject.load(path).network.named_parameters()]
+    assert start is not None
+    assert all(torch.equal(weight, untrained.state_dict[name]) for name, weight in zip(names, start, strict=True))
 
 
 @pytest.mark.parametrize(
-    "measure", [lambda o: average_rise(o, radii=[0.1], draws=2), lambda o: worst_rise(o, radius=0.1, steps=2)]
+    ("flags", "says"),
+    [
+        (["--draws", "0"], "at least 2 draws, got 0"),
+        (["--noise", "-1"], "radii must be positive"),
+        (["--worst", "-0.1"], "radius, steps and restarts must be positive, got -0.1"),
+        (["--adaptive", "0"], "must be positive"),
+        (["--steps", "0"], "must be positive"),
+        (["--m", "21"], "at most half the 40 images"),
+        (["--m", "0"], "--m must be at least 1"),
+        (["--m-radii", "-1"], "must be positive"),
+        (["--rise", "0"], "rise, tolerance and max_steps must be positive"),
+        (["--sigma-draws", "1"], "at least 2 draws, got 1"),
+        (["--layer", "body.tail"], "no layer 'body.tail' with a weight matrix; there are"),
+        (["--measures"], "nothing to measure"),
+    ],
 )
-def test_weights_come_back_bit_for_bit_and_bad_objectives_are_refused(measure):
-    objective, *_ = quadratic()
-    before = objective.parameters.vector()
-    measure(objective)
-    assert torch.equal(objective.parameters.vector(), before)
-    calls = []
-
-    def failing(output, target):
-        calls.append(1)
-        if len(calls) == 4:
-            raise KeyError("in the middle of a moved point")
-        return squares(output, target)
-
-    objective.loss = failing
-    with pytest.raises(KeyError):
-        measure(objective)
-    assert torch.equal(objective.parameters.vector(), before)
-    objective.loss = lambda output, target: squares(output, target).mean()
-    with pytest.raises(ValueError, match="reduction='none'"):
-        measure(objective)
-    objective.loss = lambda output, target: squares(output, target) * float("nan")
-    with pytest.raises(ValueError, match="not finite"):
-        measure(objective)
-
-
-def test_numbers_that_make_no_sense_are_refused():
-    objective, *_ = quadratic()
-    for radii in ([], [0.0], [-0.1], [float("nan")]):
-        with pytest.raises(ValueError, match="radii must be positive"):
-            average_rise(objective, radii=radii)
-    with pytest.raises(ValueError, match="at least 2 draws, got 1"):
-        average_rise(objective, radii=[0.1], draws=1)
-    for radius, steps, restarts in ((0.0, 1, 1), (float("inf"), 1, 1), (1.0, 0, 1), (1.0, 1, 0)):
-        with pytest.raises(ValueError, match="must be positive"):
-            worst_rise(objective, radius=radius, steps=steps, restarts=restarts)
-
-
-def test_the_frames_hold_the_results():
-    objective, *_ = quadratic()
-    averages = average_rise(objective, radii=[0.1, 0.2], draws=3)
-    frame = averages.to_frame()
-    assert frame["radius"].tolist() == [0.1, 0.2]
-    assert frame["stderr"].tolist() == averages.stderr.tolist()
-    assert frame["draws"].tolist() == [3, 3]
-    worst = worst_rise(objective, radius=0.5, steps=3, restarts=2, adaptive=True)
-    (row,) = worst.to_frame().to_dict("records")
-    assert (row["value"], row["first_step"]) == (worst.value, worst.path[0, 0])
-    assert (row["restarts"], row["steps"], row["adaptive"]) == (2, 3, True)
+def test_unusable_flags_are_one_line(flags, says, tiny, capsys, tmp_path):
+    measure = {
+        "draws": "average", "noise": "average", "worst": "worst", "adaptive": "adaptive", "steps": "worst", "m": "m",
+        "m-radii": "m", "rise": "pac-bayes", "sigma-draws": "pac-bayes", "layer": "relative-flatness",
+    }.get(flags[0].removeprefix("--"))  # fmt: skip
+    chosen = ["--measures", measure] if measure else []
+    assert sharpness.main([str(tiny), "--quiet", "--out", str(tmp_path / "out"), *chosen, *flags]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
+    assert not list((tmp_path / "out").glob("*"))

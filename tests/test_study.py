@@ -9,12 +9,13 @@ import pytest
 from analysis import study
 
 TABLES = [
-    "hessian", "trace", "density", "radius", "surface", "sharpness", "momentum", "momentum_pairs", "descent",
-    "timesteps", "energy", "history", "compare", "correlation", "measures",
+    "hessian", "trace", "density", "radius", "smoothed", "surface", "surface_axes", "shapes", "sharpness", "norms",
+    "robustness", "momentum", "momentum_pairs", "descent", "timesteps", "energy", "history", "compare", "correlation",
+    "measures",
 ]  # fmt: skip
 FIGURES = [
     "surfaces", "surface-lines", "eigenvalues", "density", "radius", "scalability", "per-timestep", "momentum",
-    "momentum-pairs", "descent", "energy", "training", "flatness",
+    "momentum-pairs", "descent", "energy", "training", "flatness", "robustness",
 ]  # fmt: skip
 
 
@@ -41,6 +42,7 @@ def test_checkpoints_tables_and_figures_lie_where_they_should(config):
     for name in FIGURES:
         for kind in ("pdf", "png"):
             assert (config.out / "figures" / f"{name}.{kind}").stat().st_size > 1000
+    assert (config.out / "figures" / "surfaces.html").stat().st_size > 1_000_000
 
 
 @pytest.mark.usefixtures("done")

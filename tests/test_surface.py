@@ -200,6 +200,14 @@ def test_a_loss_that_overflows_stays_in_the_result():
     assert np.isinf(found.to_frame()["value"]).sum() == 2
 
 
+def test_batches_are_read_once():
+    model, batches, directions = convolutional()
+    once = surface(model, metrics, iter(batches), directions[:1], [-1.0, 0.0, 1.0])
+    assert np.array_equal(
+        once.mean["loss"], surface(model, metrics, batches, directions[:1], [-1.0, 0.0, 1.0]).mean["loss"]
+    )
+
+
 def test_a_single_example_has_no_standard_error():
     model, inputs, target = quadratic()
     direction = random_direction(Parameters(model), seed=0)
@@ -249,7 +257,7 @@ def test_what_does_not_fit_is_refused():
         surface(model, metrics, batches, directions[:1], [0.0], mode="test")
     with pytest.raises(ValueError, match="hold no example"):
         surface(model, metrics, [], directions[:1], [0.0])
-    with pytest.raises(ValueError, match="read only once"):
-        surface(model, metrics, iter(batches), directions[:1], [0.0])
+    with pytest.raises(ValueError, match="a direction is zero"):
+        surface(model, metrics, batches, [directions[0] * 0], [0.0])
     with pytest.raises(ValueError, match="'loss' must be one value per example"):
         surface(model, lambda o, t: {"loss": F.cross_entropy(o, t)}, batches, directions[:1], [0.0])

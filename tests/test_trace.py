@@ -197,3 +197,26 @@ def test_the_frame_holds_the_columns_of_the_table():
     frame = trace(Dense(MATRIX), probes=2).to_frame()
     assert list(frame.columns) == ["trace", "stderr", "probes", "products", "converged"]
     assert len(frame) == 1
+
+
+@pytest.mark.parametrize("method", ["xtrace", "hutchinson"])
+@pytest.mark.parametrize("block", [2, 5, 30])
+def test_probes_that_share_products_give_the_same(method, block):
+    one, many = Dense(MATRIX), Dense(MATRIX)
+    alone = trace(one, method=method, probes=8, seed=2, tolerance=0.05, max_products=26)
+    together = trace(many, method=method, probes=8, seed=2, tolerance=0.05, max_products=26, block=block)
+    assert together.value == pytest.approx(alone.value, rel=1e-9)
+    assert together.stderr == pytest.approx(alone.stderr, rel=1e-6)
+    assert (together.probes, together.products, together.converged) == (alone.probes, alone.products, alone.converged)
+    assert one.products == many.products == alone.products
+
+
+def test_a_block_beyond_the_rank_or_the_dimension_is_exact():
+    assert trace(Dense(MATRIX), probes=50, block=50).value == pytest.approx(MATRIX.trace(), rel=1e-12)
+    single = trace(Dense(np.diag([0.0, 3.0, 0.0, 0.0])), probes=4, block=3)
+    assert (single.value, single.stderr, single.probes) == (pytest.approx(3.0, rel=1e-12), 0.0, 2)
+
+
+def test_a_block_of_none_is_refused():
+    with pytest.raises(ValueError, match="block must be at least 1, got 0"):
+        trace(Dense(MATRIX), block=0)

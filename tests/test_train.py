@@ -1,11 +1,6 @@
 """Training: what it leaves, what it resumes to, what it refuses."""
 
 import csv
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +9,7 @@ import torch
 
 from models.checkpoint import load, save
 from models.losses import sdt_loss, tet_loss
-from models.recipe import Config
+from models.recipe import Config, settings
 from models.train import evaluate, main, run
 
 SHORT = {"epochs": 3, "train_images": 60, "batch_size": 20, "timesteps": 2, "quiet": True}
@@ -93,21 +88,6 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_weights_bit_for_bit(optimi
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
-    arguments = ["--epochs", "12", "--train-images", "60", "--batch-size", "20", "--timesteps", "2", "--quiet"]
-    command = [sys.executable, "-m", "models.train", "--out", str(tmp_path / "cut"), *arguments]
-    killed = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    while not (tmp_path / "cut/ckpt.pt").exists():
-        time.sleep(0.02)
-        assert killed.poll() is None
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    main(["--out", str(tmp_path / "cut"), *arguments])
-    main(["--out", str(tmp_path / "whole"), *arguments])
-    whole, cut = weights(tmp_path / "whole/ckpt.pt"), weights(tmp_path / "cut/ckpt.pt")
-    assert all(torch.equal(whole[name], cut[name]) for name in whole)
-
-
 def test_a_finished_run_is_left_alone(tmp_path, capsys):
     run(short(tmp_path))
     before = (tmp_path / "ckpt.pt").stat().st_mtime_ns
@@ -136,6 +116,21 @@ def test_training_leaves_the_global_random_state_alone(tmp_path):
     torch.manual_seed(5)
     run(short(tmp_path, epochs=1))
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_worker_processes_are_for_data_in_files_and_no_part_of_what_defines_a_run(tmp_path, monkeypatch):
+    asked = []
+
+    def load_data(name, **arguments):
+        asked.append((name, arguments.get("workers")))
+        raise FileNotFoundError("no data")
+
+    monkeypatch.setattr("models.train.load_data", load_data)
+    for data in ("imagenet", "digits"):
+        with pytest.raises(FileNotFoundError):
+            run(short(tmp_path, data=data, workers=3))
+    assert asked == [("imagenet", 3), ("digits", None)]
+    assert "workers" not in settings(short(tmp_path, workers=3))
 
 
 def test_snapshots_hold_the_weights_along_the_way(tmp_path):
@@ -186,6 +181,10 @@ def test_a_loss_that_diverges_stops_the_run_and_keeps_the_last_good_checkpoint(t
         (["--momentum", "nan"], "momentum must lie in [0, 1.0), got nan"),
         (["--label-smoothing", "2"], "label_smoothing must lie in [0, 1.0), got 2.0"),
         (["--snapshots", "-1"], "snapshots"),
+        (["--workers", "-1"], "workers must be at least 0, got -1"),
+        (["--until-loss", "0"], "--until-loss must be positive and finite, got 0.0"),
+        (["--until-loss", "nan"], "--until-loss must be positive and finite, got nan"),
+        (["--until-loss-of", "sdt"], "--until-loss-of says which loss --until-loss is about"),
         (["--seed", "99999999999999999999"], "seed must fit 64 bits"),
         (["--device", "cuda"], "can't compute on --device cuda"),
         (["--device", "foo"], "can't compute on --device foo"),

@@ -1,0 +1,223 @@
+"""Robustness: what a trained network still knows when its weights, neurons, spikes or images are not as they were.
+
+    python -m analysis.robustness runs/tet-0/ckpt.pt
+
+Table ``robustness.csv``, after checkpoint, network, data, training, seed, one row for each split, perturbation,
+strength and loss:
+
+- split ("test", "train"); perturbation and strength, as below; loss ("sdt", "tet": equation 7 or 9 of Deng et al. 2022,
+  no regulariser)
+- value, the mean of that loss over draws and images; stderr, its standard error over draws; images_stderr, over images
+- accuracy, the fraction of images whose mean output is largest at their label, from the same passes and so the same in
+  the rows of both losses; accuracy_stderr over draws; accuracy_images_stderr over images
+- draws, images: how many
+
+==================  ==================================================================================================
+weight_noise        w + strength · D ν, ν standard normal, D the root mean square of each weight's filter: strength is
+                    the noise's norm over the filter's (:func:`landscape.directions.filter_scale`)
+rounding            each filter's weights rounded to strength bits (:mod:`landscape.quantize`); 32 are the weights as
+                    trained. Nothing is random, so draws is 1
+threshold_spread    thresholds that differ from neuron to neuron; strength is their relative spread
+decay_spread        decays that do
+lost_spikes         every spike lost with probability strength
+spurious_spikes     every neuron that is silent at a step seen to spike with probability strength
+input_noise         Gaussian noise on every pixel; strength is its standard deviation over that of the channel's pixels,
+                    among the images measured. On frames of events too, at every step anew, although a sensor's noise
+                    is of another kind
+==================  ==================================================================================================
+
+The formulas of the neurons and spikes are in :mod:`models.perturbation`. Biases and BatchNorm stay as they are.
+Strength 0 is the network as trained (draws 1, standard error over draws 0). A network without spikes has no rows about
+thresholds, decays and spikes.
+
+Draws come from the seed, whatever the strength and the checkpoint: a curve is one of growing disturbance, and networks
+of one structure meet the same ones, so that the difference between them has less error than the values. The two
+standard errors are apart because they answer different questions: another draw, other images. Neither is of other
+training runs; spread over seeds is.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from math import inf, nan
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from landscape.directions import filter_scale
+from landscape.parameters import Parameters
+from landscape.quantize import FEWEST, MOST, rounded
+from models.losses import LOSSES
+from models.perturbation import mismatched, noisy, unreliable
+
+from . import command
+from .command import analyse
+from .result import Result
+from .subject import Batch, Subject, correct, per_image
+
+UNROUNDED = 32
+_OF_SPIKES = ("threshold_spread", "decay_spread", "lost_spikes", "spurious_spikes")
+NAMES = ("weight_noise", "rounding", *_OF_SPIKES, "input_noise")
+_RANGES = {"rounding": (FEWEST, MOST), "lost_spikes": (0, 1), "spurious_spikes": (0, 1)}
+_METRICS = [*LOSSES, "accuracy"]
+
+
+@dataclass(frozen=True)
+class Config(command.Config):
+    """Accuracy and loss of checkpoints under noise, rounding, unlike neurons and faulty spikes."""
+
+    split: Literal["train", "test"] = "test"
+    """Images to measure on."""
+    both: bool = False
+    """Measure on training and on test images, whatever --split says."""
+    draws: int = 10
+    """Draws of everything random."""
+    weight_noise: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    """Noise on the weights, relative to each filter's norm. None given: left out, as with each of the following."""
+    rounding: tuple[int, ...] = (8, 6, 4, 3)
+    """Bits of the rounded weights."""
+    threshold_spread: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    """Relative spread of the thresholds."""
+    decay_spread: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8)
+    """Relative spread of the decays."""
+    lost_spikes: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    """Probability that a spike is lost."""
+    spurious_spikes: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1)
+    """Probability that a silent neuron is seen to spike."""
+    input_noise: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0)
+    """Noise on the pixels, relative to their standard deviation."""
+
+
+def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
+    """The robustness table of one checkpoint."""
+    plan = _plan(subject, config)
+    splits = ("test", "train") if config.both else (config.split,)
+    passes = sum(_draws(name, config) * len(strengths) for name, strengths in plan.items())
+    with tqdm(total=passes * len(splits), unit="pass", disable=config.quiet) as bar:
+        tables = [_curves(subject, config, plan, split, bar.update) for split in splits]
+    return {"robustness": pd.concat(tables, ignore_index=True)}
+
+
+@contextmanager
+def perturbed(
+    network: nn.Module, name: str, strength: float, *, pixels: Float[Tensor, "channel"], seed: Sequence[int]
+) -> Iterator[None]:
+    """``network`` under the perturbation ``name`` of the table; ``pixels`` is each channel's standard deviation."""
+    with ExitStack() as stack:
+        if name in ("weight_noise", "rounding"):
+            parameters = Parameters(network)
+            weights = stack.enter_context(parameters.restored())
+            if name == "rounding":
+                parameters.assign(rounded(parameters, int(strength)))
+            else:
+                parameters.assign(weights + strength * filter_scale(parameters) * _normal(weights, seed))
+        elif name == "input_noise":
+            stack.enter_context(noisy(network, scale=strength * pixels, seed=seed))
+        else:
+            of_neurons = mismatched if name.endswith("spread") else unreliable
+            stack.enter_context(of_neurons(network, **{name.partition("_")[0]: strength}, seed=seed))
+        yield
+
+
+def _normal(like: Tensor, seed: Sequence[int]) -> Tensor:
+    generator = np.random.default_rng([number % 2**64 for number in seed])
+    return torch.from_numpy(generator.standard_normal(len(like))).to(like.dtype).to(like.device)
+
+
+def _plan(subject: Subject, config: Config) -> dict[str, list[float]]:
+    """The strengths of every perturbation that is asked for and that this network can suffer, in rising order."""
+    if config.draws < 2:
+        raise ValueError(f"a standard error needs at least 2 draws, got {config.draws}")
+    plan = {}
+    for name in NAMES:
+        strengths = getattr(config, name)
+        least, most = _RANGES.get(name, (0.0, inf))
+        if not all(least <= strength <= most and strength < inf for strength in strengths):
+            raise ValueError(f"--{name.replace('_', '-')} must lie in {least:g} … {most:g}, got {strengths}")
+        possible = subject.network.arguments["spiking"] or name not in _OF_SPIKES
+        if possible and strengths:
+            plan[name] = sorted({float(strength) for strength in strengths} - {0.0})
+    if not plan:
+        raise ValueError("nothing to measure: give at least one perturbation that this network can suffer")
+    return plan
+
+
+def _draws(name: str, config: Config) -> int:
+    return 1 if name == "rounding" else config.draws
+
+
+def _curves(
+    subject: Subject, config: Config, plan: dict[str, list[float]], split: str, done: Callable[[], object]
+) -> pd.DataFrame:
+    batches = subject.batches(split, config.images, config.chunk)
+    pixels = _spread(batches)
+    clean = _summary([_outcomes(subject.network, batches)])
+    rows: list[dict[str, Any]] = []
+    for name, strengths in plan.items():
+        curve = {float(UNROUNDED if name == "rounding" else 0): clean}
+        for strength in strengths:
+            outcomes = []
+            for draw in range(_draws(name, config)):
+                seed = (config.seed, NAMES.index(name), draw)
+                with perturbed(subject.network, name, strength, pixels=pixels, seed=seed):
+                    outcomes.append(_outcomes(subject.network, batches))
+                done()
+            curve[strength] = _summary(outcomes)
+        for strength in sorted(curve):
+            head = {"split": split, "perturbation": name, "strength": strength}
+            rows += [head | row for row in _rows(curve[strength], config.losses)]
+    return pd.DataFrame(rows)
+
+
+def _spread(batches: Sequence[Batch]) -> Float[Tensor, "channel"]:
+    """Standard deviation of each channel's pixels over all images (and frames)."""
+    channels = torch.cat([images.movedim(-3, 0).flatten(1) for images, _ in batches], dim=1)
+    return channels.std(1, correction=0)
+
+
+@torch.no_grad()
+def _outcomes(network: nn.Module, batches: Sequence[Batch]) -> Float64[Tensor, "metric image"]:
+    """Both losses and whether the prediction is right, for every image."""
+    found = []
+    for images, labels in batches:
+        logits = network(images)
+        found.append(torch.stack([*(per_image(loss)(logits, labels) for loss in LOSSES), correct(logits, labels)]))
+    return torch.cat(found, dim=1).double().cpu()
+
+
+def _summary(outcomes: Sequence[Float64[Tensor, "metric image"]]) -> dict[str, Any]:
+    """Means over draws and images with both standard errors, by metric; the one over draws is 0 without draws."""
+    values = torch.stack(list(outcomes))
+    draws, _, images = values.shape
+    by_draw, by_image = values.mean(2), values.mean(0)
+    stderr = by_draw.std(0) / draws**0.5 if draws > 1 else torch.zeros(len(_METRICS))
+    over_images = by_image.std(1) / images**0.5 if images > 1 else torch.full((len(_METRICS),), nan)
+    columns = zip(_METRICS, by_draw.mean(0).tolist(), stderr.tolist(), over_images.tolist(), strict=True)
+    return {name: numbers for name, *numbers in columns} | {"draws": draws, "images": images}
+
+
+def _rows(summary: dict[str, Any], losses: Sequence[str]) -> Iterator[dict[str, Any]]:
+    accuracy = dict(zip(("accuracy", "accuracy_stderr", "accuracy_images_stderr"), summary["accuracy"], strict=True))
+    for loss in losses:
+        value = dict(zip(("value", "stderr", "images_stderr"), summary[loss], strict=True))
+        yield {"loss": loss} | value | accuracy | {"draws": summary["draws"], "images": summary["images"]}
+
+
+def run(config: Config) -> Result:
+    """The table robustness of every checkpoint."""
+    return analyse(config, measure)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    return command.main(Config, run, argv, "python -m analysis.robustness")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

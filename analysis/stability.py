@@ -1,0 +1,243 @@
+"""Curvature along training, beside the curvature that the optimizer can stand.
+
+    python -m analysis.stability runs/sdt-0 runs/tet-0        # runs trained with --snapshots
+
+On a quadratic λw²/2 the iterations of :mod:`models.optimizer` converge below, and diverge above::
+
+    gradient descent                             λ = 2/η
+    with momentum β                              λ = (2 + 2β)/η
+    Adam, P held fixed, λ of P^(-1/2) H P^(-1/2)  λ = (2 + 2β₁)/((1 − β₁) η), which is 38/η at β₁ = 0.9
+
+(Cohen, Kaur, Li, Kolter, Talwalkar, ICLR 2021; Cohen et al. 2022, "Adaptive gradient methods at the edge of
+stability".) They find that training on whole batches drives the top eigenvalue up to the limit and holds it there. Here
+batches are small, which keeps it lower, and BatchNorm is in eval mode, unless ``--mode train``: then it normalises by
+each chunk's statistics, so let ``--chunk`` be the batch size. A weight without effect in train mode, such as a bias
+before a BatchNorm, has a tiny P; in eval mode it has curvature, and the preconditioned eigenvalue means nothing.
+
+**Which loss.** ``loss = trained`` is the objective of training, with regulariser, label smoothing and weight decay: the
+one whose curvature the limit is about. sdt and tet are the landscape's losses, as in all tables; where training lowered
+one of them alone, its rows are copied. **Which curvature.** ``curvature`` is "formal" where a spike's derivative is a
+surrogate (see :mod:`analysis.hessian`): no theorem says that it meets the limit. It is "exact" for networks without
+steps.
+
+**Which weights.** ``participation`` is 1/Σv⁴ of the unit eigenvector v, the number of weights that it lives on. Where
+no gradient has come yet P is near ε, and the formal Hessian may be curved all the same: then a handful of weights
+carries a preconditioned eigenvalue far above the limit, until gradients come and it drops.
+
+Lanczos starts from the top eigenvector of the snapshot before (kept as a direction of the weights) amid a random one,
+and iterates to a finer tolerance than a picture needs, lest it stop at an eigenvalue that another has overtaken since.
+It saves a tenth of the products or so; ``--no-warm`` starts at random every time.
+
+Table ``stability.csv``, a row a snapshot, loss and matrix, after checkpoint, network, data, training, seed: epoch,
+optimizer, loss, matrix ("hessian"; with Adam also "preconditioned", from the first step on), top_eigenvalue, residual,
+converged, participation, products, warm (started from an earlier snapshot), limit (none for
+Adam's unpreconditioned matrix), learning_rate (of the epoch that led there), training_loss (the row's loss, on the
+images measured), curvature.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+import tyro
+from torch import Tensor
+from torch.nn.functional import normalize
+from tqdm import tqdm
+
+from landscape.coordinates import Scaled
+from landscape.lanczos import lanczos
+from landscape.objective import Objective
+from landscape.operators import Hessian, Operator
+from models.checkpoint import CheckpointError
+from models.losses import LOSSES
+from models.optimizer import Step
+
+from . import command
+from .command import analyse
+from .curvature import SMALL
+from .result import Result
+from .subject import Subject, per_image
+
+Key = tuple[str, str]
+TRAINED = "trained"
+
+
+@dataclass(frozen=True)
+class Config(command.Config):
+    """Top eigenvalue at the snapshots of training runs, beside the optimizer's stability limit."""
+
+    checkpoints: tyro.conf.Positional[tuple[Path, ...]]
+    """Run folders, for all their snapshots, or single snapshots in order."""
+    trained_only: bool = False
+    """Leave the landscape's losses out: only the objective of training, which is what the limit is about."""
+    mode: Literal["eval", "train"] = "eval"
+    """BatchNorm's: train normalises by the statistics of each chunk."""
+    warm: bool = True
+    """Start from the eigenvector of the snapshot before."""
+    tolerance: float = 1e-4
+    """Residual to reach, relative to the eigenvalue largest in size."""
+    max_products: int = 200
+    """Products of the matrix with a vector to stop at, converged or not."""
+    keep_graph: bool | None = None
+    """Keep each batch's gradient graph for all products: faster, more memory. By default below 100,000 weights."""
+
+
+def limit(learning_rate: float, momentum: float, *, adam: bool) -> float:
+    """The top eigenvalue above which the optimizer's steps diverge on a quadratic; inf at a rate of zero.
+
+    With ``adam`` that of P^(-1/2) H P^(-1/2), and ``momentum`` is β₁.
+    """
+    rate = learning_rate * (1 - momentum) if adam else learning_rate
+    return (2 + 2 * momentum) / rate if rate else math.inf
+
+
+def trained_objective(subject: Subject, step: Step) -> Callable[[Tensor, Tensor], Tensor]:
+    """The objective that training lowered: its loss with regulariser and label smoothing, plus c‖w‖²/2.
+
+    One value per image. Raises CheckpointError where the checkpoint doesn't say what it was trained with.
+    """
+    names = ("mse_weight", "mse_target", "label_smoothing")
+    training = subject.checkpoint.training
+    if missing := [name for name in names if name not in training]:
+        raise CheckpointError(f"{subject.path}: training lacks {', '.join(missing)}, so its objective is unknown")
+    loss = partial(LOSSES[training["loss"]], reduction="none", **{name: training[name] for name in names})
+    if not step.weight_decay:
+        return loss
+
+    def decayed(logits: Tensor, labels: Tensor) -> Tensor:
+        squares = sum(weight.square().sum() for weight in subject.network.parameters())
+        return loss(logits, labels) + 0.5 * step.weight_decay * squares
+
+    return decayed
+
+
+def plain(subject: Subject, step: Step) -> bool:
+    """Whether the objective of training is the loss alone."""
+    training = subject.checkpoint.training
+    return not (training["mse_weight"] or training["label_smoothing"] or step.weight_decay)
+
+
+def has_steps(subject: Subject) -> bool:
+    """Whether the network's activation is a step, so that its derivatives are surrogates."""
+    arguments = subject.network.arguments
+    return bool(arguments["spiking"] and arguments["surrogate"] != "smooth")
+
+
+class Along:
+    """The measurement of one snapshot after the other: keeps each top eigenvector, as a direction of the weights."""
+
+    def __init__(self) -> None:
+        self.run = Path()
+        self.found: dict[Key, Tensor] = {}
+
+    def measure(self, subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
+        """The rows of one snapshot."""
+        if subject.path.parent != self.run:
+            self.run, self.found = subject.path.parent, {}
+        try:
+            step = Step.of(subject.checkpoint)
+        except CheckpointError as failure:
+            raise CheckpointError(f"{subject.path}: {failure}") from failure
+        losses = {} if config.trained_only else {name: per_image(name) for name in config.losses}
+        own, loss = subject.checkpoint.training["loss"], trained_objective(subject, step)
+        same = own in losses and plain(subject, step)
+        batches = subject.batches(config.split, config.images, config.chunk)
+        rows = []
+        for name, function in (losses if same else losses | {TRAINED: loss}).items():
+            objective = Objective(subject.network, function, batches, mode=config.mode)
+            rows += self._loss(name, objective, step, config)
+        rows += [row | {"loss": TRAINED} for row in rows if same and row["loss"] == own]
+        shared = {"epoch": subject.checkpoint.training.get("epochs_done", 0), "optimizer": step.optimizer}
+        kind = "formal" if has_steps(subject) else "exact"
+        return {"stability": pd.DataFrame([{**shared, **row, "curvature": kind} for row in rows])}
+
+    def _loss(self, name: str, objective: Objective, step: Step, config: Config) -> list[dict[str, Any]]:
+        keep = objective.parameters.dimension < SMALL if config.keep_graph is None else config.keep_graph
+        matrix = Hessian(objective, keep_graph=keep, check=(name, "hessian") not in self.found)
+        operators: dict[str, Operator] = {"hessian": matrix}
+        if step.divisor is not None:
+            scale = step.divisor.to(matrix.device).rsqrt().to(matrix.dtype)
+            operators["preconditioned"] = Scaled(matrix, scale)
+        value = objective.value()
+        rows = []
+        for kind, operator in operators.items():
+            bound = limit(step.learning_rate, step.momentum, adam=step.optimizer == "adam")
+            row = {"loss": name, "matrix": kind, **self._top((name, kind), operator, config)}
+            row["limit"] = bound if kind == "preconditioned" or step.optimizer == "sgd" else math.nan
+            rows.append(row | {"learning_rate": step.learning_rate, "training_loss": value})
+        return rows
+
+    def _top(self, key: Key, operator: Operator, config: Config) -> dict[str, Any]:
+        before = self.found.get(key) if config.warm else None
+        scale = (
+            operator.scale
+            if isinstance(operator, Scaled)
+            else torch.ones((), dtype=operator.dtype, device=operator.device)
+        )
+        with tqdm(desc=" ".join(key), unit="product", disable=config.quiet, leave=False) as bar:
+            pairs = lanczos(
+                operator, top=1, tolerance=config.tolerance, max_products=config.max_products, seed=config.seed,
+                start=None if before is None else normalize(before / scale), progress=bar.update,
+            )  # fmt: skip
+        self.found[key] = scale * pairs.vectors
+        return {
+            "top_eigenvalue": float(pairs.values[0]),
+            "residual": float(pairs.residuals[0]),
+            "converged": bool(pairs.converged[0]),
+            "participation": 1 / float(pairs.vectors[0].pow(4).sum()),
+            "products": pairs.products,
+            "warm": before is not None,
+        }
+
+
+def snapshots(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """``paths`` with every folder replaced by the snapshots in it (or in its ``snapshots``), by epoch.
+
+    Raises FileNotFoundError for a folder without any.
+    """
+    files: list[Path] = []
+    for path in paths:
+        inside = sorted([*path.glob("snapshots/epoch-*.pt"), *path.glob("epoch-*.pt")], key=_epoch)
+        if path.is_dir() and not inside:
+            raise FileNotFoundError(f"no snapshots in {path}: train with --snapshots n to keep every n-th epoch")
+        files += inside or [path]
+    return tuple(files)
+
+
+def _epoch(path: Path) -> tuple[int, str]:
+    digits = path.stem.removeprefix("epoch-")
+    return (int(digits) if digits.isdecimal() else sys.maxsize), path.name
+
+
+def run(config: Config) -> Result:
+    """The table stability of all snapshots."""
+    if config.split != "train":
+        raise ValueError("the limit is about the loss that is trained on: --split must be train")
+    result = analyse(replace(config, checkpoints=snapshots(config.checkpoints)), Along().measure)
+    if not config.quiet:
+        _remark(result.to_frame())
+    return result
+
+
+def _remark(table: pd.DataFrame) -> None:
+    """Say on stderr what starting from the snapshot before saved."""
+    for (loss, matrix), rows in table.groupby(["loss", "matrix"], sort=False):
+        mean = rows.groupby("warm")["products"].mean()
+        if len(mean) == 2:
+            said = f"{mean[True]:.1f} products from the snapshot before, {mean[False]:.1f} from a random vector"
+            print(f"{loss}, {matrix}: {said} (first snapshots)", file=sys.stderr)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    return command.main(Config, run, argv, "python -m analysis.stability")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

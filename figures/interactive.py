@@ -1,0 +1,128 @@
+"""The planes of the surface table as a page to turn and point at: SDT- and TET-trained networks side by side.
+
+    python -m figures.interactive runs/demo          # DIR/figures/surfaces.html
+    python -m figures.interactive runs/demo --vtk    # and files for ParaView
+
+One HTML file with everything inside, plotly.js too (4.8 MB): it opens without a network, and its content security
+policy forbids it one. The loss that the landscape is made of, images, draw and network are chosen on the page, among
+what the table holds: :mod:`figures.views` says what is averaged and what the errors are. Height and colour have one
+scale, over both panels and all choices, and both panels have one camera. Numbers are rounded to six digits.
+"""
+
+import html
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import tyro
+from plotly.offline import get_plotlyjs
+
+from . import command, tables, vtk
+from .bands import counted
+from .style import LOOKS, LOSSES
+from .views import IMAGES, View, views
+
+_PROG = "python -m figures.interactive"
+_TEMPLATE = Path(__file__).with_name("page.html")
+_MATRICES = ("value", "error", "rise", "rise_error", "accuracy")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Draw the planes in DIR/tables/surface.csv as an interactive page, DIR/figures/surfaces.html."""
+
+    directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    """Folder that holds tables/; the page goes to figures/ in it."""
+    vtk: bool = False
+    """Also write every surface as a file for ParaView, in figures/vtk/ (needs meshio)."""
+
+
+def run(config: Config, say: command.Say) -> list[Path]:
+    """Write one page for each network and data set; returns the files. Raises OSError where that can't be done."""
+    files: list[Path] = []
+    try:
+        frame = tables.read(config.directory, "surface")
+    except tables.TableError as error:
+        say(str(error))
+        return []
+    for suffix, part in tables.families(frame):
+        try:
+            found = views(part)
+        except tables.TableError as error:
+            say(f"surfaces{suffix}: {tables.path(config.directory, 'surface')}: {error}")
+            continue
+        target = config.directory / "figures" / f"surfaces{suffix}.html"
+        with command.replacing(target) as partial:
+            partial.write_text(page(part, found, images=_images(config.directory)), encoding="utf-8")
+        files.append(target)
+        if config.vtk:
+            files += vtk.write(found, config.directory / "figures" / "vtk", suffix)
+    return files
+
+
+def page(frame: pd.DataFrame, found: Sequence[View], *, images: int | None = None) -> str:
+    """The page for the views ``found`` of ``frame``, one network on one data set."""
+    heading, about = words(frame, images)
+    seeds = frame.groupby("training")["seed"].nunique()
+    trainings = {
+        name: {"label": look.label, "colour": look.colour, "count": counted([int(seeds[name])])}
+        for name, look in LOOKS.items()
+        if name in seeds
+    }
+    data = {"views": [_plain(view) for view in found], "trainings": trainings, "losses": LOSSES, "images": IMAGES}
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    page = _TEMPLATE.read_text(encoding="utf-8")
+    for name, content in (("TITLE", f"{heading} – snn-landscape"), ("HEADING", heading), ("ABOUT", about)):
+        page = page.replace(f"@{name}@", html.escape(content))
+    before, _, rest = page.partition("@PLOTLY@")
+    between, _, after = rest.partition("@DATA@")
+    return "".join((before, get_plotlyjs(), between, text, after))
+
+
+def words(frame: pd.DataFrame, images: int | None) -> tuple[str, str]:
+    """The heading, and a sentence on what was measured: networks, data, seeds, images."""
+    network, data = (str(frame[name].iloc[0]) for name in ("network", "data"))
+    parts = []
+    for training, look in LOOKS.items():
+        seeds = sorted(int(seed) for seed in frame.loc[frame["training"] == training, "seed"].unique())
+        if seeds:
+            named = ", ".join(map(str, seeds))
+            parts.append(f"{len(seeds)} trained with {look.label} (seed{'s' * (len(seeds) > 1)} {named})")
+    splits = " and ".join(IMAGES.get(split, split) for split in sorted(frame["split"].unique(), reverse=True))
+    number = f"{images} " if images else ""
+    about = f"Networks {network}: {' and '.join(parts)}. Loss and accuracy on {number}{splits}."
+    return f"Loss around trained weights: {network} on {data}", about
+
+
+def _images(directory: Path) -> int | None:
+    """How many images the table was measured on, where the settings beside it say so."""
+    try:
+        found = json.loads(tables.path(directory, "surface").with_suffix(".json").read_text(encoding="utf-8"))
+        return int(found["settings"]["images"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _plain(view: View) -> dict[str, Any]:
+    """A view as JSON has it: infinite as the word, NaN as null, accuracy in percent."""
+    numbers = {name: _rows(getattr(view, name) * (100.0 if name == "accuracy" else 1.0)) for name in _MATRICES}
+    axes = {"alphas": _rows(view.alphas[None])[0], "betas": _rows(view.betas[None])[0]}
+    return {**view.key, **axes, **numbers, "note": view.note, "summary": view.summary()}
+
+
+def _rows(matrix: np.ndarray) -> list[list[float | str | None]]:
+    return [[float(f"{x:.6g}") if np.isfinite(x) else "inf" if x > 0 else None for x in row] for row in matrix]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    return command.main(_PROG, Config, run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

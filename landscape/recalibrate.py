@@ -1,0 +1,107 @@
+"""BatchNorm's running statistics, taken anew at the weights a model has now.
+
+Statistics that were gathered while training belong to the trained weights. At others, say half way between two
+minima, activations have other means and far smaller variances, and a loss measured with the old statistics, or with
+interpolated ones, is mostly their misfit: barriers between networks shrink severalfold once the statistics are taken
+anew (Entezari, Sedghi, Saukh, Neyshabur 2022; Jordan, Sedghi, Saukh, Entezari, Neyshabur 2023, "REPAIR"; done for
+averaged weights by Izmailov et al. 2018, section 3).
+
+**Definition.** One pass over the batches with BatchNorm in train mode, so that the layers after it see inputs that were
+normalised batch by batch, as in training; everything else (dropout) in eval mode. A layer's statistics are then those
+of *all* the inputs it saw, as if they were one batch::
+
+    mean = Σ_b n_b m_b / N,     var = [Σ_b (n_b − 1) v_b + Σ_b n_b (m_b − mean)²] / (N − 1)
+
+n_b counts the values per channel (images × space, × time where it is folded in), m_b and v_b are the batch's mean and
+unbiased variance. torch's own cumulative update (``momentum=None``) differs in two ways: it averages batches equally,
+also a smaller last one, and it leaves out the second sum, the variance between batches. For a single batch both agree.
+The first layer's statistics do not depend on the split into batches; those behind it do, as in training.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from .parameters import preserved
+
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+_STATISTICS = ("running_mean", "running_var")
+Norm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
+
+
+class _Moments:
+    """Mean and sum of squared deviations of all values so far, in float64 (Chan, Golub, LeVeque 1983)."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = torch.zeros((), dtype=torch.float64)
+        self.squares = torch.zeros((), dtype=torch.float64)
+
+    def add(self, count: int, mean: Tensor, variance: Tensor) -> None:
+        """Take in ``count`` more values, with their mean and unbiased variance."""
+        total = self.count + count
+        shift = mean.cpu().double() - self.mean
+        self.mean = self.mean + shift * (count / total)
+        self.squares = (
+            self.squares + variance.cpu().double() * (count - 1) + shift.square() * (self.count * count / total)
+        )
+        self.count = total
+
+
+def recalibrate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> int:
+    """Write the statistics of ``batches`` into the running means and variances of ``model``; return how many layers.
+
+    Only those two buffers of BatchNorm layers change (subclasses included; layers without running statistics, or that
+    the pass does not reach, stay as they are). Weights, modes, momenta and the count of batches come back as found.
+    Without such a layer nothing is computed and 0 returned. Inside :func:`~landscape.parameters.preserved` the change
+    is undone on leaving. Labels are not looked at.
+
+    Take images the network was trained on, a few hundred at least, in batches about as large as in training.
+    Statistics of an activation that overflows are inf or nan. Raises ValueError for batches without an example and,
+    like torch, for a batch with a single value per channel.
+    """
+    layers = [layer for layer in model.modules() if isinstance(layer, _NORMS) and layer.running_mean is not None]
+    if not layers:
+        return 0
+    found = _gathered(model, layers, batches)
+    for layer, moments in found.items():
+        if moments.count:
+            for name, value in zip(_STATISTICS, (moments.mean, moments.squares / (moments.count - 1)), strict=True):
+                layer.get_buffer(name).copy_(value)
+    return sum(moments.count > 0 for moments in found.values())
+
+
+def _gathered(model: nn.Module, layers: list[Norm], batches: Iterable[tuple[Tensor, Tensor]]) -> dict[Norm, _Moments]:
+    """The statistics of every layer's inputs; the layers' own update, with momentum 1, computes each batch's."""
+    found = {layer: _Moments() for layer in layers}
+    momenta = [layer.momentum for layer in layers]
+
+    def record(layer: Norm, inputs: tuple[Tensor, ...], _: Tensor) -> None:
+        mean, variance = (layer.get_buffer(name) for name in _STATISTICS)
+        found[layer].add(inputs[0].numel() // layer.num_features, mean, variance)
+
+    hooks = [layer.register_forward_hook(record) for layer in layers]
+    try:
+        with preserved(model), torch.no_grad():
+            model.eval()
+            for layer in layers:
+                layer.training = True
+                layer.reset_running_stats()  # momentum 1 keeps nothing of a finite value, but 0 · inf is nan
+                layer.momentum = 1.0
+            _run(model, batches, layers[0].get_buffer(_STATISTICS[0]).device)
+    finally:
+        for layer, momentum, hook in zip(layers, momenta, hooks, strict=True):
+            layer.momentum = momentum
+            hook.remove()
+    return found
+
+
+def _run(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], device: torch.device) -> None:
+    seen = 0
+    for inputs, target in batches:
+        if len(target):
+            model(inputs.to(device))
+            seen += len(target)
+    if not seen:
+        raise ValueError("the batches hold no example: nothing to take BatchNorm's statistics from")

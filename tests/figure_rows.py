@@ -1,0 +1,140 @@
+"""Made-up rows of the tables on parts of a network, on what it survives, on paths, and on what flatness is for."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+LOSSES = ("sdt", "tet")
+SHARPNESS = {"sdt": 1.0, "tet": 0.55}
+STEPS = 4
+PATHS = (("line", "-"), ("bezier", "sdt"), ("bezier", "tet"))
+MEASURES = ("top eigenvalue, formal Hessian", *(f"average rise at radius {radius}" for radius in (0.05, 0.1, 0.2)))
+Rows = list[dict[str, object]]
+
+
+def layers(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for loss, operator, layer in product(
+        LOSSES, ("hessian", "gauss_newton"), ("stem.conv1", "body.conv2", "body.head")
+    ):
+        size = {"stem.conv1": 4.0, "body.conv2": 15.0, "body.head": 0.5}[layer] * SHARPNESS[training]
+        found = {"top_eigenvalue": size * np.exp(rng.normal(0, 0.1)), "trace": 9 * size * np.exp(rng.normal(0, 0.1))}
+        rows.append({"loss": loss, "operator": operator, "layer": layer, **found, "converged": True})
+    return rows
+
+
+def steps(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for operator, step in product(("hessian", "gauss_newton"), range(1, STEPS + 1)):
+        size = (10.0 + 5 * step) * SHARPNESS[training] * np.exp(rng.normal(0, 0.1))
+        place = {"loss": "tet", "operator": operator, "timestep": step}
+        rows.append(place | {"top_eigenvalue": size, "trace": 8 * size * np.exp(rng.normal(0, 0.1)), "converged": True})
+    return rows
+
+
+def robustness(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    strengths = {"weight_noise": (0.0, 0.1, 0.4), "rounding": (3.0, 8.0, 32.0), "lost_spikes": (0.0, 0.2)}
+    for split, name in product(("test", "train"), strengths):
+        for strength in strengths[name]:
+            harm = 1 / strength if name == "rounding" else strength
+            accuracy = (0.9 if split == "test" else 1.0) - 0.5 * harm**2 + rng.normal(0, 0.01)
+            error = 0.0 if name == "rounding" or not strength else 0.01
+            place = {"split": split, "perturbation": name, "strength": strength, "draws": 4 if error else 1}
+            numbers = {"value": 0.3 + harm, "accuracy": accuracy, "accuracy_stderr": error, "images": 200}
+            rows += [place | {"loss": loss} | numbers for loss in LOSSES]
+    return rows
+
+
+def path(training: str, rng: np.random.Generator) -> Rows:
+    """From every network to one of the other training; only the SDT ones set out."""
+    rows: Rows = []
+    bump = rng.normal(0.5, 0.05)
+    for (kind, fitted), split, loss, t in product(PATHS, ("train", "test"), LOSSES, np.linspace(0, 1, 5)):
+        value = 0.1 + 0.05 * t + (bump if kind == "line" else 0.02) * t * (1 - t) + 0.2 * (split == "test")
+        place = {"kind": kind, "fitted": fitted, "statistics": "recalibrated", "split": split, "loss": loss, "t": t}
+        rows.append(place | {"value": value, "stderr": 0.01, "accuracy": 1 - value / 5, "accuracy_stderr": 0.01})
+    return _away(training, rows)
+
+
+def barrier(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for (kind, fitted), split, loss in product(PATHS, ("train", "test"), LOSSES):
+        height = (rng.normal(0.12, 0.02) if kind == "line" else 0.0) + 0.05 * (split == "test")
+        place = {"kind": kind, "fitted": fitted, "statistics": "recalibrated", "split": split, "loss": loss}
+        rows.append(place | {"barrier": height, "stderr": 0.01})
+    return _away(training, rows)
+
+
+def _away(training: str, rows: Rows) -> Rows:
+    other = {"other": "runs/tet-0/ckpt.pt", "other_training": "tet", "images": 100}
+    return [row | other for row in rows] if training == "sdt" else []
+
+
+def sharpness(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for loss, measure, radius in product(LOSSES, ("average", "worst"), (0.05, 0.1, 0.2)):
+        value = 5 * SHARPNESS[training] * radius**1.5 * np.exp(rng.normal(0, 0.1))
+        place = {"loss": loss, "split": "train", "measure": measure, "radius": radius, "setting": ""}
+        rows.append(place | {"value": value, "stderr": 0.1 * value})
+    return [*rows, {"loss": "sdt", "split": "train", "measure": "fisher_rao", "setting": "", "value": 3.0}]
+
+
+def measures(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    gap = rng.normal(0.2 if training == "sdt" else 0.25, 0.02)
+    gaps = {"generalization gap in loss (test - train)": gap, "generalization gap in accuracy (train - test)": gap / 4}
+    for name, value in gaps.items():
+        rows.append({"measure": name, "loss": "sdt" if "loss" in name else "", "unit": "1", "value": value})
+    for name, loss in product(MEASURES, LOSSES):
+        value = SHARPNESS[training] * np.exp(rng.normal(0, 0.2))
+        rows.append({"measure": name, "loss": loss, "unit": "loss", "value": value})
+    return [row | {"flatness": row["measure"] in MEASURES, "timesteps": "4"} for row in rows]
+
+
+def correlation(rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for name, loss, gap, among in product(MEASURES, LOSSES, ("loss", "accuracy"), ("all", "within", "sdt")):
+        tau = rng.uniform(-0.5, 0.5)
+        place = {"network": "digits-cnn", "data": "digits", "measure": name, "loss": loss, "gap": gap, "among": among}
+        rows.append(place | {"tau": tau, "low": tau - 0.4, "high": tau + 0.4, "n": 10})
+    return rows
+
+
+def compare(rng: np.random.Generator) -> Rows:
+    names = {"top eigenvalue, formal Hessian": 14.0, "trace, formal Hessian": 60.0}
+    names |= {"mean rise within 0.5 on random lines": 0.6}
+    names |= {f"average rise at radius {length:g}": length for length in (0.05, 0.1, 0.2)}
+    rows: Rows = []
+    for (measure, size), loss in product(names.items(), LOSSES):
+        gap, half = size * rng.normal(-0.3, 0.25), size * rng.uniform(0.05, 0.4)
+        sure = abs(gap) > half
+        doubts = ["interval contains zero"] * (not sure)
+        doubts += ["changes when weights are rescaled"] * ("Hessian" in measure)
+        place: dict[str, object] = {
+            "network": "digits-cnn",
+            "data": "digits",
+            "measure": measure,
+            "loss": loss,
+            "unit": "loss",
+        }
+        numbers = {"sdt": size, "tet": size + gap, "difference": gap, "low": gap - half, "high": gap + half, "n": 5}
+        verdict: dict[str, object] = {
+            "flatter": ("tet" if gap < 0 else "sdt") if sure else "",
+            "trust": "; ".join(doubts),
+        }
+        rows.append(place | numbers | {"paired": True, "lower_is_flatter": True} | verdict)
+    accuracy: dict[str, object] = {"measure": "test accuracy", "loss": "", "sdt": 0.93, "tet": 0.95, "difference": 0.02}
+    return [*rows, rows[0] | accuracy | {"lower_is_flatter": False, "flatter": "", "trust": ""}]
+
+
+def coarse(surface: pd.DataFrame) -> pd.DataFrame:
+    """The planes of a surface table on fewer points, one of them infinite and one not measured on one network."""
+    few = [-1, -0.4, 0, 0.4, 1]
+    frame = surface[(surface["kind"] == "plane") & surface["alpha"].isin(few) & surface["beta"].isin(few)]
+    frame = frame.assign(stderr=0.015, rise_stderr=0.004)
+    corner = (frame["training"] == "tet") & (frame["seed"] == 0) & (frame["alpha"] == 1)
+    frame.loc[corner & (frame["beta"] == 1), "value"] = np.inf
+    frame.loc[corner & (frame["beta"] == -1), "value"] = np.nan
+    return frame.reset_index(drop=True)

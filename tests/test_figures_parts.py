@@ -1,0 +1,175 @@
+"""Pictures of layers, timesteps, robustness, sharpness, and of measures against gaps hold their tables' numbers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from scipy import stats
+
+from figures import correlation, parts, robustness, sharpness, style
+from figures.tables import TableError, read
+from tests.figure_tables import made_up, write
+
+pytestmark = pytest.mark.filterwarnings("error")
+NAMES = ("layers", "steps", "robustness", "sharpness", "measures", "correlation")
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    frames = made_up(seeds=3)
+    folder = write(tmp_path_factory.mktemp("parts"), {name: frames[name] for name in NAMES})
+    return {name: read(folder, name) for name in NAMES}
+
+
+@pytest.fixture
+def figure():
+    with style.paper():
+        yield Figure(figsize=(7, 4), layout="constrained")
+
+
+def caption_of(figure):
+    return figure.get_supxlabel().replace("\n", " ").replace("\u00a0", " ")
+
+
+# layers and timesteps
+
+
+def test_layers_stand_in_the_networks_order(tables, figure):
+    curves = parts.layers(figure, tables["layers"])
+    names = [label.get_text() for label in figure.axes[-1].get_xticklabels()]
+    assert names == ["stem.conv1", "body.conv2", "body.head"]
+    rows = tables["layers"].query("training == 'tet' and loss == 'sdt' and operator == 'hessian'")
+    expected = [rows.loc[rows["layer"] == name, "top_eigenvalue"].mean() for name in names]
+    np.testing.assert_allclose(curves["top_eigenvalue", "sdt", "tet"].line.get_ydata(), expected)
+
+
+@pytest.mark.parametrize(
+    ("draw", "table", "key"), [(parts.layers, "layers", "layer"), (parts.steps, "steps", "timestep")]
+)
+def test_shares_are_of_each_networks_gauss_newton_trace(draw, table, key, tables, figure):
+    one = draw(figure, tables[table])["share", "tet", "sdt"]
+    rows = tables[table].query("training == 'sdt' and loss == 'tet' and operator == 'gauss_newton'")
+    shares = [seed["trace"] / seed["trace"].sum() for _, seed in rows.groupby("seed")]
+    np.testing.assert_allclose(one.line.get_ydata(), np.mean([np.array(share) for share in shares], axis=0))
+    assert sum(one.line.get_ydata()) == pytest.approx(1)
+    assert [ax.get_title() for ax in figure.axes][-1] == "TET loss, Gauss–Newton"
+
+
+def test_another_matrix_is_named_where_gauss_newton_is_missing(tables, figure):
+    parts.steps(figure, tables["steps"].query("operator == 'hessian'"))
+    assert [ax.get_title() for ax in figure.axes] == ["TET loss, formal Hessian"] * 2
+    reference = [line for line in figure.axes[1].lines if list(line.get_xdata()) == [0, 1]]
+    assert reference[0].get_ydata()[0] == 1 / 4
+
+
+def test_parts_without_a_finite_value_or_in_other_coordinates_are_refused(tables, figure):
+    with pytest.raises(TableError, match="no finite value of top_eigenvalue, trace"):
+        parts.layers(figure, tables["layers"].assign(top_eigenvalue=np.nan, trace=np.nan))
+    with pytest.raises(TableError, match="no row in raw coordinates"):
+        parts.steps(figure, tables["steps"].assign(coordinates="filter"))
+
+
+# robustness
+
+
+def test_accuracy_against_strength_is_a_mean_over_seeds_on_test_images(tables, figure):
+    curves = robustness.robustness(figure, tables["robustness"])
+    rows = tables["robustness"].query("split == 'test' and loss == 'sdt' and training == 'tet'")
+    rows = rows[rows["perturbation"] == "weight_noise"]
+    one = curves["weight_noise", "tet"]
+    np.testing.assert_allclose(one.line.get_ydata(), 100 * rows.groupby("strength")["accuracy"].mean())
+    half = stats.t.ppf(0.975, 2) * rows.groupby("strength")["accuracy"].std() / np.sqrt(3)
+    np.testing.assert_allclose(one.table["high"] - one.table["mean"], 100 * half)
+    assert "On 200 test images, 4 draws of everything random" in caption_of(figure)
+
+
+def test_bits_run_from_unrounded_weights_to_the_fewest(tables, figure):
+    curves = robustness.robustness(figure, tables["robustness"])
+    panel = next(ax for ax in figure.axes if ax.get_title() == "rounded weights")
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["none", "8", "3"]
+    first, *_, last = np.asarray(curves["rounding", "sdt"].line.get_ydata(), dtype=float)
+    assert first > last
+    assert {ax.get_ylim() for ax in figure.axes} == {figure.axes[0].get_ylim()}
+    assert figure.axes[0].get_ylim()[1] < 107
+
+
+def test_of_one_seed_the_band_is_over_draws_where_there_are_any(tables, figure):
+    curves = robustness.robustness(figure, tables["robustness"].query("seed == 0"))
+    noise, rounding = curves["weight_noise", "sdt"].table, curves["rounding", "sdt"].table
+    np.testing.assert_allclose((noise["high"] - noise["mean"])[noise["at"] > 0], 100 * 2 * 0.01)
+    assert noise["high"].isna().tolist() == [True, False, False]  # nothing is drawn at strength 0
+    assert rounding["high"].isna().all()
+    assert "two standard errors over draws" in caption_of(figure)
+
+
+# sharpness
+
+
+def test_rises_are_drawn_for_measures_with_several_radii(tables, figure):
+    curves = sharpness.sharpness(figure, tables["sharpness"])
+    assert {key[0] for key in curves} == {"average", "worst"}
+    rows = tables["sharpness"].query("measure == 'worst' and loss == 'tet' and training == 'sdt'")
+    line = curves["worst", "tet", "sdt"].line
+    np.testing.assert_allclose(line.get_ydata(), rows.groupby("radius")["value"].mean())
+    assert [label.get_text() for label in figure.axes[-1].get_xticklabels()] == ["0.05", "0.1", "0.2"]
+    assert figure.axes[0].get_xscale() == figure.axes[0].get_yscale() == "log"
+    assert figure.axes[2].get_ylim() == figure.axes[3].get_ylim()
+
+
+def test_settings_are_not_averaged_and_what_is_not_positive_is_counted(tables, figure):
+    frame = tables["sharpness"].query("measure == 'worst'").assign(setting="m = 10")
+    frame = pd.concat([frame, frame.assign(setting="m = 50", value=9.0)], ignore_index=True)
+    frame.loc[0, "value"] = -1.0
+    curves = sharpness.sharpness(figure, frame)
+    assert {key[0] for key in curves} == {"worst, m = 10", "worst, m = 50"}
+    assert set(curves["worst, m = 50", "sdt", "sdt"].line.get_ydata()) == {9.0}
+    assert "Not drawn: 1 that are not positive" in caption_of(figure)
+
+
+def test_sharpness_without_radii_is_refused(tables, figure):
+    with pytest.raises(TableError, match="no measure with a radius"):
+        sharpness.sharpness(figure, tables["sharpness"].drop(columns="radius"))
+    with pytest.raises(TableError, match="no measure has a positive rise at two radii"):
+        sharpness.sharpness(figure, tables["sharpness"].query("radius == 0.1"))
+
+
+# measures against gaps
+
+
+def test_points_are_checkpoints_measure_across_and_gap_up(tables, figure):
+    points = correlation.gap_in_loss(figure, tables["measures"], tables["correlation"])
+    assert {name for name, _ in points} == {"top eigenvalue, formal Hessian", "average rise at radius 0.1"}
+    values = tables["measures"].query("training == 'tet'").set_index("checkpoint")
+    flat = values[(values["measure"] == "average rise at radius 0.1") & (values["loss"] == "sdt")]["value"]
+    gap = values[values["measure"] == "generalization gap in loss (test - train)"]["value"]
+    expected = np.column_stack([flat, gap.loc[flat.index]])
+    np.testing.assert_allclose(points["average rise at radius 0.1", "tet"].get_offsets(), expected)
+
+
+def test_tau_stands_above_its_panel_with_its_interval(tables, figure):
+    points = correlation.gap_in_accuracy(figure, tables["measures"], tables["correlation"])
+    gaps = tables["measures"].query("training == 'sdt' and measure.str.startswith('generalization gap in accuracy')")
+    heights = np.asarray(points["average rise at radius 0.1", "sdt"].get_offsets())[:, 1]
+    np.testing.assert_allclose(heights, 100 * gaps["value"])
+    row = tables["correlation"].query("gap == 'accuracy' and loss == 'sdt' and among == 'all'").iloc[0]
+    text = f"all: τ = {row['tau']:.2f} ({row['low']:.2f} … {row['high']:.2f})".replace("-", "−")
+    above, within = figure.axes[0].get_title().splitlines()
+    assert above == text
+    assert within.startswith("within: τ = ")
+    assert figure.axes[0].get_ylabel() == "gap in accuracy (%)"
+    assert "2 of 4 measures on the SDT loss" in caption_of(figure)
+
+
+def test_one_measure_of_a_kind_is_drawn():
+    names = ["trace, formal Hessian", "trace, formal Hessian, filter-normalized"]
+    names += [f"worst rise at radius {radius}" for radius in (0.1, 0.2, 0.5)] + [f"measure {i}" for i in range(20)]
+    chosen = correlation.one_of_each_kind(names)
+    assert chosen[:2] == ["trace, formal Hessian, filter-normalized", "worst rise at radius 0.2"]
+    assert len(chosen) == 12
+
+
+def test_without_gaps_there_is_no_scatter(tables, figure):
+    values = tables["measures"]
+    without = values[~values["measure"].str.startswith("generalization")]
+    with pytest.raises(TableError, match="no checkpoint has both"):
+        correlation.gap_in_loss(figure, without, tables["correlation"])

@@ -1,0 +1,79 @@
+"""The table of shapes against surfaces whose widths, rises and minima are known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.shapes import shapes
+
+IDENTITY = {"checkpoint": "ckpt.pt", "network": "net", "data": "digits", "training": "sdt", "seed": 0}
+
+
+def surface(values, alphas, betas, **more) -> pd.DataFrame:
+    """A table surface of one plane (or line: one beta)."""
+    alpha, beta = np.meshgrid(alphas, betas, indexing="ij")
+    points = {"alpha": alpha.ravel(), "beta": beta.ravel(), "value": values.ravel(), "rise_stderr": 0.01}
+    return pd.DataFrame({**IDENTITY, "loss": "sdt", "split": "train", "kind": "plane", "draw": 0, **points, **more})
+
+
+AXIS = np.linspace(-1, 1, 41)
+BOWL = 0.25 + 4 * AXIS[:, None] ** 2 + 4 * AXIS[None, :] ** 2
+
+
+def test_a_bowl_s_numbers_are_its_closed_forms():
+    row = shapes(surface(BOWL, AXIS, AXIS)).iloc[0]
+    assert row["centre"] == 0.25
+    assert row["doubling_radius"] == pytest.approx(0.25, rel=0.02)
+    assert row["half_width"] == pytest.approx(np.sqrt(0.5 / 4), rel=0.02)
+    assert row["mean_rise"] == pytest.approx(1, rel=0.01)
+    assert row["doubling_reached"]
+    assert row["half_width_reached"]
+    assert row["roughness"] < 1e-12
+    assert (row["minima"], row["significant_minima"], row["persistence"], row["infinite"]) == (1, 1, 0, 0)
+
+
+def test_minima_below_the_error_are_counted_apart():
+    dented = BOWL.copy()
+    dented[30, 30] -= 1.5
+    dented[5, 5] -= 0.7
+    tables = [surface(dented, AXIS, AXIS), surface(dented, AXIS, AXIS, rise_stderr=0.3, draw=1)]
+    found = shapes(pd.concat(tables))
+    assert found["minima"].tolist() == [3, 3]
+    assert found["significant_minima"].tolist() == [3, 2]
+    assert found["threshold"].tolist() == [0.02, 0.6]
+
+
+def test_each_loss_split_kind_and_draw_has_a_row_of_its_own():
+    tables = [surface(BOWL, AXIS, AXIS, loss=loss, draw=draw) for loss in ("sdt", "tet") for draw in (0, 1)]
+    tables.append(surface(BOWL[:, 20:21], AXIS, np.zeros(1), kind="line"))
+    found = shapes(pd.concat(tables))
+    assert len(found) == 5
+    assert found["mean_rise"].to_numpy() == pytest.approx(1, rel=0.01)
+
+
+def test_infinite_points_are_counted_and_bound_the_basin():
+    steep = np.where(BOWL > 1.25, np.inf, BOWL)
+    row = shapes(surface(steep, AXIS, AXIS)).iloc[0]
+    assert row["infinite"] == np.isinf(steep).sum() > 0
+    assert row["half_width"] == pytest.approx(np.sqrt(0.5 / 4), rel=0.02)
+    assert row["minima"] == 1
+
+
+def test_a_grid_without_its_centre_or_too_small_has_no_such_numbers():
+    off = shapes(surface(BOWL[:40], AXIS[:40] + 0.01, AXIS)).iloc[0]
+    assert np.isnan(off[["centre", "doubling_radius", "half_width", "mean_rise"]].astype(float)).all()
+    assert off["minima"] == 1
+    small = shapes(surface(BOWL, AXIS / 10, AXIS / 10)).iloc[0]
+    assert np.isnan(small["mean_rise"])
+
+
+def test_a_level_that_is_not_reached_says_so():
+    row = shapes(surface(BOWL / 100, AXIS, AXIS)).iloc[0]
+    assert not row["half_width_reached"]
+    assert row["half_width"] > 1
+
+
+def test_a_surface_without_a_finite_value_has_no_minimum():
+    row = shapes(surface(np.full_like(BOWL, np.inf), AXIS, AXIS)).iloc[0]
+    assert (row["minima"], row["infinite"]) == (0, BOWL.size)
+    assert np.isnan(row["persistence"])
