@@ -126,7 +126,7 @@ def _surface(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """
     if "directions" in table:
         table = table[table["directions"] == "random"]
-    if table["split"].nunique() > 1:
+    if "split" in table and table["split"].nunique() > 1:
         table = table[table["split"] == "train"]
     for kind, shape in (("line", "random lines"), ("plane", "random planes")):
         chosen = table[table["kind"] == kind]

@@ -159,6 +159,9 @@ def test_the_mean_rise_is_over_the_disc_of_half_a_unit():
     table["value"] = 3 + table["alpha"] ** 2 + table["beta"] ** 2
     found = measures({"surface": table}).set_index("measure")["value"]
     assert found["mean rise within 0.5 on random planes"] == pytest.approx(4 * 0.25 / 5)
+    ours = table.assign(split="train", directions="random")
+    others = [ours.assign(value=9.0, split="test"), ours.assign(value=9.0, directions="top")]
+    assert measures({"surface": pd.concat([ours, *others])})["value"].tolist() == [found.iloc[0]]
 
 
 def test_the_rank_correlation_with_the_gap_is_scipy_s(tmp_path):
