@@ -18,7 +18,9 @@ lint: .venv/installed
 	$(BIN)/lint-imports
 
 bench: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,bench]'
 	$(BIN)/python -m benchmarks.curvature
+	$(BIN)/python -m benchmarks.surface
 
 .venv/installed: pyproject.toml constraints.txt
 	@echo "installing into .venv (PyTorch's wheels bring CUDA libraries: about 6 GB, a few minutes)"

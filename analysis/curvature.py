@@ -27,7 +27,6 @@ from landscape.operators import GaussNewton, Hessian, Operator
 
 from . import command, processes
 
-SMALL = 100_000
 ADDITIVE = ("hessian", "gauss_newton")
 Matrix = Hessian | GaussNewton | EmpiricalFisher
 Rows = list[dict[str, Any]]

@@ -35,6 +35,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from landscape.fisher_rao import fisher_rao
+from landscape.memory import fits
 from landscape.norms import squared_distance
 from landscape.objective import Objective
 from landscape.pac_bayes import NoiseBorne, bound, noise_borne
@@ -42,7 +43,6 @@ from landscape.relative_flatness import relative_flatness, weight_matrix
 
 from . import command
 from .command import analyse
-from .curvature import SMALL
 from .measures import CHANGES, INVARIANT
 from .norms import initial_weights, norms_table
 from .result import Result
@@ -105,8 +105,7 @@ def _error(logits: Tensor, labels: Tensor) -> Tensor:
 def _relative_flatness(case: Case) -> Iterator[Row]:
     name = weight_matrix(case.objective.parameters, case.config.layer)
     objective = case.on(case.batches(case.config.chunk), [name])
-    small = case.objective.parameters.dimension < SMALL
-    found = relative_flatness(objective, probes=case.config.probes, keep_graph=small, seed=case.config.seed)
+    found = relative_flatness(objective, probes=case.config.probes, keep_graph=fits(objective), seed=case.config.seed)
     setting = f"layer {name.rpartition('.')[0]}"
     draws = 0 if found.exact else case.config.probes
     yield row("relative_flatness", (found.value, found.stderr), "probes", draws, INVARIANT, setting=setting)

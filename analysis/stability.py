@@ -52,6 +52,7 @@ from tqdm import tqdm
 
 from landscape.coordinates import Scaled
 from landscape.lanczos import lanczos
+from landscape.memory import fits
 from landscape.objective import Objective
 from landscape.operators import Hessian, Operator
 from models.checkpoint import CheckpointError
@@ -60,7 +61,6 @@ from models.optimizer import Step
 
 from . import command
 from .command import analyse
-from .curvature import SMALL
 from .result import Result
 from .subject import Subject, per_image
 
@@ -85,7 +85,7 @@ class Config(command.Config):
     max_products: int = 200
     """Products of the matrix with a vector to stop at, converged or not."""
     keep_graph: bool | None = None
-    """Keep each batch's gradient graph for all products: faster, more memory. By default below 100,000 weights."""
+    """Keep each batch's gradient graph for all products: faster, more memory. By default where the graphs fit."""
 
 
 def limit(learning_rate: float, momentum: float, *, adam: bool) -> float:
@@ -158,7 +158,7 @@ class Along:
         return {"stability": pd.DataFrame([{**shared, **row, "curvature": kind} for row in rows])}
 
     def _loss(self, name: str, objective: Objective, step: Step, config: Config) -> list[dict[str, Any]]:
-        keep = objective.parameters.dimension < SMALL if config.keep_graph is None else config.keep_graph
+        keep = fits(objective) if config.keep_graph is None else config.keep_graph
         matrix = Hessian(objective, keep_graph=keep, check=(name, "hessian") not in self.found)
         operators: dict[str, Operator] = {"hessian": matrix}
         if step.divisor is not None:
