@@ -179,11 +179,13 @@ def _timesteps(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _gap(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Test minus train, and of how many images each."""
+    """Test minus train, of checkpoints measured on both, and of how many images each."""
     wide = table.pivot_table(index=IDENTITY, columns="split", values=column)
+    wide = wide.reindex(columns=["train", "test"]).dropna()
     gap = (wide["test"] - wide["train"]).rename("gap").reset_index()
     if "images" in table:
         counts = table.drop_duplicates([*IDENTITY, "split"]).pivot(index=IDENTITY, columns="split", values="images")
+        counts = counts.reindex(columns=["train", "test"])
         said = counts["train"].astype(str) + " train, " + counts["test"].astype(str) + " test"
         gap["images"] = said.reindex(pd.MultiIndex.from_frame(gap[IDENTITY])).to_numpy()
     return gap

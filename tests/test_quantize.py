@@ -44,7 +44,7 @@ def test_no_weight_moves_by_more_than_half_a_step_and_the_largest_not_at_all(bit
         rows, quantized = (w.detach().flatten(1).double() for w in (model.get_parameter(name), found[name]))
         largest = rows.abs().amax(1, keepdim=True)
         half = largest / (2 ** (bits - 1) - 1) / 2
-        assert ((quantized - rows).abs() <= half * (1 + 1e-5)).all()
+        assert ((quantized - rows).abs() <= half + 1e-7 * largest).all()  # the result is in float32
         assert torch.equal(quantized.abs().amax(1, keepdim=True), largest)
         assert max(len(row.unique()) for row in quantized) <= 2**bits - 1
 
