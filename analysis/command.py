@@ -124,7 +124,7 @@ def _check(config: Config, shared: bool) -> None:
     check_precision(config.dtype, allowed=config.low_precision)
     if processes.world() > 1 and not shared:
         raise ValueError(f"this analysis does not split over {processes.world()} processes: start it without torchrun")
-    if config.out:
+    if config.out and processes.is_main():  # several would find each other's probes
         check_writable(config.out)
 
 

@@ -23,7 +23,7 @@ def write(views: Sequence[View], folder: Path, suffix: str = "") -> list[Path]:
     try:
         import meshio
     except ImportError as error:
-        raise OSError("files for ParaView need meshio: pip install 'snn-landscape[paraview]'") from error
+        raise OSError("files for ParaView need meshio: pip install meshio") from error
     files = []
     for view in views:
         points, cells, data = sheet(view)

@@ -1,5 +1,6 @@
 """Settings that every test shares: one thread per process, hypothesis without a deadline, small trained networks."""
 
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -11,8 +12,10 @@ from hypothesis import HealthCheck, settings
 
 from models.train import Config, run
 
-settings.register_profile("project", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("project")
+SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("project", derandomize=True, max_examples=25, **SLOW)
+settings.register_profile("explore", max_examples=200, **SLOW)  # HYPOTHESIS_PROFILE=explore looks further
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
 torch.set_num_threads(1)
 
 
