@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 
@@ -67,7 +67,7 @@ class Subject:
             "seed": self.checkpoint.training["seed"],
         }
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Digest of the checkpoint file."""
         return sha256(self.path)

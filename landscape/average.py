@@ -18,8 +18,9 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
-from .noise import centre_losses, noise_scale, noises, pair_rise
+from .noise import centre_losses, noise_scale, noises
 from .objective import Objective
+from .radius import pair_rise, positive
 from .surface import mean_and_stderr
 
 
@@ -65,9 +66,7 @@ def average_rise(
     Raises ValueError for radii that are not positive, fewer than two draws, a loss that is not finite at the weights,
     and a loss without values of single examples. A loss that overflows at a large radius stays inf or nan.
     """
-    radii = np.array(list(radii), dtype=float)
-    if not len(radii) or not (np.isfinite(radii) & (radii > 0)).all():
-        raise ValueError(f"radii must be positive and finite, got {radii.tolist()}")
+    radii = positive(radii)
     scale = noise_scale(objective.parameters, noise)
     rises = np.zeros((len(radii), max(draws, 0)))
     with objective.parameters.restored() as weights:

@@ -25,8 +25,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .derivative import derivative
 from .objective import Objective
-from .operators import derivative
 from .surface import mean_and_stderr
 
 FISHERS = ("gauss_newton", "empirical")

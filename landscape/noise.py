@@ -63,14 +63,3 @@ def centre_losses(objective: Objective, weights: Float[Tensor, "dimension"]) -> 
     if not losses.isfinite().all():
         raise ValueError("the loss at the weights is not finite: there is no rise to measure from it")
     return losses
-
-
-def pair_rise(
-    objective: Objective,
-    weights: Float[Tensor, "dimension"],
-    centre: Float64[Tensor, "example"],
-    move: Float[Tensor, "dimension"],
-) -> Float64[Tensor, "example"]:
-    """(ℓᵢ(w + move) + ℓᵢ(w − move))/2 − ℓᵢ(w) of every example. Call it inside :meth:`Parameters.restored`."""
-    forth, back = (losses_at(objective, weights + side * move) for side in (1, -1))
-    return (forth - centre + back - centre) / 2

@@ -28,8 +28,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .noise import centre_losses, noise_scale, noises, pair_rise
+from .noise import centre_losses, noise_scale, noises
 from .objective import Objective
+from .radius import pair_rise
 from .surface import mean_and_stderr
 
 _FLANK = 0.2

@@ -81,9 +81,7 @@ def curvature_at_radius(
     Raises ValueError for a direction that is zero, not finite or of the wrong length, for radii that are not positive,
     and for a loss without values of single examples.
     """
-    radii = np.array(list(radii), dtype=float)
-    if not len(radii) or not (np.isfinite(radii) & (radii > 0)).all():
-        raise ValueError(f"radii must be positive and finite, got {radii.tolist()}")
+    radii = positive(radii)
     dimension = objective.parameters.dimension
     length = float(direction.double().norm())
     if len(direction) != dimension or not 0 < length < float("inf"):
@@ -93,9 +91,7 @@ def curvature_at_radius(
     with objective.parameters.restored() as weights:
         centre = losses_at(objective, weights)
         for radius in radii.tolist():
-            forth = losses_at(objective, weights + radius * move)
-            back = losses_at(objective, weights - radius * move)
-            rise = (forth - centre + back - centre) / 2
+            rise = pair_rise(objective, weights, centre, radius * move)
             rises.append((*mean_and_stderr(rise), _participation(rise)))
             if progress:
                 progress(1)
@@ -111,6 +107,25 @@ def curvature_at_radius(
 def _participation(values: Float64[Tensor, "example"]) -> float:
     """(Σ|d|)²/(N Σd²); any factor of the values cancels."""
     return float(values.abs().sum() ** 2 / (len(values) * (values @ values))) if values.any() else 0.0
+
+
+def positive(radii: Iterable[float]) -> Float[np.ndarray, "radius"]:
+    """The radii as an array. Raises ValueError where there is none, or one that is not positive or not finite."""
+    found = np.array(list(radii), dtype=float)
+    if not len(found) or not (np.isfinite(found) & (found > 0)).all():
+        raise ValueError(f"radii must be positive and finite, got {found.tolist()}")
+    return found
+
+
+def pair_rise(
+    objective: Objective,
+    weights: Float[Tensor, "dimension"],
+    centre: Float64[Tensor, "example"],
+    move: Float[Tensor, "dimension"],
+) -> Float64[Tensor, "example"]:
+    """(ℓᵢ(w + move) + ℓᵢ(w − move))/2 − ℓᵢ(w) of every example. Call it inside :meth:`Parameters.restored`."""
+    forth, back = (losses_at(objective, weights + side * move) for side in (1, -1))
+    return (forth - centre + back - centre) / 2
 
 
 def losses_at(objective: Objective, weights: Float[Tensor, "dimension"]) -> Float64[Tensor, "example"]:

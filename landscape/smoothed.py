@@ -25,6 +25,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from .directions import filter_scale
+from .noise import standard_normal
 from .objective import Objective
 from .parameters import Parameters
 from .radius import CurvatureAtRadius, curvature_at_radius
@@ -111,5 +112,4 @@ def gaussian_direction(parameters: Parameters, *, seed: int) -> Float[Tensor, "d
     """
     scale = filter_scale(parameters)
     generator = torch.Generator().manual_seed(seed)
-    normal = torch.randn(len(scale), generator=generator, dtype=torch.float64).to(scale.dtype).to(scale.device)
-    return scale * normal / scale.norm()
+    return scale * standard_normal(scale, generator) / scale.norm()
