@@ -142,7 +142,7 @@ def test_the_scale_is_one_for_both_panels_and_stays_when_the_loss_changes(browse
     script = """return ["sdt", "tet"].map(name => { const plot = document.getElementById("plot-" + name);
       return [plot.data[0].cmin, plot.data[0].cmax, ...plot._fullLayout.scene.zaxis.range]; })"""
     one, other = browser.execute_script(script)
-    assert one == other
+    assert one == pytest.approx(other)
     choose(browser, "loss", "tet")
     wait(lambda: "TET loss" in browser.find_element("id", "summary-sdt").text)
     for now in browser.execute_script(script):
