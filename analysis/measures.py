@@ -140,6 +140,23 @@ def _surface(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
         yield _rows(rise, f"mean rise within 0.5 on {shape}", "rise", "loss", flatness=True, rescaling=INVARIANT)
 
 
+def _shapes(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """What random lines and planes of training images look like, as means over draws.
+
+    Radii as 1/r, smaller at a flatter minimum, where every surface reached the level: else the mean means nothing.
+    """
+    table = table[table["directions"] == "random"]
+    table = table[table["split"] == "train"] if table["split"].nunique() > 1 else table
+    for kind, chosen in table.groupby("kind", sort=False):
+        for radius, title in (("doubling_radius", "of doubled loss"), ("half_width", "at a rise of {rise:g}")):
+            if chosen.get(radius.replace("_radius", "") + "_reached", pd.Series(True)).all():
+                name = f"1/radius {title.format(rise=chosen['rise'].iloc[0])} on random {kind}s"
+                inverse = chosen.assign(inverse=1 / chosen[radius]).dropna(subset="inverse")
+                yield _rows(inverse, name, "inverse", "1", flatness=True, rescaling=INVARIANT)
+        yield _rows(chosen, f"roughness of random {kind}s", "roughness", "loss", rescaling=INVARIANT)
+        yield _rows(chosen, f"persistence on random {kind}s", "persistence", "loss", rescaling=INVARIANT)
+
+
 def _sharpness(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """σ as 1/σ², which is smaller at a flatter minimum. Bounds and slopes of the loss are no measures of flatness."""
     noise = table["measure"].str.startswith("pac_bayes_sigma")
@@ -162,6 +179,9 @@ def _norms(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _timesteps(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Of the network as it was trained, on the frames it was trained with."""
+    for column, other in (("statistics", "recalibrated"), ("frames", "recut")):
+        table = table[table[column] != other] if column in table else table
     at_trained = table[table["timesteps"] == table["trained_timesteps"]]
     train, test = (at_trained[at_trained["split"] == split] for split in ("train", "test"))
     yield _rows(test, "test accuracy", "accuracy_cumulative", "1")
@@ -221,6 +241,7 @@ _EXTRACT: dict[str, Callable[[pd.DataFrame], Iterator[pd.DataFrame]]] = {
     "hessian": _hessian,
     "trace": _trace,
     "surface": _surface,
+    "shapes": _shapes,
     "sharpness": _sharpness,
     "norms": _norms,
     "robustness": _robustness,

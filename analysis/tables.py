@@ -40,14 +40,18 @@ LAYOUTS = {
     "hessian": _layout("hessian", "loss operator", "rank eigenvalue", "operator coordinates", "loss"),
     "trace": _layout("hessian", "loss operator", "trace", "operator coordinates", "loss"),
     "surface": _layout("surface", "loss kind", "draw alpha beta value", "kind", "loss draw"),
+    "shapes": _layout(
+        "surface", "loss split directions kind", "draw rise doubling_radius half_width roughness persistence",
+        "kind directions axes_loss", "loss split draw",
+    ),
     "sharpness": _layout("sharpness", "loss measure rescaling", "radius value", "measure setting", "loss"),
     "norms": _layout("sharpness", "norm rescaling", "value", "norm", ""),
     "robustness": _layout(
         "robustness", "split perturbation loss", "strength value accuracy", "split perturbation", "loss"
     ),
     "timesteps": _layout(
-        "timesteps", "split", "timesteps trained_timesteps accuracy_cumulative loss_sdt loss_tet", "trained_timesteps",
-        "split",
+        "timesteps", "split", "timesteps trained_timesteps accuracy_cumulative loss_sdt loss_tet",
+        "trained_timesteps frames statistics", "split",
     ),
     "momentum": _layout("momentum", "loss", "timestep gradient_norm coherence", "checkpoint", "loss"),
     "descent": _layout("descent", "loss direction", "relative_step ratio", "checkpoint", "loss"),
@@ -67,6 +71,7 @@ _WORDS = {
     ),
     "rescaling": ("invariant", "changes"),
 }  # fmt: skip
+_TRUTH = ("converged", "doubling_reached", "half_width_reached")
 _FLAGS = {"true": True, "false": False}
 
 
@@ -87,8 +92,8 @@ def read(path: Path, name: str) -> pd.DataFrame:
             _check_word(table[column])
         for column in ("seed", *layout.numbers):
             table[column] = _numbers(table[column])
-        if "converged" in table:
-            table["converged"] = _flags(table["converged"])
+        for column in set(_TRUTH) & set(table):
+            table[column] = _flags(table[column])
         _check_complete(table, layout)
         if name == "timesteps":
             _check_splits(table)

@@ -32,25 +32,49 @@ _HEAD_START = 5.0
 
 
 class Wanted(NamedTuple):
-    """How many eigenvalues from each end, and how exactly."""
+    """How many eigenvalues from each end, or of the largest size from both, and how exactly."""
 
     top: int
     bottom: int
+    largest: int
     tolerance: float
 
-    def ranks(self, available: int) -> Int[np.ndarray, "pair"]:
-        """1 … top, −1 … −bottom; of fewer than top + bottom ``available`` those from one end only."""
-        if available < self.top + self.bottom:
+    @property
+    def count(self) -> int:
+        """Eigenvalues in all."""
+        return self.largest or self.top + self.bottom
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """How many may be wanted from the upper and from the lower end."""
+        return (self.largest, self.largest) if self.largest else (self.top, self.bottom)
+
+    def ranks(self, values: Float[np.ndarray, "value"]) -> Int[np.ndarray, "pair"]:
+        """Of ``values`` in rising order: 1 … top, −1 … −bottom, of fewer than that those from one end only.
+
+        Or of the ``largest`` in size, the largest first.
+        """
+        if self.largest:
+            places = np.argsort(-np.abs(values), kind="stable")[: self.largest]
+            return np.where(values[places] > 0, len(values) - places, -places - 1)
+        if len(values) < self.count:
             sign = 1 if self.top else -1
-            return sign * np.arange(1, min(available, self.top or self.bottom) + 1)
+            return sign * np.arange(1, min(len(values), self.top or self.bottom) + 1)
         return np.array([*range(1, self.top + 1), *range(-1, -self.bottom - 1, -1)])
+
+    def limits(self, found: Float[np.ndarray, "pair"]) -> tuple[float, float]:
+        """Below the one and above the other lies what would be wanted, had it not been ``found``."""
+        if self.largest:
+            return -float(np.abs(found).min()), float(np.abs(found).min())
+        return float(found[-1]) if self.bottom else -np.inf, float(found[self.top - 1]) if self.top else np.inf
 
 
 def lanczos(
     operator: Operator,
     *,
-    top: int = 5,
+    top: int | None = None,
     bottom: int = 0,
+    largest: int = 0,
     tolerance: float = 1e-4,
     max_products: int = 200,
     max_basis: int | None = None,
@@ -60,7 +84,9 @@ def lanczos(
     watch: Callable[[Ritz], object] | None = None,
     progress: Progress = None,
 ) -> Eigenpairs:
-    """The ``top`` largest and ``bottom`` smallest eigenvalues of ``operator``, with vectors and residuals.
+    """The ``top`` largest (by default 5) and ``bottom`` smallest eigenvalues of ``operator``, with vectors, residuals.
+
+    Or, instead, the ``largest`` in size whatever their sign, the largest first: what power iteration converges to.
 
     Stops when every residual is at most ``tolerance`` × the largest |eigenvalue| seen, at ``max_products``, or when the
     basis spans all dimensions; what is not converged then says so. The error of an eigenvalue is at most its residual,
@@ -78,10 +104,11 @@ def lanczos(
 
     ``watch`` gets the :class:`Ritz` pairs after every product, ``progress`` the number of products just made.
 
-    Raises ValueError for counts that are negative, both zero, or together beyond dimension or ``max_products``; for a
+    Raises ValueError for counts that are negative, all zero, or together beyond dimension or ``max_products``; for a
     tolerance that is not positive; a block, basis or start that does not fit; and a product that is not finite.
     """
-    wanted = Wanted(top, bottom, tolerance)
+    default = 0 if largest else 5
+    wanted = Wanted(default if top is None else top, bottom, largest, tolerance)
     _check(operator, wanted, max_products, max_basis, block)
     generator = torch.Generator().manual_seed(seed)
     krylov = Krylov(operator, weak=min(torch.finfo(operator.dtype).eps ** 0.5, tolerance))
@@ -116,11 +143,11 @@ def lanczos(
 def _found(krylov: Krylov, wanted: Wanted) -> tuple[Ritz, np.ndarray, np.ndarray]:
     """The wanted pairs (θ, s) in the order of their ranks, and whether each has converged."""
     values, shapes = krylov.ritz()
-    ranks = wanted.ranks(len(values))
+    ranks = wanted.ranks(values)
     order = np.where(ranks > 0, -ranks, -ranks - 1)
     size = float(np.abs(values).max())
     found = Ritz(krylov.products, ranks, values[order], krylov.residuals(values[order], shapes[:, order]), size)
-    complete = len(ranks) == wanted.top + wanted.bottom and _explored(krylov, found, wanted)
+    complete = len(ranks) == wanted.count and _explored(krylov, found, wanted)
     return found, shapes[:, order], (found.residuals <= wanted.tolerance * size) & complete
 
 
@@ -137,8 +164,9 @@ def _explored(krylov: Krylov, found: Ritz, wanted: Wanted) -> bool:
     margin = wanted.tolerance * found.size
     values, shapes = krylov.ritz(krylov.first)
     low, high = krylov.residuals(values[[0, -1]], shapes[:, [0, -1]]) <= margin
-    above = wanted.top == 0 or (high and values[-1] <= found.values[wanted.top - 1] + margin)
-    below = wanted.bottom == 0 or (low and values[0] >= found.values[-1] - margin)
+    floor, ceiling = wanted.limits(found.values)
+    above = np.isinf(ceiling) or (high and values[-1] <= ceiling + margin)
+    below = np.isinf(floor) or (low and values[0] >= floor - margin)
     return bool(above and below)
 
 
@@ -151,7 +179,7 @@ def _restart(krylov: Krylov, wanted: Wanted, limit: int) -> None:
     kept: list[np.ndarray] = []
     for begin, end in ((0, first), (first, count)):
         _, shapes = np.linalg.eigh(symmetric_part(krylov.matrix[begin:end, begin:end]))
-        top, bottom = wanted.top, wanted.bottom
+        top, bottom = wanted.ends
         if begin == first:
             spare = (limit - sum(part.shape[1] for part in kept) - top - bottom) // 2
             above = spare * top // (top + bottom)
@@ -179,20 +207,25 @@ def _start(
 
 
 def _check(operator: Operator, wanted: Wanted, max_products: int, max_basis: int | None, block: int) -> None:
-    count = wanted.top + wanted.bottom
-    if min(wanted.top, wanted.bottom) < 0 or count == 0:
-        raise ValueError(f"top and bottom must not be negative, nor both zero; got {wanted.top} and {wanted.bottom}")
+    count = wanted.count
+    if min(wanted.top, wanted.bottom, wanted.largest) < 0 or count == 0:
+        raise ValueError(
+            f"top, bottom and largest must not be negative, nor all zero; got {wanted.top}, {wanted.bottom} and "
+            f"{wanted.largest}"
+        )
+    if wanted.largest and wanted.top + wanted.bottom:
+        raise ValueError("the largest in size are counted from both ends: give top and bottom, or largest")
     if count > min(operator.dimension, max_products):
         raise ValueError(
-            f"top + bottom = {count} eigenvalues need as many dimensions ({operator.dimension}) "
-            f"and products ({max_products})"
+            f"{count} eigenvalues need as many dimensions ({operator.dimension}) and products ({max_products})"
         )
     if not wanted.tolerance > 0:
         raise ValueError(f"tolerance must be positive, got {wanted.tolerance}")
     if not 1 <= block <= operator.dimension:
         raise ValueError(f"block must lie between 1 and the dimension, {operator.dimension}; got {block}")
-    if max_basis is not None and max_basis < min(2 * count + block, operator.dimension):
+    ends = sum(wanted.ends)
+    if max_basis is not None and max_basis < min(2 * ends + block, operator.dimension):
         raise ValueError(
-            f"max_basis must be at least 2 × {count} eigenvalues + a block of {block}, {2 * count + block}; "
+            f"max_basis must be at least 2 × {ends} eigenvalues + a block of {block}, {2 * ends + block}; "
             f"got {max_basis}"
         )

@@ -31,6 +31,14 @@ TABLES["trace"] = each([{"loss": loss, "operator": "hessian", "trace": 7.0} for 
 TABLES["sharpness"] = each(
     [{"loss": "sdt", "measure": "average", "radius": r, "value": r, "rescaling": "invariant"} for r in (0.1, 0.2)]
 )
+TABLES["shapes"] = each(
+    [
+        {"loss": "sdt", "split": "train", "directions": "random", "kind": "line", "draw": draw, "rise": 0.5,
+         "doubling_radius": 0.2, "half_width": 0.4, "roughness": 0.01, "persistence": 0.0,
+         "doubling_reached": True, "half_width_reached": True}
+        for draw in (0, 1)
+    ]
+)  # fmt: skip
 TABLES["norms"] = each([{"norm": "param_norm", "value": 3.0, "rescaling": "changes"}])
 TABLES["robustness"] = each(
     [

@@ -164,6 +164,26 @@ def test_the_mean_rise_is_over_the_disc_of_half_a_unit():
     assert measures({"surface": pd.concat([ours, *others])})["value"].tolist() == [found.iloc[0]]
 
 
+def test_radii_of_surfaces_count_inversely_and_only_where_every_surface_reached_the_level():
+    row = identity("sdt", 0) | {"loss": "sdt", "split": "train", "directions": "random", "kind": "plane"}
+    row |= {"rise": 0.5, "roughness": 0.01, "persistence": 0.0}
+    table = pd.DataFrame(
+        [
+            row | {"draw": draw, "doubling_radius": radius, "half_width": 2 * radius, "half_width_reached": draw == 0,
+                   "doubling_reached": True}
+            for draw, radius in enumerate((0.2, 0.5))
+        ]
+    )  # fmt: skip
+    found = measures({"shapes": table}).set_index("measure")
+    assert found.loc["1/radius of doubled loss on random planes", "value"] == pytest.approx((1 / 0.2 + 1 / 0.5) / 2)
+    assert found.loc["1/radius of doubled loss on random planes", "flatness"]
+    assert not found.index.str.contains("at a rise of").any()
+    assert found.loc["roughness of random planes", "value"] == pytest.approx(0.01)
+    other = table.assign(split="test", doubling_radius=9.0)
+    again = measures({"shapes": pd.concat([table, other])}).set_index("measure")["value"]
+    assert again["1/radius of doubled loss on random planes"] == pytest.approx(3.5)
+
+
 def test_the_rank_correlation_with_the_gap_is_scipy_s(tmp_path):
     top = {"sdt": [1.0, 3, 2, 4], "tet": [2.0, 1, 5, 3]}
     write(tmp_path, tables(top))

@@ -54,6 +54,30 @@ def test_few_distinct_eigenvalues_come_with_their_multiplicities(spectrum, top, 
     torch.testing.assert_close(gram, torch.eye(len(gram), dtype=gram.dtype), rtol=0, atol=1e-9)
 
 
+@given(REPEATED, st.integers(1, 5))
+def test_the_largest_in_size_come_from_both_ends_ranked_from_their_own(spectrum, largest):
+    largest = min(largest, len(spectrum))
+    pairs = lanczos(Dense(symmetric(spectrum)), largest=largest, tolerance=1e-9)
+    np.testing.assert_allclose(np.abs(pairs.values), sorted(map(abs, spectrum), reverse=True)[:largest], atol=1e-9)
+    assert pairs.converged.all()
+    assert len(set(pairs.ranks)) == largest
+    if pairs.products == len(spectrum):  # ranks count within the space that was grown: here all of it
+        ordered = np.sort(spectrum)
+        np.testing.assert_allclose(
+            pairs.values, [ordered[-rank if rank > 0 else -rank - 1] for rank in pairs.ranks], atol=1e-9
+        )
+
+
+@pytest.mark.parametrize("max_basis", [None, 20])
+def test_the_largest_in_size_are_those_of_arpack(max_basis):
+    matrix = symmetric(np.concatenate([np.linspace(-1, 1, 95), [3.0, -4.0, 6.0, -10.0, 100.0]]), seed=1)
+    pairs = lanczos(Dense(matrix), largest=4, tolerance=1e-9, max_basis=max_basis, max_products=400)
+    expected = eigsh(matrix, k=4, which="LM", return_eigenvectors=False)
+    assert pairs.converged.all()
+    assert pairs.ranks.tolist() == [1, -1, 2, -2]
+    np.testing.assert_allclose(pairs.values, sorted(expected, key=abs, reverse=True), rtol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("spectrum", "top", "bottom", "values", "products"),
     [
@@ -185,8 +209,11 @@ def test_the_frame_holds_the_columns_of_the_table():
         ({"top": 101}, r"101 eigenvalues need as many dimensions \(100\)"),
         ({"top": 60, "bottom": 41}, r"101 eigenvalues"),
         ({"top": 5, "max_products": 4}, r"products \(4\)"),
-        ({"top": 0}, "nor both zero"),
+        ({"top": 0}, "nor all zero"),
         ({"top": -1, "bottom": 3}, "must not be negative"),
+        ({"largest": 2, "bottom": 3}, "give top and bottom, or largest"),
+        ({"largest": 101}, r"101 eigenvalues need"),
+        ({"largest": 3, "max_basis": 12}, "at least 2 × 6 eigenvalues"),
         ({"tolerance": 0.0}, r"tolerance must be positive, got 0\.0"),
     ],
 )
