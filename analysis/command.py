@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
@@ -37,10 +38,8 @@ class Config:
     """Folder for the tables; without it they are only printed."""
     loss: Literal["sdt", "tet", "both"] = "both"
     """The loss that the landscape is made of, whatever the network was trained with."""
-    split: Literal["train", "test"] = "train"
-    """Images to measure on."""
     images: int | None = 1000
-    """How many of them, the first ones; None takes all."""
+    """How many images of a split, the first ones; None takes all."""
     chunk: int = 250
     """Images in one pass, which bounds memory and changes no result beyond rounding."""
     seed: int = 0
@@ -66,6 +65,27 @@ class Config:
         return ("sdt", "tet") if self.loss == "both" else (self.loss,)
 
 
+@dataclass(frozen=True)
+class OneSplit(Config):
+    """Flags of an analysis of training images or of test images."""
+
+    split: Literal["train", "test"] = "train"
+    """Images to measure on."""
+
+
+@dataclass(frozen=True)
+class BothSplits(Config):
+    """Flags of an analysis that can take both in one go."""
+
+    split: Literal["train", "test", "both"] = "both"
+    """Images to measure on."""
+
+    @property
+    def splits(self) -> tuple[Literal["train", "test"], ...]:
+        """The splits asked for."""
+        return ("train", "test") if self.split == "both" else (self.split,)
+
+
 C = TypeVar("C", bound=Config)
 
 
@@ -85,7 +105,7 @@ def analyse(config: C, measure: Callable[[Subject, C], Tables], *, shared: bool 
         subject = Subject.load(
             path, device=processes.device(config.device), dtype=config.dtype, data_root=config.data_root
         )
-        for name, table in _measured(measure, subject, config).items():
+        for name, table in guarded(partial(measure, subject, config), config).items():
             rows = _identified(table, subject)
             tables[name] = pd.concat([tables[name], rows], ignore_index=True) if name in tables else rows
         hashes[path.as_posix()] = subject.sha256
@@ -128,11 +148,11 @@ def _check(config: Config, shared: bool) -> None:
         check_writable(config.out)
 
 
-def _measured(measure: Callable[[Subject, C], Tables], subject: Subject, config: C) -> Tables:
-    """The tables; memory that runs out becomes a message."""
+def guarded(measure: Callable[[], Tables], config: Config) -> Tables:
+    """The tables, with CUDA's rounding as asked for; memory that runs out becomes a message."""
     try:
         with tf32(config.tf32):
-            return measure(subject, config)
+            return measure()
     except (RuntimeError, MemoryError) as error:
         if not exhausted(error):
             raise

@@ -12,6 +12,7 @@ mean square of each weight's filter, in units of loss, which does not change whe
 rescaled. Biases and BatchNorm's parameters do not move in it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -38,7 +39,7 @@ _OF_THE_DATA: dict[str, type[Hessian] | type[GaussNewton] | type[EmpiricalFisher
 
 
 @dataclass(frozen=True)
-class Config(command.Config):
+class Config(command.OneSplit):
     """Top Hessian eigenvalues, trace, spectral density and curvature against radius of checkpoints."""
 
     operator: Literal["hessian", "gauss_newton", "empirical_fisher", "fisher", "both"] = "both"
@@ -185,3 +186,8 @@ class Labels:
             torch.rand(self.skipped, 1, generator=generator, dtype=torch.float64)
             self._begun.append(generator)
         return categorical(logits.mean(0), generator)
+
+
+def records(found: Any, key: Mapping[str, Any], **more: Any) -> Rows:
+    """One row for each of a result's frame, after the columns of ``key``."""
+    return [{**key, **record, **more} for record in found.to_frame().to_dict("records")]

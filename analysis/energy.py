@@ -55,7 +55,7 @@ from .timesteps import curve, horizon
 
 
 @dataclass(frozen=True)
-class Config(command.Config):
+class Config(command.OneSplit):
     """Spikes, additions, multiplications and joules per image, for every T up to the largest."""
 
     split: Literal["train", "test"] = "test"

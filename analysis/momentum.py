@@ -46,7 +46,7 @@ from .subject import Batch, Subject, per_image
 
 
 @dataclass(frozen=True)
-class Config(command.Config):
+class Config(command.OneSplit):
     """Gradient and momentum statistics by timestep, and realised against predicted decrease of the loss."""
 
     batches: int = 20

@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,8 +18,8 @@ from tqdm import tqdm
 from models.checkpoint import check_writable, load
 
 from . import processes
-from .command import Config, recorded
-from .precision import check_precision, tf32
+from .command import Config, guarded, recorded
+from .precision import check_precision
 from .result import Result, provenance, sha256
 from .subject import Subject
 
@@ -46,9 +47,7 @@ def analyse_pairs(config: C, names: Sequence[str], measure: Callable[[Subject, S
         if names[0] in tables and _of(tables[names[0]], pair).any() and digests.items() <= hashes.items():
             continue
         begun, (first, second) = time.perf_counter(), _loaded(pair, config)
-        with tf32(config.tf32):
-            found = measure(first, second, config)
-        for name, table in found.items():
+        for name, table in guarded(partial(measure, first, second, config), config).items():
             rows = _identified(table, first, second)
             kept = tables[name][~_of(tables[name], pair)] if name in tables else rows[:0]
             tables[name] = pd.concat([kept, rows], ignore_index=True) if len(kept) else rows

@@ -11,7 +11,7 @@ BatchNorm's running statistics fit neither end's on the way. They are taken anew
 (the default; see :mod:`landscape.recalibrate`), at the ends too, or with ``--no-recalibrate`` interpolated linearly,
 on the straight line alone. The latter adds a barrier of their own misfit (Jordan et al. 2023).
 
-Both splits are measured, whatever ``--split`` says, from one pass over each at every point. Several pairs are named as
+The splits are measured in one pass over each at every point. Several pairs are named as
 A B C D …; a pair that lies in ``--out`` already is not measured again. Tables, after checkpoint, network, data,
 training, seed (of the path's start, t = 0) and other, other_training, other_seed (of its end, t = 1):
 
@@ -57,7 +57,7 @@ Rows = list[Row]
 
 
 @dataclass(frozen=True)
-class Config(command.Config):
+class Config(command.BothSplits):
     """Loss and accuracy along paths between pairs of checkpoints, and the barriers."""
 
     checkpoints: tyro.conf.Positional[tuple[File, ...]]
@@ -98,7 +98,8 @@ class _Walk:
         self.network, self.config = first.network, config
         self.weights = Parameters(first.network)
         self.positions = grid(0.0, 1.0, config.points).tolist()
-        self.splits = {split: first.batches(split, config.images, config.chunk) for split in ("train", "test")}
+        self.splits = {split: first.batches(split, config.images, config.chunk) for split in config.splits}
+        self.training = first.batches("train", config.images, config.chunk) if config.recalibrate else []
         self.metrics: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
             **{loss: per_image(loss) for loss in config.losses},
             "accuracy": correct,
@@ -130,7 +131,7 @@ class _Walk:
         """Every metric of every image of both splits at one point."""
         with placed(self.network, self.weights, weights), torch.no_grad():
             if self.config.recalibrate:
-                recalibrate(self.network, self.splits["train"])
+                recalibrate(self.network, self.training)
             else:
                 for name, one, other in self.buffers:
                     self.network.get_buffer(name).copy_((1 - t) * one + t * other)

@@ -1,8 +1,5 @@
 """The true loss along formal eigenvectors and random directions, against radius: tables radius and smoothed."""
 
-from collections.abc import Hashable, Mapping
-from typing import Any
-
 import numpy as np
 from torch import Tensor
 from tqdm import tqdm
@@ -13,7 +10,7 @@ from landscape.operators import Operator
 from landscape.radius import curvature_at_radius
 from landscape.smoothed import gaussian_direction, smoothed_curvature
 
-from .curvature import Config, Rows
+from .curvature import Config, Rows, records
 
 
 def radius(objective: Objective, operator: Operator, pairs: Eigenpairs, loss: str, config: Config) -> tuple[Rows, Rows]:
@@ -28,23 +25,18 @@ def radius(objective: Objective, operator: Operator, pairs: Eigenpairs, loss: st
             vector = pairs.vectors[place]
             found = curvature_at_radius(objective, vector, ladder, progress=bar.update)
             key = {"loss": loss, "direction": f"top {place + 1}" if place else "top", "draw": 0}
-            rows += _rows(key, found, formal=form(operator, vector / vector.norm()))
+            rows += records(found, key, formal=form(operator, vector / vector.norm()))
         drawn = smoothed_curvature(objective, radii=ladder, draws=config.draws, seed=config.seed, progress=bar.update)
     formal = [
         form(operator, gaussian_direction(objective.parameters, seed=config.seed + draw))
         for draw in range(config.draws)
     ]
     for draw, found in enumerate(drawn.draws):
-        rows += _rows({"loss": loss, "direction": "random", "draw": draw}, found, formal=formal[draw])
+        rows += records(found, {"loss": loss, "direction": "random", "draw": draw}, formal=formal[draw])
     spread = float(np.std(formal, ddof=1)) / config.draws**0.5
-    return rows, _rows({"loss": loss}, drawn, formal=float(np.mean(formal)), formal_stderr=spread)
+    return rows, records(drawn, {"loss": loss}, formal=float(np.mean(formal)), formal_stderr=spread)
 
 
 def form(operator: Operator, direction: Tensor) -> float:
     """uᵀAu."""
     return float(direction @ (operator @ direction))
-
-
-def _rows(key: Mapping[str, Any], found: Any, **more: float) -> Rows:
-    records: list[dict[Hashable, Any]] = found.to_frame().to_dict("records")
-    return [{**key, **{str(name): value for name, value in record.items()}, **more} for record in records]

@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Config(command.Config):
+class Config(command.OneSplit):
     """Sharpness of checkpoints: average, worst and adaptive rises, PAC-Bayes, relative flatness, Fisher-Rao, norms."""
 
     measures: tuple[Measure, ...] = (

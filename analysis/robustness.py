@@ -69,13 +69,11 @@ _METRICS = [*LOSSES, "accuracy"]
 
 
 @dataclass(frozen=True)
-class Config(command.Config):
+class Config(command.BothSplits):
     """Accuracy and loss of checkpoints under noise, rounding, unlike neurons and faulty spikes."""
 
-    split: Literal["train", "test"] = "test"
+    split: Literal["train", "test", "both"] = "test"
     """Images to measure on."""
-    both: bool = False
-    """Measure on training and on test images, whatever --split says."""
     draws: int = 10
     """Draws of everything random."""
     weight_noise: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
@@ -97,10 +95,9 @@ class Config(command.Config):
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """The robustness table of one checkpoint."""
     plan = _plan(subject, config)
-    splits = ("test", "train") if config.both else (config.split,)
     passes = sum(_draws(name, config) * len(strengths) for name, strengths in plan.items())
-    with tqdm(total=passes * len(splits), unit="pass", disable=config.quiet) as bar:
-        tables = [_curves(subject, config, plan, split, bar.update) for split in splits]
+    with tqdm(total=passes * len(config.splits), unit="pass", disable=config.quiet) as bar:
+        tables = [_curves(subject, config, plan, split, bar.update) for split in config.splits]
     return {"robustness": pd.concat(tables, ignore_index=True)}
 
 

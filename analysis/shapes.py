@@ -15,8 +15,13 @@ checkpoint, network, data, training, seed: loss, split, directions, axes_loss, k
 - ``infinite``: points where the loss is not finite
 
 Spread over draws is the error of any of them: a plane is one of many.
+
+Table ``minima.csv`` has the merge trees, one row per local minimum: after the same keys minimum (numbered, the most
+persistent first), birth (its loss), death (the loss at which it meets a lower one; inf for the lowest), persistence,
+parent (the minimum it meets; −1), alpha, beta, saddle_alpha, saddle_beta (where; nan).
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -33,16 +38,42 @@ KEYS = ("loss", "split", "directions", "axes_loss", "kind", "draw")
 
 def shapes(surfaces: pd.DataFrame, *, rise: float = RISE, radius: float = RADIUS) -> pd.DataFrame:
     """A row per surface of a table ``surface``, of one or many checkpoints. Numbers that a grid can't give are nan."""
+    return pd.DataFrame([key | _row(group, rise, radius) for key, group in _each(surfaces)])
+
+
+def minima(surfaces: pd.DataFrame) -> pd.DataFrame:
+    """A row per local minimum of every surface of a table ``surface``; a surface nowhere finite has none."""
+    trees = [_tree(group).assign(**key) for key, group in _each(surfaces) if np.isfinite(group["value"]).any()]
     keys = [key for key in (*IDENTITY, *KEYS) if key in surfaces]
-    rows = []
+    columns = ["minimum", "birth", "death", "persistence", "parent", "alpha", "beta", "saddle_alpha", "saddle_beta"]
+    return pd.concat(trees, ignore_index=True)[[*keys, *columns]] if trees else pd.DataFrame(columns=[*keys, *columns])
+
+
+def _each(surfaces: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    keys = [key for key in (*IDENTITY, *KEYS) if key in surfaces]
     for values, group in surfaces.groupby(keys, sort=False):
-        rows.append(dict(zip(keys, values, strict=True)) | _row(group, rise, radius))
-    return pd.DataFrame(rows)
+        yield dict(zip(keys, values, strict=True)), group
+
+
+def _grid(points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    grid = points.pivot_table(index="alpha", columns="beta", values="value", dropna=False)
+    return grid.to_numpy(float), grid.index.to_numpy(float), grid.columns.to_numpy(float)
+
+
+def _tree(points: pd.DataFrame) -> pd.DataFrame:
+    values, alphas, betas = _grid(points)
+    tree = topology(values).to_frame()
+    ends = tree["parent"] >= 0
+    return tree.assign(
+        alpha=alphas[tree["row"]],
+        beta=betas[tree["column"]],
+        saddle_alpha=np.where(ends, alphas[tree["saddle_row"]], np.nan),
+        saddle_beta=np.where(ends, betas[tree["saddle_column"]], np.nan),
+    )
 
 
 def _row(points: pd.DataFrame, rise: float, radius: float) -> dict[str, Any]:
-    grid = points.pivot_table(index="alpha", columns="beta", values="value", dropna=False)
-    values, alphas, betas = grid.to_numpy(float), grid.index.to_numpy(float), grid.columns.to_numpy(float)
+    values, alphas, betas = _grid(points)
     infinite = int((~np.isfinite(values)).sum())
     return {
         **_widths(values, alphas, betas, rise, radius),

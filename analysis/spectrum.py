@@ -12,7 +12,7 @@ from landscape.objective import Objective
 from landscape.operators import Operator
 from landscape.trace import trace
 
-from .curvature import Config, Rows
+from .curvature import Config, Rows, records
 
 FIRST_PROBES = 4
 SHOWN = 3
@@ -41,11 +41,11 @@ def spectrum(
                 operator, probes=config.probes, steps=config.steps, block=config.block, seed=config.seed,
                 progress=bar.update,
             )  # fmt: skip
-            rows["density"] += _records(found, key)
+            rows["density"] += records(found, key)
     shared = {**key, "split": config.split, "images": objective.size}
     rows["hessian"] += [
         {**row, "symmetry": symmetry, "gradient_overlap": overlap}
-        for row, overlap in zip(_records(pairs, shared), overlaps(pairs.vectors, slope), strict=True)
+        for row, overlap in zip(records(pairs, shared), overlaps(pairs.vectors, slope), strict=True)
     ]
     return pairs
 
@@ -108,9 +108,4 @@ def _trace(operator: Operator, key: dict[str, str], config: Config, bar: tqdm) -
         operator, method=method, probes=FIRST_PROBES, tolerance=config.trace_tolerance, max_products=limit,
         block=config.block, seed=config.seed, progress=bar.update,
     )  # fmt: skip
-    return _records(found, key, method=method)
-
-
-def _records(found: Any, key: dict[str, Any], **more: str) -> Rows:
-    """One row for each of a result's frame, after the columns of ``key``."""
-    return [{**key, **record, **more} for record in found.to_frame().to_dict("records")]
+    return records(found, key, method=method)

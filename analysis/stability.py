@@ -147,7 +147,7 @@ class Along:
         losses = {} if config.trained_only else {name: per_image(name) for name in config.losses}
         own, loss = subject.checkpoint.training["loss"], trained_objective(subject, step)
         same = own in losses and plain(subject, step)
-        batches = subject.batches(config.split, config.images, config.chunk)
+        batches = subject.batches("train", config.images, config.chunk)
         rows = []
         for name, function in (losses if same else losses | {TRAINED: loss}).items():
             objective = Objective(subject.network, function, batches, mode=config.mode)
@@ -217,8 +217,6 @@ def _epoch(path: Path) -> tuple[int, str]:
 
 def run(config: Config) -> Result:
     """The table stability of all snapshots."""
-    if config.split != "train":
-        raise ValueError("the limit is about the loss that is trained on: --split must be train")
     result = analyse(replace(config, checkpoints=snapshots(config.checkpoints)), Along().measure)
     if not config.quiet:
         _remark(result.to_frame())

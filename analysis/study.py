@@ -49,6 +49,10 @@ class Config:
     """Training images a step."""
     learning_rate: float = 2e-3
     """Adam's, at the first epoch."""
+    until_loss: float | None = None
+    """End each run at the first epoch after which its training loss is at most this: minima at comparable loss."""
+    until_loss_of: Literal["sdt", "tet"] | None = None
+    """Which loss --until-loss is about; by default the one trained with, which is not the same for both."""
     mse_weight: float | None = None
     """The paper's lambda on both sides; by default 0.05 with TET and 0 with SDT."""
     train_images: int | None = None
@@ -145,7 +149,7 @@ def analyses(config: Config, folder: Path) -> dict[str, Analysis]:
 def _training(config: Config, folder: Path) -> recipe.Config:
     kind, _, seed = folder.name.partition("-")
     names = ["data", "model", "timesteps", "epochs", "batch_size", "learning_rate"]
-    names += ["mse_weight", "train_images", "data_root", "device"]
+    names += ["until_loss", "until_loss_of", "mse_weight", "train_images", "data_root", "device"]
     plan = recipe.Config(out=folder, seed=int(seed), quiet=True, **{name: getattr(config, name) for name in names})
     return replace(plan, loss="tet" if kind == "tet" else "sdt", spiking=kind != "relu")
 

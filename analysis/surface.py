@@ -24,7 +24,8 @@ Table ``surface.csv``, after checkpoint, network, data, training, seed:
   smaller); sampling_stderr (for not having taken all images asked for; 0 without ``--tolerance``)
 - accuracy, accuracy_stderr (over images); images (how many the point took)
 
-Table ``shapes.csv``: each surface in a few numbers, see :mod:`analysis.shapes`.
+Tables ``shapes.csv``, each surface in a few numbers, and ``minima.csv``, its local minima and how they merge: see
+:mod:`analysis.shapes`.
 Table ``surface_axes.csv``: the directions, see :meth:`analysis.planes.Axes.to_frame` (its kind, loss and seed are here
 directions, axes_loss and axes_seed; kind and draw are those of surface.csv). With ``--directions trajectory``
 also ``surface_path.csv``: epoch, alpha, beta, distance, off_plane of the snapshots on each of its lines and planes.
@@ -51,7 +52,7 @@ from .command import analyse
 from .journal import Journal
 from .planes import Axes, axes
 from .result import Result, sha256
-from .shapes import shapes
+from .shapes import minima, shapes
 from .subject import Batch, Subject, correct, per_image
 from .tasks import carried_out
 
@@ -60,10 +61,10 @@ _RENAMED = {"kind": "directions", "loss": "axes_loss", "seed": "axes_seed"}  # b
 
 
 @dataclass(frozen=True)
-class Config(command.Config):
+class Config(command.BothSplits):
     """1D and 2D loss surfaces of checkpoints."""
 
-    split: Literal["train", "test", "both"] = "train"  # type: ignore[assignment]  # more than the other analyses take
+    split: Literal["train", "test", "both"] = "train"
     """Images to measure on."""
     directions: Literal["random", "top", "trajectory", "gradient", "adam"] = "random"
     """Random, filter by filter; top eigenvectors; principal components of the snapshots; the gradient; Adam's step."""
@@ -106,15 +107,14 @@ def measure(subject: Subject, config: Config, journal: Callable[[], Journal]) ->
             run = partial(carried_out, journal(), label, bar)
             frames.append(_rows(_measured(subject, sheet, config, run), sheet, config))
     table = pd.concat(frames, ignore_index=True)
-    return {"surface": table, "shapes": shapes(table), **_about(sheets)}
+    return {"surface": table, "shapes": shapes(table), "minima": minima(table), **_about(sheets)}
 
 
 def _sheets(subject: Subject, config: Config) -> Iterator[_Sheet]:
     """Every line, then every plane, each on every split. Grids are checked before directions are made."""
     for count in (1, 2) if config.plane_draws else (1,):
         _grids(config, ((-1.0, 1.0),), count)
-    splits = ("train", "test") if config.split == "both" else (config.split,)
-    batches = subject.batches(splits[0], config.images, config.chunk)
+    batches = subject.batches(config.splits[0], config.images, config.chunk)
     for kind, count, draws in (("line", 1, config.draws), ("plane", 2, config.plane_draws)):
         if draws:
             found = axes(
@@ -122,7 +122,7 @@ def _sheets(subject: Subject, config: Config) -> Iterator[_Sheet]:
                 losses=config.losses, count=count, draws=draws, seed=config.seed,
             )  # fmt: skip
             for draw, spanned in enumerate(found):
-                yield from (_Sheet(kind, draw, split, spanned) for split in splits)
+                yield from (_Sheet(kind, draw, split, spanned) for split in config.splits)
 
 
 def _grids(config: Config, ranges: Iterable[tuple[float, float]], count: int) -> list[Any]:

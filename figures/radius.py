@@ -53,7 +53,8 @@ def radii(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Cur
     caption(
         figure,
         "Second differences of the true loss (nats per squared weight), absolute value of the mean; a band that "
-        "reaches the bottom contains zero. Dotted: the formal Hessian's value along the same directions, same colours. "
+        "reaches the bottom contains zero. Over random directions it is the curvature of the Gaussian-smoothed loss. "
+        "Dotted: the formal Hessian's value along the same directions, same colours. "
         f"{remark(curves.values())}",
     )
     return curves

@@ -16,7 +16,7 @@ them as take half of the room left (thick restart; Wu & Simon 2000). It costs pr
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -31,7 +31,8 @@ Progress = Callable[[int], object] | None
 _HEAD_START = 5.0
 
 
-class Wanted(NamedTuple):
+@dataclass(frozen=True)
+class Wanted:
     """How many eigenvalues from each end, or of the largest size from both, and how exactly."""
 
     top: int

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from .parameters import Parameters, preserved
@@ -144,14 +144,29 @@ class Objective:
         Raises ValueError when no path leads from the loss back to the parameters.
         """
         total = torch.zeros(self.parameters.dimension, dtype=self.parameters.dtype, device=self.parameters.device)
+        for _, part in self._graded():
+            total += part
+        return self.reduced(total)
+
+    def examples_and_gradient(self) -> tuple[Float64[Tensor, "size"], Float[Tensor, "dimension"]]:
+        """ℓᵢ(w) of every example, on the CPU, and ∇L(w), from one pass. Raises what :meth:`gradient` raises."""
+        total = torch.zeros(self.parameters.dimension, dtype=self.parameters.dtype, device=self.parameters.device)
+        found, place = total.new_zeros(self.size), self.offset
+        for losses, part in self._graded():
+            total += part
+            found[place : place + len(losses)] = losses
+            place += len(losses)
+        return self.reduced(found).cpu().double(), self.reduced(total)
+
+    def _graded(self) -> Iterator[tuple[Tensor, Float[Tensor, "dimension"]]]:
+        """The losses of each batch, and its part of the gradient."""
         with self.evaluating(), torch.enable_grad():
             for weight, inputs, target in self.batches():
-                loss = self.batch_loss(inputs, target)
-                if not loss.requires_grad:
+                losses = self.losses(inputs, target)
+                if not losses.requires_grad:
                     raise ValueError("the loss has no gradient: it does not depend on the parameters, or was detached")
-                gradients = torch.autograd.grad(loss, self.parameters.tensors, allow_unused=True)
-                total += weight * self.parameters.flatten(gradients)
-        return self.reduced(total)
+                gradients = torch.autograd.grad(losses.mean(), self.parameters.tensors, allow_unused=True)
+                yield losses.detach(), weight * self.parameters.flatten(gradients)
 
     def _count(self, batch: Any) -> int:
         """How many examples a batch holds."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from torch import Tensor
 
 from .directions import filter_scale
@@ -122,7 +122,7 @@ def _ascend(
     """Each step's offset ν, ‖ν‖ ≤ radius, and the losses at w + scale·ν. Ends early where the gradient vanishes."""
     offset = start
     objective.parameters.assign(weights + scale * offset)
-    _, gradient = _losses_and_gradient(objective)
+    _, gradient = objective.examples_and_gradient()
     for step in range(steps):
         ascent = scale * gradient
         norm = float(ascent.norm())
@@ -135,25 +135,8 @@ def _ascend(
             yield offset, losses_at(objective, moved)
         else:
             objective.parameters.assign(moved)
-            losses, gradient = _losses_and_gradient(objective)
+            losses, gradient = objective.examples_and_gradient()
             yield offset, losses
-
-
-def _losses_and_gradient(objective: Objective) -> tuple[Float64[Tensor, "example"], Float[Tensor, "dimension"]]:
-    """The losses of all examples at the present weights and the gradient of their mean, from one pass."""
-    parameters, place = objective.parameters, objective.offset
-    total = torch.zeros(parameters.dimension, dtype=parameters.dtype, device=parameters.device)
-    found = total.new_zeros(objective.size)
-    with objective.evaluating(), torch.enable_grad():
-        for weight, inputs, target in objective.batches():
-            losses = objective.losses(inputs, target)
-            if not losses.requires_grad:
-                raise ValueError("the loss has no gradient: it does not depend on the parameters, or was detached")
-            gradients = torch.autograd.grad(losses.mean(), parameters.tensors, allow_unused=True)
-            total += weight * parameters.flatten(gradients)
-            found[place : place + len(losses)] = losses.detach()
-            place += len(losses)
-    return objective.reduced(found).cpu().double(), objective.reduced(total)
 
 
 def _rank(rise: Tensor) -> float:

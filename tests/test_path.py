@@ -46,6 +46,13 @@ def mixed(ends: tuple[Path, Path], t: float) -> Subject:
     return one
 
 
+def test_one_split_is_measured_alone_and_the_same(ends, tables):
+    alone = run(Config(ends, kind="line", split="test", **SMALL)).tables["path"]
+    assert set(alone["split"]) == {"test"}
+    both = tables["path"].query("split == 'test' and kind == 'line'").reset_index(drop=True)
+    pd.testing.assert_frame_equal(alone, both)
+
+
 def naive(ends: tuple[Path, Path], t: float, split: str, *, recalibrated: bool) -> dict[str, torch.Tensor]:
     """Every image's loss and correctness at one point of the line."""
     subject = mixed(ends, t)
@@ -216,6 +223,14 @@ class TestBadInput:
         checkpoint = load(ends[1])
         save(replace(checkpoint, data={"name": "digits", "arguments": {"train_images": 50}}), tmp_path / "other.pt")
         assert "train_images is" in self.refused([ends[0], tmp_path / "other.pt"], capsys)
+
+    def test_memory_that_runs_out(self, ends, monkeypatch, capsys):
+        def full(*_: object) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB. And more")
+
+        monkeypatch.setattr(path, "measure", full)
+        said = self.refused(list(ends), capsys)
+        assert "out of memory on cpu (CUDA out of memory): a smaller --chunk needs less" in said
 
     def test_the_same_weights(self, ends, tmp_path, capsys):
         save(load(ends[0]), tmp_path / "same.pt")

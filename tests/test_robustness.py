@@ -161,9 +161,9 @@ def test_noise_on_frames_is_relative_to_each_channel(path, monkeypatch):
 
 
 def test_both_splits_and_one_loss(path):
-    found = table_of(path, both=True, loss="tet", rounding=(4,))
+    found = table_of(path, split="both", loss="tet", rounding=(4,))
     assert found[["split", "strength", "loss"]].to_numpy().tolist() == [
-        ["test", 4, "tet"], ["test", 32, "tet"], ["train", 4, "tet"], ["train", 32, "tet"],
+        ["train", 4, "tet"], ["train", 32, "tet"], ["test", 4, "tet"], ["test", 32, "tet"],
     ]  # fmt: skip
 
 

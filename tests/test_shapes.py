@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.shapes import shapes
+from analysis.shapes import minima, shapes
 
 IDENTITY = {"checkpoint": "ckpt.pt", "network": "net", "data": "digits", "training": "sdt", "seed": 0}
 
@@ -41,6 +41,19 @@ def test_minima_below_the_error_are_counted_apart():
     assert found["minima"].tolist() == [3, 3]
     assert found["significant_minima"].tolist() == [3, 2]
     assert found["threshold"].tolist() == [0.02, 0.6]
+
+
+def test_the_merge_tree_says_where_each_minimum_lies_and_where_it_meets_a_lower_one():
+    valley = np.array([[9.0, 0, 5, 1, 9], [9, 9, 9, 2, 0.5]])  # along one row: 0 meets 1 at 5, and 1 meets 0.5 at 1
+    tables = [surface(valley, np.array([-1.0, 1]), np.arange(5.0)), surface(np.full((3, 1), np.inf), AXIS[:3], [0.0])]
+    tree = minima(pd.concat([tables[0], tables[1].assign(draw=1)]))
+    assert tree[["draw", "minimum", "parent"]].to_numpy().tolist() == [[0, 0, -1], [0, 1, 0]]
+    assert tree["birth"].tolist() == [0, 0.5]
+    assert tree["death"].tolist() == [np.inf, 5]
+    assert tree[["alpha", "beta"]].to_numpy().tolist() == [[-1, 1], [1, 4]]
+    assert tree.loc[1, ["saddle_alpha", "saddle_beta", "persistence"]].tolist() == [-1, 2, 4.5]
+    assert np.isnan(tree.loc[0, ["saddle_alpha", "saddle_beta"]].astype(float)).all()
+    assert minima(tables[1]).empty
 
 
 def test_each_loss_split_kind_and_draw_has_a_row_of_its_own():

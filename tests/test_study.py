@@ -9,9 +9,9 @@ import pytest
 from analysis import study
 
 TABLES = [
-    "hessian", "trace", "density", "radius", "smoothed", "surface", "surface_axes", "shapes", "sharpness", "norms",
-    "robustness", "momentum", "momentum_pairs", "descent", "timesteps", "energy", "history", "compare", "correlation",
-    "measures",
+    "hessian", "trace", "density", "radius", "smoothed", "surface", "surface_axes", "shapes", "minima", "sharpness",
+    "norms", "robustness", "momentum", "momentum_pairs", "descent", "timesteps", "energy", "history", "compare",
+    "correlation", "measures",
 ]  # fmt: skip
 FIGURES = [
     "surfaces", "surface-lines", "eigenvalues", "density", "radius", "scalability", "per-timestep", "momentum",
@@ -82,3 +82,8 @@ def test_what_is_finished_is_not_done_again_and_what_is_missing_is(config, done)
 def test_bad_numbers_are_one_line(tmp_path, capsys):
     assert study.main(["--out", str(tmp_path), "--seeds", "0"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_loss_to_stop_at_reaches_the_training(tmp_path, capsys):
+    assert study.main(["--out", str(tmp_path), "--seeds", "1", "--jobs", "1", "--until-loss", "-1"]) == 1
+    assert "--until-loss must be positive and finite, got -1.0" in capsys.readouterr().err

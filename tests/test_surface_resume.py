@@ -42,9 +42,10 @@ def tiny(digits_checkpoint):
 def undisturbed(tiny, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed")
     assert surface.main([str(tiny), *FLAGS, "--out", str(out), "--quiet"]) == 0
+    names = ("minima", "shapes", "surface", "surface_axes")
     assert sorted(path.name for path in out.iterdir()) == [
-        "shapes.csv", "shapes.json", "surface.csv", "surface.json", "surface_axes.csv", "surface_axes.json",
-    ]  # fmt: skip
+        f"{name}.{kind}" for name in names for kind in ("csv", "json")
+    ]
     assert pd.read_csv(out / "surface.csv")["value"].nunique() > 100  # or equality would say nothing
     return (out / "surface.csv").read_bytes()
 
