@@ -51,8 +51,8 @@ def test_the_merge_tree_says_where_each_minimum_lies_and_where_it_meets_a_lower_
     assert tree["birth"].tolist() == [0, 0.5]
     assert tree["death"].tolist() == [np.inf, 5]
     assert tree[["alpha", "beta"]].to_numpy().tolist() == [[-1, 1], [1, 4]]
-    assert tree.loc[1, ["saddle_alpha", "saddle_beta", "persistence"]].tolist() == [-1, 2, 4.5]
-    assert np.isnan(tree.loc[0, ["saddle_alpha", "saddle_beta"]].astype(float)).all()
+    assert tree[["saddle_alpha", "saddle_beta", "persistence"]].to_numpy()[1].tolist() == [-1, 2, 4.5]
+    assert np.isnan(tree[["saddle_alpha", "saddle_beta"]].to_numpy(float)[0]).all()
     assert minima(tables[1]).empty
 
 
