@@ -94,7 +94,7 @@ def dense_second_moment(model: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> T
         weights.requires_grad_()
         value = loss(output(weights), y[index : index + 1])
         rows.append(torch.autograd.grad(value.sum(), weights)[0])
-    return sum(torch.outer(row, row) for row in rows) / len(rows)  # type: ignore[return-value]
+    return torch.stack([torch.outer(row, row) for row in rows]).mean(0)
 
 
 def column_by_column(operator: Any) -> Tensor:
@@ -161,6 +161,7 @@ class SpikingNet(nn.Module):
 
     def __init__(self, widths: Sequence[int] = (3, 4, 3, 2), timesteps: int = 3, spike: type[Spike] = Spike):
         super().__init__()
+        self.inputs = widths[0]
         self.layers = nn.ModuleList(nn.Linear(i, o, bias=False) for i, o in pairwise(widths))
         self.timesteps, self.spike = timesteps, spike
 
@@ -185,7 +186,7 @@ def spiking_net(seed: int = 0, spike: type[Spike] = Spike, **arguments: Any) -> 
     net = SpikingNet(spike=spike, **arguments).double()
     for weight in net.parameters():
         weight.data = 1.5 * torch.randn(weight.shape, generator=generator, dtype=torch.float64)
-    inputs = torch.randn(5, net.layers[0].in_features, generator=generator, dtype=torch.float64)  # type: ignore[call-overload]
+    inputs = torch.randn(5, net.inputs, generator=generator, dtype=torch.float64)
     return net, inputs, torch.tensor([0, 1, 1, 0, 1])
 
 
