@@ -1,4 +1,4 @@
-# make demo: train, measure, compare and draw SDT and TET on digits.   make test: every check there is.
+# make demo: train, measure, compare, draw and report SDT and TET on digits.   make test: every check there is.
 PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := models landscape analysis figures
@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/python -m analysis.study --out runs/demo
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --doctest-modules $(PACKAGES) tests --nbmake notebooks
+	$(BIN)/python -m pytest -n 2 --dist loadfile --doctest-modules $(PACKAGES) tests --nbmake notebooks
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -21,6 +21,7 @@ bench: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,bench]'
 	$(BIN)/python -m benchmarks.curvature
 	$(BIN)/python -m benchmarks.surface
+	$(BIN)/python -m benchmarks.training
 
 .venv/installed: pyproject.toml constraints.txt
 	@echo "installing into .venv (PyTorch's wheels bring CUDA libraries: about 6 GB, a few minutes)"

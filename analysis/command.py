@@ -15,8 +15,8 @@ import tyro
 from tqdm import tqdm
 
 from landscape.memory import exhausted
-from models.checkpoint import check_writable
 from models.cli import command, parse
+from models.writing import check_writable
 
 from . import processes
 from .precision import check_precision, tf32

@@ -10,8 +10,9 @@ the true loss is piecewise constant in every weight but those that no neuron fol
 tends to the head's part of the prediction, ⟨ḡ, u⟩_head / ⟨ḡ, u⟩; what it is at the steps that training takes is what
 Deng et al. 2022 (section 4.2) call the mismatch of gradients and losses, and do not measure.
 
-Steps are chosen by their length relative to the weights, η‖u‖/‖W‖ (all trainable parameters), so that networks and
-directions compare. The shortest are a matter of rounding: in float32 the loss of an image is known to some 1e-7.
+Steps are chosen by their length relative to the weights, η‖u‖/‖W‖ (all trainable parameters, or those of one layer),
+so that networks and directions compare. The shortest are a matter of rounding: in float32 the loss of an image is known
+to some 1e-7.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,16 +28,18 @@ from landscape.objective import Objective
 def descent(
     objective: Objective,
     gradient: Float[Tensor, "dimension"],
-    directions: Mapping[str, Float[Tensor, "dimension"]],
+    directions: Mapping[str, Float[Tensor, "part"]],
     *,
     relative_steps: Sequence[float],
     images: Int[Tensor, "size"],
+    piece: slice = slice(None),
 ) -> pd.DataFrame:
     """Rows of direction, step η, relative_step, predicted, realised, ratio, stderr; the weights come back bit for bit.
 
     ``gradient`` is ḡ, over the objective's batches. ``images`` says which image each example of the objective is: an
     image that is in several batches counts once in ``stderr``, the standard error of the ratio over images, with the
-    prediction held fixed and the two losses paired. A direction that is zero gives NaN.
+    prediction held fixed and the two losses paired. A direction that is zero gives NaN. Directions are of the ``piece``
+    of the weights (a layer; by default all), the others stay, and relative steps are relative to that piece.
 
     Raises ValueError for a relative step that is not positive.
     """
@@ -47,10 +50,12 @@ def descent(
         before = objective.examples().double()
         for name, direction in directions.items():
             for relative in relative_steps:
-                step = float(relative * weights.norm() / direction.norm())
-                objective.parameters.assign(weights - step * direction)
+                step = float(relative * weights[piece].norm() / direction.norm())
+                moved = weights.clone()
+                moved[piece] -= step * direction
+                objective.parameters.assign(moved)
                 decrease = before - objective.examples().double()
-                predicted = step * float(gradient.double() @ direction.double())
+                predicted = step * float(gradient[piece].double() @ direction.double())
                 rows.append({"direction": name, "step": step, "relative_step": relative, "predicted": predicted})
                 rows[-1] |= _ratio(decrease, images.to(decrease.device), predicted)
     return pd.DataFrame(rows)

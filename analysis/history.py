@@ -5,13 +5,16 @@
 Table ``history.csv``, after checkpoint, network, data, training, seed, one row an epoch: epoch (from 1);
 train_loss_sdt, train_loss_tet, test_loss_sdt, test_loss_tet, train_accuracy, test_accuracy, each in eval mode, after
 the epoch, over all images, without a regulariser; learning_rate (during the epoch); seconds. Nothing is measured here,
-so the flags that choose images, losses and precision have no effect.
+so the flags that choose images, losses and precision have no effect. Where ``models.train --record-momentum`` left its
+``momentum_history.csv`` beside the checkpoint, that becomes a table too, with its columns (:mod:`models.momentum`).
 """
 
 import sys
 from collections.abc import Sequence
 
 import pandas as pd
+
+from models import momentum
 
 from . import command
 from .command import Config, analyse
@@ -21,11 +24,15 @@ from .subject import Subject
 
 def measure(subject: Subject, _config: Config) -> dict[str, pd.DataFrame]:
     """The history of one checkpoint."""
-    return {"history": pd.DataFrame(subject.checkpoint.history)}
+    tables = {"history": pd.DataFrame(subject.checkpoint.history)}
+    kept = subject.path.parent / momentum.NAME
+    if kept.is_file():
+        tables["momentum_history"] = pd.DataFrame(momentum.read(kept), columns=list(momentum.COLUMNS))
+    return tables
 
 
 def run(config: Config) -> Result:
-    """The table history of every checkpoint."""
+    """The table history of every checkpoint, and momentum_history of those that have one."""
     return analyse(config, measure)
 
 

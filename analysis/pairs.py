@@ -15,12 +15,13 @@ from typing import TypeVar
 import pandas as pd
 from tqdm import tqdm
 
-from models.checkpoint import check_writable, load
+from models.checkpoint import load
+from models.writing import check_writable
 
 from . import processes
 from .command import Config, guarded, recorded
 from .precision import check_precision
-from .result import Result, provenance, sha256
+from .result import Result, origin, provenance, sha256
 from .subject import Subject
 
 C = TypeVar("C", bound=Config)
@@ -123,14 +124,13 @@ def _of(table: pd.DataFrame, pair: tuple[Path, Path]) -> "pd.Series[bool]":
 
 def _stored(config: Config, names: Sequence[str]) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
     """The tables in ``config.out`` and the hashes of their checkpoints; none where there is no main table."""
-    record = config.out / f"{names[0]}.json" if config.out else None
-    if record is None or not (record.exists() and record.with_suffix(".csv").exists()):
+    main = config.out / f"{names[0]}.csv" if config.out else None
+    if main is None or not (main.exists() and main.with_suffix(".json").exists()):
         return {}, {}
-    origin = json.loads(record.read_text())
-    changed = list(_unequal("", origin["settings"], json.loads(json.dumps(recorded(config), default=str))))
+    before = origin(main)
+    changed = list(_unequal("", before["settings"], json.loads(json.dumps(recorded(config), default=str))))
     if changed:
-        table = record.with_suffix(".csv")
-        raise ValueError(f"{table} was made with other settings ({'; '.join(changed)} now): choose another --out")
-    files = {name: record.with_name(f"{name}.csv") for name in names}
+        raise ValueError(f"{main} was made with other settings ({'; '.join(changed)} now): choose another --out")
+    files = {name: main.with_name(f"{name}.csv") for name in names}
     tables = {name: pd.read_csv(path) for name, path in files.items() if path.exists()}
-    return tables, origin["checkpoints"]
+    return tables, before["checkpoints"]

@@ -6,6 +6,7 @@ refused. Other flags may change: what was computed of the same matrix is used. S
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from landscape.objective import Objective
@@ -40,12 +41,18 @@ def kept(
 
 
 def forget(folder: Path, digests: Iterable[str]) -> None:
-    """Delete what :func:`kept` wrote of the checkpoints with these sha256, and ``folder`` if nothing else is in it."""
+    """Delete what :func:`kept` wrote of the checkpoints with these sha256, and ``folder`` if nothing else is in it.
+
+    What a kill left half-written goes too. Another process may be doing the same.
+    """
     for digest in digests:
         for record in folder.glob(f"{digest[:_DIGITS]}-*"):
-            for file in [*record.glob("*.product"), *record.glob("about.json")]:
-                file.unlink()
-            if not any(record.iterdir()):
-                record.rmdir()
-    if folder.is_dir() and not any(folder.iterdir()):
+            for file in [*record.glob("*.product*"), *record.glob("about.json*")]:
+                file.unlink(missing_ok=True)
+            _remove_empty(record)
+    _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # something else is in it, or it is gone
         folder.rmdir()

@@ -3,8 +3,9 @@
     python -m analysis.study --out runs/demo
 
 leaves ``OUT/sdt-0/ckpt.pt`` … ``OUT/tet-4/ckpt.pt``, each run's own tables beside its checkpoint, all of them stacked
-in ``OUT/tables``, the comparison there too, and pictures in ``OUT/figures``. What is finished, from the same checkpoint
-with the same settings, is not done again; what was interrupted goes on. Each worker computes on one thread.
+in ``OUT/tables``, the comparison there too, pictures in ``OUT/figures``, and all of it on a page, ``OUT/report.html``.
+What is finished, from the same checkpoint with the same settings, is not done again; what was interrupted goes on. Each
+worker computes on one thread.
 """
 
 import json
@@ -26,7 +27,7 @@ from models import recipe, train
 from models.cli import command as run_command
 
 from . import command, compare, energy, hessian, history, momentum, robustness, sharpness, surface, timesteps
-from .result import Result, provenance, sha256
+from .result import Result, origin, provenance, sha256
 
 LANDSCAPE_IMAGES = 200
 
@@ -98,14 +99,15 @@ def run(config: Config) -> tuple[pd.DataFrame, dict[str, float]]:
 def _conclude(config: Config, folders: Sequence[Path]) -> dict[str, float]:
     """Stack, compare and draw, unless that was done of these runs since their last table was written; the seconds."""
     done, names = config.out / "figures" / ".done", " ".join(folder.name for folder in folders)
+    report = config.out / "report.html"
     written = max(table.stat().st_mtime for folder in folders for table in (folder / "tables").glob("*.csv"))
-    if done.exists() and done.stat().st_mtime > written and done.read_text() == names:
+    if report.exists() and done.exists() and done.stat().st_mtime > written and done.read_text() == names:
         return {"compare": 0.0, "figures": 0.0}
     begun = time.perf_counter()
     _stack([folder / "tables" for folder in folders], config.out / "tables")
     compare.run(compare.Config((config.out,))).save(config.out / "tables")
     compared = time.perf_counter()
-    for module in ("figures.paper", "figures.interactive"):
+    for module in ("figures.paper", "figures.interactive", "figures.report"):
         drawing = [sys.executable, "-m", module, str(config.out)]
         if subprocess.run(drawing, check=False, stdout=subprocess.DEVNULL).returncode:
             raise ValueError(f"the figures of {config.out} could not be drawn, for the reason above")
@@ -179,10 +181,10 @@ def _stage(pool: ProcessPoolExecutor, name: str, tasks: Iterable[tuple[Callable[
 
 def _finished(name: str, settings: command.Config) -> bool:
     """Whether the tables of this analysis lie there, from this checkpoint and these settings."""
-    table = (settings.out or Path()) / f"{name}.json"
-    if not table.exists() or not table.with_suffix(".csv").exists():
+    try:
+        found = origin((settings.out or Path()) / f"{name}.csv")
+    except (FileNotFoundError, ValueError):  # what is damaged is made again
         return False
-    found = json.loads(table.read_text())
     wanted = json.loads(json.dumps(command.recorded(settings), default=str))
     return found["settings"] == wanted and found["checkpoints"] == {
         path.as_posix(): sha256(path) for path in settings.checkpoints
@@ -193,11 +195,11 @@ def _stack(folders: Sequence[Path], out: Path) -> None:
     """One table from the runs' tables of the same name, and one record of their provenance."""
     for path in sorted(folders[0].glob("*.csv")):
         found = [folder / path.name for folder in folders if (folder / path.name).exists()]
-        records = [json.loads(table.with_suffix(".json").read_text()) for table in found]
+        records = [origin(table) for table in found]
         hashes = {name: digest for record in records for name, digest in record["checkpoints"].items()}
-        origin = provenance(records[0]["settings"], hashes, sum(record["seconds"] for record in records))
+        record = provenance(records[0]["settings"], hashes, sum(record["seconds"] for record in records))
         stacked = pd.concat([pd.read_csv(table) for table in found], ignore_index=True)
-        Result({path.stem: stacked}, origin).save(out)
+        Result({path.stem: stacked}, record).save(out)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -207,6 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         comparison, seconds = run(config)
         print(compare.table(comparison))
         print(f"\ntables   {config.out / 'tables'}\nfigures  {config.out / 'figures'}")
+        print(f"report   {config.out / 'report.html'}")
         times = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
         print(f"seconds  {sum(seconds.values()):.0f} in all: {times}")
 

@@ -44,13 +44,17 @@ class Subject:
         Raises CheckpointError, FileNotFoundError or ValueError with what was got and what was expected.
         """
         place = usable_device(device)
+        digest = sha256(path) if path.is_file() else ""
         checkpoint = load(path)
         network, data = checkpoint.network(), checkpoint.load_data(data_root)
         for name in ("in_channels", "num_classes", "image_size"):
             takes, gets = network.arguments.get(name), getattr(data, name)
             if takes is not None and takes != gets:
                 raise ValueError(f"{path}: its network takes {name} {takes}, its data {data.name} has {gets}")
-        return cls(path, checkpoint, network.to(device=place, dtype=DTYPES[dtype]), data, device, DTYPES[dtype])
+        subject = cls(path, checkpoint, network.to(device=place, dtype=DTYPES[dtype]), data, device, DTYPES[dtype])
+        if subject.sha256 != digest:
+            raise ValueError(f"{path} was replaced while it was read: measure it when its training has ended")
+        return subject
 
     @property
     def identity(self) -> dict[str, str | int]:
@@ -69,7 +73,7 @@ class Subject:
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of the checkpoint file."""
+        """Digest of the checkpoint file: as it was read, where :meth:`load` did, whatever lies there since."""
         return sha256(self.path)
 
     @property

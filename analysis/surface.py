@@ -33,6 +33,7 @@ also ``surface_path.csv``: epoch, alpha, beta, distance, off_plane of the snapsh
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -211,18 +212,20 @@ def _metrics(losses: Sequence[str]) -> Callable[[Tensor, Tensor], dict[str, Tens
 def run(config: Config) -> Result:
     """The table surface of every checkpoint, taken up where a run of the same settings was stopped."""
     kept: list[Journal] = []
+    with ExitStack() as closing:
 
-    def journal() -> Journal:
-        """Opened when the first checkpoint has been read, so that nothing lies about after a refusal."""
-        if not kept:
-            origin = {path.as_posix(): sha256(path) for path in config.checkpoints}
-            versions = {"torch": torch.__version__, "threads": torch.get_num_threads()}
-            kept.append(Journal(config.out, "surface", {**command.recorded(config), **origin, **versions}))
-        return kept[0]
+        def journal() -> Journal:
+            """Opened when the first checkpoint has been read, so that nothing lies about after a refusal."""
+            if not kept:
+                origin = {path.as_posix(): sha256(path) for path in config.checkpoints}
+                versions = {"torch": torch.__version__, "threads": torch.get_num_threads()}
+                kept.append(Journal(config.out, "surface", {**command.recorded(config), **origin, **versions}))
+                closing.callback(kept[0].close)
+            return kept[0]
 
-    result = analyse(config, partial(measure, journal=journal), shared=True)
-    for each in kept:
-        each.remove()
+        result = analyse(config, partial(measure, journal=journal), shared=True)
+        for each in kept:
+            each.remove()
     return result
 
 

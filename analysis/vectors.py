@@ -14,7 +14,7 @@ from torch import Tensor
 
 from landscape.eigenpairs import Eigenpairs
 from landscape.parameters import Parameters
-from models.checkpoint import replacing
+from models.writing import replacing
 
 from .subject import Subject
 

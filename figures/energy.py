@@ -1,6 +1,8 @@
 """Accuracy against energy per image, one point per number of timesteps: the form of Figure 4B (Deng et al. 2022).
 
-The energy is whole-network and per *image*; the paper's millijoules can't be, so axes differ from its figure.
+The energy is whole-network and per *image*, all its T steps together; the paper's millijoules can't be per image, so
+axes differ from its figure. The vertical line is the same network without spikes, which multiplies at every synapse,
+once; where it lies far from the points the caption alone says where.
 """
 
 import numpy as np
@@ -10,8 +12,8 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from .bands import counted, over_seeds
-from .style import LOOKS, SMALL, caption, legend
-from .tables import check_measured, one_split
+from .style import GREY, LOOKS, SMALL, caption, legend
+from .tables import check_measured, most_trained, one_split
 
 _UNITS = {"J": 1.0, "mJ": 1e-3, "µJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12}
 
@@ -26,9 +28,10 @@ def unit(joules: pd.Series) -> tuple[str, float]:
 def accuracy(figure: Figure, frame: pd.DataFrame) -> dict[str, ErrorbarContainer]:
     """Draw accuracy against energy into ``figure``, each point labelled with its T: error bars by training.
 
-    Raises TableError when the table has no finite total.
+    Of networks trained at the T that most were. Raises TableError when the table has no finite total.
     """
     split, rows = one_split(frame, "test")
+    trained, rows = most_trained(rows) if "trained_timesteps" in rows else (None, rows)
     rows = rows[(rows["layer"] == "total") & np.isfinite(rows["joules"]) & np.isfinite(rows["accuracy"])]
     check_measured(rows, "joules")
     name, size = unit(rows["joules"])
@@ -41,13 +44,14 @@ def accuracy(figure: Figure, frame: pd.DataFrame) -> dict[str, ErrorbarContainer
             drawn[training] = _points(ax, part, training, size, above=training == highest)
     ax.set(xlabel=f"energy per image ({name})", ylabel=f"{split} accuracy (%)")
     ax.margins(0.12)
+    said = _twin(ax, rows, size, name)
     legend(figure, list(drawn.values()))
     images = " or ".join(f"{count:.0f}" for count in sorted(rows["images"].unique()))
     several = rows["seed"].nunique() > 1
     caption(
         figure,
-        f"Accuracy on {images} {split} images. Labels: timesteps T. Energy of the whole network, additions and "
-        "multiplications as counted in the table. "
+        f"Accuracy on {images} {split} images. Labels: timesteps T{f', trained at T = {trained}' * bool(trained)}. "
+        f"Energy of the whole network per image, all its steps together, operations as counted. {said}"
         + ("Mean and 95 % t-intervals over seeds, both ways." if several else "One seed: no interval."),
     )
     return drawn
@@ -69,3 +73,15 @@ def _points(ax: Axes, rows: pd.DataFrame, training: str, size: float, *, above: 
             fontsize=SMALL, va="bottom" if above else "top",
         )  # fmt: skip
     return bars
+
+
+def _twin(ax: Axes, rows: pd.DataFrame, size: float, name: str) -> str:
+    """A line at the energy of the twin without spikes if the points are near it; what the caption says of it."""
+    twin = rows["twin_joules"].dropna().unique() / size if "twin_joules" in rows else np.array([])
+    if len(twin) != 1:  # the table has none, or prices differ
+        return ""
+    low, high = ax.get_xlim()
+    shown = bool(low - (high - low) <= twin[0] <= high + (high - low))
+    if shown:
+        ax.axvline(twin[0], color=GREY, linewidth=0.8, linestyle="--", zorder=0)
+    return f"Without spikes{' (line)' * shown}: {twin[0]:.3g}\u00a0{name}. "

@@ -58,7 +58,7 @@ def run(config: Config, say: command.Say) -> list[Path]:
             continue
         target = config.directory / "figures" / f"surfaces{suffix}.html"
         with command.replacing(target) as partial:
-            partial.write_text(page(part, found, images=_images(config.directory)), encoding="utf-8")
+            partial.write_text(page(part, found, images=measured_images(config.directory)), encoding="utf-8")
         files.append(target)
         if config.vtk:
             files += vtk.write(found, config.directory / "figures" / "vtk", suffix)
@@ -99,7 +99,7 @@ def words(frame: pd.DataFrame, images: int | None) -> tuple[str, str]:
     return f"Loss around trained weights: {network} on {data}", about
 
 
-def _images(directory: Path) -> int | None:
+def measured_images(directory: Path) -> int | None:
     """How many images the table was measured on, where the settings beside it say so."""
     try:
         found = json.loads(tables.path(directory, "surface").with_suffix(".json").read_text(encoding="utf-8"))

@@ -46,8 +46,22 @@ TABLES = {
     ),
     "momentum_pairs": _run("loss", "timestep other cosine"),
     "descent": _run("loss direction", "relative_step ratio"),
-    "timesteps": _run("split", "timesteps trained_timesteps images accuracy_cumulative accuracy_at_step"),
-    "energy": _run("split layer", "timesteps images joules accuracy"),
+    "momentum_layers": _run("loss layer", "timestep gradient_norm coherence coherence_null"),
+    "descent_layers": _run("loss layer direction", "relative_step ratio"),
+    "momentum_steps": _run(
+        "loss state", "step timestep gradient_norm cosine_to_momentum kept kept_null realised predicted"
+    ),
+    "switch": _run("loss split", "step images loss_sdt loss_tet accuracy relative_distance"),
+    "momentum_history": _run(
+        "loss", "epoch timestep images error_norm gradient_norm cosine_to_momentum kept kept_null"
+    ),
+    "timesteps": _run(
+        "split",
+        "timesteps trained_timesteps images accuracy_cumulative accuracy_at_step",
+        optional="agreement_cumulative agreement_at_step settling confidence ece ece_null bins",
+    ),
+    "anytime": _run("split", "threshold trained_timesteps limit images mean_steps accuracy gain"),
+    "energy": _run("split layer", "timesteps images joules accuracy", optional="trained_timesteps twin_joules"),
     "stability": replace(
         _run("loss matrix optimizer curvature", "epoch top_eigenvalue limit"), losses=("sdt", "tet", "trained")
     ),
@@ -79,7 +93,13 @@ EVEN = {
     "momentum": (("checkpoint",), ("loss",)),
     "momentum_pairs": (("checkpoint",), ("loss",)),
     "descent": (("checkpoint",), ("loss",)),
-    "timesteps": (("trained_timesteps",), ("split",)),
+    "momentum_layers": (("checkpoint",), ("loss", "layer")),
+    "descent_layers": (("checkpoint",), ("loss", "layer")),
+    "momentum_steps": (("checkpoint",), ("loss",)),
+    "switch": (("checkpoint",), ("loss", "split")),
+    "momentum_history": (("checkpoint",), ("timestep",)),
+    "timesteps": (("trained_timesteps", "frames", "statistics"), ("split",)),
+    "anytime": (("trained_timesteps",), ("split",)),
     "energy": (("trained_timesteps",), ("timesteps",)),
     "robustness": ((), ("split", "loss")),
     "layers": (("operator", "coordinates"), ("loss",)),

@@ -85,7 +85,8 @@ def _operator(rows: pd.DataFrame, quantity: str) -> str:
 def _of(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """The rows of that matrix, with each part's share of its checkpoint's trace."""
     chosen = rows[rows["operator"] == _operator(rows, quantity)]
-    total = chosen.groupby(["checkpoint", "loss"])["trace"].transform(lambda traces: traces.sum(skipna=False))
+    with np.errstate(invalid="ignore"):  # infinities of both signs have no sum
+        total = chosen.groupby(["checkpoint", "loss"])["trace"].transform(lambda traces: traces.sum(skipna=False))
     return chosen.assign(share=chosen["trace"] / total.where(total != 0))
 
 

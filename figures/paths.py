@@ -26,7 +26,7 @@ Key = tuple[str, str, str, str]
 
 def paths(figure: Figure, frame: pd.DataFrame) -> dict[Key, Line2D]:
     """Draw losses and accuracy along the paths into ``figure``: lines by (start, end, column, kind of path)."""
-    split, rows = one_split(_one_treatment(frame), "train")
+    split, rows = one_split(one_treatment(frame), "train")
     check_measured(rows, "value")
     rows = rows.assign(accuracy=100 * rows["accuracy"], accuracy_stderr=100 * rows["accuracy_stderr"])
     ends = sorted(set(zip(rows["training"], rows["other_training"], strict=True)))
@@ -60,7 +60,7 @@ def _fit(ax: Axes, lines: dict[Key, Line2D], names: Iterable[str], high: float) 
 
 def barriers(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Line2D]:
     """Draw the heights of the barriers into ``figure``, a row for each path and loss: markers by (row, split)."""
-    rows = _one_treatment(frame)
+    rows = one_treatment(frame)
     check_measured(rows, "barrier")
     rows = rows.assign(row=[_row(*names) for names in rows[["training", "other_training", "loss", "path"]].to_numpy()])
     names = list(dict.fromkeys(rows.sort_values(["training", "other_training", "loss"], kind="stable")["row"]))
@@ -83,7 +83,7 @@ def barriers(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Line2
     return markers
 
 
-def _one_treatment(frame: pd.DataFrame) -> pd.DataFrame:
+def one_treatment(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows of one way with BatchNorm's statistics, recalibrated where there are such; with the path's name."""
     kinds = set(frame["statistics"])
     chosen = frame[frame["statistics"] == ("recalibrated" if "recalibrated" in kinds else min(kinds))]
@@ -113,7 +113,8 @@ def _over_pairs(rows: pd.DataFrame, by: list[str], column: str, error: str) -> p
     """Mean with its band over pairs; for one pair, two standard errors over images."""
     pairs = rows.assign(seed=rows.groupby(["checkpoint", "other"]).ngroup())
     table = over_seeds(pairs, by, column)
-    half = 2 * pairs.groupby(by)[error].mean().to_numpy()
+    known = pairs.assign(**{error: pairs[error].where(np.isfinite(pairs[error]))})  # an infinite error is no band
+    half = 2 * known.groupby(by)[error].mean().to_numpy()
     one = (table["n"] == 1).to_numpy()
     return table.assign(
         low=np.where(one, table["mean"] - half, table["low"]), high=np.where(one, table["mean"] + half, table["high"])

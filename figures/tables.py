@@ -22,7 +22,7 @@ class TableError(ValueError):
 
 
 _WHOLE = {"seed", "epoch", "rank", "probe", "draw", "timestep", "other", "timesteps", "trained_timesteps"}
-_WHOLE |= {"images", "batches", "n", "draws"}
+_WHOLE |= {"images", "batches", "n", "draws", "step"}
 _FINITE = {"alpha", "beta", "t", "strength"}
 _POSITIVE = {"radius", "relative_radius", "relative_step"}
 _LARGEST = 1e100  # squares of what is smaller are numbers
@@ -186,11 +186,12 @@ def same(part: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 def shared_seeds(frame: pd.DataFrame) -> int:
     """How many checkpoints share network, data, training and seed with another, and so count as one seed with it.
 
-    Networks do that differ in a setting that the table does not show. Snapshots of one run are told apart by ``epoch``.
+    Networks do that differ in a setting that the table does not show, where the T they were trained at is one that some
+    do. Snapshots of one run are told apart by ``epoch``.
     """
     if "checkpoint" not in frame:
         return 0
-    keys = ["network", "data", "training", "seed"]
+    keys = ["network", "data", "training", "seed", *(["trained_timesteps"] if "trained_timesteps" in frame else [])]
     alike = frame.groupby([*keys, *(["epoch"] if "epoch" in frame else [])])["checkpoint"].nunique()
     runs = alike.groupby(keys).max()
     return int(runs[runs > 1].sum())
@@ -207,3 +208,21 @@ def one_split(frame: pd.DataFrame, preferred: str) -> tuple[str, pd.DataFrame]:
     splits = sorted(frame["split"].unique())
     split = preferred if preferred in splits else splits[0]
     return split, frame[frame["split"] == split]
+
+
+def check_columns(frame: pd.DataFrame, *columns: str) -> None:
+    """Raise TableError where one of ``columns``, which other pictures of the table do without, is not there."""
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise TableError(f"lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}")
+
+
+def most_trained(frame: pd.DataFrame) -> tuple[int, pd.DataFrame]:
+    """The T that most rows' networks were trained at, and those rows: networks of different T are never averaged.
+
+    Raises TableError where no row says.
+    """
+    check_measured(frame, "trained_timesteps")
+    finite = frame[np.isfinite(frame["trained_timesteps"])]
+    trained = finite["trained_timesteps"].mode().iloc[0]
+    return int(trained), finite[finite["trained_timesteps"] == trained]

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from .operators import Operator
 
-_FORMAT = 1
+_FORMAT = 2
 _DIGEST = 32  # bytes of a SHA-256
 
 
@@ -67,7 +67,7 @@ class Recorded:
             found = self.operator @ vectors
             if self._write:
                 content = _bytes(found)
-                _replace(path, hashlib.sha256(content).digest() + content)
+                _replace(path, _digest(name, content) + content)
         self.products += count
         return found
 
@@ -76,7 +76,6 @@ class Recorded:
         path = self.folder / "about.json"
         if not path.exists():
             if self._write:
-                self.folder.mkdir(parents=True, exist_ok=True)
                 _replace(path, json.dumps(about, indent=1).encode())
             return
         try:
@@ -93,9 +92,14 @@ class Recorded:
 
     def _read(self, path: Path, vectors: Tensor) -> Tensor:
         digest, content = (whole := path.read_bytes())[:_DIGEST], whole[_DIGEST:]
-        if hashlib.sha256(content).digest() != digest:
+        if _digest(path.stem, content) != digest:
             raise ValueError(f"{path} is damaged: delete it, and the product is made anew")
         return torch.frombuffer(bytearray(content), dtype=self.dtype).view(vectors.shape).to(self.device)
+
+
+def _digest(name: str, content: bytes) -> bytes:
+    """Of a product and of what it is the product with, so that one can't be taken for another."""
+    return hashlib.sha256(name.encode() + content).digest()
 
 
 def _bytes(tensor: Tensor) -> bytes:
@@ -104,6 +108,7 @@ def _bytes(tensor: Tensor) -> bytes:
 
 def _replace(path: Path, content: bytes) -> None:
     """Write a file that is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         partial.write_bytes(content)

@@ -17,15 +17,12 @@ how curved a loss it can stand (:mod:`models.optimizer`), at the price of two mo
 A checkpoint is written to a temporary file beside its place and renamed, so a reader never sees half of one.
 """
 
-import contextlib
 import io
-import os
 import pickle
-import tempfile
+import struct
+import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -38,11 +35,12 @@ from . import data
 from .layers import Network
 from .networks import build
 from .validation import complaint
+from .writing import replacing
 
 FORMAT = 1
 _UNREADABLE = (
     RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OSError, pickle.UnpicklingError,
-    zipfile.BadZipFile, zlib.error, NotImplementedError,
+    zipfile.BadZipFile, zlib.error, NotImplementedError, struct.error, AssertionError,
 )  # fmt: skip
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _FIELDS = ("model", "state_dict", "data", "training", "history", "versions")
@@ -99,17 +97,7 @@ def load(path: Path) -> Checkpoint:
     Raises FileNotFoundError for no file, CheckpointError for one that is truncated, foreign, of another format, or
     lacks a field.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}: train one with 'python -m models.train --out DIR'")
-    try:
-        _check_sums(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as failure:
-        reason = str(failure).strip().partition("\n")[0]
-        raise CheckpointError(
-            f"{path} can't be read as a checkpoint: it is truncated, not written by torch.save, or holds more than "
-            f"tensors and plain values ({type(failure).__name__}: {reason})"
-        ) from failure
+    content = read(path)
     if not isinstance(content, dict) or "format" not in content:
         raise CheckpointError(
             f"{path} was not written by this project: expected a dict with 'format', found {_describe(content)};"
@@ -127,54 +115,30 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(**{name: content[name] for name in _FIELDS}, resume=content.get("resume"))
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it doesn't."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    partial = Path(name)
-    try:
-        yield partial
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.chmod(0o666 & ~_umask())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+def read(path: Path) -> Any:
+    """What torch.save wrote to ``path``, on the CPU, as far as it is tensors and plain values: no code is run.
 
-
-def remove_leftovers(folder: Path, *names: str) -> None:
-    """Remove the temporary files that a killed :func:`replacing` left in ``folder`` for files called ``names``.
-
-    ``*`` and ``?`` in a name stand for what they usually do. Only for files that no other process is writing.
+    Raises FileNotFoundError for no file, CheckpointError for one that can't be read so.
     """
-    for name in names:
-        for partial in folder.glob(f".{name}.????????"):
-            partial.unlink(missing_ok=True)
-
-
-def check_writable(folder: Path) -> None:
-    """Raise OSError now, rather than after the computation, where ``folder`` can't become or isn't a writable folder.
-
-    Nothing is left behind, neither files nor folders that were not there.
-    """
-    absent = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}: train one with 'python -m models.train --out DIR'")
     try:
-        with replacing(folder / ".writable") as partial:
-            partial.write_text("")
-        (folder / ".writable").unlink()
-    finally:
-        for parent in absent:
-            with contextlib.suppress(OSError):
-                parent.rmdir()
+        if not _is_legacy(path):
+            _check_sums(path)
+        with warnings.catch_warnings(action="ignore"):  # of the pickle's age
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except _UNREADABLE as failure:
+        reason = str(failure).strip().partition("\n")[0]
+        raise CheckpointError(
+            f"{path} can't be read as a checkpoint: it is truncated, not written by torch.save, or holds more than "
+            f"tensors and plain values ({type(failure).__name__}: {reason})"
+        ) from failure
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _is_legacy(path: Path) -> bool:
+    """Whether this may be a file of torch before 1.6, a row of pickles that has no checksums."""
+    with Path(path).open("rb") as file:
+        return file.read(1) == pickle.PROTO
 
 
 def _check_sums(path: Path) -> None:

@@ -1,7 +1,7 @@
-"""A simulated event camera watching digits, and event streams cut into frames.
+"""A simulated event camera watching digits.
 
-**The simulated sensor.** A digit moves before a 16×16 sensor along three straight micro-saccades of 100 ms that end
-where they began, after N-MNIST, where the camera moved instead (Orchard, Jayawant, Cohen, Thakor 2015). A pixel sees
+A digit moves before a 16×16 sensor along three straight micro-saccades of 100 ms that end where they began, after
+N-MNIST, where the camera moved instead (Orchard, Jayawant, Cohen, Thakor 2015). A pixel sees
 
     L = log(I + 0.1),   I in [0, 1] interpolated bilinearly, 0 outside the digit,
 
@@ -12,23 +12,17 @@ microseconds. The path is closed, so without noise every pixel ends with as many
 This is a model and not a recording. Background activity is optional and uniform; a real sensor also has a refractory
 period, thresholds that differ from pixel to pixel and between ON and OFF, latency and timestamp jitter that grow in
 the dark, a limited bandwidth, and hot pixels. None of these is here, so accuracies say nothing about a real camera.
-
-**Frames** count events: T frames of two channels, OFF in channel 0 and ON in channel 1. They are counts unless
-``binary``. The official code of temporal efficient training cuts by equal event count, drops the remainder, and
-produces binary frames because its indexed addition counts a repeated pixel once. Here nothing is dropped: cut by count,
-frames differ by one event at most.
 """
 
 from itertools import pairwise
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Float
+
+from .event_frames import EVENT, stream
 
 SENSOR = (16, 16)  # height, width
 DURATION = 300_000  # microseconds
-EVENT = np.dtype([("t", np.int64), ("x", np.int16), ("y", np.int16), ("p", np.int8)])
 
 _CORNERS = np.array([(-2.0, -2.0), (0.0, 2.0), (2.0, -2.0), (-2.0, -2.0)])  # shifts (x, y) in sensor pixels
 _STEPS_PER_SACCADE = 20
@@ -53,8 +47,7 @@ def simulate(
     if not ((images >= 0) & (images <= 1)).all():
         raise ValueError("image intensities must lie in [0, 1]; divide by the largest possible value")
     image, t, x, y, p = _watch(images, contrast)
-    events = np.empty(len(t), EVENT)
-    events["t"], events["x"], events["y"], events["p"] = t, x, y, p
+    events = stream(t, x, y, p > 0)
     order = np.lexsort((t, image))
     bounds = np.searchsorted(image[order], np.arange(len(images) + 1))
     streams = [events[order[start:end]] for start, end in pairwise(bounds)]
@@ -123,47 +116,3 @@ def _with_noise(stream: np.ndarray, rate: float, generator: np.random.Generator)
     noise["p"] = 2 * generator.integers(2, size=count) - 1
     both = np.concatenate([stream, noise])
     return both[np.argsort(both["t"], kind="stable")]
-
-
-def frames(
-    events: np.ndarray,
-    timesteps: int,
-    *,
-    by: str = "count",
-    binary: bool = False,
-    size: tuple[int, int] = SENSOR,
-) -> Float[Tensor, "time 2 height width"]:
-    """Cut one stream into ``timesteps`` frames of event counts, OFF events in channel 0 and ON events in channel 1.
-
-    ``events`` is a structured array with integer fields t (any unit), x, y (pixels) and p (ON where positive, so 0/1
-    and ±1 both do); it is put in order of time first, keeping the order of equal times. ``size`` is the sensor's
-    (height, width). ``by="count"`` gives each frame the same number of events to within one: the n-th of N is in
-    frame ⌊nT/N⌋. ``by="time"`` gives each frame the same share of the time between the first and the last event.
-    ``binary`` marks where there was any event. A stream without events gives frames of zeros.
-
-    Raises ValueError for fewer than one timestep, another ``by``, timestamps that are not integers, or events off the
-    sensor.
-    """
-    if timesteps < 1:
-        raise ValueError(f"timesteps must be at least 1, got {timesteps}")
-    if by not in ("count", "time"):
-        raise ValueError(f"by must be 'count' or 'time', got {by!r}")
-    if not np.issubdtype(events["t"].dtype, np.integer):
-        raise ValueError(f"timestamps must be integers, for example microseconds, got {events['t'].dtype}")
-    height, width = size
-    x, y = events["x"], events["y"]
-    if ((x < 0) | (x >= width) | (y < 0) | (y >= height)).any():
-        raise ValueError(f"events lie off the sensor of height {height} and width {width}: check size, and which is x")
-    events = events[np.argsort(events["t"], kind="stable")]
-    step = _step(events["t"].astype(np.int64), timesteps, by)
-    shape = (timesteps, 2, height, width)
-    index = np.ravel_multi_index((step, (events["p"] > 0).astype(np.int64), events["y"], events["x"]), shape)
-    counts = torch.from_numpy(np.bincount(index, minlength=timesteps * 2 * height * width)).view(shape)
-    return (counts > 0).float() if binary else counts.float()
-
-
-def _step(t: Int[np.ndarray, "event"], timesteps: int, by: str) -> Int[np.ndarray, "event"]:
-    if by == "count":
-        return np.arange(len(t)) * timesteps // max(len(t), 1)
-    span = max(int(t[-1] - t[0]), 1) if len(t) else 1
-    return np.minimum((t - t[:1]) * timesteps // span, timesteps - 1)

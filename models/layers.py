@@ -18,8 +18,10 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 
-from .lif import Neuron
+from . import normalized
+from .lif import LIF, Neuron
 
 Maps = Float[Tensor, "time batch _channel _height _width"]
 
@@ -45,6 +47,16 @@ class BatchNorm2d(nn.BatchNorm2d):
         if self.scale == 1:
             return output
         return torch.lerp(self.bias[:, None, None], output, self.scale)
+
+    @torch.no_grad()
+    def track(self, mean: Float[Tensor, "channel"], variance: Float[Tensor, "channel"], count: int) -> None:
+        """Move the running statistics towards those of a batch with ``count`` numbers a channel (biased variance)."""
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        momentum = self.momentum or 0.0
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance * (count / (count - 1)), momentum)
+        self.num_batches_tracked.add_(1)
 
 
 class AvgPool2d(nn.AvgPool2d):
@@ -76,6 +88,55 @@ def normalization(kind: str, channels: int, neuron: Neuron, *, alpha: float = 1.
     if kind not in ("batch", "tdbn"):
         raise ValueError(f"norm must be 'batch' or 'tdbn', got {kind!r}")
     return BatchNorm2d(channels, scale=alpha * neuron.threshold if kind == "tdbn" else 1.0)
+
+
+def fire(norm: BatchNorm2d, neuron: nn.Module, maps: Maps, plus: Maps | None = None) -> Maps:
+    """``neuron(norm(maps) + plus)``; in one where that is only faster (:mod:`models.normalized`)."""
+    if not _one(norm, neuron, maps) or not isinstance(neuron, LIF):
+        current = norm(maps)
+        return neuron(current if plus is None else current + plus)
+    weight = norm.weight if norm.scale == 1 else norm.scale * norm.weight
+    spikes, mean, variance = normalized.normalized_spikes(maps, weight, norm.bias, plus, norm.eps, neuron)
+    norm.track(mean, variance, maps.numel() // maps.shape[2])
+    return spikes
+
+
+def _one(norm: nn.Module, neuron: nn.Module, maps: Tensor) -> bool:
+    """Whether the two layers may be computed as one: in training with gradients, and with nobody looking between."""
+    return (
+        type(norm) is BatchNorm2d
+        and isinstance(neuron, LIF)
+        and norm.training
+        and norm.momentum is not None
+        and torch.is_grad_enabled()
+        and not _watched(norm)
+        and not _watched(neuron)
+        and neuron.fuses(maps)
+        and normalized.takes(maps)
+    )
+
+
+def _watched(module: nn.Module) -> bool:
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(hooks) or bool(_has_any_global_hook())
+
+
+class Stack(nn.Sequential):
+    """Layers in a row, of which a BatchNorm and the neuron behind it may be computed as one (:func:`fire`)."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
+        """As ``nn.Sequential``."""
+        return _in_turn(list(self), input)
+
+
+def _in_turn(layers: list[nn.Module], maps: Tensor) -> Tensor:
+    while layers:
+        layer = layers.pop(0)
+        if layers and isinstance(layer, BatchNorm2d) and isinstance(layers[0], LIF):
+            maps = fire(layer, layers.pop(0), maps)
+        else:
+            maps = layer(maps)
+    return maps
 
 
 class Network(nn.Module):
@@ -127,4 +188,9 @@ class Network(nn.Module):
             return self.body(current.expand(steps, *current.shape[1:]))
         if steps > len(x):
             raise ValueError(f"{steps} timesteps asked of {len(x)} frames: give more frames or ask for fewer steps")
+        if isinstance(self.stem, nn.Sequential) and isinstance(self.body, Stack) and not self._watched_apart():
+            return _in_turn([*self.stem, *self.body], x[:steps])
         return self.body(self.stem(x[:steps]))
+
+    def _watched_apart(self) -> bool:
+        return _watched(self.stem) or _watched(self.body)

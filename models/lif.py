@@ -10,20 +10,36 @@ Deng et al. 2022, equations 1–3, with decay 0.5 (the paper's τ) and threshold
 step and is not scaled by 1 − decay. Unless ``detach_reset``, gradients flow through the reset too, by way of the
 surrogate of s: for the currents (1.3, 0.7) that makes ∂s(1)/∂I(0) = −0.3185, and 0 when detached.
 
-State lives inside ``forward``: nothing is carried from one batch to the next, and nothing has to be reset.
+State lives inside ``forward``: nothing is carried from one batch to the next, and nothing has to be reset. Currents in
+half precision (float16, bfloat16) meet a membrane in float32, and only the spikes are half.
 
-Where nothing can be differentiated (``torch.no_grad``) the same spikes, to the bit, come from fewer and in-place
-operations on pieces of the batch that fit the cache.
+What is computed is :meth:`LIF.reference`, a plain loop. How, is ``LIF.implementation``:
+
+- ``reference``: that loop, differentiable any number of times, in any mode. Where nothing can be differentiated
+  (``torch.no_grad``) the same spikes, to the bit, come from in-place operations on pieces of the batch that fit the
+  cache.
+- ``fused``: one pass over memory on a CPU, by a C compiler's leave (:mod:`models.fused`).
+- ``triton``: the same on CUDA (:mod:`models.triton_lif`).
+- ``auto``: the one of these two that fits the device, or the reference where none does.
+
+The last three run the reference for what their kernels can't take: transforms of ``torch.func``, forward mode, tracing,
+other precisions. :mod:`models.neuron` chooses for a whole network.
 """
 
 import math
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from . import fused, sweep
+from .flat import flattened, memory_order, restored
 from .surrogate import Smooth, Surrogate, spike
 from .surrogate import surrogate as surrogate_by_name
 
@@ -31,7 +47,7 @@ _PIECE = 2**16  # neurons to a thread: membrane, current and spikes of that many
 
 
 class LIF(nn.Module):
-    """Currents to spikes of the same shape, time first; an exact, differentiable loop over the steps.
+    """Currents to spikes of the same shape, time first.
 
     ``decay`` in [0, 1] multiplies the old membrane (1 is a perfect integrator, 0 has no memory); ``threshold`` > 0;
     ``surrogate`` and ``width`` as in :func:`models.surrogate.surrogate`, whose result is kept as ``.surrogate``.
@@ -56,35 +72,56 @@ class LIF(nn.Module):
         self.threshold = threshold
         self.surrogate: Surrogate = surrogate_by_name(surrogate, width)
         self.detach_reset = detach_reset
+        self.implementation = "auto"
 
     def forward(self, current: Float[Tensor, "time batch *shape"]) -> Float[Tensor, "time batch *shape"]:
         """Spikes for the input ``current`` at every step."""
-        if _undifferentiated(current) and not isinstance(self.surrogate, Smooth):
+        kernels = self._kernels(current)
+        if kernels:
+            return sweep.spikes(current, self, kernels)
+        if _plain(current) and not torch.is_grad_enabled() and not isinstance(self.surrogate, Smooth):
             return self._spikes(current)
-        membrane = torch.zeros_like(current[0])
+        return self.reference(current)
+
+    def reference(self, current: Float[Tensor, "time batch *shape"]) -> Float[Tensor, "time batch *shape"]:
+        """The same by a loop over the steps, in operations that torch can differentiate and transform as it likes."""
+        membrane = torch.zeros_like(current[0], dtype=_state(current))
         spikes = []
         for step in current:
             membrane = self.decay * membrane + step
             spikes.append(spike(membrane - self.threshold, self.surrogate))
             membrane = membrane * (1 - (spikes[-1].detach() if self.detach_reset else spikes[-1]))
-        return torch.stack(spikes)
+        return torch.stack(spikes).to(current.dtype)
+
+    def fuses(self, current: Tensor) -> bool:
+        """Whether this neuron may and does take such currents by :mod:`models.fused`."""
+        return self._kernels(current) is fused
+
+    def _kernels(self, current: Tensor) -> sweep.Kernels | None:
+        """The kernels that take this current, if any may and do."""
+        if self.implementation == "reference" or not _plain(current):
+            return None
+        if self.implementation != "triton" and fused.takes(current):
+            return fused
+        if self.implementation == "triton" or (self.implementation == "auto" and current.is_cuda):
+            return triton_kernels(current)
+        return None
 
     def _spikes(self, current: Tensor) -> Tensor:
-        """The loop of ``forward`` without its graph, neurons in the order in which they lie in memory."""
-        order = sorted(range(1, current.ndim), key=current.stride, reverse=True)
-        currents = current.permute(0, *order).flatten(1)
+        """The loop of ``reference`` without its graph."""
+        order = memory_order(current)
+        currents = flattened(current, order)
         spikes = torch.empty(currents.shape, dtype=current.dtype, device=current.device)
         size = _PIECE * torch.get_num_threads() if current.device.type == "cpu" else max(1, currents.shape[1])
         for piece, fired in zip(currents.split(size, 1), spikes.split(size, 1), strict=True):
             self._fire(piece, fired)
-        back = sorted(range(len(order)), key=order.__getitem__)
-        return spikes.unflatten(1, [current.shape[axis] for axis in order]).permute(0, *(1 + axis for axis in back))
+        return restored(spikes, order, current)
 
     def _fire(self, currents: Tensor, spikes: Tensor) -> None:
         """Write the spikes of one piece."""
         # Times a power of two is exact, so that fusing it with the sum rounds nothing differently.
         fused = math.frexp(self.decay)[0] in (0, 0.5)
-        membrane = currents[0].clone()
+        membrane = currents[0].to(_state(currents), copy=True)
         for step, (current, fired) in enumerate(zip(currents, spikes, strict=True)):
             if step and fused:
                 torch.add(current, membrane, alpha=self.decay, out=membrane)
@@ -99,14 +136,32 @@ class LIF(nn.Module):
         return f"decay={self.decay}, threshold={self.threshold}, {self.surrogate}, detach_reset={self.detach_reset}"
 
 
-def _undifferentiated(current: Tensor) -> bool:
-    """Whether nothing looks at this computation but its result: no gradient, no transform of torch.func, no tracing."""
+def triton_kernels(current: Tensor) -> sweep.Kernels | None:
+    """Triton's kernels where they take this current."""
+    kernels = _triton()
+    return kernels if kernels and kernels.takes(current) else None
+
+
+@cache
+def _triton() -> Any:
+    """The module with the kernels, imported on first use; None where torch came without Triton."""
+    return import_module("models.triton_lif") if find_spec("triton") else None
+
+
+def _state(current: Tensor) -> torch.dtype:
+    """What a membrane is held in: half precision would round the sum over steps at each."""
+    return torch.float32 if current.dtype in (torch.float16, torch.bfloat16) else current.dtype
+
+
+def _plain(current: Tensor) -> bool:
+    """Whether this is numbers to compute with: no transform of torch.func, no tangents, no tracing."""
     return not (
-        torch.is_grad_enabled()
-        or forward_ad._current_level >= 0
+        forward_ad._current_level >= 0
         or torch._C._functorch.is_functorch_wrapped_tensor(current)
         or torch.compiler.is_compiling()
         or torch.jit.is_tracing()
+        or current.is_meta
+        or type(current) is not Tensor
         or not current.is_floating_point()
     )
 

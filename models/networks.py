@@ -9,9 +9,20 @@ from typing import Any
 import torch
 
 from .cnn import CNN5, DigitsCNN
+from .deep_resnet import (
+    SEWResNet18,
+    SEWResNet50,
+    SEWResNet101,
+    SEWResNet152,
+    SpikingResNet18,
+    SpikingResNet50,
+    SpikingResNet101,
+    SpikingResNet152,
+)
 from .layers import Network
 from .lif import Neuron
 from .resnet import ResNet19, SEWResNet34, SpikingResNet34
+from .spiking_vgg import SpikingVGG
 from .validation import check
 from .vgg import VGGSNN
 
@@ -19,8 +30,20 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "vggsnn": VGGSNN,
     "vggsnn-stride": partial(VGGSNN, downsample="stride"),
     "resnet19": ResNet19,
+    "spiking-resnet18": SpikingResNet18,
     "spiking-resnet34": SpikingResNet34,
+    "spiking-resnet50": SpikingResNet50,
+    "spiking-resnet101": SpikingResNet101,
+    "spiking-resnet152": SpikingResNet152,
+    "sew-resnet18": SEWResNet18,
     "sew-resnet34": SEWResNet34,
+    "sew-resnet50": SEWResNet50,
+    "sew-resnet101": SEWResNet101,
+    "sew-resnet152": SEWResNet152,
+    "spiking-vgg11": partial(SpikingVGG, depth=11),
+    "spiking-vgg13": partial(SpikingVGG, depth=13),
+    "spiking-vgg16": partial(SpikingVGG, depth=16),
+    "spiking-vgg19": partial(SpikingVGG, depth=19),
     "cnn5": CNN5,
     "digits-cnn": DigitsCNN,
 }

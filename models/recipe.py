@@ -1,8 +1,9 @@
 """What defines a training run: the data, the network and every hyperparameter, as one dataclass of flags.
 
-Defaults suit the embedded digits on a CPU; they are not the paper's recipes (300 epochs on CIFAR, batches of 128 and
-more). From the paper come Adam, the cosine to zero, λ = 0.05 with TET (0.001 on ImageNet), φ = 1, decay, threshold and
-surrogate. Silent in its body, and so chosen: the learning rate, and that the last epoch's weights are the result.
+Defaults suit the embedded digits on a CPU; the paper's recipes (300 epochs on CIFAR, batches of 128 and more) are in
+:mod:`models.recipes`, by name. From the paper come Adam, the cosine to zero, λ = 0.05 with TET (0.001 on ImageNet and
+CIFAR10-DVS), φ = 1, decay, threshold and surrogate. Silent in its body, and so chosen: the learning rate, and that the
+last epoch's weights are the result.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .device import device
+from .layers import Network
+from .networks import accepted, build
+from .phases import Phase, parse
 
 DEFAULT_MODEL = {
     "digits": "digits-cnn",
@@ -18,7 +22,12 @@ DEFAULT_MODEL = {
     "cifar10": "resnet19",
     "cifar100": "resnet19",
     "imagenet": "sew-resnet34",
+    "cifar10-dvs": "vggsnn",
+    "dvs128-gesture": "vggsnn",
+    "n-mnist": "cnn5",
 }
+_RECORDED = ("cifar10-dvs", "dvs128-gesture", "n-mnist")
+EVENTS = ("digit-events", *_RECORDED)
 
 
 @dataclass(frozen=True)
@@ -29,20 +38,35 @@ class Config:
     """Folder for ckpt.pt, history.csv and snapshots/."""
     loss: Literal["sdt", "tet"] = "tet"
     """Standard direct training, or temporal efficient training."""
-    data: Literal["digits", "digit-events", "cifar10", "cifar100", "imagenet"] = "digits"
+    data: Literal[
+        "digits", "digit-events", "cifar10", "cifar100", "imagenet", "cifar10-dvs", "dvs128-gesture", "n-mnist"
+    ] = "digits"
     """Data set."""
+    cut: Literal["count", "time"] = "count"
+    """Events: frames of equal event count, or of equal time."""
+    binary_frames: bool = False
+    """Events: whether a pixel saw any, as in the official code, instead of how many."""
+    split: Literal["number", "number-first", "authors", "random"] | None = None
+    """Recorded events: which of them test, see models/event_data.py; by default number (cifar10-dvs) or authors."""
+    split_seed: int = 0
+    """Draws the images for training where nothing else says which, and the order of all."""
     model: str | None = None
-    """Network; by default one that suits the data: digits-cnn, resnet19 (CIFAR), sew-resnet34 (ImageNet)."""
+    """Network; by default one that suits the data: digits-cnn, resnet19 (CIFAR), sew-resnet34 (ImageNet),
+    vggsnn (recorded events), cnn5 (N-MNIST)."""
     timesteps: int = 4
     """T, the steps a network is run for; 1 for a network that doesn't spike."""
     epochs: int = 50
-    """Passes over the training images, at most; the learning rate's cosine spans them all."""
+    """Passes over the training images, at most; the learning rate's cosine spans them all. With --phases their sum."""
+    phases: str | None = None
+    """Epochs with another loss, T or learning rate: "200 loss=sdt; 100" or "300 timesteps=2; 50 learning_rate=1e-4"."""
     until_loss: float | None = None
     """End at the first epoch after which the training loss (eval mode, all images, no regulariser) is at most this."""
     until_loss_of: Literal["sdt", "tet"] | None = None
     """Which loss --until-loss is about; by default the one trained with."""
     batch_size: int = 50
     """Images a step."""
+    accumulate: int = 1
+    """Cut every batch into so many pieces, whose gradients add up; BatchNorm sees a piece at a time."""
     optimizer: Literal["adam", "sgd"] = "adam"
     """Adam as in the official code, or SGD."""
     learning_rate: float = 2e-3
@@ -52,7 +76,7 @@ class Config:
     weight_decay: float = 0.0
     """L2 penalty; none in the paper's recipes."""
     mse_weight: float | None = None
-    """The paper's lambda; by default 0 with SDT, and with TET 0.05, or 0.001 on ImageNet."""
+    """The paper's lambda; by default 0 with SDT, and with TET 0.05, or 0.001 on ImageNet and CIFAR10-DVS."""
     mse_target: float = 1.0
     """The paper's phi."""
     label_smoothing: float = 0.0
@@ -62,7 +86,9 @@ class Config:
     train_images: int | None = None
     """Train on so many images, the same for every seed; by default 200 digits, or all."""
     augment: bool = True
-    """The paper's augmentation where the data set has one (CIFAR, ImageNet)."""
+    """The paper's augmentation where the data set has one (CIFAR, CIFAR10-DVS, ImageNet)."""
+    image_size: int | None = None
+    """Pixels a side, for what is resized as it is read (ImageNet: 224, recorded events: 48, N-MNIST: 32)."""
     spiking: bool = True
     """False: the ReLU twin of the network, at T = 1."""
     norm: Literal["batch", "tdbn"] = "batch"
@@ -77,22 +103,74 @@ class Config:
     """Of the surrogate: its area over its peak (gamma; 2/alpha; 4/k)."""
     detach_reset: bool = False
     """Cut the gradient through the reset."""
+    precision: Literal["float32", "bfloat16", "float64"] = "float32"
+    """What the network computes in; bfloat16 by autocast, with weights in float32."""
+    channels_last: bool = False
+    """Keep convolutions' weights and maps with channels last in memory: often faster, the same up to rounding."""
+    neuron: Literal["auto", "reference", "fused", "triton"] = "auto"
+    """How neurons are computed: a plain loop, in one pass on a CPU (needs a C compiler) or on CUDA; auto takes the
+    pass that fits. The same up to rounding."""
+    record_momentum: bool = False
+    """Write momentum_history.csv: each epoch's gradient by timestep and what momentum keeps. Changes no weights."""
     snapshots: int = 0
     """Keep a checkpoint of every n-th epoch, the last, and the untrained network in snapshots/; 0 keeps none."""
     workers: int = 0
-    """Processes that read images, for data read from files as training goes (ImageNet). Changes no result."""
+    """Processes that read images, for data read from files as training goes (ImageNet, recorded events). Changes no
+    result."""
     data_root: str | None = None
     """Folder with the data set's files, for those that have files."""
     device: str = "cpu"
-    """cpu, cuda, cuda:1 …"""
+    """cpu, cuda, cuda:1 …; under torchrun cuda is a GPU for each process."""
+    recipe: str | None = None
+    """Start from a published recipe by name, and change it by other flags; "list" shows all."""
+    tensorboard: bool = False
+    """Write the history for TensorBoard too, to the folder tensorboard."""
+    dry_run: bool = False
+    """Train nothing: say how large the network is, and what a step and an epoch cost."""
     quiet: bool = False
     """No progress bar."""
 
 
 def resolved(config: Config) -> Config:
-    """``config`` with the defaults that depend on other fields filled in, checked."""
+    """``config`` with the defaults that depend on other fields filled in, checked.
+
+    With phases, ``loss``, ``timesteps`` and ``epochs`` are those of the last one and of all.
+    """
+    _check(config)
+    phases = timeline(config)
+    last, epochs = phases[-1], sum(phase.epochs for phase in phases)
+    if config.phases is not None and config.epochs not in (Config.epochs, epochs):
+        raise ValueError(f"--phases {config.phases!r} are {epochs} epochs, not {config.epochs}: change the phases")
+    steps = {phase.timesteps for phase in phases}
+    if not config.spiking and steps != {1}:
+        raise ValueError("a network that doesn't spike has one timestep, in all --phases")
+    if config.data in EVENTS and len(steps) > 1:
+        raise ValueError(f"{config.data} is cut into frames once: its --phases can't differ in timesteps")
+    return replace(
+        config,
+        model=config.model or DEFAULT_MODEL[config.data],
+        loss=last.loss,
+        timesteps=last.timesteps,
+        epochs=epochs,
+        phases=config.phases and "; ".join(map(str, phases)),
+        mse_weight=config.mse_weight if config.mse_weight is not None else usual_weight(last.loss, config.data),
+        until_loss_of=None if config.until_loss is None else config.until_loss_of or last.loss,
+    )
+
+
+def timeline(config: Config) -> tuple[Phase, ...]:
+    """The phases of a run, one unless it names more."""
+    timesteps = config.timesteps if config.spiking else 1
+    if config.phases is None:
+        return (Phase(config.epochs, config.loss, timesteps),)
+    return parse(config.phases, loss=config.loss, timesteps=timesteps)
+
+
+def _check(config: Config) -> None:
     if config.epochs < 1 or config.batch_size < 1:
         raise ValueError(f"epochs and batch size must be at least 1, got {config.epochs} and {config.batch_size}")
+    if config.accumulate < 1 or config.batch_size % config.accumulate:
+        raise ValueError(f"--accumulate must divide the batch of {config.batch_size} images, got {config.accumulate}")
     if not 0 < config.learning_rate < inf:
         raise ValueError(f"the learning rate must be positive and finite, got {config.learning_rate}")
     for name, limit in (("momentum", 1.0), ("label_smoothing", 1.0), ("weight_decay", inf)):
@@ -107,23 +185,49 @@ def resolved(config: Config) -> Config:
     if config.until_loss is None and config.until_loss_of:
         raise ValueError("--until-loss-of says which loss --until-loss is about, and that is not given")
     device(config.device)
-    return replace(
-        config,
-        model=config.model or DEFAULT_MODEL[config.data],
-        timesteps=config.timesteps if config.spiking else 1,
-        mse_weight=config.mse_weight if config.mse_weight is not None else _usual_weight(config),
-        until_loss_of=None if config.until_loss is None else config.until_loss_of or config.loss,
-    )
 
 
-def _usual_weight(config: Config) -> float:
+def usual_weight(loss: str, data: str) -> float:
     """The paper's λ, which goes with TET alone."""
-    if config.loss == "sdt":
+    if loss == "sdt":
         return 0.0
-    return 0.001 if config.data == "imagenet" else 0.05
+    return 0.001 if data in ("imagenet", "cifar10-dvs") else 0.05
+
+
+def data_arguments(config: Config) -> dict[str, Any]:
+    """What :func:`models.data.load` takes beside the name and the root."""
+    arguments: dict[str, Any] = {"split_seed": config.split_seed}
+    # What was not asked for is left to the data set, which refuses what it doesn't take.
+    asked: dict[str, Any] = {
+        "train_images": config.train_images,
+        "split": config.split,
+        "binary": config.binary_frames or None,
+    }
+    asked["by"] = None if config.cut == "count" else config.cut
+    arguments |= {name: value for name, value in asked.items() if value is not None}
+    if config.data in EVENTS:
+        arguments["timesteps"] = config.timesteps
+    if config.data == "imagenet" or config.data in _RECORDED:
+        arguments["workers"] = config.workers
+    if config.image_size is not None:
+        arguments["image_size"] = config.image_size
+    return arguments
 
 
 def settings(config: Config) -> dict[str, Any]:
-    """What defines the run's result: every field but where it lies and how it is shown."""
-    aside = ("out", "quiet", "data_root", "device", "snapshots", "workers")
-    return {name: value for name, value in asdict(config).items() if name not in aside}
+    """What defines the run's result: every field but where it lies, how it is computed and how it is shown."""
+    aside = (
+        *("out", "quiet", "data_root", "device", "record_momentum", "snapshots", "workers", "channels_last", "recipe"),
+        *("tensorboard", "neuron"),
+    )
+    return {name: value for name, value in asdict(config).items() if name not in (*aside, "dry_run")}
+
+
+def network(config: Config, *, num_classes: int, in_channels: int, image_size: int, device: str = "cpu") -> Network:
+    """The untrained network of a resolved ``config``, for such data."""
+    names = ("timesteps", "norm", "spiking", "decay", "threshold", "surrogate", "width", "detach_reset")
+    arguments = {name: getattr(config, name) for name in names}
+    shape = {"num_classes": num_classes, "in_channels": in_channels}
+    if "image_size" in accepted(str(config.model)):
+        shape["image_size"] = image_size
+    return build(str(config.model), seed=config.seed, device=device, **shape, **arguments)

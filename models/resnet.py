@@ -18,7 +18,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .layers import Conv2d, GlobalAvgPool, MaxPool2d, Network, normalization
+from .layers import Conv2d, GlobalAvgPool, MaxPool2d, Network, Stack, fire, normalization
 from .lif import Neuron
 
 Maps = Float[Tensor, "time batch _channel _height _width"]
@@ -27,37 +27,42 @@ Maps = Float[Tensor, "time batch _channel _height _width"]
 class Block(nn.Module):
     """Two 3×3 convolutions, the shortcut added before the last neuron."""
 
+    expansion: ClassVar[int] = 1
     neuron_before_sum: ClassVar[bool] = False
+    sum_alpha: ClassVar[float] = 1 / sqrt(2)
 
     def __init__(self, in_channels: int, channels: int, stride: int, *, norm: str, neuron: Neuron):
         super().__init__()
-        alpha = 1.0 if self.neuron_before_sum else 1 / sqrt(2)
         self.conv1 = Conv2d(in_channels, channels, 3, stride=stride, padding=1, bias=False)
         self.norm1 = normalization(norm, channels, neuron)
         self.neuron1 = neuron.build()
         self.conv2 = Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm2 = normalization(norm, channels, neuron, alpha=alpha)
+        self.norm2 = normalization(norm, channels, neuron, alpha=self.sum_alpha)
         self.neuron2 = neuron.build()
-        shortcut: OrderedDict[str, nn.Module] = OrderedDict()
+        self.shortcut = self._shortcut(in_channels, channels, stride, norm=norm, neuron=neuron)
+
+    def _shortcut(self, in_channels: int, channels: int, stride: int, *, norm: str, neuron: Neuron) -> Stack:
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
         if stride != 1 or in_channels != channels:
-            shortcut["conv"] = Conv2d(in_channels, channels, 1, stride=stride, bias=False)
-            shortcut["norm"] = normalization(norm, channels, neuron, alpha=alpha)
+            layers["conv"] = Conv2d(in_channels, channels, 1, stride=stride, bias=False)
+            layers["norm"] = normalization(norm, channels, neuron, alpha=self.sum_alpha)
             if self.neuron_before_sum:
-                shortcut["neuron"] = neuron.build()
-        self.shortcut = nn.Sequential(shortcut)
+                layers["neuron"] = neuron.build()
+        return Stack(layers)
 
     def forward(self, x: Maps) -> Maps:
         """[time, batch, in_channels, H, W] to [time, batch, channels, H/stride, W/stride]."""
-        branch = self.norm2(self.conv2(self.neuron1(self.norm1(self.conv1(x)))))
+        branch = self.conv2(fire(self.norm1, self.neuron1, self.conv1(x)))
         if self.neuron_before_sum:
-            return self.neuron2(branch) + self.shortcut(x)
-        return self.neuron2(branch + self.shortcut(x))
+            return fire(self.norm2, self.neuron2, branch) + self.shortcut(x)
+        return fire(self.norm2, self.neuron2, branch, self.shortcut(x))
 
 
 class SEWBlock(Block):
     """Two 3×3 convolutions, the shortcut added after the last neuron: spike-element-wise ADD."""
 
     neuron_before_sum = True
+    sum_alpha = 1.0
 
 
 def _stages(
@@ -114,6 +119,7 @@ class SpikingResNet34(Network):
     """
 
     block: ClassVar[type[Block]] = Block
+    blocks: ClassVar[tuple[int, int, int, int]] = (3, 4, 6, 3)
 
     def __init__(
         self,
@@ -128,10 +134,11 @@ class SpikingResNet34(Network):
         )
         conv = Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
         self.stem = nn.Sequential(OrderedDict(conv=conv, norm=normalization(norm, 64, neuron)))
-        plan = [(64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)]
+        widths = [width * self.block.expansion for width in (64, 128, 256, 512)]
+        plan = list(zip(widths, self.blocks, (1, 2, 2, 2), strict=True))
         first = OrderedDict(neuron=neuron.build(), pool=MaxPool2d(3, stride=2, padding=1))
         stages = _stages(self.block, 64, plan, norm=norm, neuron=neuron)
-        head = OrderedDict(mean=GlobalAvgPool(), head=nn.Linear(512, num_classes))
+        head = OrderedDict(mean=GlobalAvgPool(), head=nn.Linear(widths[-1], num_classes))
         self.body = nn.Sequential(OrderedDict(**first, **stages, **head))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

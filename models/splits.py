@@ -1,29 +1,22 @@
-"""From stored pixels to batches: the order of the images, random views of them, and standardised channels.
+"""From stored pixels to batches: the order of the images and standardised channels.
 
 A split keeps its images in an order whose prefixes hold the classes in proportion (:func:`stratified_order`), so that
 its first n images are a fair subset. Batches are standardised by channel, (x − mean) / std; views are taken before
 that, of raw pixels, so padding is black and not the mean colour.
-
-Random views, drawn from a generator: ``crop_and_flip`` is the CIFAR recipe (zero padding of 4, a random 32×32 crop, a
-mirror with probability ½), each image of a batch by its own draw. ``resized_crop_and_flip`` is the ImageNet recipe (a
-crop of 8 % to 100 % of the area with an aspect ratio between 3/4 and 4/3, resized to 224×224, mirrored; Szegedy et
-al. 2015), with ``centre_crop`` for testing: the shorter side resized to 256, the central 224×224.
 """
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Int, Shaped
 from torch import Generator, Tensor
-from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import functional as vision
 
-Augment = Callable[[Tensor, Generator], Tensor]
+from .augment import Augment, centre_crop
 
 
 def stratified_order(labels: Int[Tensor, "image"], *, seed: int) -> Int[Tensor, "image"]:
@@ -62,13 +55,15 @@ class Split(ABC):
         limit: int | None = None,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
+        part: tuple[int, int] = (0, 1),
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Go once over the split: standardised images and int64 labels; the last batch holds what is left.
 
         Images are [batch, channel, height, width], or [time, batch, 2, height, width] for events. With a (CPU)
         ``generator`` the order is drawn from it, and then whatever ``augment`` draws; without one the order is the
         stored one. ``limit`` takes the first images in stored order, in proportion by class, and shuffles within
-        them.
+        them. ``part`` (i, n) is what the i-th of n processes gets: a share of every batch (perhaps nothing of a small
+        one), ordered and augmented as in the whole; all shares in order are the batch.
 
         Raises ValueError for a size below 1, a limit that is not between 1 and the number of images, and an
         ``augment`` without a generator.
@@ -82,16 +77,24 @@ class Split(ABC):
             raise ValueError("augmentation draws from a generator: pass one, or no augment")
         order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
         mean, std = (torch.tensor(each, dtype=dtype, device=device).view(-1, 1, 1) for each in (self.mean, self.std))
+        stored = self._pixels(order, size, augment, generator, part)
         return (
-            ((pixels.to(device).to(dtype) - mean) / std, self.labels[chosen].to(device))
-            for pixels, chosen in zip(self._pixels(order, size, augment, generator), order.split(size), strict=True)
+            ((pixels.to(device).to(dtype) - mean) / std, self.labels[share(chosen, part)].to(device))
+            for pixels, chosen in zip(stored, order.split(size), strict=True)
         )
 
     @abstractmethod
     def _pixels(
-        self, order: Tensor, size: int, augment: Augment | None, generator: Generator | None
+        self, order: Tensor, size: int, augment: Augment | None, generator: Generator | None, part: tuple[int, int]
     ) -> Iterator[Tensor]:
-        """Batches of stored pixels in ``order``, augmented."""
+        """This ``part`` of batches of stored pixels in ``order``, augmented."""
+
+
+def share(items: Tensor, part: tuple[int, int], axis: int = 0) -> Tensor:
+    """The i-th of n nearly equal pieces along ``axis``, for ``part`` (i, n)."""
+    number, parts = part
+    start, end = (items.shape[axis] * place // parts for place in (number, number + 1))
+    return items.narrow(axis, start, end - start)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,13 +104,13 @@ class MemorySplit(Split):
     images: Shaped[Tensor, "image *shape"]
 
     def _pixels(
-        self, order: Tensor, size: int, augment: Augment | None, generator: Generator | None
+        self, order: Tensor, size: int, augment: Augment | None, generator: Generator | None, part: tuple[int, int]
     ) -> Iterator[Tensor]:
         for chosen in order.split(size):
             pixels = self.images[chosen]
             if pixels.ndim == 5:
                 pixels = pixels.transpose(0, 1).contiguous()
-            yield augment(pixels, generator) if augment and generator else pixels
+            yield share(augment(pixels, generator) if augment and generator else pixels, part, axis=-4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,18 +128,20 @@ class FolderSplit(Split):
     workers: int
 
     def _pixels(
-        self, order: Tensor, size: int, augment: Augment | None, generator: Generator | None
+        self, order: Tensor, size: int, augment: Augment | None, generator: Generator | None, part: tuple[int, int]
     ) -> Iterator[Tensor]:
         seeds = torch.randint(2**63 - 1, order.shape, generator=generator) if augment else torch.zeros_like(order)
-        requests = torch.stack([self.numbers[order], seeds], 1).split(size)
-        return iter(
+        requests = [share(each, part) for each in torch.stack([self.numbers[order], seeds], 1).split(size)]
+        read = iter(
             DataLoader(
                 _Reader(self.folder, augment, self.image_size),
-                batch_sampler=[request.tolist() for request in requests],
+                batch_sampler=[request.tolist() for request in requests if len(request)],
                 num_workers=self.workers,
                 generator=Generator(),  # without one of its own a loader draws from the global generator
             )
         )
+        nothing = torch.empty(0, 3, self.image_size, self.image_size, dtype=torch.uint8)
+        return (next(read) if len(request) else nothing for request in requests)
 
 
 @dataclass(frozen=True)
@@ -154,61 +159,3 @@ class _Reader(Dataset[Tensor]):
         if self.augment is None:
             return centre_crop(image, size=self.image_size)
         return self.augment(image, Generator().manual_seed(seed))
-
-
-def crop_and_flip(
-    images: Shaped[Tensor, "batch channel height width"], generator: Generator, *, padding: int = 4
-) -> Shaped[Tensor, "batch channel height width"]:
-    """Shift each image by up to ``padding`` pixels either way, filling with zeros, and mirror half of them.
-
-    The draws are, in this order: the top edges, the left edges, the mirrors; ``generator`` is a CPU generator.
-    """
-    count, _, height, width = images.shape
-    top = torch.randint(2 * padding + 1, (count,), generator=generator)
-    left = torch.randint(2 * padding + 1, (count,), generator=generator)
-    mirror = torch.rand(count, generator=generator) < 0.5
-    windows = pad(images, (padding,) * 4).unfold(2, height, 1).unfold(3, width, 1)
-    cropped = windows[torch.arange(count), :, top, left]
-    return torch.where(mirror.view(-1, 1, 1, 1).to(images.device), cropped.flip(-1), cropped)
-
-
-def resized_crop_and_flip(
-    image: Shaped[Tensor, "channel height width"],
-    generator: Generator,
-    *,
-    size: int = 224,
-    scale: tuple[float, float] = (0.08, 1.0),
-    ratio: tuple[float, float] = (3 / 4, 4 / 3),
-) -> Shaped[Tensor, "channel size size"]:
-    """Cut a random rectangle out of one image, resize it to ``size`` × ``size``, and mirror it with probability ½.
-
-    ``scale`` bounds the rectangle's share of the area, ``ratio`` its width over height.
-    """
-    top, left, height, width = _rectangle(image.shape[1], image.shape[2], generator, scale, ratio)
-    cropped = vision.resized_crop(image, top, left, height, width, [size, size], antialias=True)
-    return cropped.flip(-1) if torch.rand(1, generator=generator) < 0.5 else cropped
-
-
-def _rectangle(
-    rows: int, columns: int, generator: Generator, scale: tuple[float, float], ratio: tuple[float, float]
-) -> tuple[int, int, int, int]:
-    # The order of the draws is torchvision's, so that one seed gives both the same rectangle.
-    for _ in range(10):
-        area = rows * columns * torch.empty(1).uniform_(*scale, generator=generator).item()
-        aspect = torch.empty(1).uniform_(*map(math.log, ratio), generator=generator).exp().item()
-        width, height = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
-        if 0 < width <= columns and 0 < height <= rows:
-            top = int(torch.randint(rows - height + 1, (1,), generator=generator))
-            left = int(torch.randint(columns - width + 1, (1,), generator=generator))
-            return top, left, height, width
-    # A very elongated image: the largest central rectangle whose aspect ratio is allowed.
-    aspect = min(max(columns / rows, ratio[0]), ratio[1])
-    width, height = min(columns, round(rows * aspect)), min(rows, round(columns / aspect))
-    return (rows - height) // 2, (columns - width) // 2, height, width
-
-
-def centre_crop(
-    image: Shaped[Tensor, "channel height width"], *, size: int = 224
-) -> Shaped[Tensor, "channel size size"]:
-    """Resize the shorter side to 256/224 of ``size`` and cut out the centre."""
-    return vision.center_crop(vision.resize(image, [round(size * 256 / 224)], antialias=True), [size, size])

@@ -6,8 +6,9 @@ happens, so a run that ends early ends at a rate above zero. Networks that reach
 after equally much training.
 
 **SIGTERM.** The step at hand is finished (after the last step of an epoch: the epoch, and it is saved); an unfinished
-epoch is lost, and the checkpoint of the one before lies there. The process ends with status 143, which schedulers take
-for "terminated as asked". Started again, the run goes on from that checkpoint.
+epoch is lost, and the checkpoint of the one before lies there. Of several processes all stop when one is told to. The
+process ends with status 143, which schedulers take for "terminated as asked". Started again, the run goes on from that
+checkpoint.
 """
 
 import signal
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from . import parallel
 from .checkpoint import Checkpoint, load
 
 AGAIN = "the same command goes on from there"
@@ -43,7 +45,7 @@ def terminable() -> Iterator[Callable[[], None]]:
         received.append(number)
 
     def check() -> None:
-        if received:
+        if parallel.any_of(bool(received)):
             raise Terminated
 
     if threading.current_thread() is not threading.main_thread():

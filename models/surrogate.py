@@ -121,6 +121,33 @@ def surrogate(name: str, width: float = 1.0) -> Surrogate:
     return _BY_WIDTH[name](width)
 
 
+def coded(surrogate: Surrogate) -> tuple[int, float, float]:
+    """A pulse for a kernel, which takes no function: its number, and the constants a and b in it.
+
+    ::
+
+        0 triangle    max(0, a − |x|) / b        a = γ, b = γ²
+        1 arctan      b / (1 + (a x)²)           a = πα/2, b = α/2
+        2 sigmoid     a σ(ax) (1 − σ(ax))        a = k
+        3 rectangle   1[|x| < a] / b             a = width/2, b = width
+        4 smooth      as sigmoid, and s = σ(ax)
+
+    ValueError for any other function.
+    """
+    match surrogate:
+        case Triangle(gamma):
+            return 0, gamma, gamma**2
+        case Arctan(alpha):
+            return 1, pi * alpha / 2, alpha / 2
+        case Smooth(k):  # a Sigmoid too, so it comes before
+            return 4, k, 0.0
+        case Sigmoid(k):
+            return 2, k, 0.0
+        case Rectangle(width):
+            return 3, width / 2, width
+    raise ValueError(f"no kernel knows the surrogate {surrogate}: use the reference neuron")
+
+
 def spike(x: Float[Tensor, "*shape"], surrogate: Surrogate) -> Float[Tensor, "*shape"]:
     """H(x) with x > 0 strictly, and ``surrogate`` for its derivative; σ(kx) when the surrogate is :class:`Smooth`.
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from .layers import AvgPool2d, Conv2d, Network, normalization
+from .layers import AvgPool2d, Conv2d, Network, Stack, normalization
 from .lif import Neuron
 
 
@@ -57,7 +57,7 @@ def stack(
     named["flatten"] = nn.Flatten(start_dim=2)
     named["head"] = nn.Linear(channels * size**2, num_classes)
     parts = list(named.items())
-    return nn.Sequential(OrderedDict(parts[:2])), nn.Sequential(OrderedDict(parts[2:]))
+    return nn.Sequential(OrderedDict(parts[:2])), Stack(OrderedDict(parts[2:]))
 
 
 class VGGSNN(Network):

@@ -10,6 +10,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+# Triton's kernels run on the CPU, in its interpreter. It asks when its own functions are defined, so before any import.
+os.environ.setdefault("TRITON_INTERPRET", "1")
+
 from models.train import Config, run
 
 SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}

@@ -24,6 +24,61 @@ def layers(training: str, rng: np.random.Generator) -> Rows:
     return rows
 
 
+def momentum_layers(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for loss, (at, layer), step in product(LOSSES, enumerate(("stem.conv1", "body.conv2", "body.head")), range(3)):
+        norm = (1.0 + at) * (0.4 if step else 1.0) * np.exp(rng.normal(0, 0.1))
+        coherence = {"coherence": 0.25 * (1 + at), "coherence_null": np.sqrt(0.1 / 1.9)}
+        rows.append({"loss": loss, "layer": layer, "timestep": step, "gradient_norm": norm} | coherence)
+    return rows
+
+
+def descent_layers(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for loss, (at, layer) in product(LOSSES, enumerate(("stem.conv1", "body.conv2", "body.head"))):
+        for direction, step in product(("gradient", "momentum"), (1e-3, 1e-2, 1e-1)):
+            place = {"loss": loss, "layer": layer, "direction": direction, "relative_step": step}
+            rows.append(place | {"ratio": 0.4 * at + rng.normal(0, 0.1) - step})
+    return rows
+
+
+def _course(training: str, rng: np.random.Generator, at: int) -> dict[str, float]:
+    """The numbers that both courses of the whole gradient have."""
+    norms = {"error_norm": 0.3 / at, "gradient_norm": (0.4 if training == "tet" else 0.2) * np.exp(rng.normal(0, 0.1))}
+    kept = {"cosine_to_momentum": rng.normal(0.3, 0.05), "kept": rng.normal(0.4, 0.02), "kept_null": at**-0.5}
+    return norms | kept
+
+
+def momentum_history(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for epoch, step in product(range(1, 13), range(3)):
+        place = {"loss": training, "epoch": epoch, "timestep": step, "images": 10}
+        numbers = _course(training, rng, epoch)
+        rows.append(place | (numbers if step == 0 else numbers | {"kept": np.nan, "kept_null": np.nan}))
+    return rows
+
+
+def momentum_steps(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for loss, at, step in product(LOSSES, range(1, 13), range(3)):
+        place = {"loss": loss, "state": "checkpoint", "step": at, "timestep": step}
+        realised = 5e-4 * rng.normal(1, 0.3) if step == 0 else np.nan
+        rows.append(place | _course(training, rng, at) | {"predicted": 1e-3 / at, "realised": realised})
+    return rows
+
+
+def switch(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for loss, split, step in product(LOSSES, ("train", "test"), range(0, 21, 5)):
+        gain = (1.5 if loss == "tet" else 1.0) * (1 - np.exp(-step / 10)) * np.exp(rng.normal(0, 0.1))
+        base = 0.1 if split == "train" else 0.3
+        losses = {"loss_sdt": base - 0.02 * gain, "loss_tet": 1.2 * base - 0.04 * gain}
+        place = {"loss": loss, "split": split, "step": step, "images": 200 if split == "train" else 1000}
+        accuracy = 1.0 if split == "train" else 0.93 + 0.005 * gain
+        rows.append(place | losses | {"accuracy": accuracy, "relative_distance": 0.02 * gain})
+    return rows
+
+
 def steps(training: str, rng: np.random.Generator) -> Rows:
     rows: Rows = []
     for operator, step in product(("hessian", "gauss_newton"), range(1, STEPS + 1)):

@@ -15,12 +15,17 @@ from tests.figure_rows import (
     barrier,
     compare,
     correlation,
+    descent_layers,
     layers,
     measures,
+    momentum_history,
+    momentum_layers,
+    momentum_steps,
     path,
     robustness,
     sharpness,
     steps,
+    switch,
 )
 
 
@@ -149,7 +154,20 @@ def timesteps(training: str, rng: np.random.Generator) -> Rows:
         mean = min(top - (0.5 if training == "sdt" else 0.15) * np.exp(-1.1 * step) + rng.normal(0, 0.004), 1.0)
         place = {"split": split, "timesteps": step, "trained_timesteps": STEPS}
         images = 300 if split == "train" else 1497
-        rows.append(place | {"images": images, "accuracy_cumulative": mean, "accuracy_at_step": mean - 0.02})
+        agreement = {"agreement_cumulative": 1 - 0.1 * np.exp(-step), "agreement_at_step": 0.9, "settling": 2.0**-step}
+        sure = {"confidence": mean - 0.05, "ece": 0.05 + 0.1 * (mean - 0.9), "ece_null": 0.01, "bins": 15}
+        accuracy = {"accuracy_cumulative": mean, "accuracy_at_step": mean - 0.02}
+        rows.append(place | {"images": images} | accuracy | agreement | sure)
+    return rows
+
+
+def anytime(training: str, rng: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for split, threshold in product(("train", "test"), (0.0, 0.5, 0.9, 1.0)):
+        place = {"split": split, "trained_timesteps": STEPS, "limit": 2 * STEPS, "images": 300, "threshold": threshold}
+        steps = 1 + (2 * STEPS - 1) * threshold**2 + (rng.normal(0, 0.1) if 0 < threshold < 1 else 0)
+        gain = 0.04 * threshold * (1 - threshold) + rng.normal(0, 0.002)
+        rows.append(place | {"mean_steps": steps, "accuracy": 0.95 - 0.1 * np.exp(-steps) + gain, "gain": gain})
     return rows
 
 
@@ -204,9 +222,17 @@ def along_trajectories(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFram
     return frames | made | {"surface": pd.concat([surface, made["surface"]], ignore_index=True)}
 
 
+def with_ways(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """``frames`` with the accuracy at each T also measured with BatchNorm's statistics taken anew."""
+    plain = frames["timesteps"].assign(frames="repeated", statistics="trained")
+    gain = 0.01 * np.exp(-plain["timesteps"]) + 0.001 * plain["seed"]
+    anew = plain.assign(statistics="recalibrated", accuracy_cumulative=plain["accuracy_cumulative"] + gain)
+    return frames | {"timesteps": pd.concat([plain, anew], ignore_index=True)}
+
+
 def complete(*, seeds: int, trainings: Sequence[str] = LOSSES) -> dict[str, pd.DataFrame]:
     """Every table that some picture needs."""
-    return along_trajectories(made_up(seeds=seeds, trainings=trainings))
+    return with_ways(along_trajectories(made_up(seeds=seeds, trainings=trainings)))
 
 
 MAKERS: dict[str, Callable[[str, np.random.Generator], Rows]] = {
@@ -218,6 +244,11 @@ MAKERS: dict[str, Callable[[str, np.random.Generator], Rows]] = {
     "momentum": momentum,
     "momentum_pairs": momentum_pairs,
     "descent": descent,
+    "momentum_layers": momentum_layers,
+    "descent_layers": descent_layers,
+    "momentum_steps": momentum_steps,
+    "momentum_history": momentum_history,
+    "switch": switch,
     "timesteps": timesteps,
     "energy": energy,
     "stability": stability,
@@ -228,4 +259,5 @@ MAKERS: dict[str, Callable[[str, np.random.Generator], Rows]] = {
     "barrier": barrier,
     "sharpness": sharpness,
     "measures": measures,
+    "anytime": anytime,
 }

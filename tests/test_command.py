@@ -4,7 +4,6 @@ import importlib
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,8 +13,9 @@ from analysis import command
 from analysis.command import Config, analyse
 from analysis.result import Result, sha256
 from analysis.subject import Subject, correct, per_image
-from models.checkpoint import check_writable, load, save
+from models.checkpoint import load, save
 from models.losses import sdt_loss, tet_loss
+from models.writing import check_writable
 
 ANALYSES = ["hessian", "stability", "surface", "sharpness", "robustness", "momentum", "timesteps", "energy", "history"]
 
@@ -88,16 +88,16 @@ def test_an_image_is_correct_when_the_mean_output_says_so():
     assert correct(logits, torch.tensor([0, 0])).tolist() == [0.0, 0.0]
 
 
-def test_a_result_s_main_table_is_written_last(tmp_path, monkeypatch):
-    written, original = [], pd.DataFrame.to_csv
+def test_a_result_s_main_table_is_put_in_its_place_last_and_every_record_after_its_table(tmp_path, monkeypatch):
+    placed, original = [], Path.replace
 
-    def record(table: pd.DataFrame, path: Path, **options: Any) -> None:
-        written.append(list(table))
-        original(table, path, **options)
+    def record(partial: Path, path: Path) -> Path:
+        placed.append(path.name)
+        return original(partial, path)
 
-    monkeypatch.setattr(pd.DataFrame, "to_csv", record)
+    monkeypatch.setattr(Path, "replace", record)
     Result({"main": pd.DataFrame({"m": [1]}), "other": pd.DataFrame({"o": [1]})}, {}).save(tmp_path)
-    assert written == [["o"], ["m"]]
+    assert placed == ["other.csv", "other.json", "main.csv", "main.json"]
 
 
 def test_whether_a_folder_can_be_written_is_known_before_the_work(tmp_path):

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Generator
-from torchvision import transforms
 from torchvision.datasets import CIFAR10, CIFAR100
 
+from models.augment import crop_and_flip
 from models.data import Data, load
-from models.events import frames, simulate
-from models.splits import MemorySplit, Split, centre_crop, crop_and_flip, resized_crop_and_flip, stratified_order
+from models.event_frames import frames
+from models.events import simulate
+from models.splits import MemorySplit, Split, stratified_order
 
 DIGITS = load_digits()
 
@@ -140,7 +141,7 @@ def test_digit_events_are_the_frames_of_the_digits_in_the_same_splits(in_memory)
         assert images.is_contiguous()
         assert torch.equal(labels, other.labels[:6])
         streams = simulate(stored(other)[:6, 0].double().numpy() / 16)
-        assert torch.equal(images, torch.stack([frames(stream, 4) for stream in streams], 1))
+        assert torch.equal(images, torch.stack([frames(stream, 4, size=(16, 16)) for stream in streams], 1))
 
 
 # Batches
@@ -224,7 +225,9 @@ def test_batches_that_cannot_be_are_refused_at_once(options, words):
 
 
 def test_an_unknown_name_lists_the_names():
-    with pytest.raises(ValueError, match="'mnist'; there are digits, digit-events, cifar10, cifar100, imagenet"):
+    with pytest.raises(
+        ValueError, match="'mnist'; there are digits, digit-events, cifar10, cifar100, imagenet, cifar10-dvs"
+    ):
         load("mnist")
 
 
@@ -249,60 +252,6 @@ def test_the_smallest_training_and_test_sets_hold_every_digit():
 def test_digit_events_refuse_what_the_sensor_refuses(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         load("digit-events", **arguments)
-
-
-# CIFAR's augmentation
-
-
-def cropped_one_by_one(images: torch.Tensor, generator: Generator) -> torch.Tensor:
-    count, _, height, width = images.shape
-    draws = [torch.randint(9, (count,), generator=generator).tolist() for _ in range(2)]
-    mirrored = (torch.rand(count, generator=generator) < 0.5).tolist()
-    result = torch.zeros_like(images)
-    for i in range(count):
-        for y in range(height):
-            for x in range(width):
-                from_y, from_x = y + draws[0][i] - 4, x + draws[1][i] - 4
-                if 0 <= from_y < height and 0 <= from_x < width:
-                    to_x = width - 1 - x if mirrored[i] else x
-                    result[i, :, y, to_x] = images[i, :, from_y, from_x]
-    return result
-
-
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-def test_crop_and_flip_is_that_of_a_loop_over_images_and_pixels(dtype):
-    images = (torch.rand(12, 3, 7, 9, generator=seeded(0)) * 255).to(dtype)
-    assert torch.equal(crop_and_flip(images, seeded(1)), cropped_one_by_one(images, seeded(1)))
-
-
-def test_shifts_and_mirrors_are_equally_likely():
-    dot = torch.zeros(20_000, 1, 9, 9)
-    dot[:, :, 4, 4] = 1
-    seen = crop_and_flip(dot, seeded(3)).mean(0).flatten() * 81
-    assert (seen - 1).abs().max() < 5 * (81 / 20_000) ** 0.5
-    slope = torch.arange(9.0).expand(20_000, 1, 9, 9)
-    mirrored = (crop_and_flip(slope, seeded(3), padding=0)[:, 0, 0, 0] == 8).float().mean()
-    assert abs(mirrored - 0.5) < 4 * 0.5 / 20_000**0.5
-
-
-# ImageNet's augmentation
-
-
-@pytest.mark.parametrize("shape", [(3, 50, 70), (3, 40, 40), (3, 8, 200), (3, 200, 8)])
-def test_resized_crops_are_torchvisions_for_the_same_seed(shape):
-    image = (torch.rand(shape, generator=seeded(0)) * 255).to(torch.uint8)
-    theirs = transforms.Compose([transforms.RandomResizedCrop(24, antialias=True), transforms.RandomHorizontalFlip()])
-    for seed in range(20):
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            expected = theirs(image)
-        assert torch.equal(resized_crop_and_flip(image, seeded(seed), size=24), expected)
-
-
-def test_the_central_view_is_torchvisions():
-    image = (torch.rand(3, 300, 420, generator=seeded(0)) * 255).to(torch.uint8)
-    theirs = transforms.Compose([transforms.Resize(256, antialias=True), transforms.CenterCrop(224)])
-    assert torch.equal(centre_crop(image), theirs(image))
 
 
 # CIFAR's files

@@ -468,10 +468,10 @@ def test_broken_numbers_crash_no_picture(seeds):
 
     rng = np.random.default_rng(seeds)
     frames = complete(seeds=seeds)
-    keys = {"alpha", "beta", "radius", "relative_radius", "relative_step", "step", "seed", "n", "t", "strength"}
+    keys = ["alpha", "beta", "radius", "relative_radius", "relative_step", "step", "seed", "n", "t", "strength"]
     for picture in PICTURES:
         frame, *others = (frames[name].copy() for name in (picture.table, *picture.beside))
-        for column in set(frame.select_dtypes("float")) - keys:
+        for column in frame.select_dtypes("float").columns.difference(keys):
             for broken in (np.nan, np.inf, -np.inf, 0.0):
                 frame.loc[rng.random(len(frame)) < 0.06, column] = broken
         with style.paper(), suppress(TableError):  # nothing left to draw is said, and no crash

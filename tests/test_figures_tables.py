@@ -72,7 +72,7 @@ def test_a_table_cut_short_is_noticed(tmp_path, frames):
     text = frames["timesteps"].to_csv(index=False)
     lines = text.splitlines()
     cut = "\n".join([*lines[:6], lines[6][: lines[6].index("digits,")]])
-    with pytest.raises(TableError, match=r"line 7 has 3 fields, the header 11; .*cut short"):
+    with pytest.raises(TableError, match=r"line 7 has 3 fields, the header 20; .*cut short"):
         read(saved(tmp_path, cut), "timesteps")
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,14 +11,17 @@ from torch.nn.functional import one_hot, softmax
 
 from analysis import momentum
 from analysis.descent import clustered_stderr, descent
-from analysis.momentum import Config, Stream, coherence_null, draw_batches, run, step_gradients
+from analysis.momentum import Config, draw_batches, run
+from analysis.streams import Stream
 from analysis.subject import Subject, per_image
 from landscape.objective import Objective
 from landscape.parameters import Parameters
+from models.checkpoint import load, save
+from models.step_gradients import coherence_null, step_gradients
 
 STATISTICS = (
-    *("error_norm", "gradient_norm", "noise", "gain", "cosine_to_total", "share"),
-    *("coherence", "coherence_null", "batches", "beta"),
+    *("error_norm", "gradient_norm", "gain", "cosine_to_total", "share"),
+    *("noise", "coherence", "coherence_null", "batches", "beta"),
 )
 
 
@@ -32,7 +37,8 @@ def collected(objective: Objective) -> tuple[dict[int, torch.Tensor], dict[int, 
     """Error signals [batch class] and gradients [dimension] of the objective's only batch, by timestep."""
     with objective.evaluating():
         (batch,) = objective.batches()
-        found = list(step_gradients(objective, *batch[1:]))
+        logits = objective.model(batch[1])
+        found = list(step_gradients(logits, batch[2], objective.loss, objective.parameters.tensors))
     return {t: error for t, error, _ in found}, {t: gradient for t, _, gradient in found}
 
 
@@ -329,3 +335,79 @@ def test_unusable_settings_are_one_line_and_exit_1(digits_checkpoint, tmp_path, 
     assert complaint in error
     assert error.count("\n") == 1
     assert not list(tmp_path.glob("*.csv"))
+
+
+@pytest.fixture(scope="module")
+def by_layer(digits_checkpoint) -> dict[str, pd.DataFrame]:
+    """The tables of two batches in float64, with layers."""
+    return tables_of(digits_checkpoint("tet"), batches=2, dtype="float64", layers=True, relative_steps=(1e-10,))
+
+
+def test_layers_are_the_parts_of_the_whole(by_layer, subject):
+    layers, whole = by_layer["momentum_layers"], by_layer["momentum"].set_index(["loss", "timestep"])
+    names = [name for name, module in subject.network.named_modules() if module._parameters]
+    assert list(dict.fromkeys(layers["layer"])) == names
+    for column in ("gradient_norm", "noise"):
+        squares = (layers[column] ** 2).groupby([layers["loss"], layers["timestep"]]).sum()
+        assert np.allclose(squares.loc[whole.index], whole[column] ** 2)
+    shares = layers[layers["timestep"] > 0].groupby(["loss", "layer"])["share"].sum()
+    assert np.allclose(shares, 1)
+    assert np.allclose(layers.loc[layers["timestep"] == 0, ["share", "cosine_to_total"]], 1)
+
+
+def test_a_layer_s_numbers_are_those_of_its_own_weights(by_layer, subject):
+    batches, _ = draw_batches(*subject.batch("train", None), count=2, size=50, seed=0)
+    objective = objective_of(subject, "tet", batches)
+    own = Parameters(subject.network, ["body.conv2.weight"])
+    gradients = [
+        Objective(subject.network, objective.loss, [batch], parameters=own, mode="train").gradient().numpy()
+        for batch in batches
+    ]
+    mean, average = np.mean(gradients, 0), (0.9 * gradients[0] + gradients[1]) / 1.9
+    row = by_layer["momentum_layers"].query("loss == 'tet' and layer == 'body.conv2' and timestep == 0").iloc[0]
+    assert row["gradient_norm"] == pytest.approx(np.linalg.norm(mean), rel=1e-8)
+    assert row["coherence"] == pytest.approx(
+        np.linalg.norm(average) / np.mean([np.linalg.norm(one) for one in gradients]), rel=1e-8
+    )
+    pairs = by_layer["momentum_pairs_layers"].query("loss == 'tet' and layer == 'body.conv2'")
+    assert len(pairs) == 4**2
+    assert np.allclose(pairs.loc[pairs["timestep"] == pairs["other"], "cosine"], 1)
+
+
+def test_the_head_follows_its_gradient_and_the_layers_below_do_not(by_layer):
+    table = by_layer["descent_layers"]
+    assert set(table["direction"]) == {"gradient", "momentum"}
+    ratio = table[table["direction"] == "gradient"].groupby("layer")["ratio"].max()
+    assert ratio["body.head"] == pytest.approx(1, rel=1e-3)
+    assert np.allclose(ratio.drop("body.head"), 0)
+
+
+def test_the_ratio_of_every_layer_of_a_smooth_network_is_one(digits_checkpoint):
+    path = digits_checkpoint("tet", surrogate="smooth", width=0.4, epochs=2)
+    settings = {"batches": 2, "loss": "tet", "dtype": "float64", "layers": True, "relative_steps": (1e-6,)}
+    assert tables_of(path, **settings)["descent_layers"]["ratio"].to_numpy() == pytest.approx(1, abs=1e-3)
+
+
+def test_a_step_in_a_layer_is_relative_to_its_own_weights(by_layer, subject):
+    row = by_layer["descent_layers"].query("loss == 'tet' and layer == 'body.head' and direction == 'gradient'").iloc[0]
+    norm = by_layer["momentum_layers"].query("loss == 'tet' and layer == 'body.head' and timestep == 0").iloc[0]
+    weights = torch.cat([weight.detach().flatten() for weight in subject.network.body.head.parameters()])
+    assert row["step"] * norm["gradient_norm"] == pytest.approx(1e-10 * float(weights.norm()), rel=1e-8)
+
+
+def test_chunks_change_no_number(digits_checkpoint):
+    path = digits_checkpoint("tet")
+    one, two = (tables_of(path, batches=2, chunk=chunk, dtype="float64", relative_steps=()) for chunk in (1, 150))
+    for name, table in one.items():
+        pd.testing.assert_frame_equal(table, two[name], rtol=1e-9)
+
+
+@pytest.mark.parametrize(("lacking", "flag"), [("batch_size", "--batch-size"), ("momentum", "--beta")])
+def test_what_a_checkpoint_does_not_say_is_asked_for(lacking, flag, digits_checkpoint, tmp_path, capsys):
+    checkpoint = load(digits_checkpoint("tet"))
+    training = {name: value for name, value in checkpoint.training.items() if name != lacking}
+    save(replace(checkpoint, training=training), tmp_path / "ckpt.pt")
+    assert momentum.main([str(tmp_path / "ckpt.pt"), "--quiet"]) == 1
+    error = capsys.readouterr().err
+    assert f"give {flag}" in error
+    assert error.count("\n") == 1

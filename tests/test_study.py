@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -10,12 +11,12 @@ from analysis import study
 
 TABLES = [
     "hessian", "trace", "density", "radius", "smoothed", "surface", "surface_axes", "shapes", "minima", "sharpness",
-    "norms", "robustness", "momentum", "momentum_pairs", "descent", "timesteps", "energy", "history", "compare",
-    "correlation", "measures",
+    "norms", "robustness", "momentum", "momentum_pairs", "descent", "timesteps", "anytime", "energy", "history",
+    "compare", "correlation", "measures",
 ]  # fmt: skip
 FIGURES = [
     "surfaces", "surface-lines", "eigenvalues", "density", "radius", "scalability", "per-timestep", "momentum",
-    "momentum-pairs", "descent", "energy", "training", "flatness", "robustness",
+    "momentum-pairs", "descent", "agreement", "calibration", "anytime", "energy", "training", "flatness", "robustness",
 ]  # fmt: skip
 
 
@@ -43,6 +44,7 @@ def test_checkpoints_tables_and_figures_lie_where_they_should(config):
         for kind in ("pdf", "png"):
             assert (config.out / "figures" / f"{name}.{kind}").stat().st_size > 1000
     assert (config.out / "figures" / "surfaces.html").stat().st_size > 1_000_000
+    assert '<h2 id="comparison">' in (config.out / "report.html").read_text()
 
 
 @pytest.mark.usefixtures("done")
@@ -63,7 +65,11 @@ def test_the_comparison_has_both_losses_and_a_time_for_every_stage(done):
 
 def test_what_is_finished_is_not_done_again_and_what_is_missing_is(config, done):
     def ages() -> dict[Path, int]:
-        return {path: path.stat().st_mtime_ns for path in config.out.rglob("*.*") if path.suffix in (".csv", ".png")}
+        return {
+            path: path.stat().st_mtime_ns
+            for path in config.out.rglob("*.*")
+            if path.suffix in (".csv", ".png", ".html")
+        }
 
     before = ages()
     again, seconds = study.run(config)
@@ -77,6 +83,24 @@ def test_what_is_finished_is_not_done_again_and_what_is_missing_is(config, done)
     assert lost.read_text() == content
     assert ages()[config.out / "sdt-0/tables/energy.csv"] == before[config.out / "sdt-0/tables/energy.csv"]
     assert ages()[config.out / "figures/energy.png"] > before[config.out / "figures/energy.png"]
+    assert ages()[config.out / "report.html"] > before[config.out / "report.html"]
+
+
+def test_a_lost_report_is_written_again(config, done, monkeypatch):
+    asked = []
+
+    def draw(command, **_):
+        asked.append(command[2])
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(study.subprocess, "run", draw)
+    report = config.out / "report.html"
+    kept = report.rename(config.out / "kept")
+    study.run(config)
+    assert asked[-1] == "figures.report"
+    kept.rename(report)
+    study.run(config)
+    assert len(asked) == 3
 
 
 def test_bad_numbers_are_one_line(tmp_path, capsys):

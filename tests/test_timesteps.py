@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from analysis import timesteps
+from analysis.calibration import calibration
+from analysis.curves import curve
 from analysis.subject import Subject
-from analysis.timesteps import Config, curve, measure, run
+from analysis.timesteps import Config, measure, run
 from models.losses import LOSSES
 
 MEASURES = ("accuracy_cumulative", "accuracy_at_step", "loss_sdt", "loss_tet", "loss_at_step")
@@ -74,10 +76,10 @@ def test_a_network_without_spikes_has_one_step(digits_checkpoint):
 
 
 def test_events_end_where_the_stream_ends(digits_checkpoint):
-    path = digits_checkpoint("tet", data="digit-events", timesteps=3, train_images=60, epochs=1)
+    path = digits_checkpoint("tet", data="digit-events", timesteps=2, train_images=60, batch_size=10)
     subject = Subject.load(path)
-    assert measure(subject, Config((path,), images=20))["timesteps"]["timesteps"].max() == 3
-    with pytest.raises(ValueError, match="between 1 and the 3 steps of the events, got 4"):
+    assert measure(subject, Config((path,), images=20))["timesteps"]["timesteps"].max() == 2
+    with pytest.raises(ValueError, match="between 1 and the 2 steps of the events, got 4"):
         measure(subject, Config((path,), max_timesteps=4))
 
 
@@ -88,3 +90,50 @@ def test_fewer_than_one_step_is_one_line_and_exit_1(digits_checkpoint, tmp_path,
     assert "--max-timesteps must be at least 1, got 0" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out" / "timesteps.csv").exists()
+
+
+def test_agreement_and_calibration_are_of_the_mean_output(digits_checkpoint):
+    path = digits_checkpoint("sdt")
+    table = table_of(path, images=150, max_timesteps=3, bins=10, dtype="float64")
+    rows = table[table["split"] == "test"].set_index("timesteps")
+    subject = Subject.load(path, dtype="float64")
+    images, labels = subject.batch("test", 150)
+    with torch.no_grad():
+        logits = subject.network(images, timesteps=3)
+    means = torch.stack([logits[:steps].mean(0) for steps in (1, 2, 3)])
+    classes = means.argmax(2)
+    for steps in (1, 2, 3):
+        row = rows.loc[steps]
+        assert row["agreement_cumulative"] == pytest.approx(float((classes[steps - 1] == classes[2]).double().mean()))
+        alone = logits[steps - 1].argmax(1)
+        assert row["agreement_at_step"] == pytest.approx(float((alone == classes[2]).double().mean()))
+        sure = means[steps - 1].softmax(1).amax(1).numpy()
+        right = (classes[steps - 1] == labels).numpy()
+        assert row["confidence"] == pytest.approx(sure.mean())
+        one = calibration(sure, right, generator=np.random.default_rng(5), bins=10)
+        assert row["ece"] == pytest.approx(one.ece)
+        assert row["ece_null"] == pytest.approx(one.null, rel=0.2)
+        assert row["ece_stderr"] == pytest.approx(one.stderr, rel=0.3)
+    assert rows["settling"].sum() == pytest.approx(1)
+    assert (rows["bins"] == 10).all()
+
+
+def test_anytime_inference_runs_from_one_step_to_all(digits_checkpoint, tmp_path):
+    path = digits_checkpoint("tet")
+    arguments = [str(path), "--max-timesteps", "4", "--thresholds", "1", "0", "0.9", "--out", str(tmp_path), "--quiet"]
+    assert timesteps.main(arguments) == 0
+    fixed, stops = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("timesteps", "anytime"))
+    for split in ("train", "test"):
+        steps = fixed[fixed["split"] == split].set_index("timesteps")["accuracy_cumulative"]
+        rows = stops[stops["split"] == split]
+        assert rows["threshold"].tolist() == [0, 0.9, 1]
+        assert rows["mean_steps"].tolist() == sorted(rows["mean_steps"])
+        assert rows["accuracy"].iloc[[0, -1]].tolist() == pytest.approx([steps[1], steps[4]])
+        assert (rows["limit"] == 4).all()
+
+
+def test_a_threshold_that_is_no_probability_is_one_line_and_exit_1(digits_checkpoint, capsys):
+    assert timesteps.main([str(digits_checkpoint("tet")), "--thresholds", "2"]) == 1
+    error = capsys.readouterr().err
+    assert "--thresholds takes probabilities between 0 and 1" in error
+    assert error.count("\n") == 1

@@ -1,0 +1,116 @@
+"""The pictures of :mod:`figures.paper` for a page: as SVG inside the page, caption and reading as text beside them.
+
+A picture that nobody has written a reading for has its caption alone. SVG ids are made from a fixed salt, so that the
+same tables give the same bytes.
+"""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from . import paper, style, tables
+from .readings import READINGS
+
+HEADINGS = {
+    "surfaces": "Loss surfaces around the weights",
+    "surface-lines": "Loss along lines through the weights",
+    "trajectory": "The way of training on its own plane",
+    "eigenvalues": "Largest and smallest eigenvalues",
+    "density": "Spectral density",
+    "radius": "Curvature of the true loss against radius",
+    "sharpness": "Rise of the loss against radius",
+    "scalability": "Accuracy against the number of timesteps",
+    "per-timestep": "Accuracy of each timestep alone",
+    "scalability-ways": "What statistics or frames taken anew add",
+    "agreement": "How early a network makes up its mind",
+    "calibration": "Confidence against accuracy",
+    "anytime": "Stopping when confident",
+    "momentum": "Gradients by timestep",
+    "momentum-pairs": "Cosines between the timesteps' gradients",
+    "descent": "Does the loss follow the gradient?",
+    "momentum-layers": "Gradients by layer",
+    "momentum-steps": "What momentum keeps, step by step",
+    "momentum-history": "What momentum keeps, in the course of training",
+    "switch": "Leaving the minimum when the loss is switched",
+    "energy": "Accuracy against energy",
+    "training": "Training curves",
+    "layers": "Curvature by layer",
+    "steps": "Curvature by timestep",
+    "robustness": "What the networks survive",
+    "paths": "Paths between minima",
+    "barriers": "Barriers between minima",
+    "gap-in-loss": "Flatness against the gap in loss",
+    "gap-in-accuracy": "Flatness against the gap in accuracy",
+    "stability": "Top eigenvalue along training",
+    "flatness": "Which minimum is flatter, by every measure",
+}
+
+
+@dataclass(frozen=True)
+class Plate:
+    """One picture: ``image`` is a data URI, ``width`` in inches, ``reading`` or else ``unread``, why there is none."""
+
+    name: str
+    heading: str
+    image: str
+    width: float
+    caption: str
+    reading: str
+    unread: str
+    tables: tuple[str, ...]
+
+
+def plates(found: Mapping[str, pd.DataFrame]) -> tuple[list[Plate], list[str]]:
+    """A plate for each picture that the tables ``found`` allow, and a line for each that they don't."""
+    made: list[Plate] = []
+    missing: list[str] = []
+    for picture in paper.PICTURES:
+        names = (picture.table, *picture.beside)
+        lacking = [name for name in names if name not in found]
+        if lacking:
+            missing.append(f"{heading(picture.name)}: no usable table {', '.join(lacking)}")
+            continue
+        for suffix, part in tables.families(found[picture.table]):
+            own = {name: tables.same(part, frame) for name, frame in found.items()}
+            try:
+                made.append(_plate(picture, suffix, part, {name: one for name, one in own.items() if len(one)}))
+            except tables.TableError as error:
+                missing.append(f"{heading(picture.name)}: {error}")
+    return made, missing
+
+
+def heading(name: str) -> str:
+    """What a picture is called."""
+    return HEADINGS.get(name, name.replace("-", " ").capitalize())
+
+
+def _plate(picture: paper.Picture, suffix: str, part: pd.DataFrame, own: Mapping[str, pd.DataFrame]) -> Plate:
+    others = [own.get(name, pd.DataFrame()) for name in picture.beside]
+    image, caption, width = _drawn(picture, (part, *others))
+    reading, unread = "", ""
+    if picture.name in READINGS:
+        try:
+            reading = READINGS[picture.name]({**own, picture.table: part})
+        except tables.TableError as error:
+            unread = str(error)
+    which = f" ({part['network'].iloc[0]} on {part['data'].iloc[0]})" if suffix else ""
+    names = (picture.table, *picture.beside)
+    return Plate(picture.name + suffix, heading(picture.name) + which, image, width, caption, reading, unread, names)
+
+
+def _drawn(picture: paper.Picture, frames: Sequence[pd.DataFrame]) -> tuple[str, str, float]:
+    """The picture without its caption as a data URI, the caption, and the width in inches."""
+    with style.paper():
+        matplotlib.rcParams["svg.hashsalt"] = "snn-landscape"
+        figure = Figure(figsize=(picture.width, picture.height), layout="constrained")
+        picture.draw(figure, *frames)
+        caption = " ".join(figure.get_supxlabel().split())
+        figure.supxlabel("")
+        file = io.BytesIO()
+        figure.savefig(file, format="svg", metadata={"Creator": "snn-landscape", "Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}", caption, figure.get_figwidth()

@@ -1,0 +1,42 @@
+"""The JSON beside each table: the settings, checkpoints, versions and seconds that its numbers come from."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .tables import TableError, path
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a table was made of and with: ``checkpoints`` maps paths to sha256."""
+
+    settings: Mapping[str, Any]
+    checkpoints: Mapping[str, str]
+    versions: Mapping[str, str]
+    machine: str
+    seconds: float
+
+
+def record(directory: Path, name: str) -> Record:
+    """The record of table ``name``. Raises FileNotFoundError where there is none, TableError where it isn't one."""
+    file = path(directory, name).with_suffix(".json")
+    if not file.is_file():
+        raise FileNotFoundError(f"no record {file}")
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        settings, checkpoints, versions = (dict(found[key]) for key in ("settings", "checkpoints", "versions"))
+        return Record(settings, checkpoints, versions, str(found["machine"]), float(found["seconds"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise TableError(f"{file}: not a record of settings, checkpoints, versions, machine, seconds") from error
+
+
+def contents(records: Mapping[str, Record]) -> dict[str, dict[str, list[str]]]:
+    """For every checkpoint the sha256 it had, and the tables that were measured when it had that."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for name, one in records.items():
+        for checkpoint, digest in one.checkpoints.items():
+            found.setdefault(checkpoint, {}).setdefault(str(digest), []).append(name)
+    return found

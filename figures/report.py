@@ -1,0 +1,158 @@
+"""Everything that was measured as one page: DIR/report.html, from the tables in DIR/tables and the records beside them.
+
+    python -m figures.report runs/demo
+
+The page holds its pictures, the surfaces to turn (plotly.js, once) and no link to load anything: it opens without a
+network, and its content security policy forbids it one. Every picture of :mod:`figures.paper` that the tables allow has
+a sentence that is computed (:mod:`figures.readings`); the paper's own numbers stand beside ours
+(:mod:`figures.published`). What a missing or unusable table takes away is said on the page; a table that can't be read
+costs a line on stderr too. The same tables and records give the same bytes.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Annotated, TypeVar
+
+import pandas as pd
+import tyro
+
+from . import command, sections, tables, turning
+from .gaps import listed
+from .markup import text, wide
+from .plates import Plate, plates
+from .readings import SUMMARY
+from .readings_minima import Tables
+from .records import Record, record
+from .style import COLUMN
+
+Read = TypeVar("Read")
+_PROG = "python -m figures.report"
+_TEMPLATE, _METHODS = (Path(__file__).with_name(name) for name in ("report.html", "methods.html"))
+
+
+@dataclass(frozen=True)
+class Config:
+    """Write DIR/report.html, one page that opens offline, from the tables in DIR/tables."""
+
+    directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    """Folder that holds tables/; the page is written into it."""
+
+
+def run(config: Config, say: command.Say) -> list[Path]:
+    """Write the page and return its file; none where no table is usable. Raises OSError where it can't be written."""
+    found, unusable = _read(config.directory, tables.read, tables.available(config.directory), say)
+    if not found:
+        return []
+    stored = sorted(file.stem for file in tables.path(config.directory, "").parent.glob("*.csv"))
+    records, without = _read(config.directory, record, stored, say)
+    made, missing = plates(found)
+    target = config.directory / "report.html"
+    with command.replacing(target) as partial:
+        content = page(config.directory, found, records, made, (*unusable, *missing), without)
+        partial.write_text(content, encoding="utf-8")
+    return [target]
+
+
+def _read(
+    directory: Path, reader: Callable[[Path, str], Read], names: Sequence[str], say: command.Say
+) -> tuple[dict[str, Read], list[str]]:
+    """What ``reader`` makes of each name, and a line for each that it can't read; only what is garbled is said."""
+    found, failed = {}, []
+    for name in names:
+        try:
+            found[name] = reader(directory, name)
+        except (OSError, tables.TableError) as error:
+            failed.append(str(error))
+            if not isinstance(error, FileNotFoundError):
+                say(str(error))
+    return found, failed
+
+
+def page(
+    directory: Path,
+    found: Tables,
+    records: Mapping[str, Record],
+    made: Sequence[Plate],
+    missing: Sequence[str],
+    without: Sequence[str],
+) -> str:
+    """The whole page."""
+    places, scripts = turning.surfaces(directory, found)
+    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=f"SDT and TET: {text(listed([name for name, _ in _families(found)]))} – snn-landscape",
+        summary=_titled(found, _summary),
+        networks=sections.networks(found),
+        comparison=_titled(found, sections.comparison),
+        figures="".join(_article(one, places.get(one.name, "")) for one in made) + _absent(missing),
+        beside=_titled(found, sections.beside),
+        methods=_METHODS.read_text(encoding="utf-8"),
+        provenance=sections.provenance(records, found, without),
+        scripts=scripts,
+    )
+
+
+def _families(found: Tables) -> list[tuple[str, Tables]]:
+    """The tables of each network and data set, and its name; of those with both trainings where there are any."""
+    keyed = [table for table in found.values() if {"network", "data"} <= set(table)]
+    names = dict.fromkeys(
+        (str(a), str(b)) for one in keyed for a, b in one[["network", "data"]].drop_duplicates().values
+    )
+    if not names:
+        return [("networks that the tables don't name", found)]
+    parts = []
+    for network, data in sorted(names):
+        part = pd.DataFrame({"network": [network], "data": [data]})
+        own = {name: same for name, table in found.items() if len(same := tables.same(part, table))}
+        both = any({"sdt", "tet"} <= set(table["training"]) for table in own.values() if "training" in table)
+        parts.append((f"{network} on {data}", own, both))
+    return [(name, own) for name, own, both in parts if both] or [(name, own) for name, own, _ in parts]
+
+
+def _titled(found: Tables, inner: Callable[[Tables], str]) -> str:
+    """``inner`` of each network and data set, under its name where there are several."""
+    parts = _families(found)
+    return "".join((f"<h3>{text(name)}</h3>" if len(parts) > 1 else "") + inner(own) for name, own in parts)
+
+
+def _summary(found: Tables) -> str:
+    """What a reader asks first, answered where the tables do."""
+    said = []
+    for words, reading in SUMMARY.items():
+        try:
+            answer = reading(found)
+        except tables.TableError as error:
+            answer = f"Not answered: {error}."
+        said.append(f"<li><strong>{text(words)}</strong> {text(answer)}</li>")
+    return f'<ul class="summary">{"".join(said)}</ul>'
+
+
+def _article(one: Plate, turned: str) -> str:
+    """One picture with its reading, caption, and tables."""
+    said = f'<p class="reading">{text(one.reading)}</p>' if one.reading else ""
+    said += f'<p class="quiet">No reading: {text(one.unread)}.</p>' if one.unread else ""
+    links = ", ".join(f'<a href="#made-{text(name)}">{text(name)}.csv</a>' for name in one.tables)
+    kind = "column" if one.width <= COLUMN else "page"
+    image = f'<img class="{kind}" src="{one.image}" alt="{text(one.heading)}. {text(one.caption)}">'
+    return (
+        f'<article id="figure-{text(one.name)}"><h3>{text(one.heading)}</h3>{said}<figure>{wide(one.heading, image)}'
+        f"<figcaption>{text(one.caption)} From {links}.</figcaption></figure>{turned}</article>"
+    )
+
+
+def _absent(missing: Sequence[str]) -> str:
+    if not missing:
+        return ""
+    points = "".join(f"<li>{text(line)}</li>" for line in missing)
+    return f"<h3>Not here</h3><p>What these figures need was not measured, or can't be used:</p><ul>{points}</ul>"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    return command.main(_PROG, Config, run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

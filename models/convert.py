@@ -1,0 +1,202 @@
+"""Make a checkpoint of weights that were trained elsewhere.
+
+    python -m models.convert theirs.pth --as resnet19 --loss tet --timesteps 4 --data cifar10 --out runs/theirs/ckpt.pt
+    python -m models.convert theirs.pth --as spiking-resnet18 --node LIFNode --tau 2.0 --loss sdt --data cifar10 \\
+        --out runs/theirs/ckpt.pt
+    python -m models.convert resnet18.pth --as resnet18 --loss sdt --data imagenet --out runs/resnet18/ckpt.pt
+
+``--as`` says whose network it is (:mod:`models.foreign` lists them), and the other flags what no state dict holds:
+neurons, T, loss and data. Logits then are the other side's, on the same images, up to rounding. Neurons that have no
+equal here (:mod:`models.nodes`), tensors that are missing, unknown or of another shape are refused, all of them listed;
+so is a pickle that holds more than tensors and plain values, which is never run. A network of torchvision's is this
+project's spiking one with ReLUs, and named so in tables: ``spiking-resnet18-relu``, at T = 1.
+
+The checkpoint works with every analysis but those of a training run (history, stability), which it doesn't have. Its
+``training`` says where it is from: source_project, source_network, source_sha256.
+"""
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from . import foreign, recipe
+from .checkpoint import Checkpoint, CheckpointError, load, save
+from .cli import command
+from .data import Data, check_arguments
+from .data import load as load_data
+from .foreign import SOURCES, Source, State
+from .lif import Neuron
+from .networks import build
+from .nodes import Node
+from .writing import check_writable
+
+
+@dataclass(frozen=True)
+class Config:
+    """Make a checkpoint of weights that were trained elsewhere."""
+
+    source: tyro.conf.Positional[Path]
+    """File with a state dict, written by torch.save."""
+    network: Annotated[str, tyro.conf.arg(name="as")]
+    """Whose network it is: vggsnn, vggsnn-stride, resnet19 (official TET code); spiking-resnet18 …, sew-resnet18 …,
+    spiking-vgg11 …, spiking-vgg11-bn … (SpikingJelly); resnet18 … (torchvision)."""
+    out: Path
+    """The checkpoint, FOLDER/ckpt.pt."""
+    data: str
+    """Data set that it was trained on, by its name in models.train."""
+    loss: Literal["sdt", "tet"]
+    """What it was trained with: a column of every table. At T = 1 the two are one."""
+    timesteps: int | None = None
+    """T that it was trained for; by default the network's usual one."""
+    seed: int = 0
+    """A column too, by which checkpoints are paired."""
+    batch_size: int | None = None
+    """Images a step of its training, which analysis.momentum asks for."""
+    momentum: float | None = None
+    """Its optimizer's momentum or first beta, which analysis.momentum asks for."""
+    decay: float = 0.5
+    """TET: factor on the membrane, the paper's tau."""
+    gamma: float = 1.0
+    """TET: width of the triangle."""
+    node: Literal["IFNode", "LIFNode"] | None = None
+    """SpikingJelly: its neuron."""
+    tau: float | None = None
+    """SpikingJelly's LIFNode: time constant, by default 2."""
+    decay_input: bool = True
+    """SpikingJelly's LIFNode: whether the current is divided by tau."""
+    v_threshold: float = 1.0
+    """Firing threshold."""
+    v_reset: float | None = 0.0
+    """What the membrane is set to by a spike; None, a soft reset, and others than 0 are refused."""
+    surrogate: Literal["Sigmoid", "ATan", "PiecewiseQuadratic"] = "Sigmoid"
+    """SpikingJelly: surrogate function."""
+    alpha: float | None = None
+    """SpikingJelly: its alpha, by default 4, 2 and 1."""
+    detach_reset: bool = False
+    """Whether the gradient through the reset was cut."""
+    cut: Literal["count", "time"] = "count"
+    """Events: frames of equal event count, or of equal time."""
+    binary_frames: bool = False
+    """Events: whether a pixel saw any, as in the official code, instead of how many."""
+    split: Literal["number", "number-first", "authors", "random"] | None = None
+    """Recorded events: which of them test."""
+    split_seed: int = 0
+    """Draws the images for training where nothing else says which, and the order of all."""
+    train_images: int | None = None
+    """How many images it was trained on; by default 200 digits, or all."""
+    image_size: int | None = None
+    """Pixels a side, for what is resized as it is read (ImageNet: 224, recorded events: 48, N-MNIST: 32)."""
+    data_root: str | None = None
+    """Folder with the data set's files, for those that have files."""
+
+
+def run(config: Config) -> Checkpoint:
+    """Convert, save, and return the checkpoint.
+
+    Raises ValueError for what has no equal here, FileNotFoundError for no file, OSError when nothing can be saved.
+    """
+    if config.network not in SOURCES:
+        raise ValueError(f"--as {config.network} is no network known elsewhere; there are {', '.join(SOURCES)}")
+    source = SOURCES[config.network]
+    neuron = _neuron(source, config)
+    state = foreign.state_dict(config.source)
+    origin = {
+        "source_project": source.project,
+        "source_network": config.network,
+        "source_sha256": hashlib.sha256(config.source.read_bytes()).hexdigest(),
+    }
+    _check_out(config.out, origin)
+    try:
+        checkpoint = converted(state, source, neuron, config.timesteps)
+    except CheckpointError as failure:
+        raise CheckpointError(f"{config.source} is no {config.network} of {source.project}: {failure}") from failure
+    data = load_data(config.data, root=config.data_root, **_data_arguments(config, checkpoint))
+    _check_data(data, checkpoint)
+    asked = {"batch_size": config.batch_size, "momentum": config.momentum}
+    told = {name: value for name, value in asked.items() if value is not None}
+    training = {"loss": config.loss, "seed": config.seed, **told, **origin}
+    checkpoint = replace(checkpoint, data={"name": data.name, "arguments": data.arguments}, training=training)
+    save(checkpoint, config.out)
+    return checkpoint
+
+
+def converted(state: State, source: Source, neuron: Neuron, timesteps: int | None = None) -> Checkpoint:
+    """``state``, of a network of ``source``'s with such neurons, as a checkpoint without data and training.
+
+    Raises CheckpointError, listing every path with what was expected and found; ValueError for impossible settings.
+    """
+    arguments = foreign.arguments(source, state) | {"timesteps": timesteps} | asdict(neuron)
+    network = build(source.network, seed=0, device="meta", **arguments)
+    weights = foreign.fitted(state, network.state_dict(), source.names)
+    checkpoint = Checkpoint({"name": source.network, "arguments": network.arguments}, weights, {}, {}, {})
+    checkpoint.network()  # refuses what is not finite
+    return checkpoint
+
+
+def _neuron(source: Source, config: Config) -> Neuron:
+    jelly = source.project == "SpikingJelly"
+    if jelly and config.node is None:
+        raise ValueError(f"what SpikingJelly's neurons are is in no state dict: give --node for {config.network}")
+    if not jelly and (config.node or config.tau is not None):
+        raise ValueError(
+            f"--node and --tau are of SpikingJelly's neurons, and {config.network} is {source.project}'s: "
+            "the TET code's tau, a factor on the membrane, is --decay"
+        )
+    if source.project == "torchvision":
+        if config.timesteps not in (None, 1):
+            raise ValueError(f"{config.network} doesn't spike and has one timestep, got --timesteps {config.timesteps}")
+        return Neuron(spiking=False)
+    node = Node(
+        config.node or "LIFNode",
+        Node.tau if config.tau is None else config.tau,
+        config.decay_input, config.v_threshold, config.v_reset, config.surrogate, config.alpha, config.detach_reset,
+    )  # fmt: skip
+    neuron = node.neuron()
+    if jelly:
+        return neuron
+    return Neuron(
+        decay=config.decay, threshold=config.v_threshold, width=config.gamma, detach_reset=config.detach_reset
+    )
+
+
+def _check_out(out: Path, origin: dict[str, str]) -> None:
+    """Raise OSError where ``out`` can't be written, ValueError where it holds anything but the same conversion."""
+    check_writable(out.parent)
+    if out.exists() and not origin.items() <= load(out).training.items():
+        raise ValueError(f"{out} holds a checkpoint of other weights: choose another --out")
+
+
+def _data_arguments(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
+    """What models.train would ask for with these flags and the network's T."""
+    check_arguments(config.data, {})
+    names = ("out", "data", "cut", "binary_frames", "split", "split_seed", "train_images", "image_size")
+    shared: dict[str, Any] = {name: getattr(config, name) for name in names}
+    return recipe.data_arguments(recipe.Config(**shared, timesteps=checkpoint.model["arguments"]["timesteps"]))
+
+
+def _check_data(data: Data, checkpoint: Checkpoint) -> None:
+    """Raise ValueError unless the network takes such data."""
+    takes = checkpoint.model["arguments"]
+    for name in ("in_channels", "num_classes", "image_size"):
+        if takes.get(name, getattr(data, name)) != getattr(data, name):
+            raise ValueError(f"the network takes {name} {takes[name]}, --data {data.name} has {getattr(data, name)}")
+
+
+def _report(config: Config) -> None:
+    made = run(config)
+    named = f"{made.model['name']}, {len(made.state_dict)} tensors, T = {made.model['arguments']['timesteps']}"
+    print(f"{config.out}: {named}; from {config.source} (sha256 {made.training['source_sha256'][:12]}…)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    return command(Config, _report, argv, "python -m models.convert")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

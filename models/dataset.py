@@ -1,0 +1,32 @@
+"""What a data set is: two fixed splits, and what a network has to know of them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from .augment import Augment
+from .splits import Split
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A data set; ``load(name, **arguments)`` gives it again.
+
+    ``steps`` is the number of frames of an event stream, None for static images. ``augment`` is what a training run
+    passes to ``train.batches``, None where the data set has nothing of the kind.
+    """
+
+    name: str
+    arguments: dict[str, Any]
+    train: Split
+    test: Split
+    num_classes: int
+    in_channels: int
+    image_size: int
+    steps: int | None = None
+    augment: Augment | None = None
+
+
+def check_count(train_images: int, low: int, high: int, why: str) -> None:
+    """Raise ValueError unless ``train_images`` lies between ``low`` and ``high``, for the reason ``why``."""
+    if not low <= train_images <= high:
+        raise ValueError(f"train_images must lie between {low} and {high} ({why}), got {train_images}")

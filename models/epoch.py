@@ -1,0 +1,96 @@
+"""One epoch: its steps, and what the network can do after it.
+
+A step's loss is the mean over its batch, however the batch is cut::
+
+    gradient of  Σ_pieces Σ_images ℓ / images in the batch
+
+With ``accumulate`` n a batch goes through the network in n pieces, whose gradients add up: memory for a piece, the step
+of the whole. Not the same network, though: **BatchNorm sees one piece at a time**, so its statistics in training are a
+piece's, and its running averages move n times a step. Under torchrun a piece is shared by the processes and BatchNorm
+sees all of it (:mod:`models.parallel`).
+
+With bfloat16 the network runs under torch's autocast: convolutions and linear layers, and with them currents, have 8
+significant bits; membranes, weights, their gradients, BatchNorm's statistics, the optimizer and the loss stay in
+float32. Evaluation is in the same precision as training.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from . import parallel
+from .layers import Network
+from .losses import sdt_loss, tet_loss
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+
+
+def logits(network: nn.Module, images: Tensor, precision: str) -> Tensor:
+    """The network's output, computed in ``precision``, in float32 at least."""
+    if precision != "bfloat16":
+        plain: Tensor = network(images)
+        return plain
+    with torch.autocast(images.device.type, torch.bfloat16):
+        output: Tensor = network(images)
+    return output.float()
+
+
+def steps(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    pieces: Iterable[tuple[Tensor, Tensor]],
+    loss: Callable[[Tensor, Tensor], Tensor],
+    *,
+    images: int,
+    batch_size: int,
+    accumulate: int,
+    precision: str,
+    before: Callable[[], None],
+) -> Iterator[tuple[int, Tensor]]:
+    """Take every step of an epoch; after each, the images in its batch and this process's part of its loss.
+
+    ``pieces`` are batches of ``batch_size / accumulate`` images, or this process's share of them; ``loss`` gives one
+    value an image; ``before`` is called before each step.
+    """
+    size, processes = batch_size // accumulate, parallel.part()[1]
+    count = -(-images // size)
+    for number, (inputs, labels) in enumerate(pieces, 1):
+        if number % accumulate == 1 or accumulate == 1:
+            before()
+            optimizer.zero_grad()
+            batch = min(batch_size, images - (number - 1) * size)
+            total = torch.zeros((), device=inputs.device)
+        last = number % accumulate == 0 or number == count
+        with _gradients_wait(network, wait=not last):
+            piece = loss(logits(network, inputs, precision), labels).sum() / batch
+            (piece * processes if processes > 1 else piece).backward()
+        total += piece.detach()
+        if last:
+            optimizer.step()
+            yield batch, total
+
+
+def _gradients_wait(network: nn.Module, *, wait: bool) -> AbstractContextManager[None]:
+    """Where ``wait``, gradients are not yet summed over processes."""
+    return network.no_sync() if wait and isinstance(network, DistributedDataParallel) else nullcontext()
+
+
+@torch.no_grad()
+def evaluate(
+    network: Network, batches: Iterable[tuple[Tensor, Tensor]], precision: str = "float32"
+) -> dict[str, float]:
+    """Both losses and the accuracy of the mean output, in eval mode, as means over all images of all processes."""
+    network.eval()
+    total = torch.zeros(4, dtype=torch.float64)
+    for inputs, labels in batches:
+        if not len(labels):
+            continue
+        output = logits(network, inputs, precision)
+        correct = (output.mean(0).argmax(1) == labels).float().mean()
+        means = torch.stack([sdt_loss(output, labels), tet_loss(output, labels), correct])
+        total += len(labels) * torch.cat([means.double().cpu(), torch.ones(1)])
+    sums = parallel.summed(total)
+    return dict(zip(("loss_sdt", "loss_tet", "accuracy"), (sums[:3] / sums[3]).tolist(), strict=True))

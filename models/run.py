@@ -1,0 +1,247 @@
+"""A training run: network, optimizer, generator and history, epoch after epoch, saved after each."""
+
+import csv
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from . import optimizer, parallel, phases, recipes
+from .board import Board
+from .checkpoint import Checkpoint, save
+from .data import load as load_data
+from .epoch import DTYPES, evaluate, steps
+from .losses import LOSSES
+from .momentum import NAME, MomentumHistory
+from .neuron import select
+from .recipe import Config, data_arguments, network, settings, timeline, usual_weight
+from .splits import MemorySplit, Split
+from .stopping import AGAIN, Terminated, finished, kept, reached, terminable
+from .writing import replacing
+
+_HISTORY = ("train_loss_sdt", "train_loss_tet", "test_loss_sdt", "test_loss_tet", "train_accuracy", "test_accuracy")
+
+
+class Run:
+    """A training run between two epochs. ``config`` is resolved; ``previous`` is where an earlier one got to."""
+
+    def __init__(self, config: Config, previous: Checkpoint | None):
+        self.config = config
+        self.phases = timeline(config)
+        self.device = parallel.device(config.device)
+        self.data = load_data(config.data, root=config.data_root, **data_arguments(config))
+        self.train, self.test = (_resident(split, self.device) for split in (self.data.train, self.data.test))
+        shape = {name: getattr(self.data, name) for name in ("num_classes", "in_channels", "image_size")}
+        self.network = network(config, **shape).to(self.device, DTYPES[config.precision])
+        if config.channels_last:
+            self.network.to(memory_format=torch.channels_last)
+        neuron = select(self.network, config.neuron, str(self.device))
+        if config.spiking and not config.quiet and parallel.is_main():
+            print(f"neurons: {neuron}", file=sys.stderr)
+        self.trained = parallel.wrapped(self.network)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.history: dict[str, list[float]] = {name: [] for name in ("epoch", *_HISTORY, "learning_rate", "seconds")}
+        if previous:
+            self.history = {name: list(values) for name, values in previous.history.items()}
+        self._show(phases.at(self.phases, max(1, self.done)))
+        self.momentum = self._momentum() if config.record_momentum else None
+        self._begin_leg()
+        if previous:
+            self._continue(previous, previous.resume or {})
+
+    def _begin_leg(self) -> None:
+        """Start the optimizer and the learning rate's cosine that belong to the present phase."""
+        start, span = phases.leg(self.phases, self.phase)
+        rate = self.phases[start].learning_rate or self.config.learning_rate
+        self.optimizer = optimizer.build(replace(self.config, learning_rate=rate), self.network)
+        if self.momentum:
+            self.momentum.follow(self.optimizer)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, span)
+
+    def _momentum(self) -> MomentumHistory:
+        beta, size, path = self.config.momentum, self.config.batch_size, self.config.out / NAME
+        return MomentumHistory(self.network, self.train, beta=beta, batch_size=size, path=path, done=self.done)
+
+    def _continue(self, previous: Checkpoint, states: dict[str, Any]) -> None:
+        self.network.load_state_dict(previous.state_dict)
+        self.optimizer.load_state_dict(states["optimizer"])
+        self.schedule.load_state_dict(states["schedule"])
+        self.generator.set_state(states["generator"])
+
+    @property
+    def done(self) -> int:
+        """Epochs trained so far."""
+        return len(self.history["epoch"])
+
+    def finish(self, path: Path) -> Checkpoint:
+        """Train to the end, saving after each epoch. Stopped in an epoch, it leaves what the last one saved."""
+        config, checkpoint, main = self.config, self.checkpoint(), parallel.is_main()
+        board = closing(Board(config.out / "tensorboard")) if config.tensorboard and main else nullcontext()
+        with board as writer, self._bar() as bar, terminable() as check_terminated:
+            try:
+                if not self.done:
+                    self._snapshot(checkpoint)
+                while not finished(checkpoint.training):
+                    self._epoch(self.done + 1, bar, check_terminated)
+                    checkpoint = self.checkpoint()
+                    if main:
+                        self._save(checkpoint, path)
+                    if writer:
+                        writer.write(self.history)
+                    bar.set_postfix(epoch=self.done, accuracy=f"{self.history['test_accuracy'][-1]:.3f}")
+            except Terminated:
+                if main:
+                    print(f"{config.out}: terminated in epoch {self.done + 1}; {kept(path)}; {AGAIN}", file=sys.stderr)
+                raise
+            except OSError as failure:
+                raise OSError(f"{failure}; {kept(path)}; {AGAIN}") from failure
+        return checkpoint
+
+    def _bar(self) -> "tqdm[Any]":
+        """Images a second, evaluation included, and the time left if all epochs took as long as those so far."""
+        images, quiet = len(self.train), self.config.quiet or not parallel.is_main()
+        return tqdm(
+            total=self.config.epochs * images,
+            initial=self.done * images,
+            unit="img",
+            unit_scale=True,
+            smoothing=0,
+            desc=str(self.config.out),
+            disable=quiet,
+        )
+
+    def _save(self, checkpoint: Checkpoint, path: Path) -> None:
+        """The checkpoint last: where it says that a run is finished, all else is there."""
+        _write_history(self.history, self.config.out / "history.csv")
+        if self.momentum:
+            self.momentum.save()
+        self._snapshot(checkpoint)
+        save(checkpoint, path)
+
+    def _epoch(self, epoch: int, bar: "tqdm[Any]", check_terminated: Callable[[], None]) -> None:
+        self._enter(phases.at(self.phases, epoch))
+        started, rate = time.perf_counter(), self.schedule.get_last_lr()[0]
+        self.network.train()
+        launched: list[Tensor] = []
+        # A loss is looked at when the next step is under way: to ask for it at once would keep a GPU waiting.
+        for step, (images, loss) in enumerate(self._steps(check_terminated), 1):
+            launched.append(loss)
+            if step > 1:
+                self._check_finite(float(launched[-2]), epoch, f"at step {step - 1}")
+            bar.update(images)
+        self._check_finite(float(launched[-1]), epoch, f"at step {len(launched)}")
+        if self.momentum:
+            self.momentum.record(epoch, self.phases[self.phase].loss, self._loss)
+        self.schedule.step()
+        found = self._evaluate()
+        self._check_finite(sum(found.values()), epoch, "after the last step")
+        row = {"epoch": epoch, **found, "learning_rate": rate, "seconds": time.perf_counter() - started}
+        for name, number in row.items():
+            self.history[name].append(float(number))
+
+    def _enter(self, number: int) -> None:
+        """Go to phase ``number``, if that is not where the run is."""
+        if number != self.phase:
+            self._show(number)
+            if self.phases[number].learning_rate is not None:
+                self._begin_leg()
+
+    def _show(self, number: int) -> None:
+        """Be in phase ``number``: images are shown for its T."""
+        self.phase = number
+        self.network.timesteps = self.network.arguments["timesteps"] = self.phases[number].timesteps
+
+    def _steps(self, before: Callable[[], None]) -> Iterator[tuple[int, Tensor]]:
+        config = self.config
+        pieces = self.train.batches(
+            config.batch_size // config.accumulate,
+            generator=self.generator,
+            augment=self.data.augment if config.augment else None,
+            device=self.device,
+            dtype=DTYPES[config.precision],
+            part=parallel.part(),
+        )
+        return steps(
+            self.trained,
+            self.optimizer,
+            pieces,
+            self._loss,
+            images=len(self.train),
+            batch_size=config.batch_size,
+            accumulate=config.accumulate,
+            precision=config.precision,
+            before=before,
+        )
+
+    def _check_finite(self, loss: float, epoch: int, where: str) -> None:
+        if not math.isfinite(loss):
+            last = kept(self.config.out / "ckpt.pt")
+            raise ValueError(f"the loss is {loss} in epoch {epoch} {where}: lower --learning-rate ({last})")
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of each image."""
+        config, loss = self.config, self.phases[self.phase].loss
+        return LOSSES[loss](
+            logits,
+            labels,
+            mse_weight=config.mse_weight if loss == config.loss else usual_weight(loss, config.data),
+            mse_target=config.mse_target,
+            label_smoothing=config.label_smoothing,
+            reduction="none",
+        )
+
+    def _evaluate(self) -> dict[str, float]:
+        config = self.config
+        size = 500 if self.data.image_size <= 32 else config.batch_size
+        return {
+            f"{split}_{name}": value
+            for split, images in (("train", self.train), ("test", self.test))
+            for name, value in evaluate(
+                self.network,
+                images.batches(size, device=self.device, dtype=DTYPES[config.precision], part=parallel.part()),
+                config.precision,
+            ).items()
+        }
+
+    def checkpoint(self) -> Checkpoint:
+        """The present state, with what a run needs to go on."""
+        states = {
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "generator": self.generator.get_state(),
+        }
+        weights = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
+        training = settings(self.config) | recipes.record(self.config) | {"epochs_done": self.done}
+        return Checkpoint(
+            model={"name": self.config.model, "arguments": dict(self.network.arguments)},
+            state_dict=weights,
+            data={"name": self.data.name, "arguments": self.data.arguments},
+            training=training | {"until_loss_reached": reached(training, self.history)},
+            history={name: list(values) for name, values in self.history.items()},
+            resume=states,
+        )
+
+    def _snapshot(self, checkpoint: Checkpoint) -> None:
+        every = self.config.snapshots
+        if every and parallel.is_main() and (self.done % every == 0 or finished(checkpoint.training)):
+            save(checkpoint, self.config.out / "snapshots" / f"epoch-{self.done:04d}.pt")
+
+
+def _resident(split: Split, device: str) -> Split:
+    """The split with its images on ``device``, where they are held in memory: there they are cut and mirrored too."""
+    return replace(split, images=split.images.to(device)) if isinstance(split, MemorySplit) else split
+
+
+def _write_history(history: dict[str, list[float]], path: Path) -> None:
+    with replacing(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(history)
+        writer.writerows(zip(*history.values(), strict=True))

@@ -1,0 +1,235 @@
+"""Spikes and operations against counts by hand, loops over synapses, closed forms and SpikingJelly's counter."""
+
+import itertools
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from spikingjelly.activation_based.op_counter import DispatchCounterMode, MACCounter, SynOpCounter
+from torch import nn
+from torch.nn.functional import conv2d
+
+from analysis.operations import Meter, fan_out
+from models.layers import AvgPool2d, Conv2d, MaxPool2d, Network
+from models.lif import LIF, Neuron
+from models.networks import build
+
+
+class Chain(Network):
+    """Stem and body as given: what a test can count by hand."""
+
+    def __init__(self, stem: nn.Module, body: nn.Module):
+        super().__init__(num_classes=1, timesteps=1, neuron=Neuron())
+        self.stem, self.body = stem, body
+
+
+def doubling() -> Conv2d:
+    """Two maps, each twice the one input map."""
+    conv = Conv2d(1, 2, 1, bias=False)
+    nn.init.constant_(conv.weight, 2.0)
+    return conv
+
+
+def counted(network: Network, images: torch.Tensor, steps: int) -> Meter:
+    meter = Meter(network)
+    with meter.attached(), torch.no_grad():
+        network(images, timesteps=steps)
+    return meter
+
+
+def test_by_hand():
+    # Pixels 1 and 0.6 become currents 2 and 1.2 and fire at every step in both maps; 0 never does; 0.4 gives 0.8, whose
+    # membrane is 0.8, 1.2 and fires at the second step. Each spike reaches the 3 classes; each pixel the 2 maps.
+    image = torch.tensor([[[[1.0, 0.0], [0.6, 0.4]]]])
+    meter = counted(Chain(doubling(), nn.Sequential(LIF(), nn.Flatten(2), nn.Linear(8, 3))), image, 2)
+    first, head = meter.layers["stem"], meter.layers["body.2"]
+    assert (first.kind, first.neurons) == ("conv", 0)
+    assert (first.multiplications.tolist(), first.additions.tolist()) == ([[8]], [[0]])
+    assert (head.kind, head.neurons, head.spikes.tolist()) == ("linear", 8, [[4], [6]])
+    assert head.additions.tolist() == [[12], [18]]
+    assert head.multiplications.tolist() == head.updates.tolist() == [[0], [0]]
+    neurons = meter.layers["body.0"]
+    assert (neurons.kind, neurons.neurons, neurons.spikes.tolist()) == ("neuron", 8, [[4], [6]])
+    assert neurons.updates.tolist() == [[8], [8]]
+    assert neurons.additions.tolist() == neurons.multiplications.tolist() == [[0], [0]]
+    assert list(meter.layers) == ["stem", "body.0", "body.2"]
+
+
+def test_spikes_of_a_pooled_window_each_cost_an_addition():
+    # The same spikes, averaged over the 2x2 window and read by 3 classes: still 3 additions a spike.
+    image = torch.tensor([[[[1.0, 0.0], [0.6, 0.4]]]])
+    body = nn.Sequential(LIF(), AvgPool2d(2), nn.Flatten(2), nn.Linear(2, 3))
+    head = counted(Chain(doubling(), body), image, 2).layers["body.3"]
+    assert (head.neurons, head.spikes.tolist(), head.additions.tolist()) == (8, [[4], [6]], [[12], [18]])
+
+
+def test_after_max_pooling_the_pooled_spikes_count():
+    image = torch.tensor([[[[1.0, 0.0], [0.6, 0.4]]]])
+    body = nn.Sequential(LIF(), MaxPool2d(2), nn.Flatten(2), nn.Linear(2, 3))
+    head = counted(Chain(doubling(), body), image, 2).layers["body.3"]
+    assert (head.neurons, head.spikes.tolist(), head.additions.tolist()) == (2, [[2], [2]], [[6], [6]])
+
+
+def synapse_loop(
+    maps: np.ndarray,
+    out_channels: int,
+    kernel_size: int,
+    stride: int = 1,
+    padding: int = 0,
+    dilation: int = 1,
+    groups=1,
+) -> int:
+    """Go over every output, every place of its kernel, every input channel: one operation for each input of 1."""
+    channels, rows, columns = maps.shape
+    reach = dilation * (kernel_size - 1) + 1
+    heights, widths = ((size + 2 * padding - reach) // stride + 1 for size in (rows, columns))
+    group_in, group_out = channels // groups, out_channels // groups
+    count = 0
+    for out, y, x in itertools.product(range(out_channels), range(heights), range(widths)):
+        for channel, dy, dx in itertools.product(range(group_in), range(kernel_size), range(kernel_size)):
+            row, column = (place * stride - padding + dilation * step for place, step in ((y, dy), (x, dx)))
+            if 0 <= row < rows and 0 <= column < columns:
+                count += maps[out // group_out * group_in + channel, row, column]
+    return int(count)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": 3, "padding": 1},
+        {"kernel_size": 3, "padding": 1, "stride": 2},
+        {"kernel_size": 1, "stride": 2},
+        {"kernel_size": 3, "padding": 2, "dilation": 2, "groups": 2},
+    ],
+)
+def test_additions_equal_a_loop_over_all_synapses(options):
+    conv = Conv2d(4, 6, **options)
+    spikes = (torch.rand(4, 5, 7, generator=torch.Generator().manual_seed(0)) < 0.3).double()
+    assert float((fan_out(conv, spikes.shape) * spikes).sum()) == synapse_loop(spikes.numpy(), 6, **options)
+
+
+def test_fan_out_of_a_padded_convolution_in_closed_form():
+    # A 3x3 kernel on n x n pixels meets 3n - 2 of them along each axis.
+    assert float(fan_out(Conv2d(5, 7, 3, padding=1), (5, 6, 6)).sum()) == 5 * 7 * (3 * 6 - 2) ** 2
+    assert fan_out(nn.Linear(4, 9), (4,)).tolist() == [9] * 4
+
+
+@pytest.mark.parametrize("name", ["resnet19", "sew-resnet34"])
+def test_branches_are_counted_layer_by_layer(name):
+    network = build(name, seed=0, num_classes=10, threshold=0.2).train()
+    inputs: dict[str, torch.Tensor] = {}
+    layers = {key: module for key, module in network.named_modules() if isinstance(module, (nn.Conv2d, nn.Linear))}
+    for key, module in layers.items():
+        module.register_forward_hook(lambda _m, args, _o, key=key: inputs.update({key: args[0].double()}))
+    meter = counted(network, torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)), 2)
+    assert {name for name, layer in meter.layers.items() if layer.kind != "neuron"} == set(layers)
+    assert sum(bool(layer.spikes.sum() > 0) for layer in meter.layers.values()) > 10
+    for key, module in layers.items():
+        if isinstance(module, nn.Conv2d) and "stem" not in key:
+            maps, ones = inputs[key].flatten(0, 1), torch.ones_like(module.weight, dtype=torch.float64)
+            expected = conv2d(maps, ones, None, module.stride, module.padding).sum()
+            assert float(meter.layers[key].additions.sum()) == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_graded_values_in_a_spiking_chain_are_refused():
+    class Halve(nn.Module):
+        def forward(self, x):
+            return x / 3
+
+    network = Chain(doubling(), nn.Sequential(LIF(), Halve(), nn.Flatten(2), nn.Linear(8, 3)))
+    with pytest.raises(ValueError, match=r"body\.3 gets values that are no counts of spikes"):
+        counted(network, torch.ones(1, 1, 2, 2), 1)
+
+
+def test_counting_leaves_no_hook_behind():
+    network = build("digits-cnn", seed=0)
+    counted(network, torch.rand(2, 1, 8, 8), 2)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+def test_neurons_that_always_fire_cost_an_addition_at_every_synapse_of_every_spike():
+    network = build("digits-cnn", seed=0, threshold=1e-9)
+    for name, module in network.named_modules():
+        if "norm" in name:
+            nn.init.zeros_(module.weight)
+            nn.init.ones_(module.bias)
+    meter = counted(network, torch.rand(3, 1, 8, 8), 2)
+    reading = {name: layer for name, layer in meter.layers.items() if layer.kind != "neuron" and name != "stem.conv1"}
+    found = {name: layer.additions.tolist() for name, layer in reading.items()}
+    # The twin's multiplications, times the 4 spikes of each window where a pool lies between.
+    each = {"body.conv2": 4 * 12 * 24 * 100, "body.conv3": 4 * 24 * 24 * 16, "body.head": 960}
+    assert found == {name: [[count] * 3] * 2 for name, count in each.items()}
+
+
+def test_by_hand_with_named_layers_counts_across_batches():
+    network = Chain(doubling(), nn.Sequential(OrderedDict(neuron=LIF(), flat=nn.Flatten(2), head=nn.Linear(8, 3))))
+    meter = Meter(network)
+    with meter.attached(), torch.no_grad():
+        for batch in (torch.ones(2, 1, 2, 2), torch.ones(1, 1, 2, 2)):
+            network(batch, timesteps=1)
+    assert meter.layers["body.head"].additions.tolist() == [[8 * 3] * 3]
+    assert meter.layers["stem"].multiplications.tolist() == [[8] * 3]
+
+
+def spikingjelly_counts(network: nn.Module, images: torch.Tensor, steps: int) -> dict[str, dict[str, float]]:
+    """Its additions by spikes and its multiplications by graded values, layer by layer."""
+    found = {}
+    for kind, counter in (("additions", SynOpCounter()), ("multiplications", MACCounter())):
+        with DispatchCounterMode([counter]), torch.no_grad():
+            network(images, timesteps=steps)
+        found[kind] = {
+            name.partition(".")[2]: sum(count for what, count in counts.items() if "batch_norm" not in str(what))
+            for name, counts in counter.get_counts().items()
+        }
+    return found
+
+
+@pytest.mark.parametrize("name", ["vggsnn-stride", "resnet19"])
+def test_spikingjelly_counts_the_same_additions(name):
+    arguments = {"image_size": 16} if name == "vggsnn-stride" else {}
+    network = build(name, seed=0, in_channels=2, threshold=0.1, **arguments).eval()
+    images = torch.rand(2, 2, 16, 16, generator=torch.Generator().manual_seed(0))
+    theirs, ours = spikingjelly_counts(network, images, 2), counted(network, images, 2).layers
+    compared = 0
+    for layer, found in ours.items():
+        # It takes means over space, before ResNet-19's hidden layer, for graded, and counts padding when multiplying.
+        if found.kind != "neuron" and "stem" not in layer and layer != "body.hidden":
+            assert float(found.additions.sum()) == theirs["additions"].get(layer, 0)
+            compared += float(found.additions.sum()) > 0
+    assert compared > 5
+
+
+def test_spikingjelly_counts_the_same_multiplications_without_padding():
+    network = Chain(Conv2d(2, 3, 3, stride=2), nn.Sequential(LIF(), nn.Flatten(2), nn.Linear(27, 4)))
+    images = torch.rand(2, 2, 7, 7, generator=torch.Generator().manual_seed(0))
+    theirs = spikingjelly_counts(network, images, 3)["multiplications"]
+    assert float(counted(network, images, 3).layers["stem"].multiplications.sum()) == theirs["stem"]
+
+
+def test_resnet19_cannot_spend_more_than_4_millijoules_on_an_image_of_two_steps():
+    # Every neuron fires at every step. With padding counted as usual that is Deng et al.'s network at its limit.
+    network = build("resnet19", seed=0, threshold=1e-9).eval()
+    with_padding = {}
+    for name, module in network.named_modules():
+        if "norm" in name or name == "body.hidden":
+            nn.init.zeros_(module.weight)
+            nn.init.ones_(module.bias)
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(
+                lambda layer, _inputs, output, name=name: with_padding.update(
+                    {name: output[0, 0].numel() * layer.weight[0].numel()}
+                )
+            )
+    layers = counted(network, torch.rand(1, 3, 32, 32), 2).layers
+    assert all((layer.spikes == layer.neurons).all() for layer in layers.values() if layer.kind == "neuron")
+    first = with_padding.pop("stem.conv")
+    assert (first, first + sum(with_padding.values())) == (1_769_472, pytest.approx(2.2165e9, rel=1e-5))
+    limit = 2e-12 * (0.9 * sum(with_padding.values()) + 4.6 * first)
+    assert limit == pytest.approx(4.00e-3, abs=5e-6)
+    additions, multiplications = (
+        float(sum(getattr(layer, kind).sum() for layer in layers.values())) for kind in ("additions", "multiplications")
+    )
+    # Our own count leaves padding out, and each spike of the 8x8 maps reaches the hidden layer.
+    assert 0.9 * limit < 1e-12 * (0.9 * additions + 4.6 * multiplications) < limit
+    assert layers["body.hidden"].additions.tolist() == [[64 * 512 * 256]] * 2

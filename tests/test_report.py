@@ -1,0 +1,288 @@
+"""The report: what it holds, what it says of what isn't there, and that nothing in it needs or runs anything else."""
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from plotly.offline import get_plotlyjs
+
+from figures import paper, plates, readings, report
+from tests.figure_tables import complete, made_up, write
+
+pytestmark = pytest.mark.filterwarnings("error")
+DRAWN = ("surfaces", "scalability", "steps")
+EVERY = {one.name for one in paper.PICTURES}
+VOID = {"meta", "link", "br", "img"}
+VERSIONS = {"snn-landscape": "0.1.0", "python": "3.11.7"}
+
+
+@pytest.fixture(autouse=True)
+def few():
+    """Few pictures, for speed; the tests of the pictures draw them all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paper, "PICTURES", tuple(one for one in paper.PICTURES if one.name in DRAWN))
+        yield
+
+
+def records(folder, frames, digests=None):
+    """A record beside every table of ``folder``."""
+    for name, frame in frames.items():
+        paths = sorted(set(frame["checkpoint"])) if "checkpoint" in frame else []
+        found = {path: (digests or {}).get(name, f"{path}-hash") for path in paths}
+        record = {
+            "settings": {"images": 200},
+            "checkpoints": found,
+            "versions": VERSIONS,
+            "machine": "m",
+            "seconds": 1.5,
+        }
+        (folder / "tables" / f"{name}.json").write_text(json.dumps(record))
+    return folder
+
+
+def small(seeds=3):
+    frames = complete(seeds=seeds)
+    names = ("surface", "timesteps", "steps", "energy", "history", "compare", "correlation")
+    return {name: frames[name] for name in names}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    frames = small()
+    folder = records(write(tmp_path_factory.mktemp("report"), frames), frames)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paper, "PICTURES", tuple(one for one in paper.PICTURES if one.name in DRAWN))
+        assert report.main([str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def text(folder):
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def seen(text):
+    return Seen(own(text))
+
+
+def own(text):
+    """The page without plotly.js and the surfaces' data."""
+    return re.sub(r'<script type="application/json".*?</script>', "", text, flags=re.S)
+
+
+class Seen(HTMLParser):
+    """Every element with its attributes, and whether tags are nested properly."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open, self.words = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def test_every_section_is_there_and_the_tags_are_nested(seen):
+    assert seen.open == []
+    titles = ["in-short", "networks-and-seeds", "comparison", "figures", "beside-the-paper", "methods", "provenance"]
+    assert [one["id"] for one in seen.all("h2")] == titles
+    ids = [one["id"] for _, one in seen.elements if "id" in one]
+    assert len(ids) == len(set(ids))
+    links = {one["href"] for one in seen.all("a")}
+    assert {f"#{title}" for title in titles} | {"#made-timesteps"} <= links
+    assert {link[1:] for link in links} <= set(ids)
+
+
+def test_tables_have_captions_scopes_and_a_box_that_scrolls(seen, text):
+    assert len(seen.all("table")) == len(seen.all("caption")) == 5
+    assert all(one["scope"] in ("col", "row", "rowgroup") for one in seen.all("th"))
+    boxes = [one for one in seen.all("div") if one.get("class") == "wide"]
+    assert len(boxes) == 5 + len(DRAWN)
+    assert all(one["tabindex"] == "0" and one["role"] == "region" and one["aria-label"] for one in boxes)
+    assert text.count('<div class="wide"') == len(boxes)
+
+
+def test_every_picture_has_its_reading_caption_and_words_for_who_cannot_see_it(seen, text):
+    images = seen.all("img")
+    assert len(images) == len(DRAWN)
+    for image in images:
+        assert image["src"].startswith("data:image/svg+xml;base64,")
+        assert b"<svg" in base64.b64decode(image["src"].split(",")[1])
+        assert len(image["alt"]) > 60
+    caption = "Contours: mean over seeds"
+    assert caption in images[0]["alt"]
+    assert f"<figcaption>{caption}" in text
+    assert readings.READINGS["scalability"](small()).replace("'", "&#x27;") in text
+
+
+def test_a_picture_without_a_reading_appears_with_its_caption_alone(text):
+    assert "steps" not in readings.READINGS
+    (article,) = re.findall(r'<article id="figure-steps">.*?</article>', text, re.S)
+    assert 'class="reading"' not in article
+    assert "No reading" not in article
+    assert "<figcaption>" in article
+
+
+def test_a_reading_that_lacks_its_table_is_said_to(text):
+    (article,) = re.findall(r'<article id="figure-surfaces">.*?</article>', text, re.S)
+    assert "No reading: the comparison has no row mean rise within 0.5 on random planes." in article
+
+
+def test_what_was_measured_and_where_it_ended_is_in_a_table(text):
+    last = small()["history"].query("epoch == 30 and training == 'tet'")["train_loss_sdt"]
+    assert "0, 1, 2 (n = 3)" in text
+    assert f"<td>{last.mean():.3g} (" in text
+
+
+def test_the_comparison_has_its_doubts_and_never_more_than_its_interval(text):
+    (table,) = re.findall(r"<caption>SDT and TET compared.*?</table>", text, re.S)
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S) for row in re.findall(r"<tr>(.*?)</tr>", table, re.S)]
+    columns, body = rows[0], [dict(zip(rows[0], row, strict=True)) for row in rows[1:] if len(row) == len(rows[0])]
+    assert columns[-1] == "doubts (trust)"
+    assert len(body) == len(small()["compare"])
+    for row in body:
+        low, high = (float(end.replace("−", "-")) for end in row["95 % interval"].split("…"))
+        assert ("can&#x27;t be told apart" in row["finding"]) == (low <= 0 <= high)
+    assert {row["doubts (trust)"] for row in body} == {one or "none found" for one in small()["compare"]["trust"]}
+
+
+def test_provenance_names_every_table_checkpoint_version_and_second(text):
+    for words in ("timesteps.csv", "runs/tet-2/ckpt.pt-hash", "snn-landscape 0.1.0, python 3.11.7; m", "<td>1.5</td>"):
+        assert words in text
+    assert "images 200" in text
+    assert "another content" not in text
+
+
+def test_nothing_is_loaded_from_elsewhere(text):
+    assert not re.search(r"(https?:)?//[a-z]", own(text))
+    assert "default-src 'none'" in text
+    assert len(own(text)) < 2_000_000
+
+
+def test_plotly_is_there_once_and_joins_the_page_of_the_surfaces(text):
+    (data,) = re.findall(r'id="surfaces-data">(.*?)</script>', text, re.S)
+    held = json.loads(data)
+    assert held["library"] == get_plotlyjs()
+    ((before, after),) = held["pages"]
+    assert before.startswith("<!DOCTYPE html>")
+    assert '<script type="application/json" id="data">' in after
+    assert len(text) < 1.2 * len(get_plotlyjs()) + len(own(text)) + len(before + after)
+
+
+def test_the_same_tables_give_the_same_page(folder, text, tmp_path):
+    frames = small()
+    records(write(tmp_path, frames), frames)
+    assert report.main([str(tmp_path)]) == 0
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == text
+
+
+def test_text_is_dark_enough_to_read():
+    style = report._TEMPLATE.read_text(encoding="utf-8")
+    for colour in set(re.findall(r"[^-]color: (#[0-9a-f]{6})", style)):
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        assert 1.05 / (np.dot([0.2126, 0.7152, 0.0722], linear) + 0.05) >= 4.5, colour
+
+
+def test_readings_and_headings_are_of_pictures_that_there_are():
+    assert set(readings.READINGS) <= EVERY
+    assert set(plates.HEADINGS) <= EVERY
+    assert plates.heading("some-new-one") == "Some new one"
+
+
+def test_names_from_tables_and_records_are_no_markup(tmp_path):
+    frames = {"timesteps": made_up(seeds=2)["timesteps"].assign(network="<script>alert(1)</script>", data="a<b>")}
+    records(write(tmp_path, frames), frames, {"timesteps": "<img src=x>"})
+    assert report.main([str(tmp_path)]) == 0
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in text
+    assert "<img src=x" not in text
+    assert "a<b>" not in text
+    assert Seen(own(text)).open == []
+
+
+def test_missing_tables_are_said_on_the_page(tmp_path, capsys):
+    write(tmp_path, {"timesteps": made_up(seeds=1)["timesteps"]})
+    assert report.main([str(tmp_path)]) == 0
+    assert capsys.readouterr().err == ""
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Loss surfaces around the weights: no usable table surface" in text
+    assert "No usable table compare" in text
+    assert "Not answered: needs the table compare" in text
+    assert "no record" in text
+    assert "surfaces-data" not in text
+    assert "one seed" in text
+
+
+def test_a_garbled_table_costs_its_parts_and_one_line(tmp_path, capsys):
+    frames = small(2)
+    write(tmp_path, frames)
+    (tmp_path / "tables" / "surface.csv").write_text("checkpoint,network\na,b,c\n")
+    (tmp_path / "tables" / "steps.json").write_text('{"settings": {}')
+    assert report.main([str(tmp_path)]) == 0
+    one, other = capsys.readouterr().err.splitlines()
+    assert "surface.csv: line 2 has 3 fields, the header 2" in one
+    assert "steps.json: not a record of settings" in other
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "line 2 has 3 fields" in text
+    assert "not a record" in text
+
+
+@pytest.mark.parametrize("content", ["", "garbled", "a,b\n1,2\n", "\x00\xff"])
+def test_no_usable_table_is_a_line_and_exit_1(tmp_path, capsys, content):
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "timesteps.csv").write_text(content)
+    assert report.main([str(tmp_path)]) == 1
+    first, last = capsys.readouterr().err.splitlines()
+    assert "timesteps.csv" in first
+    assert "no usable table" in last
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_no_folder_and_no_place_are_one_line_and_exit_1(tmp_path, capsys):
+    assert report.main([str(tmp_path / "nowhere")]) == 1
+    write(tmp_path, {"timesteps": made_up(seeds=1)["timesteps"]})
+    (tmp_path / "report.html").mkdir()
+    assert report.main([str(tmp_path)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert "is no folder" in lines[0]
+
+
+def test_a_checkpoint_that_changed_between_tables_is_said_to_have(tmp_path):
+    frames = {name: small(1)[name] for name in ("timesteps", "steps")}
+    records(write(tmp_path, frames), frames, {"steps": "other"})
+    assert report.main([str(tmp_path)]) == 0
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "timesteps: another content than in other tables" in text
+
+
+def test_networks_are_kept_apart(tmp_path):
+    frames = small(2)
+    del frames["surface"]
+    both = {
+        name: pd.concat([one, one.assign(network="vgg")]) if "network" in one else one for name, one in frames.items()
+    }
+    write(tmp_path, both)
+    assert report.main([str(tmp_path)]) == 0
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for name in ("digits-cnn", "vgg"):
+        assert f"<h3>{name} on digits</h3>" in text
+        assert f'id="figure-scalability-{name}-digits"' in text
+    assert "<title>SDT and TET: digits-cnn on digits and vgg on digits – snn-landscape</title>" in text
