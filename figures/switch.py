@@ -44,7 +44,7 @@ def switch(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Cu
                     own.append(curve(ax, part, "step", column, loss, name=f"on with {look.label}"))
                     own[-1].line.set_markevery(max(1, len(own[-1].table) // 8))
                     curves[column, split, loss] = own[-1]
-            ax.set_title(title + (f", from {_mean(start, split, column)}" if column in start else ""))
+            ax.set_title(title + _from(start, split, column))
             if own:
                 table = pd.concat([one.table[["mean", "low", "high"]] for one in own])
                 fit_means(ax, table["mean"], table[["low", "high"]].to_numpy().ravel(), low=-np.inf, high=np.inf)
@@ -53,7 +53,7 @@ def switch(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Cu
         ax.set_xlabel("steps since SDT ended")
     legend(figure, handles(curves.values()))
     counts = {split: sorted({int(one) for one in rows.loc[rows["split"] == split, "images"]}) for split in SPLITS}
-    images = ", ".join(f"{' or '.join(map(str, found))} {SPLITS[split]}" for split, found in counts.items())
+    images = ", ".join(f"{' or '.join(map(str, found))} {SPLITS[split]}" for split, found in counts.items() if found)
     caption(
         figure,
         f"Changes since SDT ended, in eval mode, losses in nats without regulariser; {images} images; distance of the "
@@ -63,7 +63,10 @@ def switch(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Cu
     return curves
 
 
-def _mean(start: pd.DataFrame, split: str, column: str) -> str:
-    """The mean over networks of what they began with, in three digits."""
+def _from(start: pd.DataFrame, split: str, column: str) -> str:
+    """The mean over networks of what they began with, in three digits, for a title; nothing where there is none."""
+    began = start.loc[start.index.get_level_values("split") == split, column] if column in start else pd.Series()
+    if not len(began):
+        return ""
     with np.errstate(invalid="ignore"):  # of infinities of both signs
-        return f"{start[column].xs(split, level='split').mean():.3g}"
+        return f", from {began.mean():.3g}"
