@@ -56,8 +56,7 @@ def measures(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Columns: checkpoint, network, data, training, seed, measure, loss (of the landscape; empty where there is none),
     unit, value, flatness (bool), complexity (bool: a norm or a bound, which is set against the gap like flatness),
     rescaling ("invariant", "changes", or empty), converged (bool), robust (which values are the more robust ones:
-    "higher", "lower", or empty), images (how many, where the table says), timesteps (the T
-    trained with, where a table says).
+    "higher", "lower", or empty), images (how many, where told), timesteps (the T trained with, where told).
     """
     found = [frame for name, function in _EXTRACT.items() if name in tables for frame in function(tables[name])]
     return pd.concat(found, ignore_index=True).pipe(_with_timesteps, tables)
