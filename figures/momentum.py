@@ -117,6 +117,8 @@ def descent(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]
     figure.set_figheight(0.85 + 1.6 * lines)
     axes = figure.subplots(lines, 3, sharex=True, sharey=True, squeeze=False)
     axes[0, 0].set_xscale("log")  # before anything is drawn, which may be at a single step
+    if rows["relative_step"].nunique() == 1:  # as small as it may be: left alone, matplotlib finds no room around it
+        axes[0, 0].set_xlim(rows["relative_step"].iloc[0] / 10, rows["relative_step"].iloc[0] * 10)
     curves: dict[tuple[str, str], Curve] = {}
     for ax, name in zip(axes.flat, names, strict=False):
         for training in LOOKS:

@@ -204,7 +204,12 @@ def check_measured(frame: pd.DataFrame, *columns: str) -> None:
 
 
 def one_split(frame: pd.DataFrame, preferred: str) -> tuple[str, pd.DataFrame]:
-    """The rows of one split, ``preferred`` where the table has it, and its name: splits are never averaged."""
+    """The rows of one split, ``preferred`` where the table has it, and its name: splits are never averaged.
+
+    Raises TableError where a picture's choice among a table's rows left none.
+    """
+    if frame.empty:
+        raise TableError("no rows of networks with the statistics and frames that they were trained with")
     splits = sorted(frame["split"].unique())
     split = preferred if preferred in splits else splits[0]
     return split, frame[frame["split"] == split]
