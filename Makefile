@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/python -m analysis.study --out runs/demo
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --doctest-modules $(PACKAGES) tests --nbmake notebooks
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --doctest-modules $(PACKAGES) tests --nbmake notebooks
 
 lint: .venv/installed
 	$(BIN)/ruff check .
