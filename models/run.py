@@ -72,9 +72,13 @@ class Run:
 
     def _continue(self, previous: Checkpoint, states: dict[str, Any]) -> None:
         self.network.load_state_dict(previous.state_dict)
-        self.optimizer.load_state_dict(states["optimizer"])
-        self.schedule.load_state_dict(states["schedule"])
-        self.generator.set_state(states["generator"])
+        try:
+            self.optimizer.load_state_dict(states["optimizer"])
+            self.schedule.load_state_dict(states["schedule"])
+            self.generator.set_state(states["generator"])
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as failure:
+            damage = f"a damaged training state ({type(failure).__name__}: {failure})"
+            raise ValueError(f"{self.config.out / 'ckpt.pt'} holds {damage}: choose another --out") from failure
 
     @property
     def done(self) -> int:

@@ -216,6 +216,16 @@ def test_an_unfinished_checkpoint_without_the_optimizer_s_state_is_not_overwritt
         run(short(tmp_path))
 
 
+@pytest.mark.parametrize("damage", [{}, {"optimizer": {}}, {"generator": None}, {"schedule": 3}])
+def test_a_damaged_training_state_is_refused(tmp_path, damage):
+    checkpoint = run(short(tmp_path))
+    states = {**(checkpoint.resume or {}), **damage} if damage else {}
+    unfinished = checkpoint.training | {"epochs_done": 1}
+    save(replace(checkpoint, resume=states, training=unfinished), tmp_path / "ckpt.pt")
+    with pytest.raises(ValueError, match=r"holds a damaged training state .*: choose another --out"):
+        run(short(tmp_path))
+
+
 def test_a_run_killed_between_history_and_checkpoint_mends_its_history(tmp_path, monkeypatch):
     def stop(checkpoint, path):
         if checkpoint.training["epochs_done"] == 2:
