@@ -15,6 +15,7 @@ import tyro
 from tqdm import tqdm
 
 from landscape.memory import exhausted
+from models import parallel
 from models.cli import command, parse
 from models.writing import check_writable
 
@@ -103,7 +104,7 @@ def analyse(config: C, measure: Callable[[Subject, C], Tables], *, shared: bool 
     for path in tqdm(config.checkpoints, unit="checkpoint", disable=silent or len(config.checkpoints) == 1):
         begun = time.perf_counter()
         subject = Subject.load(
-            path, device=processes.device(config.device), dtype=config.dtype, data_root=config.data_root
+            path, device=parallel.device(config.device), dtype=config.dtype, data_root=config.data_root
         )
         for name, table in guarded(partial(measure, subject, config), config).items():
             rows = _identified(table, subject)

@@ -73,18 +73,6 @@ def gathered(items: Sequence[T]) -> list[T]:
     return [item for part in parts for item in part]
 
 
-def device(name: str) -> str:
-    """The device that ``name`` means in this process: of several processes on CUDA each takes the GPU of its number.
-
-    Raises ValueError for one GPU by number where there are several processes.
-    """
-    if world() == 1 or not name.startswith("cuda"):
-        return name
-    if name != "cuda":
-        raise ValueError(f"--device {name} would be that of all {world()} processes: use --device cuda, one GPU each")
-    return f"cuda:{os.environ.get('LOCAL_RANK', rank())}"
-
-
 @contextmanager
 def joined(name: str) -> Iterator[None]:
     """Join the other processes that torchrun started, for work on the device ``name``; alone, do nothing.

@@ -77,8 +77,8 @@ class Run:
             self.schedule.load_state_dict(states["schedule"])
             self.generator.set_state(states["generator"])
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as failure:
-            damage = f"a damaged training state ({type(failure).__name__}: {failure})"
-            raise ValueError(f"{self.config.out / 'ckpt.pt'} holds {damage}: choose another --out") from failure
+            held = f"holds a damaged training state ({type(failure).__name__}: {failure})"
+            raise ValueError(f"{self.config.out / 'ckpt.pt'} {held}: choose another --out") from failure
 
     @property
     def done(self) -> int:

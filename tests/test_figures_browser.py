@@ -2,21 +2,14 @@
 
 import json
 import re
-import shutil
 import time
 
 import pytest
 
 from figures import interactive
+from tests.browser import CHROMIUM, DRIVER, opened
 from tests.figure_rows import coarse
 from tests.figure_tables import made_up, write
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
-    "--disable-sync --disable-quic --no-first-run --use-angle=swiftshader --enable-unsafe-swiftshader "
-    "--window-size=900,700"
-)
 
 
 @pytest.fixture(scope="module")
@@ -32,19 +25,9 @@ def browser(table, tmp_path_factory):
     folder = write(tmp_path_factory.mktemp("page"), {"surface": table})
     assert interactive.main([str(folder)]) == 0
     page = folder / "figures" / "surfaces.html"
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    found = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    try:
-        found.get(page.as_uri())
+    with opened(page, tmp_path_factory.mktemp("chromium")) as found:
         wait(lambda: found.execute_script("return document.documentElement.dataset.drawn"))
         yield found
-    finally:
-        found.quit()
 
 
 def wait(condition, seconds=60):

@@ -85,16 +85,6 @@ def test_images_are_shared_without_loss_and_no_chunk_is_larger_than_asked(images
     assert world == 1 or max(sizes) <= rounds * -(-images // (rounds * world))
 
 
-def test_each_process_takes_the_gpu_of_its_own_number(monkeypatch):
-    assert processes.device("cuda:1") == "cuda:1"
-    monkeypatch.setattr(processes, "world", lambda: 4)
-    monkeypatch.setenv("LOCAL_RANK", "3")
-    assert processes.device("cuda") == "cuda:3"
-    assert processes.device("cpu") == "cpu"
-    with pytest.raises(ValueError, match="use --device cuda"):
-        processes.device("cuda:1")
-
-
 def test_only_the_first_process_says_what_is_wrong_with_the_flags(monkeypatch, capsys):
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")

@@ -6,8 +6,9 @@ import json
 import pytest
 
 from figures import paper, report
+from tests.browser import CHROMIUM, DRIVER, opened
 from tests.figure_tables import complete, write
-from tests.test_figures_browser import CHROMIUM, DRIVER, FLAGS, wait
+from tests.test_figures_browser import wait
 
 DRAWN = ("surfaces", "scalability", "steps")
 DESK = {"width": 1100, "height": 800, "deviceScaleFactor": 1, "mobile": False}
@@ -26,18 +27,8 @@ def browser(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(paper, "PICTURES", tuple(one for one in paper.PICTURES if one.name in DRAWN))
         assert report.main([str(folder)]) == 0
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    found = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    try:
-        found.get((folder / "report.html").as_uri())
+    with opened(folder / "report.html", tmp_path_factory.mktemp("chromium")) as found:
         yield found
-    finally:
-        found.quit()
 
 
 def on(browser, screen, media=""):
