@@ -15,8 +15,8 @@ import tyro
 from tqdm import tqdm
 
 from landscape.memory import exhausted
-from models import parallel
 from models.cli import command, parse
+from models.training import parallel
 from models.writing import check_writable
 
 from . import processes

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from landscape.parameters import preserved
 from landscape.recalibrate import recalibrate
 from models import data
-from models.layers import Network
+from models.networks.layers import Network
 
 from .subject import Subject
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from models.layers import BatchNorm2d
+from models.networks.layers import BatchNorm2d
 
 N = TypeVar("N", bound=nn.Module)
 

@@ -6,7 +6,8 @@ Table ``history.csv``, after checkpoint, network, data, training, seed, one row 
 train_loss_sdt, train_loss_tet, test_loss_sdt, test_loss_tet, train_accuracy, test_accuracy, each in eval mode, after
 the epoch, over all images, without a regulariser; learning_rate (during the epoch); seconds. Nothing is measured here,
 so the flags that choose images, losses and precision have no effect. Where ``models.train --record-momentum`` left its
-``momentum_history.csv`` beside the checkpoint, that becomes a table too, with its columns (:mod:`models.momentum`).
+``momentum_history.csv`` beside the checkpoint, that becomes a table too, with its columns
+(:mod:`models.training.momentum`).
 """
 
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from models import momentum
+from models.training import momentum
 
 from . import command
 from .command import Config, analyse

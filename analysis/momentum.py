@@ -16,7 +16,7 @@ Tables, after checkpoint, network, data, training, seed, loss:
   the outputs, so the same for all layers), gradient_norm ‖ḡ(t)‖, gain = gradient_norm/error_norm, cosine_to_total
   cos(ḡ(t), ḡ), share ⟨ḡ(t), ḡ⟩/‖ḡ‖² (sums to 1 over t ≥ 1), noise √mean_b ‖g_b(t) − ḡ(t)‖², coherence
   ‖m_K‖ / mean_b ‖g_b(t)‖ with m the bias-corrected moving average of decay β over the batches, coherence_null
-  (:func:`models.step_gradients.coherence_null`), batches K, beta
+  (:func:`models.training.step_gradients.coherence_null`), batches K, beta
 - ``momentum_pairs.csv``: timestep, other, cosine of ḡ(timestep) and ḡ(other)
 - ``descent.csv``: direction ("gradient" ḡ, "momentum" m_K, "step-t" ḡ(t)) and the columns of :mod:`analysis.descent`
 
@@ -25,9 +25,9 @@ directions): the same with a column layer, of the part of every vector that is a
 adds ``momentum_steps.csv`` and ``switch.csv``: :mod:`analysis.onward`.
 
 ``gradient_norm`` of K batches still holds noise²/K in its square. Memory: a batch's graph and backward
-(:mod:`models.step_gradients`), and 2T + 6 vectors of the weights' size, twice that with ``--layers``, however many
-batches. VGGSNN at T = 10 with 50 images of 32×32 a batch takes 4.7 GiB on a CPU with the fused neuron, 7.6 with the
-reference one. BatchNorm ties a batch's images together, so it is one forward; for less memory take a smaller
+(:mod:`models.training.step_gradients`), and 2T + 6 vectors of the weights' size, twice that with ``--layers``, however
+many batches. VGGSNN at T = 10 with 50 images of 32×32 a batch takes 4.7 GiB on a CPU with the fused neuron, 7.6 with
+the reference one. BatchNorm ties a batch's images together, so it is one forward; for less memory take a smaller
 ``--batch-size``.
 """
 
@@ -44,7 +44,7 @@ from tqdm import tqdm
 
 from landscape.objective import Objective
 from landscape.parameters import Parameters
-from models.step_gradients import coherence_null, cosine, statistics, step_gradients
+from models.training.step_gradients import coherence_null, cosine, statistics, step_gradients
 
 from . import command
 from .command import analyse

@@ -10,15 +10,15 @@ cosine, as after two thirds of the paper's schedule::
 
     η_k = 2r (1 + cos(π (2 + (k−1)/K) / 3)),   k = 1 … K,   from r (by default a quarter of training's first rate) to 0
 
-At step k, g is the batch's gradient in training mode, g(t) its terms (:mod:`models.step_gradients`), m the optimizer's
-first moment and w the weights, before the step and after it:
+At step k, g is the batch's gradient in training mode, g(t) its terms (:mod:`models.training.step_gradients`), m the
+optimizer's first moment and w the weights, before the step and after it:
 
 - ``momentum_steps.csv``, after loss (trained on with): optimizer, state, step k, timestep (1 … T; 0 is the whole),
   learning_rate, error_norm, gradient_norm ‖g(t)‖, gain, cosine_to_total, share (of this batch), momentum_norm ‖m_k‖
   (timestep 0 only), cosine_to_momentum cos(g_k(t), m_(k−1)), with the momentum before this gradient joined it, so 0 for
-  independent noise (empty where there is none yet), kept and kept_null (:class:`models.step_gradients.Kept`, over the
-  steps from 1 to k), predicted ⟨g(t), w_k − w_(k+1)⟩, realised L(w_k) − L(w_(k+1)) (timestep 0 only), both on this
-  batch, and so of the loss that the step was made for
+  independent noise (empty where there is none yet), kept and kept_null (:class:`models.training.step_gradients.Kept`,
+  over the steps from 1 to k), predicted ⟨g(t), w_k − w_(k+1)⟩, realised L(w_k) − L(w_(k+1)) (timestep 0 only), both on
+  this batch, and so of the loss that the step was made for
 - ``switch.csv``, after loss: step (0 … K, at most 21 of them), split, images, loss_sdt, loss_tet, accuracy, all in eval
   mode, distance ‖w − w_0‖, relative_distance ‖w − w_0‖/‖w_0‖
 
@@ -40,13 +40,13 @@ from tqdm import tqdm
 
 from landscape.objective import Objective
 from landscape.parameters import Parameters
-from models import optimizer as optimizers
-from models import recipe
 from models.checkpoint import Checkpoint, CheckpointError
-from models.epoch import evaluate
-from models.layers import Network
-from models.momentum import first_moment, moments
-from models.step_gradients import Kept, cosine, statistics, step_gradients
+from models.networks.layers import Network
+from models.training import optimizer as optimizers
+from models.training import recipe
+from models.training.epoch import evaluate
+from models.training.momentum import first_moment, moments
+from models.training.step_gradients import Kept, cosine, statistics, step_gradients
 
 from .subject import Batch, Subject, per_image
 
@@ -168,7 +168,7 @@ def continued(checkpoint: Checkpoint, network: Network) -> tuple[torch.optim.Opt
     """The optimizer that ``checkpoint`` was trained with, on the weights of ``network``, and where its state is from.
 
     "checkpoint", or "fresh" where it begins anew. What a checkpoint made elsewhere doesn't say of its optimizer is what
-    :class:`models.recipe.Config` says. Raises CheckpointError for a state that doesn't fit.
+    :class:`models.training.recipe.Config` says. Raises CheckpointError for a state that doesn't fit.
     """
     optimizer = optimizers.build(_settings(checkpoint), network)
     state = (checkpoint.resume or {}).get("optimizer", {})

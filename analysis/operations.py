@@ -22,9 +22,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from models.layers import GlobalAvgPool, Network
-from models.lif import LIF, Rate
-from models.surrogate import Smooth
+from models.networks.layers import GlobalAvgPool, Network
+from models.neurons.lif import LIF, Rate
+from models.neurons.surrogate import Smooth
 
 OPERATIONS = ("spikes", "additions", "multiplications", "updates")
 

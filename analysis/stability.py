@@ -2,7 +2,7 @@
 
     python -m analysis.stability runs/sdt-0 runs/tet-0        # runs trained with --snapshots
 
-On a quadratic λw²/2 the iterations of :mod:`models.optimizer` converge below, and diverge above::
+On a quadratic λw²/2 the iterations of :mod:`models.training.optimizer` converge below, and diverge above::
 
     gradient descent                             λ = 2/η
     with momentum β                              λ = (2 + 2β)/η
@@ -57,7 +57,7 @@ from landscape.objective import Objective
 from landscape.operators import Hessian, Operator
 from models.checkpoint import CheckpointError
 from models.losses import LOSSES
-from models.optimizer import Step
+from models.training.optimizer import Step
 
 from . import command
 from .command import analyse

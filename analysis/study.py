@@ -23,8 +23,9 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from models import recipe, train
+from models import train
 from models.cli import command as run_command
+from models.training import recipe
 
 from . import command, compare, energy, hessian, history, momentum, robustness, sharpness, surface, timesteps
 from .result import Result, origin, provenance, sha256

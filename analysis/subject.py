@@ -11,10 +11,10 @@ from torch import Tensor
 
 from models.checkpoint import Checkpoint, load
 from models.data import Data
+from models.data.splits import Split
 from models.device import device as usable_device
-from models.layers import Network
 from models.losses import LOSSES
-from models.splits import Split
+from models.networks.layers import Network
 
 from . import processes
 from .result import sha256

@@ -19,7 +19,7 @@ from landscape.directions import random_direction
 from landscape.parameters import Parameters
 from landscape.points import cached_size
 from landscape.surface import grid
-from models.layers import Network
+from models.networks.layers import Network
 
 
 class Mean(nn.Module):

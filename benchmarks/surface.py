@@ -35,9 +35,11 @@ from analysis.surface import _metrics
 from landscape import first_layer
 from landscape.parameters import Parameters
 from landscape.surface import surface
-from models import lif, recipe, train
+from models import train
 from models.data import load
 from models.networks import build
+from models.neurons import lif
+from models.training import recipe
 
 from .planes import Mean, Peer, Problem
 

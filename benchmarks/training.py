@@ -33,12 +33,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from models import layers
-from models.layers import Network
-from models.lif import LIF
 from models.losses import tet_loss
-from models.networks import build
-from models.neuron import select
+from models.networks import build, layers
+from models.networks.layers import Network
+from models.neurons.lif import LIF
+from models.neurons.selection import select
 
 HERE = Path(__file__).parent
 VARIANTS = ("floor", "ours", "separate", "reference", "spikingjelly", "peer")

@@ -12,7 +12,7 @@ The file is a dict of plain values and tensors, read with ``weights_only=True``,
     resume      {optimizer, schedule, generator}: what a run needs to go on; absent from weights made elsewhere
 
 Snapshots are whole checkpoints too: the optimizer's state holds the learning rate, betas and second moments that decide
-how curved a loss it can stand (:mod:`models.optimizer`), at the price of two more numbers a weight with Adam.
+how curved a loss it can stand (:mod:`models.training.optimizer`), at the price of two more numbers a weight with Adam.
 
 A checkpoint is written to a temporary file beside its place and renamed, so a reader never sees half of one.
 """
@@ -32,8 +32,8 @@ import torch
 from torch import Tensor
 
 from . import data
-from .layers import Network
 from .networks import build
+from .networks.layers import Network
 from .validation import complaint
 from .writing import replacing
 

@@ -24,15 +24,16 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from . import foreign, recipe
+from . import foreign
 from .checkpoint import Checkpoint, CheckpointError, load, save
 from .cli import command
 from .data import Data, check_arguments
 from .data import load as load_data
 from .foreign import SOURCES, Source, State
-from .lif import Neuron
 from .networks import build
+from .neurons.lif import Neuron
 from .nodes import Node
+from .training import recipe
 from .writing import check_writable
 
 

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from .checkpoint import CheckpointError, read
-from .spiking_vgg import STAGES
+from .networks.spiking_vgg import STAGES
 
 State = dict[str, Tensor]
 Names = Callable[[str], tuple[str, ...]]

@@ -7,10 +7,10 @@ With rest and reset at 0 its neurons charge, for a current I, as::
     IFNode                     h = v + I
 
 Each is h = d·v + I/c with d = 1 − 1/τ (IFNode: 1), and c = τ with decay_input, else 1. Counted in units of 1/c, that is
-the neuron of :mod:`models.lif` with decay d and threshold c·θ: weights and BatchNorms stay as they are, also where a
-shortcut's spikes are added to the current, which no BatchNorm could scale. A pulse of width w there has width c·w
-here, so gradients and formal curvature are the same too. By SpikingJelly's α the width w is 4/α for its Sigmoid, 2/α
-for ATan, 1/α for PiecewiseQuadratic, whose pulse is the triangle.
+the neuron of :mod:`models.neurons.lif` with decay d and threshold c·θ: weights and BatchNorms stay as they are, also
+where a shortcut's spikes are added to the current, which no BatchNorm could scale. A pulse of width w there has width
+c·w here, so gradients and formal curvature are the same too. By SpikingJelly's α the width w is 4/α for its Sigmoid,
+2/α for ATan, 1/α for PiecewiseQuadratic, whose pulse is the triangle.
 
 Equal in real numbers but for a membrane exactly at its threshold, which fires there and not here: a set of measure zero
 for weights in general position. In floating point a membrane within rounding of its threshold may fire on one side
@@ -27,7 +27,7 @@ from typing import Any
 from torch import nn
 
 from .foreign import Complaint, listed
-from .lif import Neuron
+from .neurons.lif import Neuron
 
 _PULSES = {"Sigmoid": ("sigmoid", 4.0), "ATan": ("arctan", 2.0), "PiecewiseQuadratic": ("triangle", 1.0)}
 

@@ -27,8 +27,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .lif import LIF
-from .surrogate import spike
+from .neurons.lif import LIF
+from .neurons.surrogate import spike
 
 
 @contextmanager

@@ -4,11 +4,11 @@
     python -m models.train --recipe cifar100-resnet19-tet --timesteps 6 --device cuda --out runs/c100-tet-0
 
 writes ``ckpt.pt`` (see :mod:`models.checkpoint`) and ``history.csv`` (one row per epoch: both losses and the accuracy
-on training and test images in eval mode, the learning rate, seconds). The result is the last epoch's weights, never
-the best test epoch's. ``--until-loss`` ends a run by its training loss instead of its length: :mod:`models.stopping`.
-``--recipe`` starts from a row of the paper's tables (:mod:`models.recipes`), ``--phases`` changes loss, T or learning
-rate on the way (:mod:`models.phases`), torchrun makes it several processes (:mod:`models.parallel`), and ``--dry-run``
-says what it would cost (:mod:`models.cost`).
+on training and test images in eval mode, the learning rate, seconds). The result is the last epoch's weights, never the
+best test epoch's. ``--until-loss`` ends a run by its training loss instead of its length:
+:mod:`models.training.stopping`. ``--recipe`` starts from a row of the paper's tables (:mod:`models.training.recipes`),
+``--phases`` changes loss, T or learning rate on the way (:mod:`models.training.phases`), torchrun makes it several
+processes (:mod:`models.training.parallel`), and ``--dry-run`` says what it would cost (:mod:`models.training.cost`).
 
 Started again with the same settings it goes on after the last epoch saved, to the same weights, bit for bit on a CPU,
 however it ended: killed, also while saving; SIGTERM (status 143); a full disk; a loss that is no number. The last good
@@ -20,12 +20,12 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from . import cost, parallel, phases, recipes
 from .checkpoint import Checkpoint, load
 from .cli import command
-from .recipe import Config, resolved, settings, timeline
-from .run import Run
-from .stopping import finished, warn_unreached
+from .training import cost, parallel, phases, recipes
+from .training.recipe import Config, resolved, settings, timeline
+from .training.run import Run
+from .training.stopping import finished, warn_unreached
 from .writing import check_writable, remove_leftovers
 
 

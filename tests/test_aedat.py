@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.aedat import read_aedat
-from models.event_frames import EVENT
+from models.data.aedat import read_aedat
+from models.data.event_frames import EVENT
 from tests.event_files import HEADER_2, HEADER_3, aedat3, davis240, dvs128, packet, random_events, real_events
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Generator
 from torchvision import transforms
 
-from models.augment import centre_crop, crop_and_flip, resized_crop_and_flip, roll_and_flip
+from models.data.augment import centre_crop, crop_and_flip, resized_crop_and_flip, roll_and_flip
 
 
 def seeded(seed: int) -> Generator:

@@ -5,10 +5,10 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.func import functional_call, vmap
 
-from models.cnn import CNN5, DigitsCNN
-from models.layers import AvgPool2d
-from models.lif import Neuron
 from models.losses import LOSSES
+from models.networks.cnn import CNN5, DigitsCNN
+from models.networks.layers import AvgPool2d
+from models.neurons.lif import Neuron
 
 
 def described(net):

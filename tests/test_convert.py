@@ -18,9 +18,9 @@ from analysis import hessian, timesteps
 from models import convert, foreign
 from models.checkpoint import Checkpoint, CheckpointError, load, save
 from models.foreign import SOURCES
-from models.layers import Network
-from models.lif import Neuron
 from models.networks import build
+from models.networks.layers import Network
+from models.neurons.lif import Neuron
 from models.nodes import Node
 
 from .foreign_networks import TetResNet19, TetVGG, lively

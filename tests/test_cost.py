@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import cost, data, optimizer, recipes
-from models.events import SENSOR
-from models.lif import LIF
+from models import data
+from models.data.events import SENSOR
 from models.losses import tet_loss
 from models.networks import build
-from models.recipe import Config, network, resolved
+from models.neurons.lif import LIF
 from models.train import main
+from models.training import cost, optimizer, recipes
+from models.training.recipe import Config, network, resolved
 
 
 def of(**settings) -> cost.Cost:

@@ -20,8 +20,8 @@ from analysis.result import Result, origin
 from figures import interactive, paper, records
 from figures.tables import TableError
 from landscape.recorded import Recorded
-from models import momentum
 from models.checkpoint import load
+from models.training import momentum
 from tests.figure_rows import coarse
 from tests.figure_tables import complete, made_up, write
 from tests.oracles import Dense

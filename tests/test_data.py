@@ -17,11 +17,11 @@ from sklearn.datasets import load_digits
 from torch import Generator
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from models.augment import crop_and_flip
 from models.data import Data, load
-from models.event_frames import frames
-from models.events import simulate
-from models.splits import MemorySplit, Split, stratified_order
+from models.data.augment import crop_and_flip
+from models.data.event_frames import frames
+from models.data.events import simulate
+from models.data.splits import MemorySplit, Split, stratified_order
 
 DIGITS = load_digits()
 

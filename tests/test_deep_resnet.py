@@ -4,9 +4,9 @@ import pytest
 import torch
 import torchvision
 
-from models.deep_resnet import Bottleneck, SEWBottleneck, SEWResNet50, SpikingResNet18, SpikingResNet50
-from models.lif import LIF, Neuron
 from models.networks import build
+from models.networks.deep_resnet import Bottleneck, SEWBottleneck, SEWResNet50, SpikingResNet18, SpikingResNet50
+from models.neurons.lif import LIF, Neuron
 
 
 def images(*shape: int) -> torch.Tensor:

@@ -7,7 +7,7 @@ from analysis import energy, timesteps
 from analysis.energy import Config, run
 from analysis.operations import Meter
 from analysis.subject import Subject
-from models.lif import LIF
+from models.neurons.lif import LIF
 
 
 def table_of(path, **settings) -> pd.DataFrame:

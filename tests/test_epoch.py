@@ -9,12 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from models import data, epoch, losses
+from models import data, losses
 from models.checkpoint import load, save
 from models.networks import build
-from models.recipe import Config, resolved
-from models.run import Run
 from models.train import main, run
+from models.training import epoch
+from models.training.recipe import Config, resolved
+from models.training.run import Run
 
 SHORT = {"train_images": 45, "batch_size": 20, "timesteps": 2, "epochs": 2, "quiet": True}
 
@@ -79,7 +80,7 @@ def test_bfloat16_goes_on_to_the_same_weights(tmp_path, monkeypatch):
 
     whole = run(config(tmp_path / "whole", precision="bfloat16")).state_dict
     with monkeypatch.context() as patch:
-        patch.setattr("models.run.save", stop)
+        patch.setattr("models.training.run.save", stop)
         with pytest.raises(KeyboardInterrupt):
             run(config(tmp_path / "cut", precision="bfloat16"))
     cut = run(config(tmp_path / "cut", precision="bfloat16")).state_dict
@@ -132,7 +133,7 @@ def test_tensorboard_reads_the_history_with_every_epoch_once_after_a_kill(tmp_pa
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("models.run.save", stop)
+        patch.setattr("models.training.run.save", stop)
         with pytest.raises(KeyboardInterrupt):
             run(config(tmp_path, epochs=3, tensorboard=True))
     assert [step for step, _ in events(tmp_path / "tensorboard")["test_accuracy"]] == [1]

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Generator
 
-from models.augment import roll_and_flip
-from models.event_cache import EventSplit, stored
+from models.data.augment import roll_and_flip
+from models.data.event_cache import EventSplit, stored
 
 SETTINGS = {"timesteps": 2, "by": "count"}
 FORK = multiprocessing.get_context("fork")

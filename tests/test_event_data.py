@@ -12,12 +12,12 @@ from torch import Generator
 from analysis import timesteps
 from analysis.subject import Subject
 from models import train
-from models.augment import roll_and_flip
 from models.data import Data, load
-from models.event_cache import EventSplit
-from models.event_frames import frames, resized
-from models.nmnist import read_bin
-from models.splits import Split
+from models.data.augment import roll_and_flip
+from models.data.event_cache import EventSplit
+from models.data.event_frames import frames, resized
+from models.data.nmnist import read_bin
+from models.data.splits import Split
 from tests.event_files import (
     aedat3,
     atis,

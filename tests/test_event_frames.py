@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from models.event_frames import EVENT, frames, resized, stream
-from models.nmnist import read_bin
+from models.data.event_frames import EVENT, frames, resized, stream
+from models.data.nmnist import read_bin
 from tests.event_files import real_events
 
 

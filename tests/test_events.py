@@ -8,8 +8,8 @@ import torch
 from sklearn.datasets import load_digits
 from torch.nn.functional import grid_sample
 
-from models.event_frames import EVENT
-from models.events import DURATION, SENSOR, simulate
+from models.data.event_frames import EVENT
+from models.data.events import DURATION, SENSOR, simulate
 
 CORNERS = [(-2, -2), (0, 2), (2, -2), (-2, -2)]
 DIGITS = load_digits().images / 16

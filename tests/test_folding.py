@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from analysis.folding import folded
-from models.layers import BatchNorm2d
-from models.lif import LIF
 from models.networks import build
+from models.networks.layers import BatchNorm2d
+from models.neurons.lif import LIF
 
 IMAGES = torch.rand(2, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 

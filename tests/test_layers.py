@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from models.cnn import DigitsCNN
-from models.layers import AvgPool2d, BatchNorm2d, Conv2d, GlobalAvgPool, MaxPool2d, normalization
-from models.lif import LIF, Neuron, Rate
+from models.networks.cnn import DigitsCNN
+from models.networks.layers import AvgPool2d, BatchNorm2d, Conv2d, GlobalAvgPool, MaxPool2d, normalization
+from models.neurons.lif import LIF, Neuron, Rate
 
 SILENT = "timesteps must be at least 1"
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.func import functional_call
 
-from models.lif import LIF, Neuron, Rate
 from models.losses import LOSSES
-from models.surrogate import Triangle
+from models.neurons.lif import LIF, Neuron, Rate
+from models.neurons.surrogate import Triangle
 
 CURRENTS = st.lists(st.floats(-3, 3, allow_subnormal=False), min_size=1, max_size=12)
 

@@ -17,7 +17,7 @@ from analysis.subject import Subject, per_image
 from landscape.objective import Objective
 from landscape.parameters import Parameters
 from models.checkpoint import load, save
-from models.step_gradients import coherence_null, step_gradients
+from models.training.step_gradients import coherence_null, step_gradients
 
 STATISTICS = (
     *("error_norm", "gradient_norm", "gain", "cosine_to_total", "share"),

@@ -9,10 +9,10 @@ import torch
 
 from analysis import history
 from models.checkpoint import load, save
-from models.momentum import COLUMNS, NAME, MomentumHistory, first_moment
-from models.recipe import Config
-from models.step_gradients import coherence_null
 from models.train import main, run
+from models.training.momentum import COLUMNS, NAME, MomentumHistory, first_moment
+from models.training.recipe import Config
+from models.training.step_gradients import coherence_null
 
 SHORT = {"epochs": 3, "train_images": 60, "batch_size": 20, "timesteps": 2, "quiet": True, "record_momentum": True}
 
@@ -74,7 +74,7 @@ def test_recording_changes_no_weight_and_no_state_and_resumes_bit_for_bit(optimi
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("models.run.save", stop_after_one_epoch)
+        patch.setattr("models.training.run.save", stop_after_one_epoch)
         with pytest.raises(KeyboardInterrupt):
             run(short(tmp_path / "cut", optimizer=optimizer))
     run(short(tmp_path / "cut", optimizer=optimizer))

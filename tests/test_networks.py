@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from models.lif import LIF, Rate
 from models.networks import NETWORKS, accepted, build
+from models.neurons.lif import LIF, Rate
 
 DEPTHS = (18, 34, 50, 101, 152)
 ALL = (

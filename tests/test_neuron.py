@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from models import fused, triton_lif
-from models.lif import LIF
 from models.networks import build
-from models.neuron import select
-from models.surrogate import coded
+from models.neurons import fused, triton_lif
+from models.neurons.lif import LIF
+from models.neurons.selection import select
+from models.neurons.surrogate import coded
 
 FAST = ("fused", "triton")
 SURROGATES = ("triangle", "arctan", "sigmoid", "rectangle", "smooth")
@@ -190,8 +190,8 @@ COMPILE = """
 import re, torch, triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from models import triton_lif
-from models.lif import LIF
+from models.neurons import triton_lif
+from models.neurons.lif import LIF
 for order, kernel in enumerate((triton_lif._spikes, triton_lif._gradient, triton_lif._second)):
     fixed = triton_lif.constants(4, torch.bfloat16, LIF(), order)
     types = {n: "i32" if n == "neurons" or n.endswith("_stride") else "*bf16" for n in kernel.arg_names}

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.event_frames import EVENT
-from models.nmnist import read_bin
+from models.data.event_frames import EVENT
+from models.data.nmnist import read_bin
 from tests.event_files import atis, real_events
 
 SLOW = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

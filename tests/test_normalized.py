@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from models import layers, normalized
-from models.layers import BatchNorm2d, Conv2d, Stack, fire
-from models.lif import LIF
 from models.losses import tet_loss
-from models.networks import build
-from models.neuron import select
-from models.resnet import Block, Neuron
+from models.networks import build, layers
+from models.networks.layers import BatchNorm2d, Conv2d, Stack, fire
+from models.networks.resnet import Block, Neuron
+from models.neurons import normalized
+from models.neurons.lif import LIF
+from models.neurons.selection import select
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,9 @@ from analysis import momentum
 from analysis.onward import Plan, continued, onward
 from analysis.subject import Subject, per_image
 from models.checkpoint import CheckpointError, load, save
-from models.epoch import evaluate
 from models.losses import LOSSES
-from models.step_gradients import coherence_null
+from models.training.epoch import evaluate
+from models.training.step_gradients import coherence_null
 
 PLAN = {"steps": 6, "rate": None, "batch_size": 40, "beta": 0.9, "images": 100, "seed": 0, "quiet": True}
 

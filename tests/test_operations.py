@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn.functional import conv2d
 
 from analysis.operations import Meter, fan_out
-from models.layers import AvgPool2d, Conv2d, MaxPool2d, Network
-from models.lif import LIF, Neuron
 from models.networks import build
+from models.networks.layers import AvgPool2d, Conv2d, MaxPool2d, Network
+from models.neurons.lif import LIF, Neuron
 
 
 class Chain(Network):

@@ -8,7 +8,7 @@ import torch
 
 from models.checkpoint import Checkpoint, CheckpointError
 from models.networks import build
-from models.optimizer import Step
+from models.training.optimizer import Step
 
 RATE = 3e-3
 

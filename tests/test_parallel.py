@@ -13,12 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
-from models import data, parallel, train
+from models import data, train
 from models.checkpoint import load, save
-from models.layers import BatchNorm2d
+from models.data.splits import FolderSplit, MemorySplit
 from models.losses import LOSSES
-from models.recipe import Config
-from models.splits import FolderSplit, MemorySplit
+from models.networks.layers import BatchNorm2d
+from models.training import parallel
+from models.training.recipe import Config
 
 SHORT = {"train_images": 41, "batch_size": 10, "timesteps": 2, "precision": "float64", "learning_rate": 0.01}
 ROOT = Path(__file__).parents[1]
@@ -42,7 +43,7 @@ def stopped_after(epochs: int, settings: Config) -> None:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch().context() as patch:
-        patch.setattr("models.run.save", stop)
+        patch.setattr("models.training.run.save", stop)
         with pytest.raises(KeyboardInterrupt):
             train.run(settings)
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.lif import LIF
 from models.networks import build
+from models.neurons.lif import LIF
 from models.perturbation import mismatched, noisy, unreliable
 
 Context = AbstractContextManager[None]

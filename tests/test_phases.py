@@ -7,11 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import phases
 from models.checkpoint import load, save
-from models.phases import Phase, parse
-from models.recipe import Config, resolved, timeline
 from models.train import main, run
+from models.training import phases
+from models.training.phases import Phase, parse
+from models.training.recipe import Config, resolved, timeline
 
 SHORT = {"train_images": 40, "batch_size": 20, "quiet": True}
 TEXT = "2 loss=sdt timesteps=1; 1; 2 learning_rate=1e-3"
@@ -109,7 +109,7 @@ def test_stopped_after_every_epoch_a_run_in_phases_ends_with_the_same_weights(wh
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("models.run.save", stop)
+        patch.setattr("models.training.run.save", stop)
         for _ in range(5):
             with pytest.raises(KeyboardInterrupt):
                 run(config(tmp_path))

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import cost, data, recipes
-from models.recipe import Config, data_arguments, network, resolved, timeline
-from models.surrogate import Smooth, surrogate
+from models import data
+from models.neurons.surrogate import Smooth, surrogate
 from models.train import main, run
+from models.training import cost, recipes
+from models.training.recipe import Config, data_arguments, network, resolved, timeline
 
 ROWS = [(recipe.name, row) for recipe in map(recipes.load, recipes.names()) for row in recipe.published]
 FOLDER = Path(recipes.__file__).parent

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.recordings import cifar10_dvs, digest, dvs128_gesture, gesture_labels, n_mnist
+from models.data.recordings import cifar10_dvs, digest, dvs128_gesture, gesture_labels, n_mnist
 from tests.event_files import real_events, write_cifar10_dvs, write_gesture, write_n_mnist
 
 

@@ -8,9 +8,9 @@ import torchvision
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
-from models.layers import MaxPool2d
-from models.lif import LIF, Neuron
-from models.resnet import Block, ResNet19, SEWBlock, SEWResNet34, SpikingResNet34
+from models.networks.layers import MaxPool2d
+from models.networks.resnet import Block, ResNet19, SEWBlock, SEWResNet34, SpikingResNet34
+from models.neurons.lif import LIF, Neuron
 
 RELU = Neuron(spiking=False)
 

@@ -5,9 +5,9 @@ import torch
 import torchvision
 from torch import nn
 
-from models.lif import Neuron
 from models.networks import accepted, build
-from models.spiking_vgg import STAGES, SpikingVGG
+from models.networks.spiking_vgg import STAGES, SpikingVGG
+from models.neurons.lif import Neuron
 
 
 @pytest.mark.parametrize("depth", STAGES)

@@ -16,8 +16,9 @@ from analysis import stability
 from analysis.stability import Config, limit, run, snapshots
 from landscape.coordinates import Scaled
 from landscape.lanczos import lanczos
-from models import recipe, train
+from models import train
 from models.checkpoint import load, save
+from models.training import recipe
 
 TRAINING = {"epochs": 2, "train_images": 60, "batch_size": 20, "timesteps": 2, "learning_rate": 1e-2}
 TRAINING |= {"snapshots": 1, "quiet": True}

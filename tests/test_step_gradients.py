@@ -9,7 +9,7 @@ from torch import nn
 
 from models.losses import LOSSES
 from models.networks import build
-from models.step_gradients import Kept, coherence_null, statistics, step_gradients
+from models.training.step_gradients import Kept, coherence_null, statistics, step_gradients
 
 LABELS = torch.tensor([3, 1, 4, 1, 5])
 

@@ -18,8 +18,8 @@ import torch
 from models import train
 from models.checkpoint import Checkpoint, load, save
 from models.losses import LOSSES
-from models.recipe import Config, resolved
-from models.stopping import reached
+from models.training.recipe import Config, resolved
+from models.training.stopping import reached
 
 SHORT = {"train_images": 40, "batch_size": 20, "timesteps": 2, "quiet": True}
 EPOCHS = 5

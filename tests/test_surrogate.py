@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from models.surrogate import Arctan, Rectangle, Sigmoid, Smooth, Triangle, spike, surrogate
+from models.neurons.surrogate import Arctan, Rectangle, Sigmoid, Smooth, Triangle, spike, surrogate
 
 NAMES = ("triangle", "arctan", "sigmoid", "rectangle", "smooth")
 PULSES = (Triangle(0.7), Arctan(3.0), Sigmoid(5.0), Rectangle(1.4), Smooth(6.0))

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from models.checkpoint import load, save
-from models.epoch import evaluate
 from models.losses import sdt_loss, tet_loss
-from models.recipe import Config, settings
 from models.train import main, run
+from models.training.epoch import evaluate
+from models.training.recipe import Config, settings
 
 SHORT = {"epochs": 3, "train_images": 60, "batch_size": 20, "timesteps": 2, "quiet": True}
 
@@ -80,7 +80,7 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_weights_bit_for_bit(optimi
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("models.run.save", stop_after_one_epoch)
+        patch.setattr("models.training.run.save", stop_after_one_epoch)
         with pytest.raises(KeyboardInterrupt):
             run(short(tmp_path / "cut", optimizer=optimizer))
     assert load(tmp_path / "cut/ckpt.pt").training["epochs_done"] == 1
@@ -126,7 +126,7 @@ def test_worker_processes_are_for_data_in_files_and_no_part_of_what_defines_a_ru
         asked.append((name, arguments.get("workers")))
         raise FileNotFoundError("no data")
 
-    monkeypatch.setattr("models.run.load_data", load_data)
+    monkeypatch.setattr("models.training.run.load_data", load_data)
     for data in ("imagenet", "digits"):
         with pytest.raises(FileNotFoundError):
             run(short(tmp_path, data=data, workers=3))
@@ -233,7 +233,7 @@ def test_a_run_killed_between_history_and_checkpoint_mends_its_history(tmp_path,
         save(checkpoint, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr("models.run.save", stop)
+        patch.setattr("models.training.run.save", stop)
         with pytest.raises(KeyboardInterrupt):
             run(short(tmp_path))
     run(short(tmp_path))

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from models.layers import AvgPool2d
-from models.lif import LIF, Neuron
-from models.vgg import VGGSNN, Layer, stack
+from models.networks.layers import AvgPool2d
+from models.networks.vgg import VGGSNN, Layer, stack
+from models.neurons.lif import LIF, Neuron
 
 WIDTHS = [2, 64, 128, 256, 256, 512, 512, 512, 512]
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from torch import nn
 
+from ..neurons.lif import Neuron
 from .layers import AvgPool2d, Conv2d, Network, Stack, normalization
-from .lif import Neuron
 
 
 class Layer(NamedTuple):

@@ -1,4 +1,4 @@
-"""Which implementation a network's neurons are computed by; :mod:`models.lif` says what there is.
+"""Which implementation a network's neurons are computed by; :mod:`models.neurons.lif` says what there is.
 
 A choice of how and not of what: it is no part of a network's arguments, and results differ by rounding at most.
 """

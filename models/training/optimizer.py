@@ -15,10 +15,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .checkpoint import Checkpoint, CheckpointError
-from .layers import Network
+from ..checkpoint import Checkpoint, CheckpointError
+from ..networks.layers import Network
+from ..validation import check
 from .recipe import Config
-from .validation import check
 
 _STATE = {"optimizer": {"state": dict, "param_groups": list[dict[str, Any]]}}
 _GROUPS = {

@@ -20,8 +20,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ..checkpoint import Checkpoint, load
 from . import parallel
-from .checkpoint import Checkpoint, load
 
 AGAIN = "the same command goes on from there"
 

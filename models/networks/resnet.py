@@ -18,8 +18,8 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..neurons.lif import Neuron
 from .layers import Conv2d, GlobalAvgPool, MaxPool2d, Network, Stack, fire, normalization
-from .lif import Neuron
 
 Maps = Float[Tensor, "time batch _channel _height _width"]
 

@@ -12,8 +12,8 @@ from collections import OrderedDict
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..neurons.lif import Neuron
 from .layers import Conv2d, MaxPool2d, Network, Stack, normalization
-from .lif import Neuron
 
 STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 _WIDTHS = (64, 128, 256, 512, 512)

@@ -7,7 +7,7 @@ A step's loss is the mean over its batch, however the batch is cut::
 With ``accumulate`` n a batch goes through the network in n pieces, whose gradients add up: memory for a piece, the step
 of the whole. Not the same network, though: **BatchNorm sees one piece at a time**, so its statistics in training are a
 piece's, and its running averages move n times a step. Under torchrun a piece is shared by the processes and BatchNorm
-sees all of it (:mod:`models.parallel`).
+sees all of it (:mod:`models.training.parallel`).
 
 With bfloat16 the network runs under torch's autocast: convolutions and linear layers, and with them currents, have 8
 significant bits; membranes, weights, their gradients, BatchNorm's statistics, the optimizer and the loss stay in
@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ..losses import sdt_loss, tet_loss
+from ..networks.layers import Network
 from . import parallel
-from .layers import Network
-from .losses import sdt_loss, tet_loss
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 

@@ -1,14 +1,14 @@
 """Data sets by name: two fixed splits and what a network has to know of them.
 
-==================  ==============================================================================================
+==================  ====================================================================================
 digits              1797 handwritten digits of 8×8 (scikit-learn), ``train_images`` of them for training
-digit-events        the same images in the same splits, seen by a simulated event camera (:mod:`models.events`)
+digit-events        the same images in the same splits, seen by a simulated event camera (:mod:`.events`)
 cifar10, cifar100   50,000 + 10,000 images of 32×32 (Krizhevsky 2009), from the files that torchvision reads
 imagenet            images in ``train`` and ``val``, in one folder a class
-cifar10-dvs         10,000 recordings of CIFAR-10 images that move before an event camera (:mod:`models.event_data`)
+cifar10-dvs         10,000 recordings of CIFAR-10 images that move before an event camera (:mod:`.event_data`)
 dvs128-gesture      1,464 recordings of 11 gestures of 29 people
 n-mnist             60,000 + 10,000 recordings of MNIST
-==================  ==============================================================================================
+==================  ====================================================================================
 
 Standardisation: for digits the mean and the population standard deviation of all training pixels; for CIFAR the
 constants of Deng et al. 2022, for ImageNet torchvision's; event counts stay as they are. A training subset is a
@@ -22,12 +22,12 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from ..validation import check
 from .cifar import cifar
 from .dataset import Data
 from .digits import digit_events, digits
 from .event_data import cifar10_dvs, dvs128_gesture, n_mnist
 from .imagenet import imagenet
-from .validation import check
 
 _SOURCES: dict[str, Callable[..., Data]] = {
     "digits": digits,
@@ -45,16 +45,17 @@ def load(name: str, *, root: str | Path | None = None, **arguments: Any) -> Data
     """The data set ``name``, made from ``arguments`` (those not given have defaults, and are in the result's).
 
     ``root`` is the folder that holds ``cifar-10-batches-py``, ``cifar-100-python``, ImageNet's ``train`` and ``val``,
-    or a folder named as an event data set (or what that would hold, see :mod:`models.recordings`); by default the
+    or a folder named as an event data set (or what that would hold, see :mod:`models.data.recordings`); by default the
     environment variable SNN_LANDSCAPE_DATA, else ``data``. Data sets without files ignore it.
 
     ``split_seed`` (all) draws the stored order and, but where ``split`` says otherwise, which images are for training.
     ``train_images``: their number (digits, digit-events: 200; else all). All events: ``timesteps``, ``by`` and
-    ``binary`` as in :func:`models.event_frames.frames`. digit-events: ``contrast``, ``noise`` and ``noise_seed`` as in
-    :func:`models.events.simulate`. Recorded events: ``image_size``, ``split``, ``files`` and ``keep_invalid`` as in
-    :mod:`models.event_data`; frames are kept in the folder SNN_LANDSCAPE_CACHE, by default ``frames`` beside the
-    recordings (:mod:`models.event_cache`). imagenet: ``image_size``. ``workers`` (imagenet, recorded events) is the
-    number of reading processes, which changes no result and is not among the result's arguments.
+    ``binary`` as in :func:`models.data.event_frames.frames`. digit-events: ``contrast``, ``noise`` and ``noise_seed``
+    as in :func:`models.data.events.simulate`. Recorded events: ``image_size``, ``split``, ``files`` and
+    ``keep_invalid`` as in :mod:`models.data.event_data`; frames are kept in the folder SNN_LANDSCAPE_CACHE, by default
+    ``frames`` beside the recordings (:mod:`models.data.event_cache`). imagenet: ``image_size``. ``workers`` (imagenet,
+    recorded events) is the number of reading processes, which changes no result and is not among the result's
+    arguments.
 
     Raises ValueError for an unknown name or argument and for values out of range, FileNotFoundError for missing
     files.

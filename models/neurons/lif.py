@@ -18,12 +18,12 @@ What is computed is :meth:`LIF.reference`, a plain loop. How, is ``LIF.implement
 - ``reference``: that loop, differentiable any number of times, in any mode. Where nothing can be differentiated
   (``torch.no_grad``) the same spikes, to the bit, come from in-place operations on pieces of the batch that fit the
   cache.
-- ``fused``: one pass over memory on a CPU, by a C compiler's leave (:mod:`models.fused`).
-- ``triton``: the same on CUDA (:mod:`models.triton_lif`).
+- ``fused``: one pass over memory on a CPU, by a C compiler's leave (:mod:`models.neurons.fused`).
+- ``triton``: the same on CUDA (:mod:`models.neurons.triton_lif`).
 - ``auto``: the one of these two that fits the device, or the reference where none does.
 
 The last three run the reference for what their kernels can't take: transforms of ``torch.func``, forward mode, tracing,
-other precisions. :mod:`models.neuron` chooses for a whole network.
+other precisions. :mod:`models.neurons.selection` chooses for a whole network.
 """
 
 import math
@@ -50,8 +50,8 @@ class LIF(nn.Module):
     """Currents to spikes of the same shape, time first.
 
     ``decay`` in [0, 1] multiplies the old membrane (1 is a perfect integrator, 0 has no memory); ``threshold`` > 0;
-    ``surrogate`` and ``width`` as in :func:`models.surrogate.surrogate`, whose result is kept as ``.surrogate``.
-    ``detach_reset`` cuts the gradient through the reset. ValueError for anything else.
+    ``surrogate`` and ``width`` as in :func:`models.neurons.surrogate.surrogate`, whose result is kept as
+    ``.surrogate``. ``detach_reset`` cuts the gradient through the reset. ValueError for anything else.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class LIF(nn.Module):
         return torch.stack(spikes).to(current.dtype)
 
     def fuses(self, current: Tensor) -> bool:
-        """Whether this neuron may and does take such currents by :mod:`models.fused`."""
+        """Whether this neuron may and does take such currents by :mod:`models.neurons.fused`."""
         return self._kernels(current) is fused
 
     def _kernels(self, current: Tensor) -> sweep.Kernels | None:
@@ -145,7 +145,7 @@ def triton_kernels(current: Tensor) -> sweep.Kernels | None:
 @cache
 def _triton() -> Any:
     """The module with the kernels, imported on first use; None where torch came without Triton."""
-    return import_module("models.triton_lif") if find_spec("triton") else None
+    return import_module("models.neurons.triton_lif") if find_spec("triton") else None
 
 
 def _state(current: Tensor) -> torch.dtype:

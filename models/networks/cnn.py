@@ -5,8 +5,8 @@ and should be taken as this project's choice. So are its BatchNorm before every 
 (BatchNorm has one) and torch's default initialisation.
 """
 
+from ..neurons.lif import Neuron
 from .layers import Network
-from .lif import Neuron
 from .vgg import Layer, stack
 
 

@@ -5,8 +5,8 @@
     u(t) = decay · m(t−1) + scale · x(t) + shift (+ plus(t))    scale = weight / √(var + ε), shift = bias − scale · mean
 
 with mean and var over time, batch and space, var biased, as BatchNorm has them (Ioffe and Szegedy 2015), and ``plus`` a
-shortcut's current. Back, with d the gradient of the currents by the formula of :mod:`models.sweep`, x̂ the normalized x
-and means over the numbers of a channel::
+shortcut's current. Back, with d the gradient of the currents by the formula of :mod:`models.neurons.sweep`, x̂ the
+normalized x and means over the numbers of a channel::
 
     ∂x = scale · (d − mean(d) − x̂ · mean(d x̂))        ∂weight = Σ d x̂        ∂bias = Σ d        ∂plus = d
 

@@ -1,4 +1,4 @@
-"""Real event data sets: recordings (:mod:`models.recordings`) as frames (:mod:`models.event_frames`), in two parts.
+"""Real event data sets in two parts: :mod:`models.data.recordings` as frames (:mod:`models.data.event_frames`).
 
 Parts are explicit, and so in every checkpoint. ``split`` is
 
@@ -105,7 +105,7 @@ def dvs128_gesture(
     files: str | None = None,
     workers: int = 0,
 ) -> Data:
-    """DVS128 Gesture, 11 classes of some 6 s and 128×128 pixels; ``keep_invalid`` as in :mod:`models.aedat`."""
+    """DVS128 Gesture, 11 classes of some 6 s and 128×128 pixels; ``keep_invalid`` as in :mod:`models.data.aedat`."""
     read = partial(read_aedat, keep_invalid=keep_invalid)
     roll = partial(roll_and_flip, flip=False)
     source = _Source("dvs128-gesture", recordings.dvs128_gesture, read, 128, 11, roll)

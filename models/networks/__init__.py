@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from ..neurons.lif import Neuron
+from ..validation import check
 from .cnn import CNN5, DigitsCNN
 from .deep_resnet import (
     SEWResNet18,
@@ -20,10 +22,8 @@ from .deep_resnet import (
     SpikingResNet152,
 )
 from .layers import Network
-from .lif import Neuron
 from .resnet import ResNet19, SEWResNet34, SpikingResNet34
 from .spiking_vgg import SpikingVGG
-from .validation import check
 from .vgg import VGGSNN
 
 NETWORKS: dict[str, Callable[..., Network]] = {
@@ -75,9 +75,10 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
 def build(name: str, *, seed: int, device: str = "cpu", **arguments: Any) -> Network:
     """Network ``name`` on the CPU with weights drawn from ``seed``; torch's global generators stay as they were.
 
-    ``arguments`` are the network's own and, beside them, those of :class:`~models.lif.Neuron`, all plain values:
-    ``build(name, seed=seed, **network.arguments)`` is the same network again. ``device="meta"`` gives the network's
-    shapes without weights. ValueError for a name or an argument that does not exist, or a value that a network refuses.
+    ``arguments`` are the network's own and, beside them, those of :class:`~models.neurons.lif.Neuron`, all plain
+    values: ``build(name, seed=seed, **network.arguments)`` is the same network again. ``device="meta"`` gives the
+    network's shapes without weights. ValueError for a name or an argument that does not exist, or a value that a
+    network refuses.
     """
     check_arguments(name, arguments)
     settings: dict[str, Any] = {key: value for key, value in arguments.items() if key in _NEURON}

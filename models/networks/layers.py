@@ -20,8 +20,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 
-from . import normalized
-from .lif import LIF, Neuron
+from ..neurons import normalized
+from ..neurons.lif import LIF, Neuron
 
 Maps = Float[Tensor, "time batch _channel _height _width"]
 
@@ -91,7 +91,7 @@ def normalization(kind: str, channels: int, neuron: Neuron, *, alpha: float = 1.
 
 
 def fire(norm: BatchNorm2d, neuron: nn.Module, maps: Maps, plus: Maps | None = None) -> Maps:
-    """``neuron(norm(maps) + plus)``; in one where that is only faster (:mod:`models.normalized`)."""
+    """``neuron(norm(maps) + plus)``; in one where that is only faster (:mod:`models.neurons.normalized`)."""
     if not _one(norm, neuron, maps) or not isinstance(neuron, LIF):
         current = norm(maps)
         return neuron(current if plus is None else current + plus)

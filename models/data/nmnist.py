@@ -15,7 +15,7 @@ _OVERFLOW = 240
 
 
 def read_bin(path: Path) -> np.ndarray:
-    """The events of one file, an array of dtype ``EVENT`` (see :mod:`models.event_frames`) in the order of the file.
+    """The events of one file in its order, an array of dtype ``EVENT`` (see :mod:`models.data.event_frames`).
 
     Raises OSError where the file can't be read, and ValueError for one that ends within an event.
     """

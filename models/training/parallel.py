@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn.parallel import DistributedDataParallel
 
-from .layers import BatchNorm2d
+from ..networks.layers import BatchNorm2d
 
 T = TypeVar("T")
 _FAILURES = "snn-landscape/failures"

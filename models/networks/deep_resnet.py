@@ -3,7 +3,7 @@
 The deep ones are made of bottlenecks: conv 1×1, conv 3×3, conv 1×1, each with BatchNorm and a neuron behind it, of
 which the first two have a quarter of the block's maps. A block's stride is that of its 3×3 convolution, as in
 torchvision, and not of its first one, as in He et al. Where the last neuron sits relative to the sum is as in
-:mod:`models.resnet`.
+:mod:`models.networks.resnet`.
 
 With ReLUs for neurons (``spiking=False``) they are torchvision's ``resnet18`` … ``resnet152``.
 """
@@ -11,8 +11,8 @@ With ReLUs for neurons (``spiking=False``) they are torchvision's ``resnet18`` �
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..neurons.lif import Neuron
 from .layers import Conv2d, fire, normalization
-from .lif import Neuron
 from .resnet import Block, SEWBlock, SpikingResNet34
 
 Maps = Float[Tensor, "time batch _channel _height _width"]

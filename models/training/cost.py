@@ -18,10 +18,10 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from ..losses import tet_loss
+from ..networks.layers import Network
 from . import phases
 from .epoch import DTYPES
-from .layers import Network
-from .losses import tet_loss
 from .recipe import EVENTS, Config, network, timeline
 
 SHAPES = {

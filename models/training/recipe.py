@@ -1,9 +1,9 @@
 """What defines a training run: the data, the network and every hyperparameter, as one dataclass of flags.
 
 Defaults suit the embedded digits on a CPU; the paper's recipes (300 epochs on CIFAR, batches of 128 and more) are in
-:mod:`models.recipes`, by name. From the paper come Adam, the cosine to zero, λ = 0.05 with TET (0.001 on ImageNet and
-CIFAR10-DVS), φ = 1, decay, threshold and surrogate. Silent in its body, and so chosen: the learning rate, and that the
-last epoch's weights are the result.
+:mod:`models.training.recipes`, by name. From the paper come Adam, the cosine to zero, λ = 0.05 with TET (0.001 on
+ImageNet and CIFAR10-DVS), φ = 1, decay, threshold and surrogate. Silent in its body, and so chosen: the learning rate,
+and that the last epoch's weights are the result.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -11,9 +11,9 @@ from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
-from .device import device
-from .layers import Network
-from .networks import accepted, build
+from ..device import device
+from ..networks import accepted, build
+from ..networks.layers import Network
 from .phases import Phase, parse
 
 DEFAULT_MODEL = {

@@ -14,18 +14,18 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ..checkpoint import Checkpoint, save
+from ..data import load as load_data
+from ..data.splits import MemorySplit, Split
+from ..losses import LOSSES
+from ..neurons.selection import select
+from ..writing import replacing
 from . import optimizer, parallel, phases, recipes
 from .board import Board
-from .checkpoint import Checkpoint, save
-from .data import load as load_data
 from .epoch import DTYPES, evaluate, steps
-from .losses import LOSSES
 from .momentum import NAME, MomentumHistory
-from .neuron import select
 from .recipe import Config, data_arguments, network, settings, timeline, usual_weight
-from .splits import MemorySplit, Split
 from .stopping import AGAIN, Terminated, finished, kept, reached, terminable
-from .writing import replacing
 
 _HISTORY = ("train_loss_sdt", "train_loss_tet", "test_loss_sdt", "test_loss_tet", "train_accuracy", "test_accuracy")
 

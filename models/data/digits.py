@@ -44,7 +44,7 @@ def digit_events(
     noise: float = 0.0,
     noise_seed: int = 0,
 ) -> Data:
-    """The same images in the same splits, seen by the camera of :mod:`models.events`, cut into frames."""
+    """The same images in the same splits, seen by the camera of :mod:`models.data.events`, cut into frames."""
     images, labels = _digit_images()
     train, test = _digit_parts(labels, train_images, split_seed)
     streams = simulate(images[:, 0].double().numpy() / 16, contrast=contrast, noise=noise, seed=noise_seed)

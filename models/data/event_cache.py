@@ -30,8 +30,8 @@ from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from ..writing import replacing
 from .splits import Augment, Split, share
-from .writing import replacing
 
 CHUNK = 256
 Item = TypeVar("Item")

@@ -1,9 +1,9 @@
 """The neuron on CUDA in one pass over memory, with its first and second derivatives: Triton kernels.
 
-The formulas are :mod:`models.sweep`'s. A program takes some neurons through all steps with their state in registers,
-the membranes of the steps among it, so that a derivative's sweep back finds them there. Whatever the tensors are stored
-in, the state is float32, or float64 for float64. From memory come the currents once (a static image's from the same
-place at every step) and for derivatives the spikes' gradient; nothing else is saved.
+The formulas are :mod:`models.neurons.sweep`'s. A program takes some neurons through all steps with their state in
+registers, the membranes of the steps among it, so that a derivative's sweep back finds them there. Whatever the tensors
+are stored in, the state is float32, or float64 for float64. From memory come the currents once (a static image's from
+the same place at every step) and for derivatives the spikes' gradient; nothing else is saved.
 
 Sums are not fused with products, so that spikes are rounded as the reference rounds them. Steps are unrolled: at most
 MOST_STEPS. With TRITON_INTERPRET=1 set before triton is imported the kernels run on CPU tensors, for tests.
@@ -121,7 +121,7 @@ def _spike(x, PULSE: tl.constexpr, A: tl.constexpr):
 
 @_kernel
 def _slope(x, PULSE: tl.constexpr, A: tl.constexpr, B: tl.constexpr):
-    """σ'(x); the numbers of the pulses are those of models.surrogate.coded."""
+    """σ'(x); the numbers of the pulses are those of models.neurons.surrogate.coded."""
     if PULSE == 0:
         slope = tl.maximum(A - tl.abs(x), 0.0) / B
     elif PULSE == 1:

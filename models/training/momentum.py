@@ -3,9 +3,9 @@
 At the end of each epoch the gradient of the training objective, regulariser included (it is what momentum is made of),
 is taken apart by timestep on a fixed few training images, in training mode. Columns: epoch; loss, the one trained with;
 timestep (1 … T; 0 is the whole gradient); images; error_norm, gradient_norm, gain, cosine_to_total and share as in
-:func:`models.step_gradients.statistics`; cosine_to_momentum cos(g(t), m), m the optimizer's first moment.
+:func:`models.training.step_gradients.statistics`; cosine_to_momentum cos(g(t), m), m the optimizer's first moment.
 At timestep 0 also momentum_norm ‖m‖, steps in the epoch, and kept and kept_null
-(:class:`models.step_gradients.Kept`), of the gradients of the epoch's own steps.
+(:class:`models.training.step_gradients.Kept`), of the gradients of the epoch's own steps.
 
 The images are a batch, or a fortieth of all where that is fewer, so that T backwards stay a small part of an epoch.
 They are too few for a gradient free of noise: ``python -m analysis.momentum`` measures a checkpoint, this shows a
@@ -22,11 +22,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .layers import Network
-from .losses import LOSSES
-from .splits import Split
+from ..data.splits import Split
+from ..losses import LOSSES
+from ..networks.layers import Network
+from ..writing import replacing
 from .step_gradients import Kept, cosine, statistics, step_gradients
-from .writing import replacing
 
 NAME = "momentum_history.csv"
 COLUMNS = (

@@ -1,0 +1,1 @@
+"""The spiking neuron: its pulse, its recursion over time, and the implementations that agree."""
