@@ -162,12 +162,15 @@ class EventSplit(Split):
         requests = self.numbers[order].split(size)
         if not augment:
             requests = tuple(share(request, part) for request in requests)
-        loader = DataLoader(
-            self.frames,
-            sampler=[request.tolist() for request in requests],
-            batch_size=None,
-            num_workers=self.workers,
-            generator=Generator(),  # without one of its own a loader draws from the global generator
+        read = iter(
+            DataLoader(
+                self.frames,
+                sampler=[request.tolist() for request in requests],
+                batch_size=None,
+                num_workers=self.workers,
+                generator=Generator(),  # without one of its own a loader draws from the global generator
+            )
         )
-        for pixels in loader:
-            yield share(augment(pixels, generator), part, axis=1) if augment and generator else pixels
+        if augment is None or generator is None:
+            return read
+        return (share(augment(pixels, generator), part, axis=1) for pixels in read)

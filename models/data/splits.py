@@ -8,6 +8,7 @@ that, of raw pixels, so padding is black and not the mean colour.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Int, Shaped
@@ -17,6 +18,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import functional as vision
 
 from .augment import Augment, centre_crop
+from .prefetch import prefetched
 
 
 def stratified_order(labels: Int[Tensor, "image"], *, seed: int) -> Int[Tensor, "image"]:
@@ -42,6 +44,9 @@ class Split(ABC):
     labels: Int[Tensor, "image"]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    read_from_files: ClassVar[bool] = True
+    """Whether batches are worth preparing ahead (:mod:`models.data.prefetch`)."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -78,8 +83,13 @@ class Split(ABC):
         order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
         mean, std = (torch.tensor(each, dtype=dtype, device=device).view(-1, 1, 1) for each in (self.mean, self.std))
         stored = self._pixels(order, size, augment, generator, part)
+        if self.read_from_files:
+            stored = prefetched(stored, pin=mean.is_cuda)
         return (
-            ((pixels.to(device).to(dtype) - mean) / std, self.labels[share(chosen, part)].to(device))
+            (
+                (pixels.to(device, non_blocking=True).to(dtype) - mean) / std,
+                self.labels[share(chosen, part)].to(device),
+            )
             for pixels, chosen in zip(stored, order.split(size), strict=True)
         )
 
@@ -102,6 +112,7 @@ class MemorySplit(Split):
     """A split held in memory: [image, channel, height, width], or [image, time, 2, height, width] for events."""
 
     images: Shaped[Tensor, "image *shape"]
+    read_from_files = False
 
     def _pixels(
         self, order: Tensor, size: int, augment: Augment | None, generator: Generator | None, part: tuple[int, int]

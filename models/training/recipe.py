@@ -47,7 +47,7 @@ class Config:
     binary_frames: bool = False
     """Events: whether a pixel saw any, as in the official code, instead of how many."""
     split: Literal["number", "number-first", "authors", "random"] | None = None
-    """Recorded events: which of them test, see models/event_data.py; by default number (cifar10-dvs) or authors."""
+    """Recorded events: which of them test (models.data.event_data); by default number (cifar10-dvs), else authors."""
     split_seed: int = 0
     """Draws the images for training where nothing else says which, and the order of all."""
     model: str | None = None

@@ -1,0 +1,60 @@
+"""Batches ahead of their use: the same ones, in the same order, no more ahead than allowed, errors in their place."""
+
+import threading
+import time
+from collections.abc import Generator
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from models.data.prefetch import prefetched
+
+
+def counted(until: int, made: list[int]) -> Generator[Tensor, None, None]:
+    for number in range(until):
+        made.append(number)
+        yield torch.tensor(number)
+
+
+@given(st.integers(0, 9), st.integers(1, 4))
+def test_batches_are_the_same_in_the_same_order(count, depth):
+    assert [int(batch) for batch in prefetched(counted(count, []), depth=depth)] == list(range(count))
+
+
+def test_while_one_is_in_use_the_next_ones_are_made_and_no_more():
+    made: list[int] = []
+    batches = prefetched(counted(9, made), depth=2)
+    assert int(next(batches)) == 0
+    deadline = time.monotonic() + 10
+    while len(made) < 3 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(0.05)
+    assert made == [0, 1, 2]
+
+
+def test_an_error_comes_in_place_of_the_batch_that_could_not_be_made():
+    def failing() -> Generator[Tensor, None, None]:
+        yield torch.tensor(0)
+        raise OSError("no such image")
+
+    batches = prefetched(failing())
+    assert int(next(batches)) == 0
+    with pytest.raises(OSError, match="no such image"):
+        next(batches)
+
+
+def test_an_iteration_given_up_leaves_no_thread():
+    before = threading.active_count()
+    batches = prefetched(counted(9, []))
+    next(batches)
+    assert threading.active_count() == before + 1
+    batches.close()
+    assert threading.active_count() == before
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="only CUDA has pinned memory")
+def test_batches_for_cuda_are_pinned():
+    assert all(batch.is_pinned() for batch in prefetched(counted(3, []), pin=True))
