@@ -142,7 +142,7 @@ def analyses(config: Config, folder: Path) -> dict[str, Analysis]:
             ),
         ),
         "robustness": (robustness.run, robustness.Config(**shared | {"images": 500}, draws=3)),
-        "momentum": (momentum.run, momentum.Config(**shared)),
+        "momentum": (momentum.run, momentum.Config(**shared, layers=True, steps=20)),
         "timesteps": (timesteps.run, timesteps.Config(**shared)),
         "energy": (energy.run, energy.Config(**shared)),
         "history": (history.run, history.Config(**shared)),

@@ -56,9 +56,9 @@ def problem(name: str) -> tuple[Network, Tensor, Tensor]:
     return network.train(), images, torch.randint(10, (images.shape[-4],), generator=numbers)
 
 
-def stepping(network: nn.Module, images: Tensor, labels: Tensor) -> Callable[[], None]:
-    """A step of training ``network``."""
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+def stepping(network: nn.Module, images: Tensor, labels: Tensor, *, fused: bool = False) -> Callable[[], None]:
+    """A step of training ``network``, with Adam as it comes or ``fused``."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=fused)
 
     def step() -> None:
         loss = tet_loss(network(images), labels, mse_weight=0.05)
@@ -79,7 +79,7 @@ def variant(name: str, which: str, peer: str | None) -> Callable[[], None]:
         return _spikingjelly(network, images, labels)
     network.to(memory_format=torch.channels_last)
     select(network, "reference" if which == "reference" else "auto")
-    step = stepping(network, _channels_last(images), labels)
+    step = stepping(network, _channels_last(images), labels, fused=True)
     if which == "separate":
         mock.patch.object(layers, "_one", return_value=False).start()
     return _convolutions(network, _channels_last(images)) if which == "floor" else step

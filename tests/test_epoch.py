@@ -27,7 +27,7 @@ def config(out: Path, **changes) -> Config:
 def textbook(dtype: torch.dtype, pieces: int) -> dict[str, torch.Tensor]:
     """Two epochs with Adam and TET, written out; a batch in ``pieces``, whose means are weighted by their sizes."""
     digits, network = data.load("digits", train_images=45), build("digits-cnn", seed=0, timesteps=2).to(dtype)
-    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3, betas=(0.9, 0.999))
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3, betas=(0.9, 0.999), fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 2)
     generator = torch.Generator().manual_seed(0)
     images, labels = next(digits.train.batches(45, dtype=dtype))

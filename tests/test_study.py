@@ -11,12 +11,13 @@ from analysis import study
 
 TABLES = [
     "hessian", "trace", "density", "radius", "smoothed", "surface", "surface_axes", "shapes", "minima", "sharpness",
-    "norms", "robustness", "momentum", "momentum_pairs", "descent", "timesteps", "anytime", "energy", "history",
+    "norms", "robustness", "momentum", "momentum_pairs", "descent", "momentum_layers", "momentum_pairs_layers",
+    "descent_layers", "momentum_steps", "switch", "timesteps", "anytime", "energy", "history",
     "compare", "correlation", "measures",
 ]  # fmt: skip
 FIGURES = [
     "surfaces", "surface-lines", "eigenvalues", "density", "radius", "scalability", "per-timestep", "momentum",
-    "momentum-pairs", "descent", "agreement", "calibration", "anytime", "energy", "training", "flatness", "robustness",
+    "momentum-pairs", "momentum-layers", "momentum-steps", "switch", "descent", "agreement", "calibration", "anytime", "energy", "training", "flatness", "robustness",
 ]  # fmt: skip
 
 

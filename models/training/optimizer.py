@@ -33,7 +33,7 @@ def build(config: Config, network: Network) -> torch.optim.Optimizer:
     common: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
     if config.optimizer == "sgd":
         return torch.optim.SGD(network.parameters(), momentum=config.momentum, **common)
-    return torch.optim.Adam(network.parameters(), betas=(config.momentum, 0.999), **common)
+    return torch.optim.Adam(network.parameters(), betas=(config.momentum, 0.999), fused=True, **common)
 
 
 @dataclass(frozen=True, eq=False)
