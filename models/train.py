@@ -17,6 +17,7 @@ checkpoint stays, and temporary files are removed at the next start. A finished 
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 
@@ -26,28 +27,34 @@ from .training import cost, parallel, phases, recipes
 from .training.recipe import Config, resolved, settings, timeline
 from .training.run import Run
 from .training.stopping import finished, warn_unreached
-from .writing import check_writable, remove_leftovers
+from .writing import alone, remove_leftovers
 
 
 def run(config: Config) -> Checkpoint:
     """Train, or go on training, and return the finished checkpoint.
 
     Raises ValueError for unusable settings, for a folder that holds another run, and when the loss stops being finite;
-    OSError when something can't be saved; Terminated (a SystemExit) at SIGTERM. The last good checkpoint stays.
+    OSError when something can't be saved or another process trains there; Terminated (a SystemExit) at SIGTERM. The
+    last good checkpoint stays.
     """
     with parallel.joined(config.device):
         config = resolved(config)
-        previous = parallel.shared(_found(config) if parallel.is_main() else None)
-        if previous and finished(previous.training):
-            _say(f"{config.out / 'ckpt.pt'}: finished already, nothing to do")
-            checkpoint = previous
-        else:
-            if config.phases:
-                _say(f"{config.out}: {phases.described(timeline(config))}")
-            checkpoint = Run(config, previous).finish(config.out / "ckpt.pt")
-        if parallel.is_main():
-            warn_unreached(checkpoint, config.out)
-        return checkpoint
+        with alone(config.out) if parallel.is_main() else nullcontext():
+            return _finish(config)
+
+
+def _finish(config: Config) -> Checkpoint:
+    previous = parallel.shared(_found(config) if parallel.is_main() else None)
+    if previous and finished(previous.training):
+        _say(f"{config.out / 'ckpt.pt'}: finished already, nothing to do")
+        checkpoint = previous
+    else:
+        if config.phases:
+            _say(f"{config.out}: {phases.described(timeline(config))}")
+        checkpoint = Run(config, previous).finish(config.out / "ckpt.pt")
+    if parallel.is_main():
+        warn_unreached(checkpoint, config.out)
+    return checkpoint
 
 
 def _say(line: str) -> None:
@@ -56,8 +63,7 @@ def _say(line: str) -> None:
 
 
 def _found(config: Config) -> Checkpoint | None:
-    """What lies in a folder that is now ready to be written to."""
-    check_writable(config.out)
+    """What lies in the run's folder, without what a kill left half-written."""
     previous = _previous(config.out / "ckpt.pt", config)
     remove_leftovers(config.out, "ckpt.pt", "history.csv", "momentum_history.csv", ".writable")
     remove_leftovers(config.out / "snapshots", "epoch-*.pt")

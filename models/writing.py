@@ -4,7 +4,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -59,6 +59,29 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         held(handle, wait=True)
         yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Be the only process in such a block for ``folder``, or raise OSError; a kill lets go of it, too.
+
+    The folder is made, and if nothing was put there removed again. Those that write briefly (:func:`locked`) may.
+    """
+    check_writable(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ".lock"
+    handle = os.open(path, os.O_CREAT | os.O_RDONLY, 0o666)
+    try:
+        if not held(handle, wait=False):
+            raise OSError(f"{folder} is being written by another run: wait for that one, or name another --out")
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # something is there
+                folder.rmdir()
     finally:
         os.close(handle)
 

@@ -245,3 +245,28 @@ def test_an_out_that_cannot_be_written_is_one_line(tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     assert main(["--out", str(tmp_path / "file" / "run"), "--quiet", "--epochs", "1", "--train-images", "20"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_second_run_in_the_same_folder_is_refused_and_the_first_goes_on(tmp_path, monkeypatch, capsys):
+    argv = ["--epochs", "2", "--train-images", "60", "--timesteps", "2", "--quiet", "--out", str(tmp_path / "both")]
+    statuses: list[int] = []
+
+    def save_with_another_at_it(checkpoint, path):
+        if not statuses:
+            statuses.append(main(argv))
+        save(checkpoint, path)
+
+    monkeypatch.setattr("models.training.run.save", save_with_another_at_it)
+    assert main(argv) == 0
+    assert statuses == [1]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("both is being written by another run: wait for that one, or name another --out")
+    assert sorted(path.name for path in (tmp_path / "both").iterdir()) == ["ckpt.pt", "history.csv"]
+    alone = run(short(tmp_path / "alone", epochs=2, batch_size=50))
+    assert all(torch.equal(alone.state_dict[name], value) for name, value in weights(tmp_path / "both/ckpt.pt").items())
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(tmp_path, capsys):
+    assert main(["--data", "cifar10", "--data-root", str(tmp_path / "nothing"), "--out", str(tmp_path / "run")]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
