@@ -15,11 +15,10 @@ import tyro
 from tqdm import tqdm
 
 from landscape.memory import exhausted
+from models import processes
 from models.cli import command, parse
-from models.training import parallel
 from models.writing import check_writable
 
-from . import processes
 from .precision import check_precision, tf32
 from .result import Result, provenance
 from .subject import Subject
@@ -94,7 +93,7 @@ def analyse(config: C, measure: Callable[[Subject, C], Tables], *, shared: bool 
     """Put ``measure`` to every checkpoint and stack its tables, each row named by its checkpoint's identity.
 
     Tables grow on disk by the checkpoint, so that stopping loses only the one at hand. ``shared`` says that ``measure``
-    splits its work over :mod:`analysis.processes`; all of them get its tables, and the first one writes.
+    splits its work over :mod:`models.processes`; all of them get its tables, and the first one writes.
     """
     _check(config, shared)
     started, hashes = time.perf_counter(), {}
@@ -104,7 +103,7 @@ def analyse(config: C, measure: Callable[[Subject, C], Tables], *, shared: bool 
     for path in tqdm(config.checkpoints, unit="checkpoint", disable=silent or len(config.checkpoints) == 1):
         begun = time.perf_counter()
         subject = Subject.load(
-            path, device=parallel.device(config.device), dtype=config.dtype, data_root=config.data_root
+            path, device=processes.device(config.device), dtype=config.dtype, data_root=config.data_root
         )
         for name, table in guarded(partial(measure, subject, config), config).items():
             rows = _identified(table, subject)

@@ -25,8 +25,9 @@ from landscape.directions import filter_scale
 from landscape.fisher import EmpiricalFisher, Fisher, categorical
 from landscape.objective import Objective
 from landscape.operators import GaussNewton, Hessian, Operator
+from models import processes
 
-from . import command, processes
+from . import command
 
 ADDITIVE = ("hessian", "gauss_newton")
 Matrix = Hessian | GaussNewton | EmpiricalFisher

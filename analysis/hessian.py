@@ -47,8 +47,9 @@ import torch
 
 from landscape.memory import fits
 from landscape.objective import Objective
+from models import processes
 
-from . import command, processes
+from . import command
 from .command import analyse
 from .curvature import Config, Rows, build, check, in_coordinates
 from .layers import layers

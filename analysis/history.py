@@ -4,8 +4,10 @@
 
 Table ``history.csv``, after checkpoint, network, data, training, seed, one row an epoch: epoch (from 1);
 train_loss_sdt, train_loss_tet, test_loss_sdt, test_loss_tet, train_accuracy, test_accuracy, each in eval mode, after
-the epoch, over all images, without a regulariser; learning_rate (during the epoch); seconds. Nothing is measured here,
-so the flags that choose images, losses and precision have no effect. Where ``models.train --record-momentum`` left its
+the epoch, over all images (of those for training, the ``--evaluate-train`` asked for), without a regulariser;
+learning_rate (during the epoch); seconds; and, the same in every row, how it was trained: mse_weight (λ; empty where
+the checkpoint doesn't say), train_images, and whether they were augmented (1, else 0). Nothing is measured here, so the
+flags that choose images, losses and precision have no effect. Where ``models.train --record-momentum`` left its
 ``momentum_history.csv`` beside the checkpoint, that becomes a table too, with its columns
 (:mod:`models.training.momentum`).
 """
@@ -25,7 +27,13 @@ from .subject import Subject
 
 def measure(subject: Subject, _config: Config) -> dict[str, pd.DataFrame]:
     """The history of one checkpoint."""
-    tables = {"history": pd.DataFrame(subject.checkpoint.history)}
+    training, data = subject.checkpoint.training, subject.data
+    settings = {
+        "mse_weight": training.get("mse_weight"),
+        "train_images": len(data.train),
+        "augmented": int(bool(training.get("augment")) and data.augment is not None),
+    }
+    tables = {"history": pd.DataFrame(subject.checkpoint.history).assign(**settings)}
     kept = subject.path.parent / momentum.NAME
     if kept.is_file():
         tables["momentum_history"] = pd.DataFrame(momentum.read(kept), columns=list(momentum.COLUMNS))

@@ -16,9 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from models import processes
 from models.writing import held
-
-from . import processes
 
 _SYNC = 1.0  # seconds
 

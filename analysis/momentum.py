@@ -26,9 +26,8 @@ adds ``momentum_steps.csv`` and ``switch.csv``: :mod:`analysis.onward`.
 
 ``gradient_norm`` of K batches still holds noise²/K in its square. Memory: a batch's graph and backward
 (:mod:`models.training.step_gradients`), and 2T + 6 vectors of the weights' size, twice that with ``--layers``, however
-many batches. VGGSNN at T = 10 with 50 images of 32×32 a batch takes 4.7 GiB on a CPU with the fused neuron, 7.6 with
-the reference one. BatchNorm ties a batch's images together, so it is one forward; for less memory take a smaller
-``--batch-size``.
+many batches. VGGSNN at T = 10 with 50 images of 48×48 a batch takes 7.2 GiB on a CPU with the fused neuron. BatchNorm
+ties a batch's images together, so it is one forward; for less memory take a smaller ``--batch-size``.
 """
 
 import sys

@@ -15,10 +15,10 @@ from typing import TypeVar
 import pandas as pd
 from tqdm import tqdm
 
+from models import processes
 from models.checkpoint import load
 from models.writing import check_writable
 
-from . import processes
 from .command import Config, guarded, recorded
 from .precision import check_precision
 from .result import Result, origin, provenance, sha256

@@ -12,8 +12,8 @@ from pathlib import Path
 from landscape.objective import Objective
 from landscape.operators import Operator
 from landscape.recorded import Recorded
+from models import processes
 
-from . import processes
 from .curvature import Config
 from .subject import Subject
 

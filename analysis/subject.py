@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from models import processes
 from models.checkpoint import Checkpoint, load
 from models.data import Data
 from models.data.splits import Split
@@ -16,7 +17,6 @@ from models.device import device as usable_device
 from models.losses import LOSSES
 from models.networks.layers import Network
 
-from . import processes
 from .result import sha256
 
 Batch = tuple[Tensor, Tensor]

@@ -7,8 +7,8 @@ from tqdm import tqdm
 
 from landscape.moments import Moments
 from landscape.sampling import Found, Task
+from models import processes
 
-from . import processes
 from .journal import Journal
 
 

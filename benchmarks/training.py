@@ -6,6 +6,7 @@ A step is forward, TET loss, backward and Adam, on one batch of random numbers i
 32×32), VGGSNN (T = 10, batch 8, 48×48) and the digits network (T = 4, batch 50). Variants:
 
 - ``ours``: as ``models.train`` does it on a CPU, channels last
+- ``bits``: the same with ``--keep-spikes bits``
 - ``reference``: the same with ``--neuron reference``; ``separate``: the fused neuron, BatchNorm apart from it
 - ``floor``: the step's convolutions alone, forward and backward, channels last, on the spikes they meet in the step
 - ``spikingjelly``: the same layers and weights with SpikingJelly's multi-step LIFNode (torch backend), images repeated
@@ -26,6 +27,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from unittest import mock
 
@@ -36,11 +38,12 @@ from torch import Tensor, nn
 from models.losses import tet_loss
 from models.networks import build, layers
 from models.networks.layers import Network
+from models.neurons import bits
 from models.neurons.lif import LIF
 from models.neurons.selection import select
 
 HERE = Path(__file__).parent
-VARIANTS = ("floor", "ours", "separate", "reference", "spikingjelly", "peer")
+VARIANTS = ("floor", "ours", "bits", "separate", "reference", "spikingjelly", "peer")
 STEPS = {"resnet19": 1, "vggsnn": 1, "digits": 40}
 
 
@@ -56,12 +59,15 @@ def problem(name: str) -> tuple[Network, Tensor, Tensor]:
     return network.train(), images, torch.randint(10, (images.shape[-4],), generator=numbers)
 
 
-def stepping(network: nn.Module, images: Tensor, labels: Tensor, *, fused: bool = False) -> Callable[[], None]:
-    """A step of training ``network``, with Adam as it comes or ``fused``."""
+def stepping(
+    network: nn.Module, images: Tensor, labels: Tensor, *, fused: bool = False, as_bits: bool = False
+) -> Callable[[], None]:
+    """A step of training ``network``, with Adam as it comes or ``fused``, and spikes kept as values or ``as_bits``."""
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=fused)
 
     def step() -> None:
-        loss = tet_loss(network(images), labels, mse_weight=0.05)
+        with bits.kept() if as_bits else nullcontext():
+            loss = tet_loss(network(images), labels, mse_weight=0.05)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -79,7 +85,7 @@ def variant(name: str, which: str, peer: str | None) -> Callable[[], None]:
         return _spikingjelly(network, images, labels)
     network.to(memory_format=torch.channels_last)
     select(network, "reference" if which == "reference" else "auto")
-    step = stepping(network, _channels_last(images), labels, fused=True)
+    step = stepping(network, _channels_last(images), labels, fused=True, as_bits=which == "bits")
     if which == "separate":
         mock.patch.object(layers, "_one", return_value=False).start()
     return _convolutions(network, _channels_last(images)) if which == "floor" else step

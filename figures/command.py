@@ -1,6 +1,8 @@
 """What the commands share: arguments from a dataclass, files written whole, failures as one line on stderr."""
 
 import contextlib
+import fcntl
+import glob
 import io
 import os
 import sys
@@ -60,14 +62,32 @@ def main(prog: str, kind: type[Config], run: Callable[[Config, Say], list[Path]]
 
 @contextlib.contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """A path to write to, which becomes ``target`` if nothing fails, and nothing otherwise."""
+    """A path to write to, which becomes ``target`` if nothing fails, and nothing otherwise.
+
+    What a killed command left of its own such path is removed; other commands that write into the folder wait.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
-    os.close(handle)
-    partial = Path(name)
+    with _alone(target.parent):
+        for left in target.parent.glob(f".{glob.escape(target.name)}.????????"):
+            left.unlink(missing_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        os.close(handle)
+        partial = Path(name)
+        try:
+            yield partial
+            partial.chmod(0o644)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other command is in such a block for ``folder``; a kill lets go of it too."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        yield partial
-        partial.chmod(0o644)
-        partial.replace(target)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
     finally:
-        partial.unlink(missing_ok=True)
+        os.close(handle)

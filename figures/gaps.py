@@ -7,13 +7,15 @@ told; one that contains zero says that the two can't be told apart, whatever the
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from .bands import over_seeds, student
+from .style import LOOKS
+from .tables import TableError
 
 FEWEST = 3
 _BRIEF = 2  # claims in one clause beyond which their means are left to the table
@@ -189,6 +191,45 @@ def _numbers(one: Gap, unit: str, doubts: list[str], *, brief: bool) -> str:
     else:
         parts = [means, f"difference {change}, 95 % interval {interval}, n = {one.n}"]
     return "; ".join([*parts, *([f"in doubt: {', '.join(doubts)}"] if doubts else [])])
+
+
+def tally(words: str, gaps: Sequence[Gap]) -> str:
+    """A clause that counts the verdicts of ``gaps``, of which ``words`` say what they are, {} being how many.
+
+    With it stand how many chance alone would decide, and the doubts of those that are decided.
+    """
+    count = {name: sum(one.verdict == name for one in gaps) for name in _COUNTED}
+    tested = count["lower"] + count["higher"] + count["undecided"]
+    shown = [name for name in _COUNTED if count[name] or (tested and name in ("lower", "higher"))]
+    said = [f"{count[name]} {_COUNTED[name][count[name] != 1]}" for name in shown]
+    text = f"{words.format(len(gaps))}, {'' if tested else 'none can be decided: '}{listed(said)}"
+    if tested:
+        text += f" (chance alone would decide {0.05 * tested:.1f} of {tested})"
+    decided = [one for one in gaps if one.verdict in ("lower", "higher")]
+    if doubted := [one for one in decided if one.doubts]:
+        reasons = dict.fromkeys(reason for one in doubted for reason in one.doubts)
+        whole = "the one" if len(decided) == 1 else "all"
+        some = whole if len(doubted) == len(decided) else f"{len(doubted)} of the {len(decided)}"
+        text += f"; {some} decided {'is' if len(doubted) == 1 else 'are'} in doubt: {', '.join(reasons)}"
+    return text
+
+
+_COUNTED = {
+    "lower": ("is lower with TET", "are lower with TET"),
+    "higher": ("is lower with SDT", "are lower with SDT"),
+    "undecided": ("can't be told apart", "can't be told apart"),
+    "few": ("has too few seeds", "have too few seeds"),
+    "lost": ("was not measured on both sides", "were not measured on both sides"),
+}  # of one, and of several
+
+
+def each(rows: pd.DataFrame, column: str, reference: float) -> str:
+    """Each training's mean with its interval, and what may be said of it and a reference value."""
+    found = {look.label: mean(rows, column, training) for training, look in LOOKS.items()}
+    said = [f"{number(one.mean)} with {label} ({one.beside(reference)})" for label, one in found.items() if one.n]
+    if not said:
+        raise TableError(f"no finite value of {column}")
+    return listed(said)
 
 
 def listed(words: list[str]) -> str:

@@ -34,7 +34,11 @@ def _run(words: str, numbers: str, flags: str = "", optional: str = "") -> Layou
 
 
 TABLES = {
-    "history": _run("", "epoch train_loss_sdt train_loss_tet test_loss_sdt test_loss_tet train_accuracy test_accuracy"),
+    "history": _run(
+        "",
+        "epoch train_loss_sdt train_loss_tet test_loss_sdt test_loss_tet train_accuracy test_accuracy",
+        optional="mse_weight train_images augmented",
+    ),
     "hessian": _run("loss operator", "rank eigenvalue", "converged"),
     "density": _run("loss operator", "probe node weight"),
     "radius": _run("loss direction", "draw radius relative_radius second_difference formal"),
@@ -86,7 +90,6 @@ TABLES = {
 }
 
 EVEN = {
-    "history": ((), ()),
     "hessian": (("operator", "coordinates"), ("loss",)),
     "radius": (("direction",), ("loss",)),
     "surface": (("kind", "directions", "axes_loss"), ("loss", "split", "draw")),

@@ -1,6 +1,7 @@
 """Pieces of HTML: text that is no markup, and tables that a screen reader can follow."""
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -9,9 +10,19 @@ def text(words: object) -> str:
     return html.escape(str(words))
 
 
-def lines(words: Iterable[object]) -> str:
-    """Text with each of ``words`` on a line of its own."""
-    return "".join(f'<span class="line">{text(word)}</span>' for word in words)
+def prose(words: str) -> str:
+    """``words`` as text in which no line breaks around an equals sign or an ellipsis, or before a per cent sign."""
+    return text(re.sub(r" (?=[=…%])|(?<=[=…]) ", "\u00a0", words))
+
+
+def lines(words: Iterable[str], kind: str = "line") -> str:
+    """Text with each of ``words`` on a line of its own, which is of the CSS class ``kind``."""
+    return "".join(f'<span class="{kind}">{prose(word)}</span>' for word in words)
+
+
+def folded(summary: str, inner: str) -> str:
+    """``inner`` shown when asked for, and on paper."""
+    return f"<details><summary>{text(summary)}</summary>{inner}</details>"
 
 
 def wide(label: str, inner: str) -> str:
@@ -19,18 +30,18 @@ def wide(label: str, inner: str) -> str:
     return f'<div class="wide" role="region" tabindex="0" aria-label="{text(label)}">{inner}</div>'
 
 
-def table(caption: str, header: Sequence[str], groups: Iterable[tuple[str, Sequence[Sequence[str]]]]) -> str:
-    """A table of ``groups`` (a heading, or empty, and rows of HTML); the first cell of a row names it."""
+def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+    """A table of ``rows`` of HTML, of the CSS class ``kind``; the first cell of a row names it.
+
+    Every cell knows its column's name, which stands before it where there is no room for columns.
+    """
     head = "".join(f'<th scope="col">{text(name)}</th>' for name in header)
-    body = "".join(_group(name, rows, len(header)) for name, rows in groups if rows)
-    return wide(caption, f"<table><caption>{text(caption)}</caption><thead><tr>{head}</tr></thead>{body}</table>")
+    body = f"<tbody>{''.join(_row(cells, header) for cells in rows)}</tbody>"
+    content = f"<caption>{text(caption)}</caption><thead><tr>{head}</tr></thead>{body}"
+    return wide(caption, f'<table class="{kind}">{content}</table>')
 
 
-def _group(name: str, rows: Sequence[Sequence[str]], columns: int) -> str:
-    head = f'<tr><th scope="rowgroup" colspan="{columns}">{text(name)}</th></tr>' if name else ""
-    return f"<tbody>{head}{''.join(map(_row, rows))}</tbody>"
-
-
-def _row(cells: Sequence[str]) -> str:
-    first, *rest = cells
-    return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'
+def _row(cells: Sequence[str], header: Sequence[str]) -> str:
+    named = zip(cells[1:], header[1:], strict=True)
+    rest = "".join(f'<td data-column="{text(name)}">{cell}</td>' for cell, name in named)
+    return f'<tr><th scope="row">{cells[0]}</th>{rest}</tr>'

@@ -22,12 +22,8 @@ _MOST = 24  # names of layers that fit beside each other
 
 def layers(figure: Figure, frame: pd.DataFrame, descent: pd.DataFrame) -> dict[tuple[str, str], Curve]:
     """Draw the three panels into ``figure``: curves by (quantity, training)."""
-    rows = matching(frame)
-    rows = rows[rows["timestep"] == 0]
+    rows = whole(frame)
     order = {name: place for place, name in enumerate(dict.fromkeys(rows["layer"]))}
-    total = (rows["gradient_norm"] ** 2).groupby(rows["checkpoint"]).transform("sum")
-    rows = rows.assign(part=rows["gradient_norm"] ** 2 / total.where(total > 0))
-    check_measured(rows, "part", "coherence")
     figure.set_figheight(1.9 + 0.055 * min(24, max(map(len, order))))
     axes = figure.subplots(1, 3, sharex=True)
     curves: dict[tuple[str, str], Curve] = {}
@@ -53,6 +49,19 @@ def layers(figure: Figure, frame: pd.DataFrame, descent: pd.DataFrame) -> dict[t
         f"panel. {remark(curves.values())}",
     )
     return curves
+
+
+def whole(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of all timesteps together, with each layer's ``part`` of its checkpoint's squared length.
+
+    Raises TableError where nothing was measured.
+    """
+    rows = matching(frame)
+    rows = rows[rows["timestep"] == 0]
+    total = (rows["gradient_norm"] ** 2).groupby(rows["checkpoint"]).transform("sum")
+    rows = rows.assign(part=rows["gradient_norm"] ** 2 / total.where(total > 0))
+    check_measured(rows, "part", "coherence")
+    return rows
 
 
 def nearest(descent: pd.DataFrame) -> pd.DataFrame:

@@ -2,12 +2,13 @@
 
     python -m figures.paper runs/demo
 
-What there is gets drawn; a table that is missing or can't be read costs its pictures, and one line each on stderr. The
-files are the same byte for byte for the same tables: no dates inside. Each is written beside its place and renamed.
+What there is gets drawn. On stderr one line names all pictures whose tables are not there, and a line each those whose
+tables can't be used. The files are the same byte for byte for the same tables: no dates inside. Each is written beside
+its place and renamed.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -114,15 +115,20 @@ class Config:
 
 
 def run(config: Config, say: command.Say) -> list[Path]:
-    """Make the figures and return their files; ``say`` gets a line for each one that can't be made.
+    """Make the figures and return their files; ``say`` gets a line on what can't be made.
 
     Raises OSError when DIR/figures can't be written.
     """
     out = config.directory / "figures"
     files: list[Path] = []
+    absent: dict[str, list[str]] = {}
     for picture in PICTURES:
+        names = (picture.table, *picture.beside)
+        if missing := [name for name in names if not tables.path(config.directory, name).is_file()]:
+            absent[picture.name] = missing
+            continue
         try:
-            frame, *others = (tables.read(config.directory, name) for name in (picture.table, *picture.beside))
+            frame, *others = (tables.read(config.directory, name) for name in names)
         except (OSError, tables.TableError) as error:
             say(f"{picture.name}: {error}")
             continue
@@ -137,7 +143,16 @@ def run(config: Config, say: command.Say) -> list[Path]:
                 )
             except tables.TableError as error:
                 say(f"{picture.name}{suffix}: {tables.path(config.directory, picture.table)}: {error}")
+    if absent and files:
+        say(_left_out(absent))
     return files
+
+
+def _left_out(absent: Mapping[str, Sequence[str]]) -> str:
+    """The pictures that nothing was measured for, each with the tables that it needs."""
+    named = ", ".join(f"{name} ({' and '.join(missing)})" for name, missing in absent.items())
+    which = f"{len(absent)} of {len(PICTURES)} pictures are" if len(absent) > 1 else "one picture is"
+    return f"{which} left out, as {'their' if len(absent) > 1 else 'its'} tables (in brackets) are not there: {named}"
 
 
 def _make(picture: Picture, frames: Sequence[pd.DataFrame], stem: Path) -> list[Path]:

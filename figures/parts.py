@@ -57,13 +57,13 @@ def _draw(axes: np.ndarray, rows: pd.DataFrame, losses: list[str]) -> Curves:
     """A line of panels for each quantity, one a loss. Raises TableError when nothing is finite."""
     curves: Curves = {}
     for line, (name, (title, _)) in zip(axes, QUANTITIES.items(), strict=True):
-        chosen = _of(rows, name)
+        chosen = of_quantity(rows, name)
         for ax, loss in zip(line, losses, strict=True):
             for training in LOOKS:
                 part = chosen[(chosen["training"] == training) & (chosen["loss"] == loss)]
                 if np.isfinite(part[name]).any():
                     curves[name, loss, training] = curve(ax, part, "at", name, training)
-            ax.set_title(f"{LOSSES[loss]}, {OPERATORS.get(_operator(rows, name), '')}", fontsize=SMALL)
+            ax.set_title(f"{LOSSES[loss]}, {OPERATORS.get(operator(rows, name), '')}", fontsize=SMALL)
             ax.set_ylabel(title if ax is line[0] else "")
         ends = [one.table[["mean", "low", "high"]] for key, one in curves.items() if key[0] == name]
         if ends:
@@ -75,16 +75,16 @@ def _draw(axes: np.ndarray, rows: pd.DataFrame, losses: list[str]) -> Curves:
     return curves
 
 
-def _operator(rows: pd.DataFrame, quantity: str) -> str:
+def operator(rows: pd.DataFrame, quantity: str) -> str:
     """The matrix a quantity is taken of: the one it is made for, or the first in the table."""
     found = list(dict.fromkeys(rows["operator"]))
     wanted = QUANTITIES[quantity][1]
     return wanted if wanted in found else str(found[0])
 
 
-def _of(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    """The rows of that matrix, with each part's share of its checkpoint's trace."""
-    chosen = rows[rows["operator"] == _operator(rows, quantity)]
+def of_quantity(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """The rows of the matrix that ``quantity`` is taken of, with each part's share of its checkpoint's trace."""
+    chosen = rows[rows["operator"] == operator(rows, quantity)]
     with np.errstate(invalid="ignore"):  # infinities of both signs have no sum
         total = chosen.groupby(["checkpoint", "loss"])["trace"].transform(lambda traces: traces.sum(skipna=False))
     return chosen.assign(share=chosen["trace"] / total.where(total != 0))
@@ -92,7 +92,7 @@ def _of(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
 
 def _finish(figure: Figure, curves: Curves, rows: pd.DataFrame, *, even: bool = False) -> Curves:
     legend(figure, [*handles(curves.values()), *([reference_handle("even share 1/T")] if even else [])])
-    lost = int(_of(rows, "top_eigenvalue")["converged"].eq(False).sum())
+    lost = int(of_quantity(rows, "top_eigenvalue")["converged"].eq(False).sum())
     text = "Eigenvalues in nats per squared weight" + (f", {lost} not converged" if lost else "")
     whole = "their own blocks' traces" if not even else "the traces of all steps"
     wide = figure.get_figwidth() >= PAGE

@@ -1,16 +1,16 @@
 """The pictures of :mod:`figures.paper` for a page: as SVG inside the page, caption and reading as text beside them.
 
-A picture that nobody has written a reading for has its caption alone. SVG ids are made from a fixed salt, so that the
-same tables give the same bytes.
+SVG ids are made from a fixed salt, so that the same tables give the same bytes.
 """
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from . import paper, style, tables
@@ -53,12 +53,16 @@ HEADINGS = {
 
 @dataclass(frozen=True)
 class Plate:
-    """One picture: ``image`` is a data URI, ``width`` in inches, ``reading`` or else ``unread``, why there is none."""
+    """One picture: ``image`` is a data URI, ``width`` in inches, ``reading`` or else ``unread``, why there is none.
+
+    ``shown`` says what is in the picture, for who can't see it.
+    """
 
     name: str
     heading: str
     image: str
     width: float
+    shown: str
     caption: str
     reading: str
     unread: str
@@ -73,38 +77,34 @@ def plates(found: Mapping[str, pd.DataFrame]) -> tuple[list[Plate], list[str]]:
         names = (picture.table, *picture.beside)
         lacking = [name for name in names if name not in found]
         if lacking:
-            missing.append(f"{heading(picture.name)}: no usable table {', '.join(lacking)}")
+            missing.append(f"{HEADINGS[picture.name]}: no usable table {', '.join(lacking)}")
             continue
         for suffix, part in tables.families(found[picture.table]):
             own = {name: tables.same(part, frame) for name, frame in found.items()}
             try:
                 made.append(_plate(picture, suffix, part, {name: one for name, one in own.items() if len(one)}))
             except tables.TableError as error:
-                missing.append(f"{heading(picture.name)}: {error}")
+                missing.append(f"{HEADINGS[picture.name]}: {error}")
     return made, missing
-
-
-def heading(name: str) -> str:
-    """What a picture is called."""
-    return HEADINGS.get(name, name.replace("-", " ").capitalize())
 
 
 def _plate(picture: paper.Picture, suffix: str, part: pd.DataFrame, own: Mapping[str, pd.DataFrame]) -> Plate:
     others = [own.get(name, pd.DataFrame()) for name in picture.beside]
-    image, caption, width = _drawn(picture, (part, *others))
+    image, shown, caption, width = _drawn(picture, (part, *others))
     reading, unread = "", ""
-    if picture.name in READINGS:
-        try:
-            reading = READINGS[picture.name]({**own, picture.table: part})
-        except tables.TableError as error:
-            unread = str(error)
+    try:
+        reading = READINGS[picture.name]({**own, picture.table: part})
+    except tables.TableError as error:
+        unread = str(error)
     which = f" ({part['network'].iloc[0]} on {part['data'].iloc[0]})" if suffix else ""
     names = (picture.table, *picture.beside)
-    return Plate(picture.name + suffix, heading(picture.name) + which, image, width, caption, reading, unread, names)
+    return Plate(
+        picture.name + suffix, HEADINGS[picture.name] + which, image, width, shown, caption, reading, unread, names
+    )
 
 
-def _drawn(picture: paper.Picture, frames: Sequence[pd.DataFrame]) -> tuple[str, str, float]:
-    """The picture without its caption as a data URI, the caption, and the width in inches."""
+def _drawn(picture: paper.Picture, frames: Sequence[pd.DataFrame]) -> tuple[str, str, str, float]:
+    """The picture without its caption as a data URI, what is in it, the caption, and the width in inches."""
     with style.paper():
         matplotlib.rcParams["svg.hashsalt"] = "snn-landscape"
         figure = Figure(figsize=(picture.width, picture.height), layout="constrained")
@@ -113,4 +113,41 @@ def _drawn(picture: paper.Picture, frames: Sequence[pd.DataFrame]) -> tuple[str,
         figure.supxlabel("")
         file = io.BytesIO()
         figure.savefig(file, format="svg", metadata={"Creator": "snn-landscape", "Date": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}", caption, figure.get_figwidth()
+    image = f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return image, described(figure), caption, figure.get_figwidth()
+
+
+def described(figure: Figure) -> str:
+    """What is in a picture: its panels' titles, what is drawn against what, its colours, and what the legend names."""
+    bars = [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]
+    panels = [ax for ax in figure.axes if ax not in bars]
+    named = _once(ax.get_title() for ax in panels if _label(ax, "y") != _words(ax.get_title()))
+    titles = f" ({'; '.join(named)})" if named else ""
+    parts = [f"{len(panels)} panels{titles}" if len(panels) > 1 else ""]
+    parts += ["; ".join(_once(f"{_label(ax, 'y')} against {_label(ax, 'x')}" for ax in panels))]
+    parts += [f"in colour {'; '.join(_once(bar.get_ylabel() or bar.get_xlabel() for bar in bars))}" if bars else ""]
+    parts += [f"showing {'; '.join(_once(one.get_text() for one in box.get_texts()))}" for box in figure.legends]
+    return ", ".join(part for part in parts if part) + "."
+
+
+def _label(ax: Axes, name: str) -> str:
+    """What an axis is called: its label, or that of a panel it is shared or in a row with; a y axis else the title."""
+    shared = (ax.get_shared_x_axes() if name == "x" else ax.get_shared_y_axes()).get_siblings(ax)
+    beside = [one for one in ax.figure.axes if name == "y" and _row(one) == _row(ax)]
+    labels = _once((one.xaxis if name == "x" else one.yaxis).get_label_text() for one in (ax, *shared, *beside))
+    ticks = len(ax.get_xticks() if name == "x" else ax.get_yticks())
+    return labels[0] if labels else (name == "y" and _words(ax.get_title())) or f"{ticks} names"
+
+
+def _row(ax: Axes) -> object:
+    place = ax.get_subplotspec()
+    return place.rowspan if place else None
+
+
+def _once(lines: Iterable[str]) -> list[str]:
+    """Each of ``lines`` that has words, once."""
+    return list(dict.fromkeys(filter(None, map(_words, lines))))
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())

@@ -8,7 +8,6 @@ mean difference of logarithms d: 100·(exp(d) − 1).
 """
 
 import math
-import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .differences import differences
 from .gaps import Gap, Mean, gap, mean, number
 from .readings_minima import Tables, comparison, needed
 from .scalability import as_trained
@@ -48,8 +48,9 @@ class Beside:
 
 
 def entries() -> list[dict[str, Any]]:
-    """What the paper published, as in the file."""
-    return list(tomllib.loads(_FILE.read_text(encoding="utf-8"))["entry"])
+    """What the paper published, as in the file, each with the recipe of its data set."""
+    found = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    return [found["recipe"].get(entry["data"], {}) | entry for entry in found["entry"]]
 
 
 def beside(tables: Tables) -> list[Beside]:
@@ -79,7 +80,9 @@ def _row(entry: Mapping[str, Any], tables: Tables) -> Beside:
     pairs = _pairs(theirs, ours)
     told = tuple(f"{_at(mine)}{number(ours[mine].mean)} ({ours[mine].interval})" for _, mine in pairs)
     apart = tuple(_difference(theirs[at], ours[mine], at, mine) for at, mine in pairs)
-    return Beside(**place, paper=paper, ours=told, difference=apart, why=_join(_why(entry, tables, pairs), about))
+    return Beside(
+        **place, paper=paper, ours=told, difference=apart, why=_join(differences(entry, tables, pairs), about)
+    )
 
 
 def _theirs(entry: Mapping[str, Any], *, quotient: bool, base: str, first: bool) -> dict[int, float]:
@@ -108,33 +111,11 @@ def _difference(paper: float, ours: Mean, at: int, mine: int) -> str:
     text = (_at(mine) if at == mine or not mine else f"T = {mine}, theirs {at}: ") + number(ours.mean - paper)
     if not ours.known:
         return text + ", no interval"
-    return text + (
-        ", theirs inside our interval" if ours.low <= paper <= ours.high else ", theirs outside our interval"
-    )
+    return text + (", inside" if ours.low <= paper <= ours.high else ", outside")
 
 
 def _at(steps: int) -> str:
     return f"T = {steps}: " if steps else ""
-
-
-def _why(entry: Mapping[str, Any], tables: Tables, pairs: list[tuple[int, int]]) -> str:
-    """What differs between the two settings."""
-    found = []
-    for key in ("network", "data"):
-        own = next((str(table[key].iloc[0]) for table in tables.values() if key in table and len(table)), "")
-        if own and _plain(own) != _plain(entry[key]):
-            found.append(f"{key} {own}, not {entry[key]}")
-    if "history" in tables and "epochs" in entry:
-        epochs = tables["history"].groupby("checkpoint")["epoch"].max()
-        span = sorted({int(one) for one in (epochs.min(), epochs.max())})
-        if span != [entry["epochs"]]:
-            found.append(f"{' to '.join(map(str, span))} epochs, not {entry['epochs']}")
-    found += [f"T = {mine}, not {at}" for at, mine in pairs if mine and at != mine]
-    return ", ".join(found) or "same network, data and T"
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _join(*parts: str) -> str:

@@ -10,11 +10,14 @@ whatever the numbers. Tables without what a sentence needs raise :class:`~figure
 from collections.abc import Callable
 
 from . import readings_minima as minima
+from . import readings_parts as parts
 from . import readings_time as time
+from . import readings_training as training
 
 READINGS: dict[str, Callable[[minima.Tables], str]] = {
     "surfaces": minima.surfaces,
     "surface-lines": minima.surface_lines,
+    "trajectory": training.trajectory,
     "eigenvalues": minima.eigenvalues,
     "density": minima.density,
     "radius": minima.radius,
@@ -22,16 +25,22 @@ READINGS: dict[str, Callable[[minima.Tables], str]] = {
     "robustness": time.robustness,
     "scalability": time.scalability,
     "per-timestep": time.per_timestep,
+    "scalability-ways": time.scalability_ways,
     "agreement": time.agreement,
     "calibration": time.calibration,
     "anytime": time.anytime,
     "momentum": time.momentum,
-    "momentum-steps": time.momentum_steps,
-    "momentum-history": time.momentum_history,
+    "momentum-pairs": parts.momentum_pairs,
+    "momentum-layers": parts.momentum_layers,
+    "momentum-steps": training.momentum_steps,
+    "momentum-history": training.momentum_history,
     "descent": time.descent,
-    "switch": time.switch,
+    "switch": training.switch,
     "energy": time.energy,
-    "training": time.training,
+    "training": training.training,
+    "layers": parts.layers,
+    "steps": parts.steps,
+    "stability": training.stability,
     "gap-in-loss": minima.gap_in_loss,
     "gap-in-accuracy": minima.gap_in_accuracy,
     "paths": minima.paths,

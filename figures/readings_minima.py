@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from .gaps import FEWEST, listed, mean, number, of_row, sentence, told
+from .gaps import FEWEST, listed, mean, number, of_row, sentence, tally, told
 from .paths import one_treatment
 from .radius import on_ladder
 from .style import LOOKS, LOSSES
@@ -14,7 +14,7 @@ from .tables import TableError, one_split
 Tables = Mapping[str, pd.DataFrame]
 _FAR = ("training accuracies differ", "training losses differ", "training loss asked for not reached")
 _FEWEST = 2 * FEWEST  # checkpoints: of fewer a bootstrap draws the same few orders again and again
-_OPERATORS = ("formal Hessian", "Gauss-Newton")
+_OPERATORS = {"for the formal Hessian": "formal Hessian", "for Gauss–Newton": "Gauss-Newton"}
 
 
 def comparison(tables: Tables) -> pd.DataFrame:
@@ -78,47 +78,31 @@ def surface_lines(tables: Tables) -> str:
 
 def eigenvalues(tables: Tables) -> str:
     """The top eigenvalue of each operator."""
-    return _rows(tables, "the top eigenvalue", {f"for the {name}": f"top eigenvalue, {name}" for name in _OPERATORS})
+    return _rows(tables, "the top eigenvalue", {words: f"top eigenvalue, {name}" for words, name in _OPERATORS.items()})
 
 
 def density(tables: Tables) -> str:
     """The trace, which is the density's mean times the number of weights."""
     what = "the trace (the density's mean times the number of weights)"
-    return _rows(tables, what, {f"for the {name}": f"trace, {name}" for name in _OPERATORS})
+    return _rows(tables, what, {words: f"trace, {name}" for words, name in _OPERATORS.items()})
 
 
 def flatness(tables: Tables) -> str:
     """How many rows call which side flatter."""
     rows = comparison(tables)
-    return sentence(_tally(rows[rows["lower_is_flatter"].eq(True)], "of {} measures of flatness (lower is flatter)"))
+    return _tally(rows[rows["lower_is_flatter"].eq(True)], "of {} measures of flatness (lower is flatter)")
 
 
 def sharpness(tables: Tables) -> str:
     """How many of the rises at a radius are higher with which training."""
     rows = comparison(tables)
-    return sentence(_tally(rows[rows["measure"].str.contains(" at radius ")], "of {} rises at a radius"))
+    return _tally(rows[rows["measure"].str.contains(" at radius ")], "of {} rises at a radius")
 
 
 def _tally(rows: pd.DataFrame, words: str) -> str:
-    """Verdicts counted, and what is doubted of those that decide."""
-    gaps = [of_row(row) for _, row in rows.iterrows()]
-    if not gaps:
+    if rows.empty:
         raise TableError("the comparison has no such row")
-    count = {name: sum(one.verdict == name for one in gaps) for name in ("lower", "higher", "undecided", "few", "lost")}
-    text = f"{words.format(len(gaps))}, {count['lower']} are lower with TET, {count['higher']} lower with SDT"
-    text += f" and {count['undecided']} can't be told apart" + f", {count['few']} have too few seeds" * bool(
-        count["few"]
-    )
-    text += f", {count['lost']} were not measured on both sides" * bool(count["lost"])
-    decided = [one for one in gaps if one.verdict in ("lower", "higher")]
-    doubted = [one for one in decided if one.doubts]
-    tested = len(decided) + count["undecided"]
-    if tested:
-        text += f" (chance alone would decide {0.05 * tested:.1f} of {tested})"
-    if doubted:
-        reasons = dict.fromkeys(reason for one in doubted for reason in one.doubts)
-        text += f"; {len(doubted)} of the {len(decided)} decided are in doubt: {', '.join(reasons)}"
-    return text
+    return sentence(tally(words, [of_row(row) for _, row in rows.iterrows()]))
 
 
 def radius(tables: Tables) -> str:

@@ -1,15 +1,15 @@
-"""Readings of what has a time: timesteps, steps of training, energy; and of what a trained network survives."""
+"""Readings of what has timesteps: accuracy, gradients, energy; and of what a trained network survives."""
 
 import numpy as np
 import pandas as pd
 
 from .energy import unit
-from .gaps import Gap, gap, listed, mean, number, sentence, told
+from .gaps import each, gap, listed, number, sentence, told
 from .momentum import matching
 from .readings_minima import Tables, incomparable, needed
 from .robustness import PERTURBATIONS
-from .scalability import as_trained
-from .style import LOOKS, LOSSES
+from .scalability import WAYS, as_trained, gains
+from .style import LOOKS
 from .tables import TableError, check_columns, most_trained, one_split
 
 _STEP = 0.01
@@ -58,6 +58,18 @@ def per_timestep(tables: Tables) -> str:
     return _by_steps(tables, "accuracy_at_step", what, at="step t")
 
 
+def scalability_ways(tables: Tables) -> str:
+    """What each other way adds to the accuracy of a network, at the first and the last T."""
+    split, trained, rows = gains(needed(tables, "timesteps"))
+    clauses = []
+    for (frames, statistics), (way, _) in WAYS.items():
+        part = rows[(rows["frames"] == frames) & (rows["statistics"] == statistics)]
+        for at in dict.fromkeys((part["timesteps"].min(), part["timesteps"].max())) if len(part) else ():
+            clauses.append(f"with {way} at T = {at:.0f} it is {each(part[part['timesteps'] == at], 'gain', 0.0)}")
+    what = f"the change of the {split} accuracy of networks trained at T = {trained}, in points"
+    return sentence(f"{what}: {clauses[0]}", *clauses[1:])
+
+
 def agreement(tables: Tables) -> str:
     """How often the first step already has the final class."""
     split, _, rows = _tested(tables, "agreement_cumulative")
@@ -73,16 +85,7 @@ def calibration(tables: Tables) -> str:
     rows = rows.assign(over=100 * (rows["confidence"] - rows["accuracy_cumulative"]))
     claims = {f"at T = {trained}": gap(rows, "ece").scaled(100)}
     error = told(f"the calibration error (ECE) on {split} images", claims, unit="%")
-    return sentence(error, f"confidence minus accuracy, in points, is {_each(rows, 'over', 0.0)}")
-
-
-def _each(rows: pd.DataFrame, column: str, reference: float) -> str:
-    """Each training's mean with its interval, and what may be said of it and a reference value."""
-    found = {look.label: mean(rows, column, training) for training, look in LOOKS.items()}
-    said = [f"{number(one.mean)} with {label} ({one.beside(reference)})" for label, one in found.items() if one.n]
-    if not said:
-        raise TableError(f"no finite value of {column}")
-    return listed(said)
+    return sentence(error, f"confidence minus accuracy, in points, is {each(rows, 'over', 0.0)}")
 
 
 def anytime(tables: Tables) -> str:
@@ -92,9 +95,9 @@ def anytime(tables: Tables) -> str:
     threshold = min(rows["threshold"].unique(), key=lambda one: (abs(one - _THRESHOLD), one))
     rows = rows[rows["threshold"] == threshold].assign(gain=100 * rows["gain"])
     steps = rows.groupby("training")["mean_steps"].mean().to_dict()
-    used = listed([f"{number(steps[name])} with {look.label}" for name, look in LOOKS.items() if name in steps])
-    stop = f"stopping at a confidence of {threshold:g} uses {used} of {rows['limit'].max():.0f} steps in the mean"
-    gain = f"the gain over as many steps for all {split} images, in points, is {_each(rows, 'gain', 0.0)}"
+    used = listed([f"{number(steps[name])} steps with {look.label}" for name, look in LOOKS.items() if name in steps])
+    stop = f"stopping at a confidence of {threshold:g} takes {used} in the mean, of {rows['limit'].max():.0f}"
+    gain = f"the gain over as many steps for all {split} images, in points, is {each(rows, 'gain', 0.0)}"
     return sentence(stop, gain)
 
 
@@ -122,48 +125,7 @@ def descent(tables: Tables) -> str:
     step = number(float(near["relative_step"].iloc[0]))
     told_apart = told("the quotient", {"": gap(near, "ratio", doubts=incomparable(tables))})
     what = f"realised over predicted decrease for a relative step of {step} along the gradient is"
-    return sentence(f"{what} {_each(near, 'ratio', 1.0)}", told_apart)
-
-
-def momentum_steps(tables: Tables) -> str:
-    """What momentum keeps in the last of the steps trained on."""
-    return _kept(tables, "momentum_steps", "step", "after {} more steps")
-
-
-def momentum_history(tables: Tables) -> str:
-    """What momentum keeps in the last epoch."""
-    return _kept(tables, "momentum_history", "epoch", "in epoch {}")
-
-
-def _kept(tables: Tables, name: str, x: str, words: str) -> str:
-    rows = matching(needed(tables, name))
-    rows = rows[(rows["timestep"] == 0) & (rows[x] == rows[x].max())]
-    claims = {words.format(f"{rows[x].max():.0f}"): gap(rows, "kept")}
-    null = number(float(rows["kept_null"].mean()))
-    return sentence(
-        told("the part of the gradients' length that momentum keeps", claims), f"independent noise would keep {null}"
-    )
-
-
-def switch(tables: Tables) -> str:
-    """Going on with TET against going on with SDT, from the same weights."""
-    rows = needed(tables, "switch")
-    rows = rows[(rows["training"] == "sdt") & (rows["split"] == "test") & (rows["step"] == rows["step"].max())]
-    claims = {
-        words: _switched(rows, column).scaled(scale)
-        for column, words, scale in (
-            ("accuracy", "in accuracy (%)", 100.0),
-            ("loss_sdt", "in the SDT loss", 1.0),
-            ("loss_tet", "in the TET loss", 1.0),
-        )
-    }
-    step = rows["step"].max()
-    return sentence(told(f"the outcome of {step:.0f} more steps from SDT's weights, on test images,", claims))
-
-
-def _switched(rows: pd.DataFrame, column: str) -> Gap:
-    """On with TET minus on with SDT: there the sides are what was trained on with."""
-    return gap(rows.assign(training=rows["loss"]), column)
+    return sentence(f"{what} {each(near, 'ratio', 1.0)}", told_apart)
 
 
 def energy(tables: Tables) -> str:
@@ -177,12 +139,3 @@ def energy(tables: Tables) -> str:
     name, size = unit(total["joules"])
     claims = {f"at T = {trained}": gap(total, "joules").scaled(1 / size)}
     return sentence(told(f"the energy per image on {split} images", claims, unit=name))
-
-
-def training(tables: Tables) -> str:
-    """Where training ended: loss on training images, accuracy on test images."""
-    rows = needed(tables, "history")
-    last = rows[rows["epoch"] == rows.groupby("checkpoint")["epoch"].transform("max")]
-    loss = {f"by the {name}": gap(last, f"train_loss_{key}") for key, name in LOSSES.items()}
-    accuracy = {"at the end": gap(last, "test_accuracy").scaled(100)}
-    return sentence(told("the training loss of the last epoch", loss), told("test accuracy", accuracy, unit="%"))

@@ -21,11 +21,11 @@ import tyro
 
 from . import command, sections, tables, turning
 from .gaps import listed
-from .markup import text, wide
+from .markup import prose, text, wide
 from .plates import Plate, plates
 from .readings import SUMMARY
 from .readings_minima import Tables
-from .records import Record, record
+from .records import Record, changed, record
 from .style import COLUMN
 
 Read = TypeVar("Read")
@@ -48,10 +48,13 @@ def run(config: Config, say: command.Say) -> list[Path]:
         return []
     stored = sorted(file.stem for file in tables.path(config.directory, "").parent.glob("*.csv"))
     records, without = _read(config.directory, record, stored, say)
+    other = changed(config.directory, records)
+    if other:
+        say(sections.since(other))
     made, missing = plates(found)
     target = config.directory / "report.html"
     with command.replacing(target) as partial:
-        content = page(config.directory, found, records, made, (*unusable, *missing), without)
+        content = page(config.directory, found, records, made, (*unusable, *missing), without, other)
         partial.write_text(content, encoding="utf-8")
     return [target]
 
@@ -78,8 +81,9 @@ def page(
     made: Sequence[Plate],
     missing: Sequence[str],
     without: Sequence[str],
+    other: Sequence[str],
 ) -> str:
-    """The whole page."""
+    """The whole page: ``without`` are lines on records that there aren't, ``other`` tables changed since theirs."""
     places, scripts = turning.surfaces(directory, found)
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=f"SDT and TET: {text(listed([name for name, _ in _families(found)]))} – snn-landscape",
@@ -89,7 +93,7 @@ def page(
         figures="".join(_article(one, places.get(one.name, "")) for one in made) + _absent(missing),
         beside=_titled(found, sections.beside),
         methods=_METHODS.read_text(encoding="utf-8"),
-        provenance=sections.provenance(records, found, without),
+        provenance=sections.provenance(records, found, without, other),
         scripts=scripts,
     )
 
@@ -125,20 +129,20 @@ def _summary(found: Tables) -> str:
             answer = reading(found)
         except tables.TableError as error:
             answer = f"Not answered: {error}."
-        said.append(f"<li><strong>{text(words)}</strong> {text(answer)}</li>")
+        said.append(f"<li><strong>{text(words)}</strong> {prose(answer)}</li>")
     return f'<ul class="summary">{"".join(said)}</ul>'
 
 
 def _article(one: Plate, turned: str) -> str:
     """One picture with its reading, caption, and tables."""
-    said = f'<p class="reading">{text(one.reading)}</p>' if one.reading else ""
+    said = f'<p class="reading">{prose(one.reading)}</p>' if one.reading else ""
     said += f'<p class="quiet">No reading: {text(one.unread)}.</p>' if one.unread else ""
     links = ", ".join(f'<a href="#made-{text(name)}">{text(name)}.csv</a>' for name in one.tables)
     kind = "column" if one.width <= COLUMN else "page"
-    image = f'<img class="{kind}" src="{one.image}" alt="{text(one.heading)}. {text(one.caption)}">'
+    image = f'<img class="{kind}" src="{one.image}" alt="{text(one.heading)}: {text(one.shown)}">'
     return (
         f'<article id="figure-{text(one.name)}"><h3>{text(one.heading)}</h3>{said}<figure>{wide(one.heading, image)}'
-        f"<figcaption>{text(one.caption)} From {links}.</figcaption></figure>{turned}</article>"
+        f"<figcaption>{prose(one.caption)} From {links}.</figcaption></figure>{turned}</article>"
     )
 
 

@@ -27,7 +27,7 @@ _MARKERS = {"train": "", "test": None}
 _MEAN = "Class of the mean output. Differences paired by seed, at T = 1 and the trained T: compare.csv."
 _ALPHAS = {"train": 0.45, "test": 1.0}
 _SEVERAL = "o^Dv*"
-_WAYS: dict[tuple[str, str], tuple[str, LineStyleType]] = {
+WAYS: dict[tuple[str, str], tuple[str, LineStyleType]] = {
     ("repeated", "recalibrated"): ("statistics anew", "-"),
     ("truncated", "recalibrated"): ("statistics anew", "-"),
     ("recut", "trained"): ("cut anew", (0, (4.0, 1.2))),
@@ -136,18 +136,10 @@ def ways(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
 
     On one split, of networks trained at the T that most were. Raises TableError where the table has no other way.
     """
-    split, rows = one_split(frame, "test")
-    if not {"frames", "statistics"} <= set(rows) or as_trained(rows).shape == rows.shape:
-        raise TableError("no rows with statistics taken anew (--recalibrate) or streams cut anew (--recut)")
-    trained, rows = most_trained(rows)
-    keys = ["checkpoint", "timesteps"]
-    plain = as_trained(rows).groupby(keys)["accuracy_cumulative"].mean()
-    beside = plain.reindex(pd.MultiIndex.from_frame(rows[keys])).to_numpy()
-    rows = rows.assign(gain=100 * (rows["accuracy_cumulative"] - beside))
-    check_measured(rows, "gain")
+    split, trained, rows = gains(frame)
     ax = figure.subplots()
     curves: dict[tuple[str, str], Curve] = {}
-    for (frames, statistics), (name, dash) in _WAYS.items():
+    for (frames, statistics), (name, dash) in WAYS.items():
         for training, look in LOOKS.items():
             part = rows[(rows["frames"] == frames) & (rows["statistics"] == statistics)]
             part = part[part["training"] == training]
@@ -166,3 +158,20 @@ def ways(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
         f"On {images}, paired by network. Vertical line: trained at T = {trained}. {remark(curves.values())}",
     )
     return curves
+
+
+def gains(frame: pd.DataFrame) -> tuple[str, int, pd.DataFrame]:
+    """The split, the T trained at, and the rows with their ``gain`` in points over the same network as trained.
+
+    Raises TableError where the table has no other way.
+    """
+    split, rows = one_split(frame, "test")
+    if not {"frames", "statistics"} <= set(rows) or as_trained(rows).shape == rows.shape:
+        raise TableError("no rows with statistics taken anew (--recalibrate) or streams cut anew (--recut)")
+    trained, rows = most_trained(rows)
+    keys = ["checkpoint", "timesteps"]
+    plain = as_trained(rows).groupby(keys)["accuracy_cumulative"].mean()
+    beside = plain.reindex(pd.MultiIndex.from_frame(rows[keys])).to_numpy()
+    rows = rows.assign(gain=100 * (rows["accuracy_cumulative"] - beside))
+    check_measured(rows, "gain")
+    return split, trained, rows

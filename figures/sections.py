@@ -7,11 +7,12 @@ import pandas as pd
 
 from . import published
 from .gaps import listed, mean, number, of_row
-from .markup import lines, table, text
+from .markup import folded, lines, prose, table, text
 from .readings_minima import Tables
 from .records import Record, contents
 from .style import LOOKS, LOSSES
 
+_MOST = 8  # numbers of the paper in one cell
 _IDENTITY = ["network", "data", "training", "seed"]
 
 
@@ -39,7 +40,7 @@ def networks(tables: Tables) -> str:
         rows.append(
             [text(cell) for cell in (network, data, label, f"{seeds} (n = {part['seed'].nunique()})", *_ended(own))]
         )
-    return table("Networks and seeds", header, [("", rows)])
+    return table("What was trained, and where it ended", header, rows)
 
 
 def _of(frame: pd.DataFrame, network: str, data: str, training: str) -> pd.DataFrame:
@@ -73,13 +74,15 @@ def comparison(tables: Tables) -> str:
     frame = tables["compare"]
     flat = frame["lower_is_flatter"].eq(True)
     robust = frame["robust"].ne("") & ~flat if "robust" in frame else flat & ~flat
-    groups = {"Flatness: less is flatter": flat, "Robustness": robust, "Everything else": ~(flat | robust)}
     columns = _columns(frame)
-    rows = {
-        name: [[text(cell(row)) for cell in columns.values()] for _, row in frame[which].iterrows()]
-        for name, which in groups.items()
-    }
-    return table("SDT and TET compared, means over seeds", list(columns), list(rows.items()))
+    shown = {"Flatness (less is flatter)": flat, "Robustness": robust, "Everything else": ~(flat | robust)}
+    said = []
+    for name, which in shown.items():
+        rows = [[prose(str(cell(row))) for cell in columns.values()] for _, row in frame[which].iterrows()]
+        if rows:
+            made = table(f"{name}, means over seeds", list(columns), rows, "comparison")
+            said.append(made if which is flat else folded(f"{name}: {len(rows)} row{'s' * (len(rows) > 1)}", made))
+    return "".join(said)
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, Callable[[pd.Series], object]]:
@@ -97,7 +100,7 @@ def _columns(frame: pd.DataFrame) -> dict[str, Callable[[pd.Series], object]]:
         "adjusted p": lambda row: _parsed(row["p_adjusted"], 2),
         "n": lambda row: f"{row['n']:.0f}",
         "finding": _finding,
-        "doubts (trust)": lambda row: row["trust"] or "none found",
+        "doubts (trust)": lambda row: "; ".join(of_row(row).doubts) or "none found",
     }
     shown = {
         "T": "timesteps" in frame and frame["timesteps"].nunique() > 1,
@@ -126,42 +129,51 @@ def _finding(row: pd.Series) -> str:
 
 def beside(tables: Tables) -> str:
     """The paper's tables and figures beside ours."""
-    header = [
-        "in the paper",
-        "question",
-        "their setting",
-        "theirs",
-        "ours (95 % interval)",
-        "ours − theirs",
-        "what differs",
-    ]
+    header = ["in the paper", "question", "theirs", "ours (95 % interval)", "ours − theirs", "what differs"]
     rows = [
-        [text(one.source), text(one.question), text(one.setting), lines(one.paper),
-         lines(one.ours) or "nothing comparable", lines(one.difference) or "–", text(one.why)]
+        [text(one.source), f'{text(one.question)}<span class="line quiet">{prose(one.setting)}</span>',
+         text(f"{len(one.paper)} numbers") if len(one.paper) > _MOST else lines(one.paper, "line whole"),
+         lines(one.ours) or "nothing comparable", lines(one.difference, "line whole") or "–",
+         prose(one.why) + (folded("theirs", lines(one.paper)) if len(one.paper) > _MOST else "")]
         for one in published.beside(tables)
     ]  # fmt: skip
-    return table("The paper's numbers beside ours", header, [("", rows)])
+    return table("The paper's numbers beside ours", header, rows, "beside")
 
 
-def provenance(records: Mapping[str, Record], tables: Tables, without: Sequence[str]) -> str:
-    """What every table was made of and with."""
-    said = "<p>No table has a record beside it.</p>" if not records else _made(records, tables) + _checkpoints(records)
+def provenance(records: Mapping[str, Record], tables: Tables, without: Sequence[str], changed: Sequence[str]) -> str:
+    """What every table was made of and with, and which were ``changed`` since."""
+    said = f"<p><strong>{text(since(changed))}</strong></p>" if changed else ""
+    said += "<p>No table has a record beside it.</p>" if not records else _made(records, tables) + _checkpoints(records)
     return said + "".join(f"<p>{text(line)}</p>" for line in without)
 
 
+def since(changed: Sequence[str]) -> str:
+    """What is to be said of tables that were changed since they were written."""
+    what = f"{listed([f'{name}.csv' for name in changed])} {'was' if len(changed) == 1 else 'were'} changed"
+    return f"{what} since the record beside {'it' if len(changed) == 1 else 'them'} was written."
+
+
 def _made(records: Mapping[str, Record], tables: Tables) -> str:
+    kinds = {name: _with(one) for name, one in records.items()}
+    several = len(set(kinds.values())) > 1
     rows = []
     for name, one in records.items():
         frame = tables.get(name, pd.DataFrame())
         seeds = sorted(frame["seed"].unique()) if "seed" in frame else []
         settings = ", ".join(f"{key} {json.dumps(value, ensure_ascii=False)}" for key, value in one.settings.items())
-        versions = ", ".join(f"{package} {version}" for package, version in one.versions.items())
         count, networks = len(frame) or "not read", ", ".join(f"{seed:.0f}" for seed in seeds) or "–"
-        cells = (count, networks, len(one.checkpoints), number(one.seconds, 4), f"{versions}; {one.machine}")
-        folded = f"<details><summary>settings</summary>{text(settings)}</details>"
-        rows.append([f'<span id="made-{text(name)}">{text(name)}.csv</span>', *map(text, cells), folded])
-    header = ["table", "rows", "seeds of networks", "checkpoints", "seconds", "versions and machine", "settings"]
-    return table("How each table was made", header, [("", rows)])
+        cells = (count, networks, len(one.checkpoints), number(one.seconds, 4), *((kinds[name],) * several))
+        place = f'<span id="made-{text(name)}">{text(name)}.csv</span>'
+        rows.append([place, *map(text, cells), folded("settings", text(settings))])
+    header = ["table", "rows", "seeds of networks", "checkpoints", "seconds"]
+    header += [*(["made with"] * several), "settings"]
+    said = "" if several else f"<p>All tables were made with {text(next(iter(kinds.values())))}.</p>"
+    return said + table("How each table was made", header, rows)
+
+
+def _with(one: Record) -> str:
+    versions = ", ".join(f"{package} {version}" for package, version in one.versions.items())
+    return f"{versions}; {one.machine}"
 
 
 def _checkpoints(records: Mapping[str, Record]) -> str:
@@ -170,4 +182,4 @@ def _checkpoints(records: Mapping[str, Record]) -> str:
         for digest, names in found.items():
             which = "all that name it" if len(found) == 1 else f"{listed(names)}: another content than in other tables"
             rows.append([text(checkpoint), f"<code>{text(digest)}</code>", text(which)])
-    return table("Checkpoints", ["checkpoint", "sha256", "in tables"], [("", rows)]) if rows else ""
+    return table("Checkpoints", ["checkpoint", "sha256", "in tables"], rows) if rows else ""

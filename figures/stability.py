@@ -23,33 +23,39 @@ _DASHED: LineStyleType = (0, (3, 1.5))
 
 def stability(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
     """Draw the panels into ``figure``: curves by (matrix, training)."""
-    rows = frame[frame["loss"] == TRAINED]
-    if rows.empty:
-        raise TableError(f"no rows of loss '{TRAINED}': the limit is about the loss that was trained on")
-    check_measured(rows, "limit")
-    limited = rows[np.isfinite(rows["limit"])]
-    check_measured(limited, "top_eigenvalue")
-    matrices = [name for name in MATRICES if (limited["matrix"] == name).any()]
+    rows = limited(frame)
+    matrices = [name for name in MATRICES if (rows["matrix"] == name).any()]
     figure.set_figheight(1.2 + 1.7 * len(matrices))
     axes = figure.subplots(len(matrices), len(LOOKS), squeeze=False, sharex=True, sharey="row")
     curves: dict[tuple[str, str], Curve] = {}
     for line, matrix in zip(axes, matrices, strict=True):
         for ax, training in zip(line, LOOKS, strict=True):
-            part = limited[(limited["matrix"] == matrix) & (limited["training"] == training)]
+            part = rows[(rows["matrix"] == matrix) & (rows["training"] == training)]
             ax.set_title(f"trained with {LOOKS[training].label}")
             if len(part):
                 curves[matrix, training] = _panel(ax, part, training)
             else:
                 empty(ax, "not measured")
         log_scale(*line)
-        _fit(line[0], [one for (name, _), one in curves.items() if name == matrix], limited, matrix)
+        _fit(line[0], [one for (name, _), one in curves.items() if name == matrix], rows, matrix)
         line[0].set_ylabel(f"top eigenvalue,\n{MATRICES[matrix]}")
     for ax in axes[-1]:
         ax.set_xlabel("epoch")
     dashed = Line2D([], [], color=GREY, linestyle=_DASHED, linewidth=1.0, label="stability limit")
     legend(figure, [*handles(curves.values()), dashed])
-    caption(figure, f"{_whose(limited)}, of the objective of training. {remark(curves.values())}")
+    caption(figure, f"{_whose(rows)}, of the objective of training. {remark(curves.values())}")
     return curves
+
+
+def limited(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the loss that was trained on that have a limit. Raises TableError where there is nothing in them."""
+    rows = frame[frame["loss"] == TRAINED]
+    if rows.empty:
+        raise TableError(f"no rows of loss '{TRAINED}': the limit is about the loss that was trained on")
+    check_measured(rows, "limit")
+    rows = rows[np.isfinite(rows["limit"]) & rows["matrix"].isin(list(MATRICES))]
+    check_measured(rows, "top_eigenvalue")
+    return rows
 
 
 def _panel(ax: Axes, part: pd.DataFrame, training: str) -> Curve:

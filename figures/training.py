@@ -1,6 +1,8 @@
 """Training curves: both losses and the accuracy against epochs, on training and on test images.
 
-A network is trained on one of the two losses and both are recorded, which shows what the other does meanwhile.
+A network is trained on one of the two losses and both are recorded, which shows what the other does meanwhile. Where
+seeds ended at different epochs, as they do when trained to a loss, curves go as far as all seeds of a training went: a
+mean over ever fewer of them would jump.
 """
 
 import pandas as pd
@@ -21,6 +23,9 @@ def history(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], C
     columns = [f"{split}_{what}" for split in _DASHES for what in ("loss_sdt", "loss_tet", "accuracy")]
     check_measured(frame, *columns)
     rows = frame.assign(train_accuracy=100 * frame["train_accuracy"], test_accuracy=100 * frame["test_accuracy"])
+    ended = rows.groupby(["training", "checkpoint"])["epoch"].transform("max")
+    common = ended.groupby(rows["training"]).transform("min")
+    rows = rows[rows["epoch"] <= common]
     axes = figure.subplots(1, 3, sharex=True)
     axes[1].sharey(axes[0])
     curves: dict[tuple[str, str, str], Curve] = {}
@@ -34,7 +39,8 @@ def history(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], C
     axes[2].set(title="accuracy", ylabel="accuracy (%)")
     splits = [Line2D([], [], color=GREY, linestyle=dash, label=split) for split, dash in _DASHES.items()]
     legend(figure, [*handles(one for key, one in curves.items() if key[1] == "test"), *splits])
-    caption(figure, remark(curves.values()))
+    cut = " Seeds ended at different epochs: drawn as far as all went." if (ended > common).any() else ""
+    caption(figure, remark(curves.values()) + cut)
     return curves
 
 

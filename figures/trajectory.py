@@ -79,8 +79,9 @@ def _run(training: str, path: pd.DataFrame, surface: pd.DataFrame, axes: pd.Data
     (view, *_) = views(rows[rows["loss"] == ("sdt" if "sdt" in losses else losses[0])])
     steps = walked[walked["seed"] == seeds[0]].sort_values("epoch")
     about = axes[(axes["training"] == training) & (axes["seed"] == seeds[0]) & (axes["kind"] == "plane")]
-    about = about[about["directions"] == TRAJECTORY].set_index("axis")["explained"]
-    return Run(view, steps, (float(about.get(1, np.nan)), float(about.get(2, np.nan))))
+    about = about[about["directions"] == TRAJECTORY].set_index("axis")
+    shares = about.get("explained", {})
+    return Run(view, steps, (float(shares.get(1, np.nan)), float(shares.get(2, np.nan))))
 
 
 def _plane(ax: Axes, run: Run, levels: np.ndarray) -> QuadContourSet:

@@ -30,7 +30,7 @@ def write(views: Sequence[View], folder: Path, suffix: str = "") -> list[Path]:
         name = "-".join(f"{key}-{view.key[key]}" if key in ("draw", "seed") else view.key[key] for key in KEYS)
         files.append(folder / f"surface{suffix}-{name}.vtu")
         with replacing(files[-1]) as partial:
-            meshio.Mesh(points, [("quad", cells)], point_data=data).write(partial)
+            meshio.Mesh(points, [("quad", cells)], point_data=data).write(partial, file_format="vtu")
     return files
 
 

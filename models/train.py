@@ -21,9 +21,10 @@ from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 
+from . import processes
 from .checkpoint import Checkpoint, load
 from .cli import command
-from .training import cost, parallel, phases, recipes
+from .training import cost, phases, recipes
 from .training.recipe import Config, resolved, settings, timeline
 from .training.run import Run
 from .training.stopping import finished, warn_unreached
@@ -37,14 +38,14 @@ def run(config: Config) -> Checkpoint:
     OSError when something can't be saved or another process trains there; Terminated (a SystemExit) at SIGTERM. The
     last good checkpoint stays.
     """
-    with parallel.joined(config.device):
+    with processes.joined(config.device):
         config = resolved(config)
-        with alone(config.out) if parallel.is_main() else nullcontext():
+        with alone(config.out) if processes.is_main() else nullcontext():
             return _finish(config)
 
 
 def _finish(config: Config) -> Checkpoint:
-    previous = parallel.shared(_found(config) if parallel.is_main() else None)
+    previous = processes.shared(_found(config) if processes.is_main() else None)
     if previous and finished(previous.training):
         _say(f"{config.out / 'ckpt.pt'}: finished already, nothing to do")
         checkpoint = previous
@@ -52,13 +53,13 @@ def _finish(config: Config) -> Checkpoint:
         if config.phases:
             _say(f"{config.out}: {phases.described(timeline(config))}")
         checkpoint = Run(config, previous).finish(config.out / "ckpt.pt")
-    if parallel.is_main():
+    if processes.is_main():
         warn_unreached(checkpoint, config.out)
     return checkpoint
 
 
 def _say(line: str) -> None:
-    if parallel.is_main():
+    if processes.is_main():
         print(line, file=sys.stderr)
 
 

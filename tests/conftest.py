@@ -1,7 +1,7 @@
 """Settings that every test shares: one thread per process, hypothesis without a deadline, small trained networks."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -35,3 +35,25 @@ def digits_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[...,
         return folder / name / "ckpt.pt"
 
     return train
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Every made-up table of figures, three seeds a side, read back as figures read them."""
+    from figures.tables import read
+    from tests.figure_tables import complete, write
+
+    frames = complete(seeds=3)
+    folder = write(tmp_path_factory.mktemp("tables"), frames)
+    return {name: read(folder, name) for name in frames}
+
+
+@pytest.fixture
+def figure() -> Iterator[Any]:
+    """A figure as wide as a page, in the look of all pictures."""
+    from matplotlib.figure import Figure
+
+    from figures import style
+
+    with style.paper():
+        yield Figure(figsize=(style.PAGE, 4), layout="constrained")

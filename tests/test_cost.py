@@ -1,5 +1,6 @@
 """Costs before a run: MACs against published and hand-made counts, memory against the allocator's own count."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from models import data
 from models.data.events import SENSOR
 from models.losses import tet_loss
 from models.networks import build
+from models.neurons import bits
 from models.neurons.lif import LIF
 from models.train import main
 from models.training import cost, optimizer, recipes
@@ -55,7 +57,8 @@ def peak(settings: Config) -> int:
 
     def step() -> None:
         stepped.zero_grad()
-        tet_loss(net(images), labels).backward()
+        with bits.kept() if settings.keep_spikes == "bits" else nullcontext():
+            tet_loss(net(images), labels).backward()
         stepped.step()
 
     step()
@@ -72,7 +75,11 @@ def peak(settings: Config) -> int:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"timesteps": 2, "batch_size": 200}, {"data": "cifar10", "model": "cnn5", "timesteps": 3, "batch_size": 4}],
+    [
+        {"timesteps": 2, "batch_size": 200, "keep_spikes": "bits"},
+        {"timesteps": 2, "batch_size": 200},
+        {"data": "cifar10", "model": "cnn5", "timesteps": 3, "batch_size": 4},
+    ],
 )
 def test_a_step_takes_the_memory_that_is_said(settings):
     made = resolved(Config(out=Path(), **settings))
@@ -87,6 +94,15 @@ def test_memory_grows_with_images_and_steps_and_shrinks_in_bfloat16():
     assert of(data="cifar10", timesteps=4).graph_bytes == pytest.approx(2 * one.graph_bytes, rel=0.02)
     coarse = of(data="cifar10", timesteps=2, precision="bfloat16").graph_bytes
     assert one.graph_bytes / 2 < coarse < 0.9 * one.graph_bytes  # membranes stay in float32
+
+
+def test_spikes_as_bits_take_a_32nd_or_a_16th_and_all_else_what_it_took():
+    spikes = 3 * (12 * 8 * 8 + 24 * 4 * 4 + 24 * 2 * 2)
+    for precision, size in (("float32", 4), ("bfloat16", 2), ("float64", 8)):
+        whole, packed = (of(timesteps=3, precision=precision, keep_spikes=keep) for keep in ("values", "bits"))
+        assert whole.graph_bytes - packed.graph_bytes == spikes * (8 * size - 1) / 8
+    smooth = [of(surrogate="smooth", keep_spikes=keep).graph_bytes for keep in ("values", "bits")]
+    assert smooth[0] == smooth[1]
 
 
 @pytest.mark.parametrize("name", recipes.names())

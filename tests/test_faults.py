@@ -7,16 +7,12 @@ processes to show, a failure between any two steps of writing, is raised in this
 import importlib
 import itertools
 import json
-import multiprocessing
 import os
 import random
 import shutil
 import signal
-import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
-from multiprocessing.process import BaseProcess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -34,6 +30,7 @@ from figures import paper
 from models.checkpoint import load
 from models.writing import check_writable, held, locked
 from tests.figure_tables import made_up, write
+from tests.killed import shoot_at, starter
 from tests.test_bad_tables import TABLES
 
 SMALL = {"timesteps": 2, "train_images": 40, "batch_size": 20}
@@ -65,39 +62,15 @@ def started(name: str, argv: Sequence[str]) -> int:
         return paper.main(argv)
 
 
-def silent(function: Callable[..., int], *arguments: object) -> None:
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        sys.exit(function(*arguments))
-
-
 def die_at(number: int, before: bool, name: str, argv: Sequence[str]) -> int:
     """Run, and be killed just before or after the ``number``-th file takes its place."""
-    count, original = itertools.count(1), Path.replace
-
-    def replace(partial: Path, path: Path) -> Path:
-        turn = next(count) == number
-        if not (turn and before):
-            original(partial, path)
-        if turn:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return path
-
-    pytest.MonkeyPatch().setattr(Path, "replace", replace)
+    shoot_at(number, before=before)
     return started(name, argv)
 
 
 @pytest.fixture(scope="module")
 def forked():
-    """Start a function in a process that begins with everything imported, forked from one that has a single thread."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.test_faults"])
-
-    def start(function: Callable[..., int], *arguments: object) -> BaseProcess:
-        process = context.Process(target=silent, args=(function, *arguments))
-        process.start()
-        return process
-
-    return start
+    return starter("tests.test_faults")
 
 
 @pytest.fixture(scope="module")

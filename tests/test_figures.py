@@ -385,6 +385,18 @@ def test_training_curves_are_dashed_for_train_and_solid_for_test(tables, figure)
     assert curves["sdt", "test", "sdt"].line.get_linestyle() == "-"
     assert curves["sdt", "train", "sdt"].line.get_linestyle() == "--"
     assert [ax.get_yscale() for ax in figure.axes] == ["log", "log", "linear"]
+    assert "different epochs" not in caption_of(figure)
+
+
+def test_training_curves_go_as_far_as_every_seed_of_the_training(tables, figure):
+    """One TET network ended an epoch before the others, as networks trained to a loss do; SDT's went on."""
+    frame = tables["history"]
+    one, last = chosen(frame, training="tet")["checkpoint"].iloc[0], frame["epoch"].max()
+    frame = frame[(frame["checkpoint"] != one) | (frame["epoch"] < last)]
+    curves = training.history(figure, frame)
+    assert np.max(curves["sdt", "test", "tet"].line.get_xdata()) == last - 1
+    assert np.max(curves["sdt", "test", "sdt"].line.get_xdata()) == last
+    assert "Seeds ended at different epochs: drawn as far as all went." in caption_of(figure)
 
 
 # flatness

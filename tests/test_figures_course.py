@@ -3,31 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
-from figures import course, momentum_layers, style, switch
-from figures.tables import TableError, read
-from tests.figure_tables import made_up, write
+from figures import course, momentum_layers, switch
+from figures.tables import TableError
+from tests.drawing import caption_of
 
 pytestmark = pytest.mark.filterwarnings("error")
-NAMES = ("momentum_steps", "momentum_history", "switch", "momentum_layers", "descent_layers")
-
-
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    frames = made_up(seeds=3)
-    folder = write(tmp_path_factory.mktemp("course"), {name: frames[name] for name in NAMES})
-    return {name: read(folder, name) for name in NAMES}
-
-
-@pytest.fixture
-def figure():
-    with style.paper():
-        yield Figure(figsize=(7, 4), layout="constrained")
-
-
-def caption_of(figure):
-    return figure.get_supxlabel().replace("\n", " ").replace("\u00a0", " ")
 
 
 def panel(figure, title):

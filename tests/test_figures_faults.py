@@ -1,27 +1,21 @@
 """Commands of figures that are killed, or write into one folder at once: files are whole, and nothing else stays."""
 
-import itertools
-import multiprocessing
-import os
 import random
 import signal
-import sys
 import time
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
-from multiprocessing.process import BaseProcess
+from itertools import product
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from figures import interactive, paper, report
 from figures.command import replacing
 from tests.figure_rows import coarse
 from tests.figure_tables import made_up, write
+from tests.killed import shoot_at, starter
 
 COMMANDS = {"paper": paper.main, "report": report.main, "interactive": interactive.main}
-PICTURES = tuple(one for one in paper.PICTURES if one.name in ("energy", "surface-lines"))  # others take long
+PICTURES = tuple(one for one in paper.PICTURES if one.name == "energy")  # all take long
 
 
 def started(name: str, folder: Path) -> int:
@@ -32,17 +26,7 @@ def started(name: str, folder: Path) -> int:
 
 def die_at(number: int, before: bool, name: str, folder: Path) -> int:
     """Run, and be killed just before or after the ``number``-th file takes its place."""
-    count, original = itertools.count(1), Path.replace
-
-    def replace(partial: Path, path: Path) -> Path:
-        turn = next(count) == number
-        if not (turn and before):
-            original(partial, path)
-        if turn:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return path
-
-    pytest.MonkeyPatch().setattr(Path, "replace", replace)
+    shoot_at(number, before=before)
     return started(name, folder)
 
 
@@ -55,30 +39,15 @@ def fill(target: Path, begun: Path | None = None) -> int:
     return 0
 
 
-def silent(function: Callable[..., int], *arguments: object) -> None:
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        sys.exit(function(*arguments))
-
-
 @pytest.fixture(scope="module")
 def forked():
-    """Start a function in a process that begins with everything imported, forked from one that has a single thread."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.test_figures_faults"])
-
-    def start(function: Callable[..., int], *arguments: object) -> BaseProcess:
-        process = context.Process(target=silent, args=(function, *arguments))
-        process.start()
-        return process
-
-    return start
+    return starter("tests.test_figures_faults")
 
 
 @pytest.fixture
 def folder(tmp_path):
     frames = made_up(seeds=1)
-    lines = frames["surface"][frames["surface"]["kind"] == "line"]
-    return write(tmp_path, {"energy": frames["energy"], "surface": pd.concat([coarse(frames["surface"]), lines])})
+    return write(tmp_path, {"energy": frames["energy"], "surface": coarse(frames["surface"])})
 
 
 def content(folder: Path) -> dict[Path, bytes]:
@@ -96,20 +65,19 @@ def test_a_command_killed_at_any_moment_and_started_again_ends_with_the_same_fil
     draw, begun = random.Random(name), time.perf_counter()
     assert started(name, folder) == 0
     seconds, expected = time.perf_counter() - begun, content(folder)
-    children = [(started, name, folder)]
-    children += [(die_at, at, before, name, folder) for at in range(1, len(expected) + 1) for before in (True, False)]
     for path in expected:
         path.unlink()
-    for function, *arguments in children:
-        child = forked(function, *arguments)
-        if function is started:
-            child.join(draw.uniform(0, seconds))
-            child.kill()
+    child = forked(started, name, folder)
+    child.join(draw.uniform(0, seconds))
+    child.kill()
+    child.join()
+    assert content(folder).items() <= expected.items()
+    for number, before in product(range(1, len(expected) + 1), (True, False)):
+        child = forked(die_at, number, before, name, folder)
         child.join()
+        assert child.exitcode == -signal.SIGKILL
         assert content(folder).items() <= expected.items()
-        if function is die_at:
-            assert child.exitcode == -signal.SIGKILL
-            assert len(hidden(folder)) == arguments[1]  # what took no place lies there
+        assert hidden(folder) or not before  # it lies where it was written
     (folder / "figures").mkdir(exist_ok=True)
     beside = folder / "figures" / ".energy.pdf.old"
     beside.write_text("someone else's")

@@ -7,16 +7,16 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from figures import pairs, style
-from figures.tables import TableError, read
-from tests.figure_tables import LOSSES, STEPS, made_up, write
+from figures.tables import TableError
+from tests.drawing import caption_of
+from tests.figure_tables import LOSSES, STEPS
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-@pytest.fixture(scope="module")
-def frame(tmp_path_factory):
-    """The made-up table of three seeds a side, read back as figures read it."""
-    return read(write(tmp_path_factory.mktemp("pairs"), made_up(seeds=3)), "momentum_pairs")
+@pytest.fixture
+def frame(tables):
+    return tables["momentum_pairs"]
 
 
 @pytest.fixture
@@ -43,10 +43,6 @@ def written(ax):
         x, y = text.get_position()
         cells.setdefault((y + 0.5, x + 0.5), []).append(text.get_text())
     return {place: " ".join(lines) for place, lines in cells.items()}
-
-
-def caption_of(figure):
-    return figure.get_supxlabel().replace("\n", " ").replace("\u00a0", " ")
 
 
 def test_cells_are_means_over_seeds_of_the_loss_trained_with(frame, figure):

@@ -50,17 +50,37 @@ def test_the_same_tables_give_the_same_bytes_in_another_process(tmp_path, monkey
         assert (here / "figures" / name).read_bytes() == (there / "figures" / name).read_bytes()
 
 
-def test_missing_tables_cost_their_figures_and_a_line_each(tmp_path, capsys):
+def test_pictures_without_their_tables_are_named_on_one_line(tmp_path, capsys):
     frames = made_up(seeds=1, trainings=("sdt",))
-    write(tmp_path, {name: frames[name] for name in ("timesteps", "energy")})
+    write(tmp_path, {name: frames[name] for name in ("timesteps", "energy", "momentum_layers")})
     assert paper.main([str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     made = {"scalability", "per-timestep", "agreement", "calibration", "energy"}
     assert {Path(line).stem for line in out.splitlines()} == made
-    lines = {line.split(": ")[1]: line for line in err.splitlines()}
-    assert len(lines) == len(NAMES) - len(made)
-    assert "timesteps.csv: no rows with statistics taken anew" in lines.pop("scalability-ways")
-    assert all("no table" in line and ".csv" in line for line in lines.values())
+    unusable, absent = err.splitlines()
+    assert "scalability-ways: " in unusable
+    assert "timesteps.csv: no rows with statistics taken anew" in unusable
+    start = "python -m figures.paper: 25 of 31 pictures are left out, as their tables (in brackets) are not there: "
+    assert absent.startswith(start)
+    named = dict(one.removesuffix(")").split(" (") for one in absent.removeprefix(start).split(", "))
+    assert set(named) == NAMES - made - {"scalability-ways"}
+    assert named["momentum-layers"] == "descent_layers"
+    assert named["trajectory"] == "surface_path and surface and surface_axes"
+
+
+def test_one_picture_without_its_table_is_a_line_in_the_singular(tmp_path, capsys, monkeypatch):
+    only(monkeypatch, "energy", "switch")
+    write(tmp_path, {"energy": made_up(seeds=1)["energy"]})
+    assert paper.main([str(tmp_path)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("paper: one picture is left out, as its tables (in brackets) are not there: switch (switch)")
+
+
+def test_no_table_at_all_is_one_line(tmp_path, capsys):
+    (tmp_path / "tables").mkdir()
+    assert paper.main([str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"python -m figures.paper: error: no figure made: no usable table in {tmp_path / 'tables'}"
 
 
 def test_a_picture_of_several_tables_needs_them_all(tmp_path, capsys, monkeypatch):
@@ -70,8 +90,7 @@ def test_a_picture_of_several_tables_needs_them_all(tmp_path, capsys, monkeypatc
     assert paper.main([str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert {Path(line).stem for line in out.splitlines()} == {"trajectory"}
-    assert "gap-in-loss: no table" in err
-    assert "correlation.csv" in err
+    assert "gap-in-loss (correlation)" in err
 
 
 def test_a_garbled_table_costs_its_figure(tmp_path, capsys, monkeypatch):

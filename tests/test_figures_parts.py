@@ -3,32 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 from scipy import stats
 
-from figures import correlation, parts, robustness, sharpness, style
-from figures.tables import TableError, read
-from tests.figure_tables import made_up, write
+from figures import correlation, parts, robustness, sharpness
+from figures.tables import TableError
+from tests.drawing import caption_of
 
 pytestmark = pytest.mark.filterwarnings("error")
-NAMES = ("layers", "steps", "robustness", "sharpness", "measures", "correlation")
-
-
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    frames = made_up(seeds=3)
-    folder = write(tmp_path_factory.mktemp("parts"), {name: frames[name] for name in NAMES})
-    return {name: read(folder, name) for name in NAMES}
-
-
-@pytest.fixture
-def figure():
-    with style.paper():
-        yield Figure(figsize=(7, 4), layout="constrained")
-
-
-def caption_of(figure):
-    return figure.get_supxlabel().replace("\n", " ").replace("\u00a0", " ")
 
 
 # layers and timesteps

@@ -6,28 +6,11 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from figures import paths, style, surfaces, trajectory
-from figures.tables import TableError, read
-from tests.figure_tables import complete, write
+from figures import paths, surfaces, trajectory
+from figures.tables import TableError
+from tests.drawing import caption_of
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    frames = complete(seeds=3)
-    folder = write(tmp_path_factory.mktemp("paths"), frames)
-    return {name: read(folder, name) for name in ("path", "barrier", "surface", "surface_path", "surface_axes")}
-
-
-@pytest.fixture
-def figure():
-    with style.paper():
-        yield Figure(figsize=(7, 4), layout="constrained")
-
-
-def caption_of(figure):
-    return figure.get_supxlabel().replace("\n", " ").replace("\u00a0", " ")
 
 
 def places(line):

@@ -7,15 +7,15 @@ from matplotlib.figure import Figure
 
 from figures import paper, style
 from figures.stability import stability
-from figures.tables import TableError, read, shared_seeds
-from tests.figure_tables import made_up, write
+from figures.tables import TableError, shared_seeds
+from tests.figure_tables import write
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-@pytest.fixture(scope="module")
-def table(tmp_path_factory):
-    return read(write(tmp_path_factory.mktemp("stability"), made_up(seeds=3)), "stability")
+@pytest.fixture
+def table(tables):
+    return tables["stability"]
 
 
 @pytest.fixture

@@ -3,22 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 from scipy import stats
 
 from figures import agreement, anytime, calibration, energy, scalability, style
-from figures.tables import TableError, most_trained, read
-from tests.figure_tables import complete, write
+from figures.tables import TableError, most_trained
+from tests.drawing import caption_of
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    frames = complete(seeds=3)
-    names = ("timesteps", "anytime", "energy")
-    folder = write(tmp_path_factory.mktemp("timesteps"), {name: frames[name] for name in names})
-    return {name: read(folder, name) for name in names}
 
 
 @pytest.fixture
@@ -28,16 +19,6 @@ def several(tables):
     early["accuracy_cumulative"] -= 0.01 * (early["timesteps"] > 2)
     early["checkpoint"] += "-2"
     return pd.concat([tables["timesteps"], early], ignore_index=True)
-
-
-@pytest.fixture
-def figure():
-    with style.paper():
-        yield Figure(figsize=(7, 3), layout="constrained")
-
-
-def caption_of(figure):
-    return figure.get_supxlabel().replace("\n", " ").replace("\u00a0", " ")
 
 
 def plain(frame, training):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +24,19 @@ def test_table_is_what_training_wrote(digits_checkpoint):
     found = history.run(history.Config((path,), quiet=True)).to_frame()
     written = pd.read_csv(path.with_name("history.csv"))
     pd.testing.assert_frame_equal(found[written.columns], written, check_dtype=False)
+
+
+def test_every_row_says_how_the_network_was_trained(digits_checkpoint, tmp_path):
+    table = history.run(history.Config((digits_checkpoint("sdt"), digits_checkpoint("tet")), quiet=True)).to_frame()
+    assert dict(zip(table["training"], table["mse_weight"], strict=True)) == {"sdt": 0.0, "tet": 0.05}
+    found = checkpoint.load(digits_checkpoint("tet"))
+    assert set(table["train_images"]) == {len(found.load_data().train)}
+    assert set(table["augmented"]) == {0}  # digits have no augmentation
+    silent = replace(found, training={n: v for n, v in found.training.items() if n not in ("mse_weight", "augment")})
+    checkpoint.save(silent, tmp_path / "ckpt.pt")
+    table = history.run(history.Config((tmp_path / "ckpt.pt",), quiet=True)).to_frame()
+    assert table["mse_weight"].isna().all()
+    assert (table["augmented"] == 0).all()
 
 
 def test_missing_checkpoint_is_one_line_and_exit_1(tmp_path, capsys):

@@ -11,14 +11,14 @@ from models.losses import tet_loss
 from models.networks import build, layers
 from models.networks.layers import BatchNorm2d, Conv2d, Stack, fire
 from models.networks.resnet import Block, Neuron
-from models.neurons import normalized
+from models.neurons import fused_normalized, normalized
 from models.neurons.lif import LIF
 from models.neurons.selection import select
 
 
 @pytest.fixture(autouse=True)
 def small_maps_too(monkeypatch):
-    monkeypatch.setattr(normalized, "LEAST", 0)
+    monkeypatch.setattr(fused_normalized, "LEAST", 0)
 
 
 def numbers(*shape, seed=0):
@@ -71,7 +71,7 @@ def test_in_one_they_are_the_two_layers(channels, scale, shortcut, monkeypatch):
     monkeypatch.setattr(normalized, "normalized_spikes", counted)
     found = trained(norm, neuron, x, plus)
     assert len(calls) == 2
-    monkeypatch.setattr(layers, "_one", lambda *_: False)
+    monkeypatch.setattr(layers, "_one", lambda *_: None)
     wanted = trained(norm, neuron, x, plus)
     assert torch.equal(found[0], wanted[0])
     for one, other in zip(found, wanted, strict=True):
@@ -93,14 +93,14 @@ def test_threads_share_the_channels_out_right():
 
 def together(both, x):
     norm, neuron = both
-    return layers._one(norm, neuron, x)
+    return layers._one(norm, neuron, x, len(x)) is fused_normalized
 
 
 def looked_at(change):
     """The layers stay two when ``change`` has been done to them, or to their maps."""
     norm, neuron = pair()
     x = change(norm, neuron)
-    assert not layers._one(norm, neuron, maps() if x is None else x)
+    assert not layers._one(norm, neuron, maps() if x is None else x, 3)
 
 
 def test_they_stay_two_where_somebody_looks_between_or_the_kernel_does_not_apply():
@@ -110,11 +110,11 @@ def test_they_stay_two_where_somebody_looks_between_or_the_kernel_does_not_apply
     looked_at(lambda norm, _: norm.eval() and None)
     looked_at(lambda _, neuron: setattr(neuron, "implementation", "reference"))
     looked_at(lambda *_: maps().contiguous())
-    with mock.patch.object(normalized, "LEAST", maps().numel() + 1):
+    with mock.patch.object(fused_normalized, "LEAST", maps().numel() + 1):
         looked_at(lambda *_: None)
     with torch.no_grad():
         looked_at(lambda *_: None)
-    assert not layers._one(nn.SyncBatchNorm(6), LIF(), maps())
+    assert not layers._one(nn.SyncBatchNorm(6), LIF(), maps(), 3)
     assert not together(pair(600), maps(600))
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from models import data, train
+from models import data, processes, train
 from models.checkpoint import load, save
 from models.data.splits import FolderSplit, MemorySplit
 from models.losses import LOSSES
@@ -205,9 +205,9 @@ def test_synchronised_statistics_of_one_process_are_torch_s(monkeypatch):
 
 
 def test_each_process_takes_the_gpu_of_its_own_number(monkeypatch):
-    assert parallel.device("cuda:1") == "cuda:1"
-    monkeypatch.setattr(parallel, "part", lambda: (2, 4))
+    assert processes.device("cuda:1") == "cuda:1"
+    monkeypatch.setattr(processes, "world", lambda: 4)
     monkeypatch.setenv("LOCAL_RANK", "1")
-    assert [parallel.device(name) for name in ("cpu", "cuda")] == ["cpu", "cuda:1"]
+    assert [processes.device(name) for name in ("cpu", "cuda")] == ["cpu", "cuda:1"]
     with pytest.raises(ValueError, match="--device cuda:0 would be that of all 4 processes: use --device cuda"):
-        parallel.device("cuda:0")
+        processes.device("cuda:0")

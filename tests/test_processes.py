@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from analysis import hessian, processes
+from analysis import hessian
 from analysis.subject import Subject
+from models import processes
 from tests import together
 
 

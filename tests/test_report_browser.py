@@ -61,6 +61,8 @@ def test_a_telephone_scrolls_tables_and_pictures_but_not_the_page(browser):
     assert all(outer <= 390 for _, outer in boxes)
     assert any(inner > 600 for inner, _ in boxes)
     assert browser.execute_script("return document.querySelector('img.page').width") > 600
+    ((inner, outer),) = widths(browser, ".wide:has(.beside)")
+    assert inner <= outer  # a row below the other
 
 
 def test_paper_shows_the_static_picture_and_everything_folded(browser):
@@ -68,6 +70,9 @@ def test_paper_shows_the_static_picture_and_everything_folded(browser):
     assert not shown(browser, "details.turn")
     assert not shown(browser, "nav")
     assert shown(browser, ".printed")
+    assert shown(browser, "details .comparison")
+    assert shown(browser, ".beside details .line")
+    assert all(inner <= outer for inner, outer in widths(browser, ".wide"))
     assert shown(browser, "#figure-surfaces img")
     assert widths(browser, "html")[0][0] <= 690
     printed = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})["data"])

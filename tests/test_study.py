@@ -17,7 +17,8 @@ TABLES = [
 ]  # fmt: skip
 FIGURES = [
     "surfaces", "surface-lines", "eigenvalues", "density", "radius", "scalability", "per-timestep", "momentum",
-    "momentum-pairs", "momentum-layers", "momentum-steps", "switch", "descent", "agreement", "calibration", "anytime", "energy", "training", "flatness", "robustness",
+    "momentum-pairs", "momentum-layers", "momentum-steps", "switch", "descent", "agreement", "calibration",
+    "anytime", "energy", "training", "flatness", "robustness",
 ]  # fmt: skip
 
 

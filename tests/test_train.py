@@ -183,6 +183,7 @@ def test_a_loss_that_diverges_stops_the_run_and_keeps_the_last_good_checkpoint(t
         (["--label-smoothing", "2"], "label_smoothing must lie in [0, 1.0), got 2.0"),
         (["--snapshots", "-1"], "snapshots"),
         (["--workers", "-1"], "workers must be at least 0, got -1"),
+        (["--evaluate-train", "0"], "--evaluate-train takes at least one image, got 0"),
         (["--until-loss", "0"], "--until-loss must be positive and finite, got 0.0"),
         (["--until-loss", "nan"], "--until-loss must be positive and finite, got nan"),
         (["--until-loss-of", "sdt"], "--until-loss-of says which loss --until-loss is about"),
@@ -270,3 +271,13 @@ def test_a_run_that_cannot_begin_leaves_no_folder(tmp_path, capsys):
     assert main(["--data", "cifar10", "--data-root", str(tmp_path / "nothing"), "--out", str(tmp_path / "run")]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_the_training_loss_can_be_of_a_few_images_and_changes_no_weights(tmp_path):
+    few, all_ = run(short(tmp_path / "few", evaluate_train=20)), run(short(tmp_path / "all"))
+    assert all(torch.equal(few.state_dict[name], value) for name, value in all_.state_dict.items())
+    images, labels = next(few.load_data().train.batches(20, limit=20))
+    with torch.no_grad():
+        logits = few.network()(images)
+    assert few.history["train_loss_sdt"][-1] == pytest.approx(float(sdt_loss(logits, labels)), abs=1e-6)
+    assert few.history["test_loss_sdt"] == all_.history["test_loss_sdt"]

@@ -24,6 +24,7 @@ from ..neurons import normalized
 from ..neurons.lif import LIF, Neuron
 
 Maps = Float[Tensor, "time batch _channel _height _width"]
+Given = Float[Tensor, "given batch _channel _height _width"]
 
 
 class Conv2d(nn.Conv2d):
@@ -90,20 +91,25 @@ def normalization(kind: str, channels: int, neuron: Neuron, *, alpha: float = 1.
     return BatchNorm2d(channels, scale=alpha * neuron.threshold if kind == "tdbn" else 1.0)
 
 
-def fire(norm: BatchNorm2d, neuron: nn.Module, maps: Maps, plus: Maps | None = None) -> Maps:
-    """``neuron(norm(maps) + plus)``; in one where that is only faster (:mod:`models.neurons.normalized`)."""
-    if not _one(norm, neuron, maps) or not isinstance(neuron, LIF):
-        current = norm(maps)
+def fire(norm: BatchNorm2d, neuron: nn.Module, maps: Given, plus: Maps | None = None, steps: int | None = None) -> Maps:
+    """``neuron(norm(maps) + plus)``; in one where that is only faster (:mod:`models.neurons.normalized`).
+
+    Maps of a static image are one step, which counts at each of ``steps``.
+    """
+    steps = len(maps) if steps is None else steps
+    kernels = _one(norm, neuron, maps, steps)
+    if not kernels or not isinstance(neuron, LIF):
+        current = norm(maps).expand(steps, *maps.shape[1:])
         return neuron(current if plus is None else current + plus)
     weight = norm.weight if norm.scale == 1 else norm.scale * norm.weight
-    spikes, mean, variance = normalized.normalized_spikes(maps, weight, norm.bias, plus, norm.eps, neuron)
-    norm.track(mean, variance, maps.numel() // maps.shape[2])
-    return spikes
+    found = normalized.normalized_spikes(maps, weight, norm.bias, plus, norm.eps, steps, neuron, kernels)
+    norm.track(*found[1:], maps.numel() // maps.shape[2])
+    return found[0]
 
 
-def _one(norm: nn.Module, neuron: nn.Module, maps: Tensor) -> bool:
-    """Whether the two layers may be computed as one: in training with gradients, and with nobody looking between."""
-    return (
+def _one(norm: nn.Module, neuron: nn.Module, maps: Tensor, steps: int) -> normalized.Kernels | None:
+    """What computes the two layers as one, if anything may: in training with gradients, nobody looking between."""
+    if (
         type(norm) is BatchNorm2d
         and isinstance(neuron, LIF)
         and norm.training
@@ -111,9 +117,9 @@ def _one(norm: nn.Module, neuron: nn.Module, maps: Tensor) -> bool:
         and torch.is_grad_enabled()
         and not _watched(norm)
         and not _watched(neuron)
-        and neuron.fuses(maps)
-        and normalized.takes(maps)
-    )
+    ):
+        return normalized.kernels(maps, steps, neuron)
+    return None
 
 
 def _watched(module: nn.Module) -> bool:
@@ -126,14 +132,14 @@ class Stack(nn.Sequential):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """As ``nn.Sequential``."""
-        return _in_turn(list(self), input)
+        return _in_turn(list(self), input, len(input))
 
 
-def _in_turn(layers: list[nn.Module], maps: Tensor) -> Tensor:
+def _in_turn(layers: list[nn.Module], maps: Tensor, steps: int) -> Tensor:
     while layers:
         layer = layers.pop(0)
         if layers and isinstance(layer, BatchNorm2d) and isinstance(layers[0], LIF):
-            maps = fire(layer, layers.pop(0), maps)
+            maps = fire(layer, layers.pop(0), maps, steps=steps)
         else:
             maps = layer(maps)
     return maps
@@ -183,14 +189,19 @@ class Network(nn.Module):
         steps = timesteps if timesteps is not None else len(x) if x.dim() == 5 else self.timesteps
         if steps < 1:
             raise ValueError(f"timesteps must be at least 1, got {steps}")
-        if x.dim() == 4:
-            current = self.stem(x.unsqueeze(0))
-            return self.body(current.expand(steps, *current.shape[1:]))
-        if steps > len(x):
+        if x.dim() == 5 and steps > len(x):
             raise ValueError(f"{steps} timesteps asked of {len(x)} frames: give more frames or ask for fewer steps")
-        if isinstance(self.stem, nn.Sequential) and isinstance(self.body, Stack) and not self._watched_apart():
-            return _in_turn([*self.stem, *self.body], x[:steps])
-        return self.body(self.stem(x[:steps]))
+        frames = x.unsqueeze(0) if x.dim() == 4 else x[:steps]
+        layers = self._joined()
+        if layers:
+            return _in_turn(layers, frames, steps)
+        current = self.stem(frames)
+        return self.body(current.expand(steps, *current.shape[1:]))
 
-    def _watched_apart(self) -> bool:
-        return _watched(self.stem) or _watched(self.body)
+    def _joined(self) -> list[nn.Module]:
+        """All layers in a row where the stem's BatchNorm and the first neuron may be one: nobody looks between them."""
+        stem, body = self.stem, self.body
+        if not (isinstance(stem, nn.Sequential) and isinstance(body, nn.Sequential)):
+            return []
+        meet = isinstance(stem[-1], BatchNorm2d) and isinstance(body[0], LIF)
+        return [*stem, *body] if meet and not _watched(stem) and not _watched(body) else []

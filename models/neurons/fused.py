@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from .surrogate import coded
@@ -149,6 +149,28 @@ def centred(
         _call(x, "centred", steps, block, start, stop, start_of, at, *ends, result)
 
     _shared_out(part, steps, neurons, block)
+
+
+def packed(spikes: Float[Tensor, "count"]) -> UInt8[Tensor, "byte"]:
+    """Bit k of byte i is whether number 8i + k is not zero."""
+    bits = torch.empty(-(-len(spikes) // 8), dtype=torch.uint8)
+
+    def part(start: int, stop: int) -> None:
+        _call(spikes, "pack", start, stop, _at(spikes), _at(bits))
+
+    _shared_out(part, 1, len(spikes), 8)
+    return bits
+
+
+def unpacked(bits: UInt8[Tensor, "byte"], count: int, dtype: torch.dtype) -> Float[Tensor, "count"]:
+    """The first ``count`` bits as numbers."""
+    spikes = torch.empty(count, dtype=dtype)
+
+    def part(start: int, stop: int) -> None:
+        _call(spikes, "unpack", start, stop, _at(bits), _at(spikes))
+
+    _shared_out(part, 1, count, 8)
+    return spikes
 
 
 def _run(

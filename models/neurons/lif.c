@@ -224,3 +224,21 @@ int centred(int64_t steps, int64_t block, int64_t start, int64_t stop, const Ste
     }
     return 0;
 }
+
+/* Numbers start to stop of `spikes`, eight to a byte, the first in the lowest bit; start is a multiple of eight. */
+int pack(int64_t start, int64_t stop, const REAL *spikes, uint8_t *bits)
+{
+    for (int64_t from = start; from < stop; from += 8) {
+        const int64_t count = stop - from < 8 ? stop - from : 8;
+        int byte = 0;
+        for (int64_t i = 0; i < count; i++) byte |= (spikes[from + i] != 0) << i;
+        bits[from / 8] = byte;
+    }
+    return 0;
+}
+
+int unpack(int64_t start, int64_t stop, const uint8_t *bits, REAL *spikes)
+{
+    for (int64_t i = start; i < stop; i++) spikes[i] = bits[i / 8] >> i % 8 & 1;
+    return 0;
+}

@@ -38,7 +38,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from . import fused, sweep
+from . import bits, fused, sweep
 from .flat import flattened, memory_order, restored
 from .surrogate import Smooth, Surrogate, spike
 from .surrogate import surrogate as surrogate_by_name
@@ -76,12 +76,14 @@ class LIF(nn.Module):
 
     def forward(self, current: Float[Tensor, "time batch *shape"]) -> Float[Tensor, "time batch *shape"]:
         """Spikes for the input ``current`` at every step."""
-        kernels = self._kernels(current)
+        kernels, graded = self.kernels(current), isinstance(self.surrogate, Smooth)
         if kernels:
-            return sweep.spikes(current, self, kernels)
-        if _plain(current) and not torch.is_grad_enabled() and not isinstance(self.surrogate, Smooth):
+            spikes = sweep.spikes(current, self, kernels)
+        elif _plain(current) and not torch.is_grad_enabled() and not graded:
             return self._spikes(current)
-        return self.reference(current)
+        else:
+            spikes = self.reference(current)
+        return spikes if graded else bits.noted(spikes)
 
     def reference(self, current: Float[Tensor, "time batch *shape"]) -> Float[Tensor, "time batch *shape"]:
         """The same by a loop over the steps, in operations that torch can differentiate and transform as it likes."""
@@ -93,11 +95,7 @@ class LIF(nn.Module):
             membrane = membrane * (1 - (spikes[-1].detach() if self.detach_reset else spikes[-1]))
         return torch.stack(spikes).to(current.dtype)
 
-    def fuses(self, current: Tensor) -> bool:
-        """Whether this neuron may and does take such currents by :mod:`models.neurons.fused`."""
-        return self._kernels(current) is fused
-
-    def _kernels(self, current: Tensor) -> sweep.Kernels | None:
+    def kernels(self, current: Tensor) -> sweep.Kernels | None:
         """The kernels that take this current, if any may and do."""
         if self.implementation == "reference" or not _plain(current):
             return None

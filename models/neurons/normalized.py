@@ -1,4 +1,4 @@
-"""BatchNorm and the neuron behind it in one, for training on a CPU: the normalized maps are never written.
+"""BatchNorm and the neuron behind it in one, for training: the normalized maps are never written.
 
 ::
 
@@ -10,99 +10,100 @@ normalized x and means over the numbers of a channel::
 
     ∂x = scale · (d − mean(d) − x̂ · mean(d x̂))        ∂weight = Σ d x̂        ∂bias = Σ d        ∂plus = d
 
-Between forward and back x is kept, and not the currents: x crosses memory twice on the way there and twice on the way
-back, where separate layers take it and its copies across thirteen times, and they hold twice as much. Sums are taken in
-float64. A second derivative is that of the separate layers, which are run again from x.
+A static image's x is one step that counts at every step: its d is the sum over them, its means are over the one.
+
+Between forward and back x is kept, and not the currents. A second derivative is that of the separate layers, which are
+run again from x. The kernels are :mod:`models.neurons.fused_normalized` and :mod:`models.neurons.triton_normalized`.
 """
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import fused
-from .flat import flattened, memory_order, restored
+from . import bits, fused, fused_normalized
 from .lif import LIF
+from .surrogate import Smooth
 from .sweep import batched
 
 Maps = Float[Tensor, "time batch channel height width"]
+Given = Float[Tensor, "given batch channel height width"]
 Channels = Float[Tensor, "channel"]
 
 
-LEAST = 2**18  # numbers; fewer fit a cache, where crossing them again takes less than the sums' own arithmetic
+@runtime_checkable
+class Kernels(Protocol):
+    """The computations on maps [time or 1, batch, channel, height, width]; numbers of channels are in float64."""
+
+    def takes(self, maps: Tensor, steps: int) -> bool:
+        """Whether they do these maps, shown for so many steps."""
+
+    def statistics(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and biased variance."""
+
+    def spikes(
+        self, maps: Tensor, plus: Tensor | None, scale: Tensor, shift: Tensor, steps: int, neuron: Any
+    ) -> Tensor:
+        """Forward."""
+
+    def gradients(
+        self, maps: Tensor, plus: Tensor | None, upstream: Tensor, scale: Tensor, shift: Tensor, mean: Tensor,
+        inverse: Tensor, neuron: Any,
+    ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:  # fmt: skip
+        """∂maps, ∂plus, Σ d and Σ d (maps − mean)."""
 
 
-def takes(maps: Tensor) -> bool:
-    """Whether there is a kernel for these maps here that gains: many, channels last, and those not too many."""
-    fits = maps.dim() == 5 and maps.stride(2) == 1 and fused.lanes(maps.shape[2]) > 0
-    return fits and maps.numel() >= LEAST and fused.takes(maps)
+def kernels(maps: Tensor, steps: int, neuron: LIF) -> Kernels | None:
+    """The kernels that take ``maps`` and the ``neuron`` behind them in one, if any do and gain by it."""
+    if maps.dim() != 5 or len(maps) not in (1, steps):
+        return None
+    alone = neuron.kernels(maps.expand(steps, *maps.shape[1:]))
+    if alone is None:
+        return None
+    found: Kernels = fused_normalized
+    if alone is not fused:
+        from . import triton_normalized  # only there is Triton sure to be installed
+
+        found = triton_normalized
+    return found if found.takes(maps, steps) else None
 
 
 def normalized_spikes(
-    maps: Maps, weight: Channels, bias: Channels, plus: Maps | None, eps: float, neuron: LIF
+    maps: Given, weight: Channels, bias: Channels, plus: Maps | None, eps: float, steps: int, neuron: LIF, by: Kernels
 ) -> tuple[Maps, Channels, Channels]:
-    """Spikes, and the mean and biased variance of ``maps``; maps must be such as :func:`takes` takes."""
-    found: tuple[Tensor, Tensor, Tensor] = _Normalized.apply(maps, weight, bias, plus, eps, neuron)
-    return found
+    """Spikes at ``steps`` steps, and the mean and biased variance of ``maps``, in the precision of ``weight``."""
+    spikes, mean, variance = _Normalized.apply(maps, weight, bias, plus, eps, steps, neuron, by)
+    return spikes if isinstance(neuron.surrogate, Smooth) else bits.noted(spikes), mean, variance
 
 
 class _Normalized(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor, plus: Tensor | None, eps: float, neuron: LIF
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        order = memory_order(maps)
-        x = flattened(maps, order)
-        mean, variance = _statistics(x, len(weight))
+        ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor, plus: Tensor | None, eps: float, steps: int, neuron: LIF,
+        by: Kernels,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        mean, variance = by.statistics(maps)
         inverse = (variance + eps).rsqrt()
         ctx.save_for_backward(maps, weight, bias, plus)
-        ctx.mean, ctx.inverse, ctx.eps, ctx.neuron = mean, inverse, eps, neuron
+        ctx.mean, ctx.inverse, ctx.eps, ctx.neuron, ctx.by = mean, inverse, eps, neuron, by
         scale = weight * inverse
-        fired = fused.spikes(x, neuron, _affine(x, order, scale, bias - mean * scale, plus))
-        mean, variance = mean.to(maps.dtype), variance.to(maps.dtype)
+        fired = by.spikes(maps, plus, scale, bias - mean * scale, steps, neuron)
+        mean, variance = mean.to(weight.dtype), variance.to(weight.dtype)
         ctx.mark_non_differentiable(mean, variance)
-        return restored(fired, order, maps), mean, variance
+        return fired, mean, variance
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         maps, weight, bias, plus = ctx.saved_tensors
         if torch.is_grad_enabled() or batched(upstream[0]):
-            return *_by_layers(ctx, upstream[0], torch.is_grad_enabled()), None, None
-        order = memory_order(maps)
-        x = flattened(maps, order)
+            return *_by_layers(ctx, upstream[0], torch.is_grad_enabled()), None, None, None, None
         scale = weight * ctx.inverse
-        affine = _affine(x, order, scale, bias - ctx.mean * scale, plus)
-        mean, count = _tiled(ctx.mean, x), x.numel() // len(weight)
-        d, sums = fused.gradient_moments(x, flattened(upstream[0], order), ctx.neuron, affine, mean)
-        total, product = _by_channel(sums, len(weight))
-        found = d if plus is None else torch.empty_like(d)
-        slope = product * ctx.inverse**2 / count
-        fused.centred(d, x, mean, affine.scale, _tiled(total / count, x), _tiled(slope, x), found)
-        more = None if plus is None else restored(d, order, maps)
-        weights = (product * ctx.inverse).to(weight.dtype), total.to(weight.dtype)
-        return restored(found, order, maps), *weights, more, None, None
-
-
-def _statistics(x: Tensor, channels: int) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance in float64, summed about the first number, so that a large mean costs no digits."""
-    about = x[0, :channels].double()
-    first, second = _by_channel(fused.moments(x, _tiled(about, x)), channels) / (x.numel() // channels)
-    return about + first, second - first.square()
-
-
-def _affine(x: Tensor, order: list[int], scale: Tensor, shift: Tensor, plus: Tensor | None) -> fused.Affine:
-    return fused.Affine(_tiled(scale, x), _tiled(shift, x), None if plus is None else flattened(plus, order))
-
-
-def _tiled(channels: Tensor, x: Tensor) -> Tensor:
-    """One number a channel, repeated to a kernel's lanes, in the precision of ``x``."""
-    return channels.to(x.dtype).repeat(fused.lanes(len(channels)) // len(channels))
-
-
-def _by_channel(lanes: Tensor, channels: int) -> Tensor:
-    return lanes.view(len(lanes), -1, channels).sum(1)
+        line = scale, bias - ctx.mean * scale, ctx.mean, ctx.inverse
+        found, more, total, product = ctx.by.gradients(maps, plus, upstream[0], *line, ctx.neuron)
+        weights = (product * ctx.inverse).to(weight.dtype), total.to(bias.dtype)
+        return found, *weights, more, None, None, None, None
 
 
 @torch.enable_grad()
@@ -112,8 +113,11 @@ def _by_layers(ctx: Any, upstream: Tensor, create_graph: bool) -> tuple[Tensor |
     saved: list[Any] = [each if each is None else each.view_as(each) for each in ctx.saved_tensors]
     maps, weight, bias, plus = saved
     inputs = [tensor for tensor in saved if tensor is not None and tensor.requires_grad]
-    flat = F.batch_norm(maps.flatten(0, 1), None, None, weight, bias, True, 0.0, ctx.eps)
-    current = flat.unflatten(0, maps.shape[:2])
+    flat = maps.flatten(0, 1)
+    if flat.shape[-1] == 1:  # for maps one pixel wide, channels last, torch's own gradient may be wrong
+        flat = flat.contiguous()
+    flat = F.batch_norm(flat, None, None, weight, bias, True, 0.0, ctx.eps)
+    current = flat.unflatten(0, maps.shape[:2]).expand(upstream.shape[-5], *maps.shape[1:])
     fired = ctx.neuron(current if plus is None else current + plus)
     found = iter(torch.autograd.grad(fired, inputs, upstream, create_graph=create_graph))
     return tuple(next(found) if each is not None and each.requires_grad else None for each in saved)

@@ -87,40 +87,42 @@ def _neurons(steps: int, dtype: torch.dtype, order: int) -> int:
     return min(16 // dtype.itemsize, 1 << (most.bit_length() - 1))
 
 
-def _kernel(function: Any) -> Any:
+def kernel(function: Any) -> Any:
     """Triton's kernel of ``function`` itself, which the import hook of the tests wraps to check its types."""
     return triton.jit(inspect.unwrap(function))
 
 
-@_kernel
-def _load(place, stride, t: tl.constexpr, index, inside, STATE: tl.constexpr):
+@kernel
+def load(place, stride, t: tl.constexpr, index, inside, STATE: tl.constexpr):
+    """Numbers of step ``t`` in the precision of the state, 0 outside."""
     return tl.load(place + tl.cast(stride, tl.int64) * t + index, mask=inside, other=0.0).to(STATE)
 
 
-@_kernel
-def _store(place, stride, t: tl.constexpr, index, inside, value):
+@kernel
+def store(place, stride, t: tl.constexpr, index, inside, value):
+    """Write those of step ``t``, rounded to what they are stored in."""
     tl.store(place + tl.cast(stride, tl.int64) * t + index, value.to(place.dtype.element_ty), mask=inside)
 
 
-@_kernel
+@kernel
 def _logistic(x):
     return 1.0 / (1.0 + tl.exp(-x))
 
 
-@_kernel
+@kernel
 def _indicator(condition, like):
     """1 or 0 in the precision of ``like``: that of the numbers in a ``where`` is single."""
     return tl.where(condition, 1.0, 0.0).to(like.dtype)
 
 
-@_kernel
-def _spike(x, PULSE: tl.constexpr, A: tl.constexpr):
+@kernel
+def fires(x, PULSE: tl.constexpr, A: tl.constexpr):
     """Spikes for x = membrane − threshold."""
     return _logistic(A * x) if PULSE == 4 else _indicator(x > 0, x)
 
 
-@_kernel
-def _slope(x, PULSE: tl.constexpr, A: tl.constexpr, B: tl.constexpr):
+@kernel
+def pulse(x, PULSE: tl.constexpr, A: tl.constexpr, B: tl.constexpr):
     """σ'(x); the numbers of the pulses are those of models.neurons.surrogate.coded."""
     if PULSE == 0:
         slope = tl.maximum(A - tl.abs(x), 0.0) / B
@@ -134,7 +136,7 @@ def _slope(x, PULSE: tl.constexpr, A: tl.constexpr, B: tl.constexpr):
     return slope
 
 
-@_kernel
+@kernel
 def _bend(x, PULSE: tl.constexpr, A: tl.constexpr, B: tl.constexpr):
     """σ''(x), zero on corners."""
     if PULSE == 0:
@@ -153,7 +155,7 @@ def _bend(x, PULSE: tl.constexpr, A: tl.constexpr, B: tl.constexpr):
 # ruff: noqa: ARG001 - all kernels are launched with the same constants
 
 
-@_kernel
+@kernel
 def _spikes(
     current, current_stride, result, result_stride, neurons,
     STEPS: tl.constexpr, STATE: tl.constexpr, BLOCK: tl.constexpr, PULSE: tl.constexpr, DETACHED: tl.constexpr,
@@ -163,13 +165,13 @@ def _spikes(
     inside = index < neurons
     membrane = tl.zeros((BLOCK,), STATE)
     for t in tl.static_range(STEPS):
-        membrane = DECAY * membrane + _load(current, current_stride, t, index, inside, STATE)
-        fired = _spike(membrane - THRESHOLD, PULSE, A)
-        _store(result, result_stride, t, index, inside, fired)
+        membrane = DECAY * membrane + load(current, current_stride, t, index, inside, STATE)
+        fired = fires(membrane - THRESHOLD, PULSE, A)
+        store(result, result_stride, t, index, inside, fired)
         membrane = membrane * (1.0 - fired)
 
 
-@_kernel
+@kernel
 def _history(
     current, stride, index, inside,
     STEPS: tl.constexpr, STATE: tl.constexpr, BLOCK: tl.constexpr, PULSE: tl.constexpr,
@@ -179,13 +181,13 @@ def _history(
     after = tl.zeros((BLOCK,), STATE)
     membranes = ()
     for t in tl.static_range(STEPS):
-        membrane = DECAY * after + _load(current, stride, t, index, inside, STATE)
+        membrane = DECAY * after + load(current, stride, t, index, inside, STATE)
         membranes = membranes + (membrane,)  # noqa: RUF005 - what Triton knows of tuples
-        after = membrane * (1.0 - _spike(membrane - THRESHOLD, PULSE, A))
+        after = membrane * (1.0 - fires(membrane - THRESHOLD, PULSE, A))
     return membranes
 
 
-@_kernel
+@kernel
 def _gradient(
     current, current_stride, upstream, upstream_stride, result, result_stride, neurons,
     STEPS: tl.constexpr, STATE: tl.constexpr, BLOCK: tl.constexpr, PULSE: tl.constexpr, DETACHED: tl.constexpr,
@@ -198,15 +200,15 @@ def _gradient(
     for t in tl.static_range(STEPS - 1, -1, -1):
         u = membranes[t]
         x = u - THRESHOLD
-        pulled = _load(upstream, upstream_stride, t, index, inside, STATE)
+        pulled = load(upstream, upstream_stride, t, index, inside, STATE)
         if not DETACHED:
             pulled = pulled - ahead * u
-        found = pulled * _slope(x, PULSE, A, B) + ahead * (1.0 - _spike(x, PULSE, A))
-        _store(result, result_stride, t, index, inside, found)
+        found = pulled * pulse(x, PULSE, A, B) + ahead * (1.0 - fires(x, PULSE, A))
+        store(result, result_stride, t, index, inside, found)
         ahead = DECAY * found
 
 
-@_kernel
+@kernel
 def _second(
     current, current_stride, upstream, upstream_stride, direction, direction_stride,
     tangent, tangent_stride, curvature, curvature_stride, neurons,
@@ -221,11 +223,11 @@ def _second(
     for t in tl.static_range(STEPS):
         u = membranes[t]
         x = u - THRESHOLD
-        moved = DECAY * after + _load(direction, direction_stride, t, index, inside, STATE)
+        moved = DECAY * after + load(direction, direction_stride, t, index, inside, STATE)
         moves = moves + (moved,)  # noqa: RUF005
-        fired = _slope(x, PULSE, A, B) * moved
-        _store(tangent, tangent_stride, t, index, inside, fired)
-        after = moved * (1.0 - _spike(x, PULSE, A))
+        fired = pulse(x, PULSE, A, B) * moved
+        store(tangent, tangent_stride, t, index, inside, fired)
+        after = moved * (1.0 - fires(x, PULSE, A))
         if not DETACHED:
             after = after - u * fired
     first = tl.zeros((BLOCK,), STATE)
@@ -234,14 +236,14 @@ def _second(
         u = membranes[t]
         moved = moves[t]
         x = u - THRESHOLD
-        kept = 1.0 - _spike(x, PULSE, A)
-        slope = _slope(x, PULSE, A, B)
-        pulled = _load(upstream, upstream_stride, t, index, inside, STATE)
+        kept = 1.0 - fires(x, PULSE, A)
+        slope = pulse(x, PULSE, A, B)
+        pulled = load(upstream, upstream_stride, t, index, inside, STATE)
         if not DETACHED:
             pulled = pulled - first * u
         found = pulled * _bend(x, PULSE, A, B) * moved + second * kept
         if not DETACHED:
             found = found - first * (slope * moved) - (first * moved + second * u) * slope
-        _store(curvature, curvature_stride, t, index, inside, found)
+        store(curvature, curvature_stride, t, index, inside, found)
         first = DECAY * (pulled * slope + first * kept)
         second = DECAY * found

@@ -9,6 +9,7 @@ once. A training step costs three times that (outputs, gradients of inputs, grad
 to, summed over the distinct tensors that autograd saves when the network runs on tensors without content. That is when
 the forward ends; the backward frees more than it takes. Within 6 % of the peak that torch's allocator counts on a CPU,
 for CNN-5, VGGSNN and ResNet-19 with the neuron's reference implementation, which is what is traced: kernels keep less.
+With ``--keep-spikes bits`` what the neurons hand on counts one bit a spike.
 Not in it: what allocators and convolutions take besides (on CUDA its context, workspaces, fragments).
 """
 
@@ -20,6 +21,8 @@ from torch import Tensor, nn
 
 from ..losses import tet_loss
 from ..networks.layers import Network
+from ..neurons.lif import LIF
+from ..neurons.surrogate import Smooth
 from . import phases
 from .epoch import DTYPES
 from .recipe import EVENTS, Config, network, timeline
@@ -72,21 +75,25 @@ def cost(config: Config, timesteps: int) -> Cost:
     net.timesteps = timesteps
     net.to(torch.bfloat16 if config.precision == "bfloat16" else DTYPES[config.precision])
     shape = (timesteps, 2, channels, size, size) if config.data in EVENTS else (2, channels, size, size)
-    macs, graph = (count // 2 for count in _traced(net, shape))
+    macs, graph = (count // 2 for count in _traced(net, shape, config.keep_spikes == "bits"))
     parameters = sum(weight.numel() for weight in net.parameters())
+    evaluated = min(config.evaluate_train or train, train) + test
     kept = parameters * DTYPES[config.precision].itemsize * (2 + _MOMENTS[config.optimizer])
     step = kept + config.batch_size // config.accumulate * graph
-    return Cost(timesteps, parameters, macs, graph, step, macs * (3 * train + train + test))
+    return Cost(timesteps, parameters, macs, graph, step, macs * (3 * train + evaluated))
 
 
-def _traced(net: Network, shape: tuple[int, ...]) -> tuple[int, int]:
-    """MACs of images of ``shape``, and the bytes that their graph holds on to."""
+def _traced(net: Network, shape: tuple[int, ...], as_bits: bool) -> tuple[int, int]:
+    """MACs of images of ``shape``, and the bytes that their graph holds on to, with spikes ``as_bits`` or not."""
     macs: list[int] = []
     saved: dict[int, torch.UntypedStorage] = {}
+    spikes: dict[int, Tensor] = {}
 
     def count(module: nn.Module, _inputs: object, output: Tensor) -> None:
         if isinstance(module, nn.Conv2d | nn.Linear):
             macs.append(output.numel() * prod(module.weight.shape[1:]))
+        if as_bits and isinstance(module, LIF) and not isinstance(module.surrogate, Smooth):
+            spikes[output.untyped_storage()._cdata] = output
 
     def keep(tensor: Tensor) -> Tensor:
         saved[tensor.untyped_storage()._cdata] = tensor.untyped_storage()
@@ -99,4 +106,5 @@ def _traced(net: Network, shape: tuple[int, ...]) -> tuple[int, int]:
         tet_loss(net(torch.empty(shape, device="meta", dtype=next(net.parameters()).dtype)), labels)
     for weight in net.parameters():
         saved.pop(weight.untyped_storage()._cdata, None)
-    return sum(macs), sum(storage.nbytes() for storage in saved.values())
+    sizes = (spikes[at].numel() // 8 if at in spikes else storage.nbytes() for at, storage in saved.items())
+    return sum(macs), sum(sizes)

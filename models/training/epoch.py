@@ -21,9 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from .. import processes
 from ..losses import sdt_loss, tet_loss
 from ..networks.layers import Network
-from . import parallel
+from ..neurons import bits
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
@@ -49,13 +50,14 @@ def steps(
     accumulate: int,
     precision: str,
     before: Callable[[], None],
+    keep_spikes: str = "values",
 ) -> Iterator[tuple[int, Tensor]]:
     """Take every step of an epoch; after each, the images in its batch and this process's part of its loss.
 
     ``pieces`` are batches of ``batch_size / accumulate`` images, or this process's share of them; ``loss`` gives one
-    value an image; ``before`` is called before each step.
+    value an image; ``before`` is called before each step; ``keep_spikes`` "bits" is :mod:`models.neurons.bits`.
     """
-    size, processes = batch_size // accumulate, parallel.part()[1]
+    size, parts = batch_size // accumulate, processes.world()
     count = -(-images // size)
     for number, (inputs, labels) in enumerate(pieces, 1):
         if number % accumulate == 1 or accumulate == 1:
@@ -64,9 +66,10 @@ def steps(
             batch = min(batch_size, images - (number - 1) * size)
             total = torch.zeros((), device=inputs.device)
         last = number % accumulate == 0 or number == count
-        with _gradients_wait(network, wait=not last):
+        kept = bits.kept() if keep_spikes == "bits" else nullcontext()
+        with _gradients_wait(network, wait=not last), kept:
             piece = loss(logits(network, inputs, precision), labels).sum() / batch
-            (piece * processes if processes > 1 else piece).backward()
+            (piece * parts if parts > 1 else piece).backward()
         total += piece.detach()
         if last:
             optimizer.step()
@@ -92,5 +95,5 @@ def evaluate(
         correct = (output.mean(0).argmax(1) == labels).float().mean()
         means = torch.stack([sdt_loss(output, labels), tet_loss(output, labels), correct])
         total += len(labels) * torch.cat([means.double().cpu(), torch.ones(1)])
-    sums = parallel.summed(total)
+    sums = processes.summed(total)
     return dict(zip(("loss_sdt", "loss_tet", "accuracy"), (sums[:3] / sums[3]).tolist(), strict=True))

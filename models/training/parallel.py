@@ -8,105 +8,22 @@ Every process draws the same order of the images and the same augmentation, and 
                  which DistributedDataParallel averages over the n processes
     BatchNorm    in training, mean and variance over all shares (two all-reduces a layer, differentiated too); torch's
                  own SyncBatchNorm is for CUDA alone and weighs nothing else differently
-    decisions    to stop at SIGTERM, or at a loss: taken by all, from the same sums
-
-The first process alone reads and writes checkpoints, prints, and shows the bar, so that nodes need no common disk for
-them; each reads the data. Without torchrun there is one process, and every function here is the identity. Tensors on
-the CPU meet through gloo, those on CUDA through NCCL.
+    decisions    to stop at SIGTERM, or at a loss: taken by all, from the same sums (:mod:`models.processes`)
 """
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
-
 import torch
-import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn.parallel import DistributedDataParallel
 
 from ..networks.layers import BatchNorm2d
-
-T = TypeVar("T")
-_FAILURES = "snn-landscape/failures"
-
-
-def part() -> tuple[int, int]:
-    """This process's number, from 0, and how many there are."""
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-
-
-def is_main() -> bool:
-    """Whether this is the process that writes; also before :func:`joined`, where torchrun started it."""
-    return int(os.environ["RANK"]) == 0 if dist.is_torchelastic_launched() else part()[0] == 0
-
-
-def device(name: str) -> str:
-    """The device that ``name`` means in this process: of several processes on CUDA each takes the GPU of its number.
-
-    Raises ValueError for one GPU by number where there are several processes.
-    """
-    if part()[1] == 1 or not name.startswith("cuda"):
-        return name
-    if name != "cuda":
-        raise ValueError(f"--device {name} would be that of all {part()[1]} processes: use --device cuda, one GPU each")
-    return f"cuda:{os.environ['LOCAL_RANK']}"
-
-
-@contextmanager
-def joined(name: str) -> Iterator[None]:
-    """Join the other processes that torchrun started, for training on the device ``name``; alone, do nothing.
-
-    When one process fails, that one raises and the others, which wait for it in vain, leave with SystemExit: a job
-    says why it failed once.
-    """
-    if not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1" or dist.is_initialized():
-        yield
-        return
-    store, number, count = next(dist.rendezvous("env://"))
-    if name == "cuda" and int(os.environ["LOCAL_RANK"]) < torch.cuda.device_count():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    backend = "cpu:gloo,cuda:nccl" if name.startswith("cuda") else "gloo"
-    dist.init_process_group(backend, store=store, rank=number, world_size=count)
-    try:
-        yield
-    except (ValueError, OSError) as failure:
-        if store.add(_FAILURES, 1) > 1:
-            raise SystemExit(1) from failure
-        raise
-    except RuntimeError as failure:  # what a collective raises when another process has left it
-        if store.add(_FAILURES, 0) > 0:
-            raise SystemExit(1) from failure
-        raise
-    dist.destroy_process_group()
-
-
-def shared(value: T) -> T:
-    """The first process's ``value``, in all of them: anything that pickles."""
-    if part()[1] == 1:
-        return value
-    box: list[Any] = [value]
-    dist.broadcast_object_list(box, src=0)
-    return box[0]
-
-
-def summed(values: Tensor) -> Tensor:
-    """The sum over all processes, the same bits in each."""
-    if part()[1] > 1:
-        dist.all_reduce(values)
-    return values
-
-
-def any_of(flag: bool) -> bool:
-    """Whether ``flag`` is true in any process. All must ask."""
-    return flag if part()[1] == 1 else bool(summed(torch.tensor(int(flag))))
+from ..processes import summed, world
 
 
 def wrapped(network: nn.Module) -> nn.Module:
     """What training calls in place of ``network``: it synchronises BatchNorm's statistics and gradients."""
-    if part()[1] == 1:
+    if world() == 1:
         return network
     for module in network.modules():
         if type(module) is BatchNorm2d:

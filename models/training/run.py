@@ -1,6 +1,5 @@
 """A training run: network, optimizer, generator and history, epoch after epoch, saved after each."""
 
-import csv
 import math
 import sys
 import time
@@ -14,20 +13,18 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from .. import processes
 from ..checkpoint import Checkpoint, save
 from ..data import load as load_data
 from ..data.splits import MemorySplit, Split
 from ..losses import LOSSES
 from ..neurons.selection import select
-from ..writing import replacing
-from . import optimizer, parallel, phases, recipes
+from . import history, optimizer, parallel, phases, recipes
 from .board import Board
 from .epoch import DTYPES, evaluate, steps
 from .momentum import NAME, MomentumHistory
 from .recipe import Config, data_arguments, network, settings, timeline, usual_weight
 from .stopping import AGAIN, Terminated, finished, kept, reached, terminable
-
-_HISTORY = ("train_loss_sdt", "train_loss_tet", "test_loss_sdt", "test_loss_tet", "train_accuracy", "test_accuracy")
 
 
 class Run:
@@ -36,7 +33,7 @@ class Run:
     def __init__(self, config: Config, previous: Checkpoint | None):
         self.config = config
         self.phases = timeline(config)
-        self.device = parallel.device(config.device)
+        self.device = processes.device(config.device)
         self.data = load_data(config.data, root=config.data_root, **data_arguments(config))
         self.train, self.test = (_resident(split, self.device) for split in (self.data.train, self.data.test))
         shape = {name: getattr(self.data, name) for name in ("num_classes", "in_channels", "image_size")}
@@ -44,11 +41,11 @@ class Run:
         if config.channels_last:
             self.network.to(memory_format=torch.channels_last)
         neuron = select(self.network, config.neuron, str(self.device))
-        if config.spiking and not config.quiet and parallel.is_main():
+        if config.spiking and not config.quiet and processes.is_main():
             print(f"neurons: {neuron}", file=sys.stderr)
         self.trained = parallel.wrapped(self.network)
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.history: dict[str, list[float]] = {name: [] for name in ("epoch", *_HISTORY, "learning_rate", "seconds")}
+        self.history: dict[str, list[float]] = {name: [] for name in history.COLUMNS}
         if previous:
             self.history = {name: list(values) for name, values in previous.history.items()}
         self._show(phases.at(self.phases, max(1, self.done)))
@@ -87,7 +84,7 @@ class Run:
 
     def finish(self, path: Path) -> Checkpoint:
         """Train to the end, saving after each epoch. Stopped in an epoch, it leaves what the last one saved."""
-        config, checkpoint, main = self.config, self.checkpoint(), parallel.is_main()
+        config, checkpoint, main = self.config, self.checkpoint(), processes.is_main()
         board = closing(Board(config.out / "tensorboard")) if config.tensorboard and main else nullcontext()
         with board as writer, self._bar() as bar, terminable() as check_terminated:
             try:
@@ -111,7 +108,7 @@ class Run:
 
     def _bar(self) -> "tqdm[Any]":
         """Images a second, evaluation included, and the time left if all epochs took as long as those so far."""
-        images, quiet = len(self.train), self.config.quiet or not parallel.is_main()
+        images, quiet = len(self.train), self.config.quiet or not processes.is_main()
         return tqdm(
             total=self.config.epochs * images,
             initial=self.done * images,
@@ -124,7 +121,7 @@ class Run:
 
     def _save(self, checkpoint: Checkpoint, path: Path) -> None:
         """The checkpoint last: where it says that a run is finished, all else is there."""
-        _write_history(self.history, self.config.out / "history.csv")
+        history.write(self.history, self.config.out / "history.csv")
         if self.momentum:
             self.momentum.save()
         self._snapshot(checkpoint)
@@ -171,7 +168,7 @@ class Run:
             augment=self.data.augment if config.augment else None,
             device=self.device,
             dtype=DTYPES[config.precision],
-            part=parallel.part(),
+            part=processes.part(),
         )
         return steps(
             self.trained,
@@ -183,6 +180,7 @@ class Run:
             accumulate=config.accumulate,
             precision=config.precision,
             before=before,
+            keep_spikes=config.keep_spikes,
         )
 
     def _check_finite(self, loss: float, epoch: int, where: str) -> None:
@@ -205,14 +203,15 @@ class Run:
     def _evaluate(self) -> dict[str, float]:
         config = self.config
         size = 500 if self.data.image_size <= 32 else config.batch_size
+        shared: dict[str, Any] = {"device": self.device, "dtype": DTYPES[config.precision], "part": processes.part()}
+        limit = config.evaluate_train and min(config.evaluate_train, len(self.train))
         return {
             f"{split}_{name}": value
-            for split, images in (("train", self.train), ("test", self.test))
-            for name, value in evaluate(
-                self.network,
-                images.batches(size, device=self.device, dtype=DTYPES[config.precision], part=parallel.part()),
-                config.precision,
-            ).items()
+            for split, images in (
+                ("train", self.train.batches(size, limit=limit, **shared)),
+                ("test", self.test.batches(size, **shared)),
+            )
+            for name, value in evaluate(self.network, images, config.precision).items()
         }
 
     def checkpoint(self) -> Checkpoint:
@@ -235,17 +234,10 @@ class Run:
 
     def _snapshot(self, checkpoint: Checkpoint) -> None:
         every = self.config.snapshots
-        if every and parallel.is_main() and (self.done % every == 0 or finished(checkpoint.training)):
+        if every and processes.is_main() and (self.done % every == 0 or finished(checkpoint.training)):
             save(checkpoint, self.config.out / "snapshots" / f"epoch-{self.done:04d}.pt")
 
 
 def _resident(split: Split, device: str) -> Split:
     """The split with its images on ``device``, where they are held in memory: there they are cut and mirrored too."""
     return replace(split, images=split.images.to(device)) if isinstance(split, MemorySplit) else split
-
-
-def _write_history(history: dict[str, list[float]], path: Path) -> None:
-    with replacing(path) as partial, partial.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(history)
-        writer.writerows(zip(*history.values(), strict=True))

@@ -7,8 +7,8 @@ With an image's error signal δ_i(t) = ∂ℓ_i/∂O_i(t), the step's term of th
 One forward, and T backwards on its graph, ``at_once`` of them batched (by vmap) where every layer's backward allows it:
 worth it where a single backward is too small to keep the machine busy. The numbers are the same to rounding.
 
-Memory is the graph's of one forward, and ``at_once`` times what a backward takes beside it. VGGSNN at T = 10 on images
-of 32×32: 80 MB an image for the graph, 30 MB times ``at_once`` for the backward.
+Memory is the graph's of one forward, and ``at_once`` times what a backward takes beside it: for VGGSNN at T = 10 on
+images of 48×48, one at a time, 0.14 GiB an image on a CPU.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -20,8 +20,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from .. import processes
 from ..checkpoint import Checkpoint, load
-from . import parallel
 
 AGAIN = "the same command goes on from there"
 
@@ -45,7 +45,7 @@ def terminable() -> Iterator[Callable[[], None]]:
         received.append(number)
 
     def check() -> None:
-        if parallel.any_of(bool(received)):
+        if processes.any_of(bool(received)):
             raise Terminated
 
     if threading.current_thread() is not threading.main_thread():

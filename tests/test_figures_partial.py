@@ -1,0 +1,102 @@
+"""Tables in part: without a column, without rows, of one network, with nothing measured; what there is gets drawn.
+
+Of every table of :mod:`figures.layouts`, through both commands. What can't be drawn is said, on a line each or on the
+page, and nothing ends in a traceback.
+"""
+
+import html
+import re
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from figures import paper, plates, report, tables
+from figures.layouts import TABLES
+from tests.figure_tables import complete, write
+
+pytestmark = pytest.mark.filterwarnings("error")
+PLACES = {
+    "seed",
+    "epoch",
+    "rank",
+    "probe",
+    "draw",
+    "timestep",
+    "other",
+    "timesteps",
+    "trained_timesteps",
+    "images",
+    "n",
+}
+PLACES |= {"batches", "draws", "step", "alpha", "beta", "t", "strength", "radius", "relative_radius", "relative_step"}
+INFINITE = ("momentum", "energy", "hessian", "stability", "surface")  # one of a kind
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return complete(seeds=2)
+
+
+def readable(name, frame):
+    """Ways in which a table is there in part, and can be read."""
+    for column in frame.columns.difference(TABLES[name].columns):
+        yield f"no column {column}", frame.drop(columns=column)
+    values = [one for one in (*TABLES[name].numbers, *TABLES[name].optional) if one in frame and one not in PLACES]
+    if values:
+        yield "nothing measured", frame.assign(**dict.fromkeys(values, np.nan))
+        if name in INFINITE:
+            yield "all infinite", frame.assign(**dict.fromkeys(values, np.inf))
+    if "checkpoint" in frame:
+        yield "one network", frame[frame["checkpoint"] == frame["checkpoint"].iloc[0]]
+
+
+def parts(text, pictures):
+    """Of each picture whether the page has it, with a reading or why there is none, and not why it hasn't."""
+    for picture in pictures:
+        article = re.search(f'<article id="figure-{picture.name}">(.*?)</article>', text, re.S)
+        assert not article or 'class="reading"' in article[1] or "No reading: " in article[1]
+        yield bool(article) != (f"<li>{html.escape(plates.HEADINGS[picture.name])}: " in text)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_what_there_is_of_a_table_is_drawn_and_what_there_is_not_is_said(name, frames, tmp_path, capsys, monkeypatch):
+    pictures = tuple(one for one in paper.PICTURES if name in (one.table, *one.beside))
+    monkeypatch.setattr(paper, "PICTURES", pictures)
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
+    monkeypatch.setattr(
+        plates, "_drawn", lambda *_: ("data:,", "One panel.", "A caption.", 7.0)
+    )  # what paper has just drawn
+    monkeypatch.setattr("figures.turning.surfaces", lambda *_: ({}, ""))
+    monkeypatch.setattr("figures.sections.beside", lambda _: "")  # slow, and tested so in test_readings
+    needed = {one for picture in pictures for one in (picture.table, *picture.beside)} | {"compare"}
+    write(tmp_path, {one: frames[one] for one in needed})
+    for way, part in readable(name, frames[name]):
+        write(tmp_path, {name: part})
+        status = paper.main([str(tmp_path)])
+        out, err = capsys.readouterr()
+        made = {line.rsplit("/", 1)[1].split(".")[0] for line in out.splitlines()}
+        said = [line.split(": ")[1] for line in err.splitlines()]
+        assert status == (not made), way
+        assert {one.name for one in pictures} == made | set(said[: len(said) - status]), way
+        assert report.main([str(tmp_path)]) == 0, way
+        assert capsys.readouterr().err == "", way
+        assert all(parts((tmp_path / "report.html").read_text(encoding="utf-8"), pictures)), way
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_without_a_column_it_must_have_or_rows_is_one_line(name, frames, tmp_path, capsys, monkeypatch):
+    write(tmp_path, {one: frames[one] for one in {name, "energy", "compare"}})
+    monkeypatch.setattr(paper, "PICTURES", tuple(one for one in paper.PICTURES if one.table in (name, "energy")))
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
+    monkeypatch.setattr(plates, "_drawn", lambda *_: ("data:,", "One panel.", "A caption.", 7.0))
+    for column in TABLES[name].columns:
+        write(tmp_path, {name: frames[name].drop(columns=column)})
+        with pytest.raises(tables.TableError, match=rf"{name}\.csv: lacks the column {column}; has [^\n]*$"):
+            tables.read(tmp_path, name)
+    write(tmp_path, {name: frames[name].head(0)})
+    (without,) = [f"{tmp_path}/tables/{name}.csv: has a header and no rows"]
+    assert report.main([str(tmp_path)]) == 0
+    assert capsys.readouterr().err == f"python -m figures.report: {without}\n"
+    assert without in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert paper.main([str(tmp_path)]) == (name == "energy")
