@@ -9,14 +9,16 @@ worker computes on one thread.
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any, Literal
 
 import pandas as pd
@@ -86,7 +88,7 @@ def run(config: Config) -> tuple[pd.DataFrame, dict[str, float]]:
     seconds: dict[str, float] = {}
     folders = [config.out / f"{loss}-{seed}" for seed in range(config.seeds) for loss in ("sdt", "tet")]
     folders += [config.out / f"relu-{seed}" for seed in range(config.twins)]
-    with ProcessPoolExecutor(config.jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+    with ProcessPoolExecutor(config.jobs, get_context("spawn"), _begin_worker) as pool:
         tasks = [(_train, (_training(config, folder),)) for folder in folders]
         seconds["train"] = _stage(pool, "train", tasks)
         for name in analyses(config, folders[0]):
@@ -147,6 +149,19 @@ def analyses(config: Config, folder: Path) -> dict[str, Analysis]:
         "energy": (energy.run, energy.Config(**shared)),
         "history": (history.run, history.Config(**shared)),
     }
+
+
+def _begin_worker() -> None:
+    torch.set_num_threads(1)
+    Thread(target=_die_with_the_study, daemon=True).start()
+
+
+def _die_with_the_study() -> None:
+    """So that the same study, started again after a kill, finds nobody at work in its folders."""
+    study = parent_process()
+    if study:
+        study.join()
+        os._exit(1)
 
 
 def _training(config: Config, folder: Path) -> recipe.Config:

@@ -34,7 +34,7 @@ from .networks import build
 from .neurons.lif import Neuron
 from .nodes import Node
 from .training import recipe
-from .writing import check_writable
+from .writing import alone, check_writable, remove_leftovers
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,9 @@ def run(config: Config) -> Checkpoint:
     told = {name: value for name, value in asked.items() if value is not None}
     training = {"loss": config.loss, "seed": config.seed, **told, **origin}
     checkpoint = replace(checkpoint, data={"name": data.name, "arguments": data.arguments}, training=training)
-    save(checkpoint, config.out)
+    with alone(config.out.parent):
+        remove_leftovers(config.out.parent, config.out.name)
+        save(checkpoint, config.out)
     return checkpoint
 
 

@@ -1,6 +1,7 @@
 """Weights of other projects give here the logits that they give there; what has no equal here is refused and listed."""
 
 import contextlib
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from models.neurons.lif import Neuron
 from models.nodes import Node
 
 from .foreign_networks import TetResNet19, TetVGG, lively
+from .killed import shoot_at, starter
 
 TET = Neuron()
 
@@ -177,6 +179,12 @@ def plain(tmp_path_factory) -> Path:
     return path
 
 
+def die_at_the_end(before: bool, argv: list[str]) -> int:
+    """Convert, and be killed just before or after the checkpoint takes its place."""
+    shoot_at(1, before=before)
+    return convert.main(argv)
+
+
 FLAGS = ("--as", "resnet18", "--data", "digits", "--loss", "sdt")
 
 
@@ -196,6 +204,20 @@ class TestTheCommand:
         alone = ["--no-trace", "--no-density", "--no-radius", "--max-products", "3"]
         assert hessian.main([str(out), *few, "--loss", "sdt", "--top", "1", "--bottom", "0", *alone]) == 0
         assert "spiking-resnet18-relu" in (tmp_path / "tables/hessian.csv").read_text()
+
+    @pytest.mark.parametrize("before", [True, False])
+    def test_killed_while_it_writes_and_started_again_it_leaves_the_same_checkpoint(self, before, plain, tmp_path):
+        out = tmp_path / "run" / "ckpt.pt"
+        argv = [str(plain), *FLAGS, "--out", str(out)]
+        child = starter("tests.test_convert")(die_at_the_end, before, argv)
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+        assert out.exists() != before
+        assert convert.main(argv) == 0
+        assert [path.name for path in out.parent.iterdir()] == ["ckpt.pt"]
+        assert convert.main([str(plain), *FLAGS, "--out", str(tmp_path / "undisturbed.pt")]) == 0
+        expected = load(tmp_path / "undisturbed.pt").state_dict
+        assert all(torch.equal(value, expected[name]) for name, value in load(out).state_dict.items())
 
     def test_it_is_made_again_over_itself_and_over_nothing_else(self, plain, tmp_path, capsys, digits_checkpoint):
         out = tmp_path / "ckpt.pt"

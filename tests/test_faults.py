@@ -26,10 +26,9 @@ from analysis.command import analyse
 from analysis.journal import Journal
 from analysis.result import Result, origin, sha256
 from analysis.subject import Subject
-from figures import paper
 from models.checkpoint import load
 from models.writing import check_writable, held, locked
-from tests.figure_tables import made_up, write
+from tests.figure_tables import write
 from tests.killed import shoot_at, starter
 from tests.test_bad_tables import TABLES
 
@@ -46,20 +45,13 @@ FLAGS = {
     "surface": "--images 10 --loss tet --draws 1 --points 3 --plane-points 5",
     "path": "--images 20 --points 3 --steps 2 --batch-size 20",
     "compare": "--resamples 10",
-    "paper": "",
 }
-PICTURES = tuple(one for one in paper.PICTURES if one.name == "energy")
-FRAMES = made_up(seeds=1)
 
 
 def started(name: str, argv: Sequence[str]) -> int:
-    """The command ``name``; its exit status. Of figures one picture, since all take long."""
+    """The command ``name``; its exit status."""
     torch.set_num_threads(1)
-    if name != "paper":
-        return int(importlib.import_module(f"analysis.{name}").main(argv))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paper, "PICTURES", PICTURES)
-        return paper.main(argv)
+    return int(importlib.import_module(f"analysis.{name}").main(argv))
 
 
 def die_at(number: int, before: bool, name: str, argv: Sequence[str]) -> int:
@@ -80,23 +72,12 @@ def ends(digits_checkpoint) -> list[str]:
 
 def command_line(name: str, ends: list[str], measured: Path, out: Path) -> list[str]:
     """The arguments of command ``name`` that make it write to ``out``; ``measured`` is its place for all else."""
-    if name == "paper":
-        write(measured, {one.table: FRAMES[one.table] for one in PICTURES})
-        return [str(drawn(measured, out))]
     if name == "compare":
         write(measured, {each: TABLES[each] for each in ("timesteps", "energy")})
     several = name in ("energy", "path")  # checkpoints: one does where the loop over them is the same
     inputs = [str(measured)] if name == "compare" else [*ends[: 1 + several], "--quiet"]
     record = ["--record", str(measured / "record")] if name == "hessian" else []
     return [*inputs, *FLAGS[name].split(), *record, "--out", str(out)]
-
-
-def drawn(measured: Path, out: Path) -> Path:
-    """``out`` with the tables of ``measured``."""
-    out.mkdir(exist_ok=True)
-    if not (out / "tables").exists():
-        (out / "tables").symlink_to(measured / "tables")
-    return out
 
 
 def content(out: Path) -> dict[str, bytes]:
