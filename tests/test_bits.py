@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn import functional as F
 
-from models.checkpoint import load, save
+from models.checkpoint import load
 from models.losses import tet_loss
 from models.networks import build
 from models.neurons import bits, fused, fused_normalized
 from models.neurons.lif import LIF
 from models.neurons.selection import select
 from models.train import Config, run
+
+from .interrupted import interrupted
 
 
 def numbers(*shape, seed=0, dtype=torch.float32):
@@ -268,18 +270,12 @@ def test_what_is_changed_in_place_after_it_was_saved_is_refused():
 # --- training runs
 
 
-def test_a_run_begun_with_values_may_end_with_bits_and_has_the_same_weights_to_the_bit(tmp_path, monkeypatch, saved):
+def test_a_run_begun_with_values_may_end_with_bits_and_has_the_same_weights_to_the_bit(tmp_path, saved):
     def train(folder, keep):
         return run(Config(out=tmp_path / folder, epochs=2, train_images=50, quiet=True, keep_spikes=keep))
 
-    def stop_after_one_epoch(checkpoint, path):
-        save(checkpoint, path)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("models.training.run.save", stop_after_one_epoch)
-        with pytest.raises(KeyboardInterrupt):
-            train("cut", "values")
+    with interrupted():
+        train("cut", "values")
     assert not saved
     cut, whole = train("cut", "bits"), train("whole", "values")
     assert as_bits(saved)

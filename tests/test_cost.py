@@ -36,6 +36,8 @@ def test_macs_of_the_net_for_digits_by_hand():
     found = of(timesteps=3)
     assert found.macs == stem + 3 * rest
     assert found.epoch_macs == found.macs * (3 * 200 + 200 + 1597)
+    assert of(timesteps=3, evaluate_train=50).epoch_macs == found.macs * (3 * 200 + 50 + 1597)
+    assert of(timesteps=3, evaluate_train=500).epoch_macs == found.epoch_macs
 
 
 def test_shapes_are_those_of_the_data():

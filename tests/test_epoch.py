@@ -17,6 +17,8 @@ from models.training import epoch
 from models.training.recipe import Config, resolved
 from models.training.run import Run
 
+from .interrupted import interrupted
+
 SHORT = {"train_images": 45, "batch_size": 20, "timesteps": 2, "epochs": 2, "quiet": True}
 
 
@@ -73,16 +75,10 @@ def test_bfloat16_computes_coarsely_and_keeps_weights_in_float32(tmp_path):
     assert states["optimizer"]["state"][0]["exp_avg"].dtype == torch.float32
 
 
-def test_bfloat16_goes_on_to_the_same_weights(tmp_path, monkeypatch):
-    def stop(checkpoint, path):
-        save(checkpoint, path)
-        raise KeyboardInterrupt
-
+def test_bfloat16_goes_on_to_the_same_weights(tmp_path):
     whole = run(config(tmp_path / "whole", precision="bfloat16")).state_dict
-    with monkeypatch.context() as patch:
-        patch.setattr("models.training.run.save", stop)
-        with pytest.raises(KeyboardInterrupt):
-            run(config(tmp_path / "cut", precision="bfloat16"))
+    with interrupted():
+        run(config(tmp_path / "cut", precision="bfloat16"))
     cut = run(config(tmp_path / "cut", precision="bfloat16")).state_dict
     assert all(torch.equal(cut[name], value) for name, value in whole.items())
 
@@ -124,18 +120,10 @@ def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return {name: [(row.step, row.value) for row in found.Scalars(name)] for name in found.Tags()["scalars"]}
 
 
-def test_tensorboard_reads_the_history_with_every_epoch_once_after_a_kill(tmp_path, monkeypatch):
+def test_tensorboard_reads_the_history_with_every_epoch_once_after_a_kill(tmp_path):
     pytest.importorskip("tensorboard")
-
-    def stop(checkpoint, path):
-        save(checkpoint, path)
-        if checkpoint.training["epochs_done"] == 2:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("models.training.run.save", stop)
-        with pytest.raises(KeyboardInterrupt):
-            run(config(tmp_path, epochs=3, tensorboard=True))
+    with interrupted(after=2):
+        run(config(tmp_path, epochs=3, tensorboard=True))
     assert [step for step, _ in events(tmp_path / "tensorboard")["test_accuracy"]] == [1]
     history = run(config(tmp_path, epochs=3, tensorboard=True)).history
     found = events(tmp_path / "tensorboard")

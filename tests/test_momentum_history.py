@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from analysis import history
-from models.checkpoint import load, save
+from models.checkpoint import load
 from models.train import main, run
 from models.training.momentum import COLUMNS, NAME, MomentumHistory, first_moment
 from models.training.recipe import Config
 from models.training.step_gradients import coherence_null
+
+from .interrupted import interrupted
 
 SHORT = {"epochs": 3, "train_images": 60, "batch_size": 20, "timesteps": 2, "quiet": True, "record_momentum": True}
 
@@ -65,18 +67,11 @@ def test_the_last_row_is_that_of_the_saved_weights_and_optimizer(recorded):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_recording_changes_no_weight_and_no_state_and_resumes_bit_for_bit(optimizer, tmp_path, monkeypatch):
+def test_recording_changes_no_weight_and_no_state_and_resumes_bit_for_bit(optimizer, tmp_path):
     run(short(tmp_path / "plain", optimizer=optimizer, record_momentum=False))
     run(short(tmp_path / "whole", optimizer=optimizer))
-
-    def stop_after_one_epoch(checkpoint, path):
-        save(checkpoint, path)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("models.training.run.save", stop_after_one_epoch)
-        with pytest.raises(KeyboardInterrupt):
-            run(short(tmp_path / "cut", optimizer=optimizer))
+    with interrupted():
+        run(short(tmp_path / "cut", optimizer=optimizer))
     run(short(tmp_path / "cut", optimizer=optimizer))
     plain, whole, cut = (load(tmp_path / name / "ckpt.pt") for name in ("plain", "whole", "cut"))
     for other in (whole, cut):

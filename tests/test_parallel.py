@@ -14,12 +14,14 @@ import torch
 from PIL import Image
 
 from models import data, processes, train
-from models.checkpoint import load, save
+from models.checkpoint import load
 from models.data.splits import FolderSplit, MemorySplit
 from models.losses import LOSSES
 from models.networks.layers import BatchNorm2d
 from models.training import parallel
 from models.training.recipe import Config
+
+from .interrupted import interrupted
 
 SHORT = {"train_images": 41, "batch_size": 10, "timesteps": 2, "precision": "float64", "learning_rate": 0.01}
 ROOT = Path(__file__).parents[1]
@@ -32,20 +34,6 @@ def config(out: Path, **changes) -> Config:
 def flags(settings: Config) -> list[str]:
     names = ("out", "epochs", "accumulate", *SHORT)
     return ["--quiet", *(f"--{name.replace('_', '-')}={getattr(settings, name)}" for name in names)]
-
-
-def stopped_after(epochs: int, settings: Config) -> None:
-    """Train for so long in one process."""
-
-    def stop(checkpoint, path):
-        save(checkpoint, path)
-        if checkpoint.training["epochs_done"] == epochs:
-            raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch().context() as patch:
-        patch.setattr("models.training.run.save", stop)
-        with pytest.raises(KeyboardInterrupt):
-            train.run(settings)
 
 
 def assert_same(out: Path, other: Path) -> None:
@@ -63,7 +51,8 @@ def test_torchrun_goes_on_with_a_run_of_one_process_to_the_same_losses_and_weigh
     train.run(whole)
     losses = load(whole.out / "ckpt.pt").history["train_loss_tet"]
     assert losses[1] > losses[2] > losses[3]
-    stopped_after(1, cut)
+    with interrupted(after=1):
+        train.run(cut)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     launch += ["-m", "models.train", *flags(cut)]
     done = subprocess.run(
@@ -127,7 +116,8 @@ def test_sigterm_to_one_process_ends_both_and_the_next_start_goes_on(context, tm
     done = load(tmp_path / "run/ckpt.pt").training["epochs_done"]
     assert f"terminated in epoch {done + 1}; {tmp_path}/run/ckpt.pt holds epoch {done}; the same command" in line
     assert (tmp_path / "log-1").read_text() == ""
-    stopped_after(done + 1, settings)
+    with interrupted(after=done + 1):
+        train.run(settings)
 
 
 def test_a_failure_in_one_process_is_said_once_and_the_last_checkpoint_stays(context, tmp_path):

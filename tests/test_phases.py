@@ -7,11 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.checkpoint import load, save
+from models.checkpoint import load
 from models.train import main, run
 from models.training import phases
 from models.training.phases import Phase, parse
 from models.training.recipe import Config, resolved, timeline
+
+from .interrupted import interrupted
 
 SHORT = {"train_images": 40, "batch_size": 20, "quiet": True}
 TEXT = "2 loss=sdt timesteps=1; 1; 2 learning_rate=1e-3"
@@ -103,16 +105,10 @@ def test_a_checkpoint_shows_images_for_the_t_of_its_phase(whole):
     assert whole[0].network()(torch.rand(1, 1, 8, 8)).shape[0] == 2
 
 
-def test_stopped_after_every_epoch_a_run_in_phases_ends_with_the_same_weights(whole, tmp_path, monkeypatch):
-    def stop(checkpoint, path):
-        save(checkpoint, path)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("models.training.run.save", stop)
-        for _ in range(5):
-            with pytest.raises(KeyboardInterrupt):
-                run(config(tmp_path))
+def test_stopped_after_every_epoch_a_run_in_phases_ends_with_the_same_weights(whole, tmp_path):
+    for _ in range(5):
+        with interrupted():
+            run(config(tmp_path))
     found = load(tmp_path / "ckpt.pt")
     assert found.training["epochs_done"] == 5
     assert all(torch.equal(found.state_dict[name], value) for name, value in whole[0].state_dict.items())

@@ -24,15 +24,37 @@ def test_batches_are_the_same_in_the_same_order(count, depth):
     assert [int(batch) for batch in prefetched(counted(count, []), depth=depth)] == list(range(count))
 
 
+def settled(made: list[int], count: int) -> list[int]:
+    """What is made once there are ``count``, and a little later."""
+    deadline = time.monotonic() + 10
+    while len(made) < count and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(0.05)
+    return made
+
+
 def test_while_one_is_in_use_the_next_ones_are_made_and_no_more():
     made: list[int] = []
     batches = prefetched(counted(9, made), depth=2)
-    assert int(next(batches)) == 0
-    deadline = time.monotonic() + 10
-    while len(made) < 3 and time.monotonic() < deadline:
-        time.sleep(0.001)
-    time.sleep(0.05)
-    assert made == [0, 1, 2]
+    for number in range(3):
+        assert int(next(batches)) == number
+        assert settled(made, number + 3) == list(range(number + 3))
+
+
+def test_given_up_it_makes_no_batch_that_was_not_begun():
+    made: list[int] = []
+    going = threading.Event()
+
+    def held() -> Generator[Tensor, None, None]:
+        for number in counted(9, made):
+            yield number
+            going.wait()
+
+    batches = prefetched(held())
+    next(batches)
+    threading.Timer(0.3, going.set).start()
+    batches.close()
+    assert len(made) == 2
 
 
 def test_an_error_comes_in_place_of_the_batch_that_could_not_be_made():

@@ -83,6 +83,15 @@ def asked(monkeypatch) -> list[str]:
     return modules
 
 
+def running(process: str) -> bool:
+    """Whether there is such a process, which has not ended unnoticed."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are looked up in Linux's /proc")
 @pytest.mark.usefixtures("done", "asked")
 def test_a_study_killed_half_way_and_started_again_ends_with_the_same_tables(config, tmp_path):
     out = tmp_path / "killed"
@@ -98,8 +107,14 @@ def test_a_study_killed_half_way_and_started_again_ends_with_the_same_tables(con
     while not (out / "sdt-0" / "tables" / "hessian.csv").exists():
         assert process.poll() is None
         time.sleep(0.01)
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert workers
     process.kill()
     process.wait()
+    deadline = time.monotonic() + 60
+    while any(map(running, workers)):
+        assert time.monotonic() < deadline, "the workers of a killed study go on"
+        time.sleep(0.01)
     study.run(small)
     for path in (config.out / "sdt-0" / "tables").glob("*.csv"):
         one, other = pd.read_csv(path), pd.read_csv(out / "sdt-0" / "tables" / path.name)

@@ -13,6 +13,8 @@ from models.train import main, run
 from models.training.epoch import evaluate
 from models.training.recipe import Config, settings
 
+from .interrupted import interrupted
+
 SHORT = {"epochs": 3, "train_images": 60, "batch_size": 20, "timesteps": 2, "quiet": True}
 
 
@@ -72,17 +74,10 @@ def test_the_learning_rate_falls_along_a_cosine(tmp_path):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_a_run_that_was_cut_short_goes_on_to_the_same_weights_bit_for_bit(optimizer, tmp_path, monkeypatch):
+def test_a_run_that_was_cut_short_goes_on_to_the_same_weights_bit_for_bit(optimizer, tmp_path):
     run(short(tmp_path / "whole", optimizer=optimizer))
-
-    def stop_after_one_epoch(checkpoint, path):
-        save(checkpoint, path)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("models.training.run.save", stop_after_one_epoch)
-        with pytest.raises(KeyboardInterrupt):
-            run(short(tmp_path / "cut", optimizer=optimizer))
+    with interrupted():
+        run(short(tmp_path / "cut", optimizer=optimizer))
     assert load(tmp_path / "cut/ckpt.pt").training["epochs_done"] == 1
     run(short(tmp_path / "cut", optimizer=optimizer))
     whole, cut = weights(tmp_path / "whole/ckpt.pt"), weights(tmp_path / "cut/ckpt.pt")
@@ -274,10 +269,12 @@ def test_a_run_that_cannot_begin_leaves_no_folder(tmp_path, capsys):
 
 
 def test_the_training_loss_can_be_of_a_few_images_and_changes_no_weights(tmp_path):
-    few, all_ = run(short(tmp_path / "few", evaluate_train=20)), run(short(tmp_path / "all"))
+    longer = {"epochs": 15, "train_images": 200}
+    few, all_ = run(short(tmp_path / "few", evaluate_train=20, **longer)), run(short(tmp_path / "all", **longer))
     assert all(torch.equal(few.state_dict[name], value) for name, value in all_.state_dict.items())
     images, labels = next(few.load_data().train.batches(20, limit=20))
     with torch.no_grad():
         logits = few.network()(images)
     assert few.history["train_loss_sdt"][-1] == pytest.approx(float(sdt_loss(logits, labels)), abs=1e-6)
+    assert abs(few.history["train_loss_sdt"][-1] - all_.history["train_loss_sdt"][-1]) > 1e-3
     assert few.history["test_loss_sdt"] == all_.history["test_loss_sdt"]
