@@ -1,21 +1,28 @@
 """A training step's time and memory: this package beside its own reference neuron, a floor, and two peers.
 
-    python -m benchmarks.training [--peer FILE] [--problems resnet19 vggsnn digits] [--repeats 3]
+    python -m benchmarks.training [--peer FILE] [--problems resnet19 vggsnn digits spikes gradient] [--repeats 3]
+    python -m benchmarks.training --device cuda --precision bfloat16 --batch 128 [...]
 
 A step is forward, TET loss, backward and Adam, on one batch of random numbers in memory: ResNet-19 (T = 4, batch 8,
-32×32), VGGSNN (T = 10, batch 8, 48×48) and the digits network (T = 4, batch 50). Variants:
+32×32), VGGSNN (T = 10, batch 8, 48×48) and the digits network (T = 4, batch 50). ``spikes`` and ``gradient`` are a
+neuron alone (T = 4, 128 maps of 32×32, the same batch), with for a floor what crosses memory as often and computes
+nothing: a copy, and a sum of two tensors. Variants:
 
-- ``ours``: as ``models.train`` does it on a CPU, channels last
+- ``ours``: as ``models.train`` does it on a CPU, channels last, keeping what it frees; so do all but ``bits``, peers
 - ``bits``: the same with ``--keep-spikes bits``
+- ``graph``: the same with ``--cuda-graph on``
 - ``reference``: the same with ``--neuron reference``; ``separate``: the fused neuron, BatchNorm apart from it
 - ``floor``: the step's convolutions alone, forward and backward, channels last, on the spikes they meet in the step
-- ``spikingjelly``: the same layers and weights with SpikingJelly's multi-step LIFNode (torch backend), images repeated
-  over time and the default layout, as its documentation has it
-- ``peer``: FILE is Python that defines ``step(name, images, labels)``, which returns a function that does a step
+- ``spikingjelly``: the same layers and weights with SpikingJelly's multi-step LIFNode as it comes (on a CPU in torch),
+  images repeated over time and the default layout, as its documentation has it
+- ``peer``: FILE is Python that defines ``step(name, images, labels)``, which returns a function that does a step on the
+  images' device
 
-Runs alternate, each in a process of its own: one step to warm up, then some steps, of which the median counts. ``cpu``
-is the process's time a step, ``wall`` the clock's, ``peak`` the resident memory above that before the first step, MiB.
-Ratios are of medians over runs, to the floor. One thread. The table goes to stdout and ``benchmarks/training.csv``.
+Runs alternate, each in a process of its own: two steps to warm up, then three (digits: 40), the median counts.
+``cpu`` is the process's time a step, ``wall`` the clock's, ``peak`` the resident memory above that before the first
+step, MiB; on CUDA, what is allocated. Ratios are of medians over runs, to the floor. One thread. Precision is that of
+the network, the floor and SpikingJelly. The table goes to stdout and to ``benchmarks/training.csv``, or to
+``training-cuda.csv``.
 """
 
 import argparse
@@ -28,6 +35,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from unittest import mock
 
@@ -35,60 +43,89 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from models import heap
 from models.losses import tet_loss
 from models.networks import build, layers
 from models.networks.layers import Network
 from models.neurons import bits
 from models.neurons.lif import LIF
 from models.neurons.selection import select
+from models.training.cuda_graph import Graphs
+from models.training.epoch import logits
 
 HERE = Path(__file__).parent
-VARIANTS = ("floor", "ours", "bits", "separate", "reference", "spikingjelly", "peer")
-STEPS = {"resnet19": 1, "vggsnn": 1, "digits": 40}
+VARIANTS = ("floor", "ours", "graph", "bits", "separate", "reference", "spikingjelly", "peer")
+PEERS = ("spikingjelly", "peer")
+STEPS = {"resnet19": 3, "vggsnn": 3, "digits": 40, "spikes": 20, "gradient": 20}
+NEURON = {"spikes": ("floor", "ours", "reference"), "gradient": ("floor", "ours", "reference")}
 
 
-def problem(name: str) -> tuple[Network, Tensor, Tensor]:
+@dataclass(frozen=True)
+class Setting:
+    """What all variants share."""
+
+    device: str = "cpu"
+    precision: str = "float32"
+    batch: int | None = None
+    peer: str | None = None
+
+
+def problem(name: str, setting: Setting) -> tuple[Network, Tensor, Tensor]:
     """Network, images and labels."""
     numbers = torch.Generator().manual_seed(0)
+    batch = setting.batch or (50 if name == "digits" else 8)
     if name == "resnet19":
-        network, images = build("resnet19", seed=0, timesteps=4), torch.randn(8, 3, 32, 32, generator=numbers)
+        network, images = build("resnet19", seed=0, timesteps=4), torch.randn(batch, 3, 32, 32, generator=numbers)
     elif name == "vggsnn":
-        network, images = build("vggsnn", seed=0), torch.rand(10, 8, 2, 48, 48, generator=numbers)
+        network, images = build("vggsnn", seed=0), torch.rand(10, batch, 2, 48, 48, generator=numbers)
     else:
-        network, images = build("digits-cnn", seed=0, timesteps=4), torch.rand(50, 1, 8, 8, generator=numbers)
-    return network.train(), images, torch.randint(10, (images.shape[-4],), generator=numbers)
+        network, images = build("digits-cnn", seed=0, timesteps=4), torch.rand(batch, 1, 8, 8, generator=numbers)
+    labels = torch.randint(10, (images.shape[-4],), generator=numbers)
+    return network.to(setting.device).train(), images.to(setting.device), labels.to(setting.device)
 
 
 def stepping(
-    network: nn.Module, images: Tensor, labels: Tensor, *, fused: bool = False, as_bits: bool = False
+    network: nn.Module, images: Tensor, labels: Tensor, precision: str, *, fused: bool = False, which: str = "ours"
 ) -> Callable[[], None]:
-    """A step of training ``network``, with Adam as it comes or ``fused``, and spikes kept as values or ``as_bits``."""
+    """A step of training ``network``, with Adam as it comes or ``fused``; ``which`` may be "bits" or "graph"."""
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=fused)
+    graphs = Graphs(network, always=True) if which == "graph" else None
+
+    def compute(images: Tensor, labels: Tensor, _batch: int) -> Tensor:
+        with bits.kept() if which == "bits" else nullcontext():
+            loss = tet_loss(logits(network, images, precision), labels, mse_weight=0.05)
+        loss.backward()
+        return loss.detach()
 
     def step() -> None:
-        with bits.kept() if as_bits else nullcontext():
-            loss = tet_loss(network(images), labels, mse_weight=0.05)
         optimizer.zero_grad()
-        loss.backward()
+        if graphs:
+            graphs(compute, images, labels, len(labels))
+        else:
+            compute(images, labels, len(labels))
         optimizer.step()
 
     return step
 
 
-def variant(name: str, which: str, peer: str | None) -> Callable[[], None]:
+def variant(name: str, which: str, setting: Setting) -> Callable[[], None]:
     """What a process runs."""
-    network, images, labels = problem(name)
+    if name in NEURON:
+        return _neuron(name, which, setting)
+    network, images, labels = problem(name, setting)
     if which == "peer":
-        step: Callable[[], None] = runpy.run_path(str(peer))["step"](name, images, labels)
+        step: Callable[[], None] = runpy.run_path(str(setting.peer))["step"](name, images, labels)
         return step
     if which == "spikingjelly":
-        return _spikingjelly(network, images, labels)
+        return _spikingjelly(network, images, labels, setting.precision)
     network.to(memory_format=torch.channels_last)
-    select(network, "reference" if which == "reference" else "auto")
-    step = stepping(network, _channels_last(images), labels, fused=True, as_bits=which == "bits")
+    select(network, "reference" if which == "reference" else "auto", setting.device)
+    images = _channels_last(images)
+    if which == "floor":
+        return _convolutions(network, images, setting.precision)
     if which == "separate":
-        mock.patch.object(layers, "_one", return_value=False).start()
-    return _convolutions(network, _channels_last(images)) if which == "floor" else step
+        mock.patch.object(layers, "_one", return_value=None).start()
+    return stepping(network, images, labels, setting.precision, fused=True, which=which)
 
 
 def _channels_last(images: Tensor) -> Tensor:
@@ -96,7 +133,7 @@ def _channels_last(images: Tensor) -> Tensor:
     return flat.unflatten(0, images.shape[:-3])
 
 
-def _convolutions(network: Network, images: Tensor) -> Callable[[], None]:
+def _convolutions(network: Network, images: Tensor, precision: str) -> Callable[[], None]:
     """Every convolution of a step, forward and backward, and nothing else."""
     calls: list[tuple[nn.Conv2d, Tensor, Tensor]] = []
 
@@ -106,20 +143,46 @@ def _convolutions(network: Network, images: Tensor) -> Callable[[], None]:
 
     hooks = [layer.register_forward_hook(note) for layer in network.modules()]
     with torch.no_grad():
-        network(images)
+        logits(network, images, precision)
     for hook in hooks:
         hook.remove()
+    half = precision == "bfloat16"
 
     def step() -> None:
         for index, (layer, maps, upstream) in enumerate(calls):
             into = maps.detach().requires_grad_(index > 0)
-            nn.Conv2d.forward(layer, into).backward(upstream)
+            with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+                output = nn.Conv2d.forward(layer, into)
+            output.backward(upstream)
             layer.weight.grad = None
 
     return step
 
 
-def _spikingjelly(network: Network, images: Tensor, labels: Tensor) -> Callable[[], None]:
+def _neuron(name: str, which: str, setting: Setting) -> Callable[[], None]:
+    """A neuron's spikes, or the gradient of its currents, or what moves as many bytes."""
+    dtype = torch.bfloat16 if setting.precision == "bfloat16" else torch.float32
+    shape = (4, setting.batch or 8, 128, 32, 32)
+    current, upstream, result = (torch.randn(shape, dtype=dtype, device=setting.device) for _ in range(3))
+    neuron = LIF()
+    neuron.implementation = "reference" if which == "reference" else "auto"
+    fired = neuron(current.requires_grad_()) if name == "gradient" and which != "floor" else None
+
+    @torch.no_grad()
+    def step() -> None:
+        if fired is not None:
+            torch.autograd.grad(fired, current, upstream, retain_graph=True)
+        elif which != "floor":
+            neuron(current)
+        elif name == "spikes":
+            result.copy_(current)
+        else:
+            torch.add(current, upstream, out=result)
+
+    return step
+
+
+def _spikingjelly(network: Network, images: Tensor, labels: Tensor, precision: str) -> Callable[[], None]:
     from spikingjelly.activation_based import functional, neuron, surrogate
 
     for parent in list(network.modules()):
@@ -133,7 +196,7 @@ def _spikingjelly(network: Network, images: Tensor, labels: Tensor) -> Callable[
                 setattr(parent, name, node)
     if images.dim() == 4:
         images = images.unsqueeze(0).repeat(network.timesteps, 1, 1, 1, 1)
-    step = stepping(network, images, labels)
+    step = stepping(network, images, labels, precision)
 
     def reset_too() -> None:
         step()
@@ -142,33 +205,46 @@ def _spikingjelly(network: Network, images: Tensor, labels: Tensor) -> Callable[
     return reset_too
 
 
-def run_one(name: str, which: str, peer: str | None) -> dict[str, float]:
+def run_one(name: str, which: str, setting: Setting) -> dict[str, float]:
     """Seconds a step and peak memory of one variant, in this process."""
     torch.set_num_threads(1)
-    step = variant(name, which, peer)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    step()
+    if which not in (*PEERS, "bits"):
+        heap.keep_freed()
+    cuda = torch.device(setting.device).type == "cuda"
+    wait = torch.cuda.synchronize if cuda else lambda: None
+    step = variant(name, which, setting)
+    before = torch.cuda.memory_allocated() if cuda else _resident()
+    for _ in range(2):
+        step()
     times = []
-    for _ in range(STEPS[name]):
+    for _ in range(STEPS[name] * (10 if cuda else 1)):
+        wait()
         cpu, wall = time.process_time(), time.perf_counter()
         step()
+        wait()
         times.append((time.process_time() - cpu, time.perf_counter() - wall))
     cpu, wall = (statistics.median(column) for column in zip(*times, strict=True))
-    return {"cpu": cpu, "wall": wall, "peak": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10}
+    peak = torch.cuda.max_memory_allocated() if cuda else _resident()
+    return {"cpu": cpu, "wall": wall, "peak": (peak - before) / 2**20}
 
 
-def measure(names: Sequence[str], variants: Sequence[str], repeats: int, peer: str | None) -> pd.DataFrame:
+def _resident() -> int:
+    """The most bytes that were resident so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10
+
+
+def measure(names: Sequence[str], variants: Sequence[str], repeats: int, setting: Setting) -> pd.DataFrame:
     """A row for each problem and variant."""
     rows = []
+    given = [word for name, value in asdict(setting).items() if value for word in (f"--{name}", str(value))]
     for name in names:
         for repeat in range(repeats):
             for which in variants:
-                command = [sys.executable, "-m", "benchmarks.training", "--one", name, which]
-                done = subprocess.run(
-                    [*command, *(["--peer", peer] if peer else [])], stdout=subprocess.PIPE, check=True
-                )
-                rows.append({"problem": name, "variant": which, "repeat": repeat, **json.loads(done.stdout)})
-                print(rows[-1], file=sys.stderr, flush=True)
+                if which in NEURON.get(name, VARIANTS):
+                    command = [sys.executable, "-m", "benchmarks.training", "--one", name, which, *given]
+                    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+                    rows.append({"problem": name, "variant": which, "repeat": repeat, **json.loads(done.stdout)})
+                    print(rows[-1], file=sys.stderr, flush=True)
     runs = pd.DataFrame(rows)
     table = runs.groupby(["problem", "variant"], sort=False)[["cpu", "wall", "peak"]].median().reset_index()
     for column in ("cpu", "wall"):
@@ -184,15 +260,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--problems", nargs="+", default=list(STEPS), choices=list(STEPS))
     parser.add_argument("--variants", nargs="+", default=None, choices=VARIANTS)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--batch", type=int, default=None)
     parser.add_argument("--one", nargs=2, metavar=("PROBLEM", "VARIANT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
+    setting = Setting(arguments.device, arguments.precision, arguments.batch, arguments.peer)
     if arguments.one:
         name, which = arguments.one
-        print(json.dumps(run_one(name, which, arguments.peer)))
+        print(json.dumps(run_one(name, which, setting)))
         return 0
-    variants = arguments.variants or [each for each in VARIANTS if each != "peer" or arguments.peer]
-    table = measure(arguments.problems, variants, arguments.repeats, arguments.peer)
-    table.to_csv(HERE / "training.csv", index=False)
+    cuda = torch.device(setting.device).type == "cuda"
+    possible = {"peer": setting.peer is not None, "graph": cuda}
+    variants = arguments.variants or [each for each in VARIANTS if possible.get(each, True)]
+    table = measure(arguments.problems, variants, arguments.repeats, setting)
+    table.to_csv(HERE / ("training-cuda.csv" if cuda else "training.csv"), index=False)
     print(table.to_string(index=False, float_format="%.4g"))
     return 0
 

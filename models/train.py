@@ -21,7 +21,7 @@ from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 
-from . import processes
+from . import heap, processes
 from .checkpoint import Checkpoint, load
 from .cli import command
 from .training import cost, phases, recipes
@@ -95,6 +95,8 @@ def _train(config: Config) -> None:
     if config.dry_run:
         print(cost.estimate(resolved(config)))
     else:
+        if config.keep_spikes == "values":  # as bits they are to save memory, and what is kept leaves gaps
+            heap.keep_freed()
         run(config)
 
 

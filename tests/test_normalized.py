@@ -78,6 +78,73 @@ def test_in_one_they_are_the_two_layers(channels, scale, shortcut, monkeypatch):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-9)
 
 
+@pytest.mark.parametrize("channels", [2, 6, 512])
+@pytest.mark.parametrize("scales", [(1.0, 1.0), (0.7, 0.4)])
+@pytest.mark.parametrize("lay", [channels_last, torch.Tensor.contiguous], ids=["channels last", "contiguous"])
+def test_a_shortcut_s_norm_is_in_one_with_them(channels, scales, lay, monkeypatch):
+    x, plus = maps(channels).requires_grad_(), lay(maps(channels, seed=1) + 50).requires_grad_()
+    norm, neuron = pair(channels, scales[0], decay=0.9, threshold=0.8, surrogate="arctan")
+    other, _ = pair(channels, scales[1])
+    with torch.no_grad():
+        other.weight.mul_(0.3)
+        other.bias.add_(0.5)
+    together = _summed(norm, other, neuron, x, plus)
+    monkeypatch.setattr(layers, "_one", lambda *_: None)
+    apart = _summed(norm, other, neuron, x, plus)
+    assert torch.equal(together[0], apart[0])
+    for one, wanted in zip(together, apart, strict=True):
+        torch.testing.assert_close(one, wanted, rtol=1e-10, atol=1e-9)
+
+
+def _summed(norm, other, neuron, x, plus):
+    """Spikes of two normalized maps, gradients and second derivatives, running statistics."""
+    norm, other = copy.deepcopy(norm), copy.deepcopy(other)
+    inputs = [x, plus, norm.weight, norm.bias, other.weight, other.bias]
+    spikes = fire(norm, neuron, x, plus, plus_norm=other)
+    upstream = numbers(*x.shape, seed=5)
+    gradients = torch.autograd.grad(spikes, inputs, upstream, create_graph=True)
+    slope = torch.stack([(each * torch.sin(each.detach() + 1)).sum() for each in gradients]).sum()
+    seconds = torch.autograd.grad(slope, inputs)
+    alone = torch.autograd.grad(fire(norm, neuron, x, plus, plus_norm=other), inputs, upstream)
+    return [spikes, *gradients, *seconds, *alone, *norm.buffers(), *other.buffers()]
+
+
+WAYS = {
+    "as it is": lambda block: None,
+    "shortcut looked at": lambda block: block.shortcut.register_forward_hook(lambda *_: None),
+    "its norm looked at": lambda block: block.shortcut.norm.register_forward_hook(lambda *_: None),
+    "its norm as in evaluation": lambda block: block.shortcut.norm.eval(),
+    "by the reference": lambda block: select(block, "reference"),
+}
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_a_block_with_a_wider_shortcut_is_its_layers(how, monkeypatch):
+    block = Block(4, 6, 2, norm="tdbn", neuron=Neuron()).double().to(memory_format=torch.channels_last)
+    WAYS[how](block)
+    x = channels_last(numbers(3, 2, 4, 8, 8)).requires_grad_()
+    calls, real = [], normalized.normalized_spikes
+
+    def counted(*given):
+        calls.append(given[3])
+        return real(*given)
+
+    monkeypatch.setattr(normalized, "normalized_spikes", counted)
+
+    def gradients():
+        running = copy.deepcopy(block)
+        moved = [x, *running.parameters()]
+        spikes = running(x)
+        return [spikes, *torch.autograd.grad(spikes, moved, numbers(*spikes.shape, seed=1)), *running.buffers()]
+
+    found = gradients()
+    if how != "by the reference":
+        assert [each is not None for each in calls] == [False, how == "as it is"]
+    monkeypatch.setattr(layers, "_one", lambda *_: None)
+    for one, other in zip(found, gradients(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
 def test_threads_share_the_channels_out_right():
     x = channels_last(numbers(3, 8, 6, 32, 32)).requires_grad_()
     norm, neuron = pair()

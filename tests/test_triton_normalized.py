@@ -112,6 +112,16 @@ def test_many_tiles_and_several_of_them_to_a_program_change_nothing(layout, prog
     assert gradient.abs().mean() > 0.1
 
 
+def test_a_shortcut_s_norm_stays_apart():
+    (norm, neuron), (other, _) = pair(3), pair(3, 0.7)
+    maps, plus = (LAYOUTS["channels last"](numbers(2, 2, 3, 4, 4, seed=seed)).requires_grad_() for seed in (1, 2))
+    inputs = [maps, plus, *other.parameters()]
+    found = torch.autograd.grad(fire(norm, neuron, maps, plus, plus_norm=other).sum(), inputs)
+    wanted = torch.autograd.grad(layered(norm, neuron, maps, other(plus), 2).sum(), inputs)
+    for one, expected in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, expected, rtol=1e-9, atol=1e-10)
+
+
 def test_more_channels_than_a_tile_is_wide():
     maps = LAYOUTS["channels last"](numbers(2, 2, 150, 2, 2)).requires_grad_()
     agree(pair(150), maps, LAYOUTS["contiguous"](numbers(2, 2, 150, 2, 2, seed=1)).requires_grad_(), 2)

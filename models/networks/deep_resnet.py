@@ -43,7 +43,8 @@ class Bottleneck(Block):
         branch = self.conv3(fire(self.norm2, self.neuron2, branch))
         if self.neuron_before_sum:
             return fire(self.norm3, self.neuron3, branch) + self.shortcut(x)
-        return fire(self.norm3, self.neuron3, branch, self.shortcut(x))
+        plus, norm = self.shortcut.before_norm(x)
+        return fire(self.norm3, self.neuron3, branch, plus, plus_norm=norm)
 
 
 class SEWBottleneck(Bottleneck):

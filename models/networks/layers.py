@@ -12,6 +12,7 @@ with α = 1, except 1/√2 where two branches are summed before a neuron. Deng e
 plain BatchNorm with time folded in; the networks' ``norm`` argument chooses ("batch", the default, or "tdbn").
 """
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import ClassVar
 
@@ -27,12 +28,17 @@ Maps = Float[Tensor, "time batch _channel _height _width"]
 Given = Float[Tensor, "given batch _channel _height _width"]
 
 
+def _each_step(layer: Callable[[Tensor], Tensor], maps: Maps) -> Maps:
+    output = layer(maps.flatten(0, 1))
+    return output.view(*maps.shape[:2], *output.shape[1:])
+
+
 class Conv2d(nn.Conv2d):
     """Convolution of every step's maps."""
 
     def forward(self, input: Maps) -> Maps:  # noqa: A002 - torch's name
         """[time, batch, in_channels, H, W] to [time, batch, out_channels, H', W']."""
-        return super().forward(input.flatten(0, 1)).unflatten(0, input.shape[:2])
+        return _each_step(super().forward, input)
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -44,10 +50,14 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, input: Maps) -> Maps:  # noqa: A002 - torch's name
         """The same shape back."""
-        output = super().forward(input.flatten(0, 1)).unflatten(0, input.shape[:2])
+        output = _each_step(super().forward, input)
         if self.scale == 1:
             return output
         return torch.lerp(self.bias[:, None, None], output, self.scale)
+
+    def trained(self) -> normalized.Norm:
+        """What it does in training."""
+        return normalized.Norm(self.weight if self.scale == 1 else self.scale * self.weight, self.bias, self.eps)
 
     @torch.no_grad()
     def track(self, mean: Float[Tensor, "channel"], variance: Float[Tensor, "channel"], count: int) -> None:
@@ -65,7 +75,7 @@ class AvgPool2d(nn.AvgPool2d):
 
     def forward(self, input: Maps) -> Maps:  # noqa: A002 - torch's name
         """[time, batch, C, H, W] to [time, batch, C, H', W']."""
-        return super().forward(input.flatten(0, 1)).unflatten(0, input.shape[:2])
+        return _each_step(super().forward, input)
 
 
 class MaxPool2d(nn.MaxPool2d):
@@ -73,7 +83,7 @@ class MaxPool2d(nn.MaxPool2d):
 
     def forward(self, input: Maps) -> Maps:  # noqa: A002 - torch's name
         """[time, batch, C, H, W] to [time, batch, C, H', W']."""
-        return super().forward(input.flatten(0, 1)).unflatten(0, input.shape[:2])
+        return _each_step(super().forward, input)
 
 
 class GlobalAvgPool(nn.Module):
@@ -91,35 +101,39 @@ def normalization(kind: str, channels: int, neuron: Neuron, *, alpha: float = 1.
     return BatchNorm2d(channels, scale=alpha * neuron.threshold if kind == "tdbn" else 1.0)
 
 
-def fire(norm: BatchNorm2d, neuron: nn.Module, maps: Given, plus: Maps | None = None, steps: int | None = None) -> Maps:
-    """``neuron(norm(maps) + plus)``; in one where that is only faster (:mod:`models.neurons.normalized`).
+def fire(
+    norm: BatchNorm2d, neuron: nn.Module, maps: Given, plus: Maps | None = None, steps: int | None = None,
+    plus_norm: BatchNorm2d | None = None,
+) -> Maps:  # fmt: skip
+    """``neuron(norm(maps) + plus_norm(plus))``; in one where that is only faster (:mod:`models.neurons.normalized`).
 
-    Maps of a static image are one step, which counts at each of ``steps``.
+    Without ``plus_norm``, ``plus`` is added as it is. Maps of a static image are one step, which counts at each of
+    ``steps``.
     """
     steps = len(maps) if steps is None else steps
     kernels = _one(norm, neuron, maps, steps)
+    if plus_norm and plus is not None and not (kernels and _trains(plus_norm) and kernels.norms_plus(maps, plus)):
+        plus, plus_norm = plus_norm(plus), None
     if not kernels or not isinstance(neuron, LIF):
         current = norm(maps).expand(steps, *maps.shape[1:])
         return neuron(current if plus is None else current + plus)
-    weight = norm.weight if norm.scale == 1 else norm.scale * norm.weight
-    found = normalized.normalized_spikes(maps, weight, norm.bias, plus, norm.eps, steps, neuron, kernels)
-    norm.track(*found[1:], maps.numel() // maps.shape[2])
-    return found[0]
+    other = plus_norm.trained() if plus_norm else None
+    spikes, statistics = normalized.normalized_spikes(maps, norm.trained(), plus, other, steps, neuron, kernels)
+    for each, found in zip((norm, plus_norm), statistics, strict=False):
+        if each:
+            each.track(*found, maps.numel() // maps.shape[2])
+    return spikes
 
 
 def _one(norm: nn.Module, neuron: nn.Module, maps: Tensor, steps: int) -> normalized.Kernels | None:
     """What computes the two layers as one, if anything may: in training with gradients, nobody looking between."""
-    if (
-        type(norm) is BatchNorm2d
-        and isinstance(neuron, LIF)
-        and norm.training
-        and norm.momentum is not None
-        and torch.is_grad_enabled()
-        and not _watched(norm)
-        and not _watched(neuron)
-    ):
+    if isinstance(neuron, LIF) and _trains(norm) and torch.is_grad_enabled() and not _watched(neuron):
         return normalized.kernels(maps, steps, neuron)
     return None
+
+
+def _trains(norm: nn.Module) -> bool:
+    return type(norm) is BatchNorm2d and norm.training and norm.momentum is not None and not _watched(norm)
 
 
 def _watched(module: nn.Module) -> bool:
@@ -133,6 +147,13 @@ class Stack(nn.Sequential):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """As ``nn.Sequential``."""
         return _in_turn(list(self), input, len(input))
+
+    def before_norm(self, input: Tensor) -> tuple[Tensor, BatchNorm2d | None]:  # noqa: A002 - torch's name
+        """What a BatchNorm at the end gets, and that BatchNorm; or what comes out, and None."""
+        layers = list(self)
+        if layers and isinstance(layers[-1], BatchNorm2d) and not _watched(self):
+            return _in_turn(layers[:-1], input, len(input)), layers[-1]
+        return self(input), None
 
 
 def _in_turn(layers: list[nn.Module], maps: Tensor, steps: int) -> Tensor:

@@ -55,7 +55,8 @@ class Block(nn.Module):
         branch = self.conv2(fire(self.norm1, self.neuron1, self.conv1(x)))
         if self.neuron_before_sum:
             return fire(self.norm2, self.neuron2, branch) + self.shortcut(x)
-        return fire(self.norm2, self.neuron2, branch, self.shortcut(x))
+        plus, norm = self.shortcut.before_norm(x)
+        return fire(self.norm2, self.neuron2, branch, plus, plus_norm=norm)
 
 
 class SEWBlock(Block):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 def memory_order(tensor: Tensor) -> list[int]:
     """The axes of ``tensor`` behind the first, those of the largest strides first."""
-    return sorted(range(1, tensor.ndim), key=tensor.stride, reverse=True)
+    return sorted(range(1, tensor.ndim), key=tensor.stride().__getitem__, reverse=True)
 
 
 def flattened(tensor: Tensor, order: Sequence[int]) -> Tensor:
@@ -24,4 +24,4 @@ def flattened(tensor: Tensor, order: Sequence[int]) -> Tensor:
 def restored(flat: Tensor, order: Sequence[int], like: Tensor) -> Tensor:
     """``flat`` in the shape of ``like``, of which ``order`` are the axes: a view."""
     back = sorted(range(len(order)), key=order.__getitem__)
-    return flat.unflatten(1, [like.shape[axis] for axis in order]).permute(0, *(1 + axis for axis in back))
+    return flat.view(len(flat), *(like.shape[axis] for axis in order)).permute(0, *(1 + axis for axis in back))

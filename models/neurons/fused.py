@@ -27,13 +27,14 @@ from .surrogate import coded
 from .sweep import Dynamics
 
 Steps = Float[Tensor, "time neuron"]
+Channels = Float[Tensor, "channel"]  # in float64 here
 
 _FLAGS = (
     "-O3", "-march=native", "-fopenmp-simd", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC",
     "-shared",
 )  # fmt: skip
 _REALS = {torch.float32: ("float", "expf"), torch.float64: ("double", "exp")}
-_BLOCK = 512  # as in lif.c
+BLOCK = 512  # as in lif.c: as many channels as Affine can have
 _FEW = 2**17  # numbers; below, starting threads takes longer than they save
 
 
@@ -49,7 +50,13 @@ class _Steps(ctypes.Structure):
 
 
 class _Affine(ctypes.Structure):
-    _fields_ = (("block", ctypes.c_int64), ("scale", ctypes.c_void_p), ("shift", ctypes.c_void_p), ("plus", _Steps))
+    _fields_ = (
+        ("channels", ctypes.c_int64),
+        ("scale", ctypes.c_void_p),
+        ("shift", ctypes.c_void_p),
+        ("plus_scale", ctypes.c_void_p),
+        ("plus", _Steps),
+    )
 
 
 def takes(current: Tensor) -> bool:
@@ -77,14 +84,15 @@ def _library(dtype: torch.dtype) -> ctypes.CDLL | None:
 
 @dataclass(frozen=True)
 class Affine:
-    """Currents are made of what is given as scale · x + shift (+ plus), channels being innermost in memory.
+    """Currents are made of what is given as scale · x + shift (+ plus_scale · plus), channels innermost in memory.
 
-    ``scale`` and ``shift`` [lanes] repeat those of the channels, see :func:`lanes`.
+    Without ``plus_scale`` it is 1.
     """
 
-    scale: Float[Tensor, "lane"]
-    shift: Float[Tensor, "lane"]
+    scale: Channels
+    shift: Channels
     plus: Steps | None = None
+    plus_scale: Channels | None = None
 
 
 def spikes(current: Steps, neuron: Dynamics, affine: Affine | None = None) -> Steps:
@@ -94,21 +102,24 @@ def spikes(current: Steps, neuron: Dynamics, affine: Affine | None = None) -> St
 
 def gradient(current: Steps, upstream: Steps, neuron: Dynamics) -> Steps:
     """Jᵀ upstream."""
-    return _run("gradient", neuron, None, 1, current, upstream, more=lambda: (None, None))[0]
+    return _run("gradient", neuron, None, 1, current, upstream, more=lambda: (None, None, None))[0]
 
 
 def gradient_moments(
-    x: Steps, upstream: Steps, neuron: Dynamics, affine: Affine, centre: Float[Tensor, "lane"]
-) -> tuple[Steps, Float[Tensor, "2 lane"]]:
-    """The gradient d of the currents that ``affine`` makes of ``x``; Σ d and Σ d (x − centre) by lanes, in float64."""
+    x: Steps, upstream: Steps, neuron: Dynamics, affine: Affine, centre: Channels, plus_centre: Channels | None = None
+) -> tuple[Steps, Float[Tensor, "2 2 channel"]]:
+    """The gradient d of the currents that ``affine`` makes of ``x``; Σ d and Σ d (x − centre) by channels.
+
+    Then, if ``plus`` is scaled, the same sums with ``plus`` and ``plus_centre``; else zeros.
+    """
     sums: list[Tensor] = []
 
-    def more() -> tuple[ctypes.c_void_p, ctypes.c_void_p]:
-        sums.append(torch.zeros(2, len(centre), dtype=torch.float64))
-        return _at(centre), _at(sums[-1])
+    def more() -> tuple[ctypes.c_void_p | None, ...]:
+        sums.append(torch.zeros(2, 2, len(centre), dtype=torch.float64))
+        return _at(centre), None if plus_centre is None else _at(plus_centre), _at(sums[-1])
 
     d = _run("gradient", neuron, affine, 1, x, upstream, more=more)[0]
-    return d, torch.stack(sums).sum(0)
+    return d, sum(sums[1:], sums[0])
 
 
 def second(current: Steps, upstream: Steps, direction: Steps, neuron: Dynamics) -> tuple[Steps, Steps]:
@@ -117,38 +128,33 @@ def second(current: Steps, upstream: Steps, direction: Steps, neuron: Dynamics) 
     return tangent, curvature
 
 
-def lanes(channels: int) -> int:
-    """The numbers that a kernel takes at once where channels matter: a multiple of ``channels``, 0 for too many."""
-    return _BLOCK // channels * channels
-
-
-def moments(x: Steps, centre: Float[Tensor, "lane"]) -> Float[Tensor, "2 lane"]:
-    """Σ (x − centre) and Σ (x − centre)² by lanes, in float64."""
+def moments(x: Steps, centre: Channels) -> Float[Tensor, "2 channel"]:
+    """Σ (x − centre) and Σ (x − centre)² by channels, which are innermost in memory."""
     steps, neurons = x.shape
-    block = len(centre)
+    channels = len(centre)
 
     def part(start: int, stop: int) -> Tensor:
-        sums = torch.zeros(2, block, dtype=torch.float64)
-        _call(x, "moments", steps, block, start, stop, ctypes.byref(_steps(x)), None, _at(centre), _at(sums))
+        sums = torch.zeros(2, channels, dtype=torch.float64)
+        _call(x, "moments", steps, channels, start, stop, ctypes.byref(_steps(x)), _at(centre), _at(sums))
         return sums
 
-    return torch.stack(_shared_out(part, steps, neurons, block)).sum(0)
+    first, *others = _shared_out(part, steps, neurons, _pixels(channels))
+    return sum(others, first)
 
 
 def centred(
-    of: Steps, x: Steps, centre: Float[Tensor, "lane"], scale: Float[Tensor, "lane"],
-    first: Float[Tensor, "lane"], second: Float[Tensor, "lane"], into: Steps,
-) -> None:  # fmt: skip
+    of: Steps, x: Steps, centre: Channels, scale: Channels, first: Channels, second: Channels, into: Steps
+) -> None:
     """Write scale · (of − first − second · (x − centre)) ``into``, which may be ``of``."""
     steps, neurons = x.shape
-    block = len(centre)
+    channels = len(centre)
     ends, start_of = [_at(each) for each in (centre, scale, first, second)], ctypes.byref(_steps(of))
     at, result = ctypes.byref(_steps(x)), ctypes.byref(_steps(into))
 
     def part(start: int, stop: int) -> None:
-        _call(x, "centred", steps, block, start, stop, start_of, at, *ends, result)
+        _call(x, "centred", steps, channels, start, stop, start_of, at, *ends, result)
 
-    _shared_out(part, steps, neurons, block)
+    _shared_out(part, steps, neurons, _pixels(channels))
 
 
 def packed(spikes: Float[Tensor, "count"]) -> UInt8[Tensor, "byte"]:
@@ -183,10 +189,11 @@ def _run(
     described = [ctypes.byref(_steps(tensor)) for tensor in (*tensors, *results)]
     pulse, a, b = coded(neuron.surrogate)
     dynamics = _Neuron(steps, pulse, int(neuron.detach_reset), neuron.decay, neuron.threshold, a, b)
-    block, made = _BLOCK, None
+    block, made = BLOCK, None
     if affine:
-        block, plus = len(affine.scale), _Steps(None, 0) if affine.plus is None else _steps(affine.plus)
-        made = ctypes.byref(_Affine(block, affine.scale.data_ptr(), affine.shift.data_ptr(), plus))
+        channels, plus = len(affine.scale), _Steps(None, 0) if affine.plus is None else _steps(affine.plus)
+        ends = [each if each is None else _at(each) for each in (affine.scale, affine.shift, affine.plus_scale)]
+        block, made = _pixels(channels), ctypes.byref(_Affine(channels, *ends, plus))
 
     def part(start: int, stop: int) -> None:
         _call(tensors[0], name, ctypes.byref(dynamics), made, start, stop, *described, *(more() if more else ()))
@@ -197,6 +204,11 @@ def _run(
 
 def _steps(tensor: Tensor) -> _Steps:
     return _Steps(tensor.data_ptr(), tensor.stride(0))
+
+
+def _pixels(channels: int) -> int:
+    """The numbers that a kernel takes at once where channels matter: those of whole pixels."""
+    return BLOCK // channels * channels
 
 
 def _at(tensor: Tensor) -> ctypes.c_void_p:

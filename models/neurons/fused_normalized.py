@@ -14,55 +14,60 @@ from .sweep import Dynamics
 
 Maps = Float[Tensor, "time batch channel height width"]
 Channels = Float[Tensor, "channel"]
+Line = tuple[Channels, Channels, Channels]  # a BatchNorm's scale, mean and 1 / √(var + ε)
 
 LEAST = 2**18  # numbers; fewer fit a cache, where crossing them again takes less than the sums' own arithmetic
 
 
 def takes(maps: Tensor, steps: int) -> bool:
     """Whether there is a kernel for these maps here that gains: many, channels last, and those not too many."""
-    fits = maps.dim() == 5 and maps.stride(2) == 1 and fused.lanes(maps.shape[2]) > 0
+    fits = maps.dim() == 5 and maps.stride(2) == 1 and maps.shape[2] <= fused.BLOCK
     return fits and len(maps) == steps and maps.numel() >= LEAST and fused.takes(maps)
 
 
 def statistics(maps: Maps) -> tuple[Channels, Channels]:
     """Mean and biased variance in float64, summed about the first number, so that a large mean costs no digits."""
-    channels, x = maps.shape[2], flattened(maps, memory_order(maps))
-    about = x[0, :channels].double()
-    first, second = _by_channel(fused.moments(x, _tiled(about, x)), channels) / (x.numel() // channels)
+    x = flattened(maps, memory_order(maps))
+    about = x[0, : maps.shape[2]].double()
+    first, second = fused.moments(x, about) / (maps.numel() // maps.shape[2])
     return about + first, second - first.square()
 
 
-def spikes(maps: Maps, plus: Maps | None, scale: Channels, shift: Channels, steps: int, neuron: Dynamics) -> Maps:  # noqa: ARG001
-    """Those of ``scale`` · maps + ``shift`` (+ ``plus``)."""
+def norms_plus(maps: Maps, plus: Maps) -> bool:
+    """Whether they take a BatchNorm of ``plus`` too: where it lies as the maps do."""
+    return plus.shape == maps.shape and plus.stride() == maps.stride() and plus.dtype == maps.dtype
+
+
+def spikes(
+    maps: Maps, plus: Maps | None, scale: Channels, shift: Channels, plus_scale: Channels | None, steps: int,  # noqa: ARG001
+    neuron: Dynamics,
+) -> Maps:  # fmt: skip
+    """Those of ``scale`` · maps + ``shift`` (+ ``plus_scale`` · plus)."""
     order = memory_order(maps)
-    x = flattened(maps, order)
-    return restored(fused.spikes(x, neuron, _affine(x, order, scale, shift, plus)), order, maps)
+    affine = _affine(order, scale, shift, plus, plus_scale)
+    return restored(fused.spikes(flattened(maps, order), neuron, affine), order, maps)
 
 
 def gradients(
     maps: Maps, plus: Maps | None, upstream: Maps, scale: Channels, shift: Channels, mean: Channels,
-    inverse: Channels, neuron: Dynamics,
-) -> tuple[Maps, Maps | None, Channels, Channels]:  # fmt: skip
-    """∂maps, ∂plus, and by channels Σ d and Σ d (maps − mean)."""
+    inverse: Channels, plus_line: Line | None, neuron: Dynamics,
+) -> tuple[Maps, Maps | None, Channels, Channels, Channels | None]:  # fmt: skip
+    """∂maps, ∂plus, and by channels Σ d, Σ d (maps − mean) and, with a ``plus_line``, Σ d (plus − its mean)."""
     order = memory_order(maps)
-    x = flattened(maps, order)
-    affine, about, channels = _affine(x, order, scale, shift, plus), _tiled(mean, x), len(scale)
-    d, sums = fused.gradient_moments(x, flattened(upstream, order), neuron, affine, about)
-    total, product = _by_channel(sums, channels)
-    found, count = d if plus is None else torch.empty_like(d), x.numel() // channels
-    slope = product * inverse**2 / count
-    fused.centred(d, x, about, affine.scale, _tiled(total / count, x), _tiled(slope, x), found)
-    return restored(found, order, maps), None if plus is None else restored(d, order, maps), total, product
+    x, count = flattened(maps, order), maps.numel() // maps.shape[2]
+    plus_scale, plus_mean, plus_inverse = plus_line or (None, None, None)
+    affine = _affine(order, scale, shift, plus, plus_scale)
+    d, sums = fused.gradient_moments(x, flattened(upstream, order), neuron, affine, mean, plus_mean)
+    (total, product), (_, other) = sums
+    found = d if plus is None else torch.empty_like(d)
+    fused.centred(d, x, mean, scale, total / count, product * inverse**2 / count, found)
+    if affine.plus is None or plus_scale is None or plus_mean is None or plus_inverse is None:
+        return restored(found, order, maps), None if plus is None else restored(d, order, maps), total, product, None
+    fused.centred(d, affine.plus, plus_mean, plus_scale, total / count, other * plus_inverse**2 / count, d)
+    return restored(found, order, maps), restored(d, order, maps), total, product, other
 
 
-def _affine(x: Tensor, order: list[int], scale: Tensor, shift: Tensor, plus: Tensor | None) -> fused.Affine:
-    return fused.Affine(_tiled(scale, x), _tiled(shift, x), None if plus is None else flattened(plus, order))
-
-
-def _tiled(channels: Tensor, x: Tensor) -> Tensor:
-    """One number a channel, repeated to a kernel's lanes, in the precision of ``x``."""
-    return channels.to(x.dtype).repeat(fused.lanes(len(channels)) // len(channels))
-
-
-def _by_channel(lanes: Tensor, channels: int) -> Tensor:
-    return lanes.view(len(lanes), -1, channels).sum(1)
+def _affine(
+    order: list[int], scale: Tensor, shift: Tensor, plus: Tensor | None, plus_scale: Tensor | None
+) -> fused.Affine:
+    return fused.Affine(scale, shift, None if plus is None else flattened(plus, order), plus_scale)

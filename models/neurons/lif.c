@@ -5,8 +5,11 @@
    Nothing may be contracted or reordered (-ffp-contract=off, no -ffast-math): then spikes and gradients are rounded as
    the reference rounds them. `a` and `b` are the pulse's constants, as surrogate.py lists them.
 
-   With an Affine, currents are made on the way: scale · in + shift (+ plus), where scale and shift hold one number for
-   each neuron of a block, and blocks begin at a multiple of its length. That is a BatchNorm, channels last. */
+   With an Affine, currents are made on the way: scale · in + shift (+ plus_scale · plus), all but in and plus by
+   channels, which are innermost in memory. That is a BatchNorm, channels last, or the sum of two. A block is then as many whole pixels as it holds, and what
+   belongs to a channel is repeated for each of them, in lanes. Numbers of channels are double, in every precision.
+
+   Rows of a block are short, so that the processor's own prefetching starts anew with each: SOON asks for the next. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -30,39 +33,81 @@ typedef struct {
 } Steps;
 
 typedef struct {
-    int64_t block; /* at most BLOCK, and a multiple of the channels */
-    const REAL *scale, *shift;
+    int64_t channels; /* at most BLOCK */
+    const double *scale, *shift, *plus_scale; /* plus_scale is 0 for one */
     Steps plus; /* data is 0 where nothing is added */
 } Affine;
+
+typedef REAL Lanes[BLOCK];
+
+typedef struct {
+    Lanes scale, shift, plus_scale;
+    int64_t scaled;
+    Steps plus;
+} Line;
 
 #define CONSTANTS \
     const int64_t steps = neuron->steps, pulse = neuron->pulse; \
     const REAL decay = neuron->decay, threshold = neuron->threshold, a = neuron->a, b = neuron->b;
 
 #define AT(tensor) ((tensor)->data + t * (tensor)->stride + from)
+#define SOON(row) \
+    for (int64_t i = 0; i < count; i += 64 / (int64_t)sizeof(REAL)) __builtin_prefetch((row) + count + i, 0, 2);
 #define BLOCKS(block) \
     for (int64_t from = start; from < stop; from += (block)) { \
         const int64_t count = stop - from < (block) ? stop - from : (block);
 
 static inline REAL logistic(REAL x) { return 1 / (1 + EXP(-x)); }
 
-static inline void fetch(REAL *into, const REAL *in, const Affine *affine, int64_t t, int64_t from, int64_t count)
+static int64_t pixels(int64_t channels) { return BLOCK / channels * channels; }
+
+static void spread(Lanes lanes, const double *by_channel, int64_t channels)
 {
-    if (!affine) {
+    for (int64_t i = 0; i < pixels(channels); i++) lanes[i] = by_channel[i % channels];
+}
+
+/* Adds two rows of lanes to two rows by channels. */
+static void gather(double *by_channel, const double *lanes, int64_t channels)
+{
+    for (int64_t row = 0; row < 2; row++)
+        for (int64_t i = 0; i < pixels(channels); i++) by_channel[row * channels + i % channels] += lanes[row * BLOCK + i];
+}
+
+/* What `affine` says, in lanes, kept in `room`; 0 for 0. */
+static const Line *lined(Line *room, const Affine *affine)
+{
+    if (!affine) return 0;
+    spread(room->scale, affine->scale, affine->channels);
+    spread(room->shift, affine->shift, affine->channels);
+    room->scaled = affine->plus_scale != 0;
+    if (room->scaled) spread(room->plus_scale, affine->plus_scale, affine->channels);
+    room->plus = affine->plus;
+    return room;
+}
+
+static inline void fetch(REAL *into, const REAL *in, const Line *line, int64_t t, int64_t from, int64_t count)
+{
+    SOON(in)
+    if (!line) {
         EACH into[i] = in[i];
-    } else if (!affine->plus.data) {
-        EACH into[i] = affine->scale[i] * in[i] + affine->shift[i];
+    } else if (!line->plus.data) {
+        EACH into[i] = line->scale[i] * in[i] + line->shift[i];
     } else {
-        const REAL *more = AT(&affine->plus);
-        EACH into[i] = affine->scale[i] * in[i] + affine->shift[i] + more[i];
+        const REAL *more = AT(&line->plus);
+        SOON(more)
+        if (line->scaled) {
+            EACH into[i] = line->scale[i] * in[i] + line->shift[i] + line->plus_scale[i] * more[i];
+        } else {
+            EACH into[i] = line->scale[i] * in[i] + line->shift[i] + more[i];
+        }
     }
 }
 
 /* The membranes before the reset, from the currents. */
-#define HISTORY(u, affine) \
+#define HISTORY(u, line) \
     for (int64_t t = 0; t < steps; t++) { \
-        REAL in[BLOCK]; \
-        fetch(in, AT(current), affine, t, from, count); \
+        Lanes in; \
+        fetch(in, AT(current), line, t, from, count); \
         REAL *now = u + t * BLOCK, *before = now - BLOCK; \
         if (t == 0) { EACH now[i] = in[i]; } \
         else if (pulse == SMOOTH) { \
@@ -86,13 +131,15 @@ static inline void fetch(REAL *into, const REAL *in, const Affine *affine, int64
 int spikes(const Neuron *neuron, const Affine *affine, int64_t start, int64_t stop, const Steps *current, const Steps *result)
 {
     CONSTANTS
-    REAL membrane[BLOCK], in[BLOCK];
+    Lanes membrane, in;
+    Line room;
+    const Line *line = lined(&room, affine);
     (void)b;
-    BLOCKS(affine ? affine->block : BLOCK)
+    BLOCKS(affine ? pixels(affine->channels) : BLOCK)
         EACH membrane[i] = 0;
         for (int64_t t = 0; t < steps; t++) {
             REAL *out = AT(result);
-            fetch(in, AT(current), affine, t, from, count);
+            fetch(in, AT(current), line, t, from, count);
             if (pulse == SMOOTH) {
                 EACH {
                     const REAL u = decay * membrane[i] + in[i];
@@ -111,20 +158,31 @@ int spikes(const Neuron *neuron, const Affine *affine, int64_t start, int64_t st
     return 0;
 }
 
-/* Into `sums`, two rows of `block`: Σ w and Σ w (x − centre), lane by lane, w being x − centre without `weights`. */
-int moments(int64_t steps, int64_t block, int64_t start, int64_t stop, const Steps *x, const Steps *weights,
-            const REAL *centre, double *sums)
+static void add_moments(double *sums, int64_t steps, const Steps *x, const Steps *weights, const Lanes centre,
+                        int64_t from, int64_t count)
 {
-    BLOCKS(block)
-        for (int64_t t = 0; t < steps; t++) {
-            const REAL *in = AT(x), *w = weights ? AT(weights) : 0;
-            EACH {
-                const REAL apart = in[i] - centre[i], weight = w ? w[i] : apart;
-                sums[i] += weight;
-                sums[block + i] += (double)weight * apart;
-            }
+    for (int64_t t = 0; t < steps; t++) {
+        const REAL *in = AT(x), *w = weights ? AT(weights) : 0;
+        if (!w) SOON(in)
+        EACH {
+            const REAL apart = in[i] - centre[i], weight = w ? w[i] : apart;
+            sums[i] += weight;
+            sums[BLOCK + i] += (double)weight * apart;
         }
     }
+}
+
+/* Adds Σ (x − centre) and Σ (x − centre)² to the two rows of `sums`, by channels. */
+int moments(int64_t steps, int64_t channels, int64_t start, int64_t stop, const Steps *x, const double *centre,
+            double *sums)
+{
+    Lanes about;
+    double lanes[2 * BLOCK] = {0};
+    spread(about, centre, channels);
+    BLOCKS(pixels(channels))
+        add_moments(lanes, steps, x, 0, about, from, count);
+    }
+    gather(sums, lanes, channels);
     return 0;
 }
 
@@ -138,24 +196,36 @@ int moments(int64_t steps, int64_t block, int64_t start, int64_t stop, const Ste
         ahead[i] = decay * out[i]; \
     } }
 
-/* With `sums`, also the moments of the result, while it is in the cache. Returns 1 when there is no memory. */
+/* With `sums`, adds Σ d and Σ d (x − centre) to its two rows, by channels, d being the result and x what is given as
+   current; and to the next two, with a plus_scale, the same of plus. Returns 1 when there is no memory. */
 int gradient(const Neuron *neuron, const Affine *affine, int64_t start, int64_t stop, const Steps *current,
-             const Steps *upstream, const Steps *result, const REAL *centre, double *sums)
+             const Steps *upstream, const Steps *result, const double *centre, const double *plus_centre, double *sums)
 {
     CONSTANTS
     const REAL attached = !neuron->detached;
-    REAL ahead[BLOCK], *history = malloc(sizeof(REAL) * steps * BLOCK);
+    double lanes[2 * BLOCK] = {0}, plus_lanes[2 * BLOCK] = {0};
+    Lanes ahead, about, plus_about;
+    Line room;
+    const Line *line = lined(&room, affine);
+    const int64_t two = sums && line->scaled;
+    REAL *history = malloc(sizeof(REAL) * steps * BLOCK);
     if (!history) return 1;
-    BLOCKS(affine ? affine->block : BLOCK)
-        HISTORY(history, affine)
+    if (sums) spread(about, centre, affine->channels);
+    if (two) spread(plus_about, plus_centre, affine->channels);
+    BLOCKS(affine ? pixels(affine->channels) : BLOCK)
+        HISTORY(history, line)
         EACH ahead[i] = 0;
         for (int64_t t = steps - 1; t >= 0; t--) {
             const REAL *g = AT(upstream), *now = history + t * BLOCK;
             REAL *out = AT(result);
+            SOON(g)
             BY_PULSE(GRADIENT)
         }
-        if (sums) moments(steps, affine->block, from, from + count, current, result, centre, sums);
+        if (sums) add_moments(lanes, steps, current, result, about, from, count);
+        if (two) add_moments(plus_lanes, steps, &line->plus, result, plus_about, from, count);
     }
+    if (sums) gather(sums, lanes, affine->channels);
+    if (two) gather(sums + 2 * affine->channels, plus_lanes, affine->channels);
     free(history);
     return 0;
 }
@@ -190,10 +260,13 @@ int second(const Neuron *neuron, const Affine *affine, int64_t start, int64_t st
 {
     CONSTANTS
     const REAL attached = !neuron->detached;
-    REAL ahead[BLOCK], state[BLOCK], *history = malloc(sizeof(REAL) * 2 * steps * BLOCK);
+    Lanes ahead, state;
+    Line room;
+    const Line *line = lined(&room, affine);
+    REAL *history = malloc(sizeof(REAL) * 2 * steps * BLOCK);
     if (!history) return 1;
-    BLOCKS(affine ? affine->block : BLOCK)
-        HISTORY(history, affine)
+    BLOCKS(affine ? pixels(affine->channels) : BLOCK)
+        HISTORY(history, line)
         EACH ahead[i] = state[i] = 0;
         for (int64_t t = 0; t < steps; t++) {
             const REAL *v = AT(direction), *now = history + t * BLOCK;
@@ -211,15 +284,22 @@ int second(const Neuron *neuron, const Affine *affine, int64_t start, int64_t st
     return 0;
 }
 
-/* scale · (in − first − second · (x − centre)): back through a BatchNorm. */
-int centred(int64_t steps, int64_t block, int64_t start, int64_t stop, const Steps *in, const Steps *x,
-            const REAL *centre, const REAL *scale, const REAL *first, const REAL *second, const Steps *result)
+/* scale · (in − first − second · (x − centre)), these by channels: back through a BatchNorm. */
+int centred(int64_t steps, int64_t channels, int64_t start, int64_t stop, const Steps *in, const Steps *x,
+            const double *centre, const double *scale, const double *first, const double *second, const Steps *result)
 {
-    BLOCKS(block)
+    Lanes about, factor, mean, slope;
+    spread(about, centre, channels);
+    spread(factor, scale, channels);
+    spread(mean, first, channels);
+    spread(slope, second, channels);
+    BLOCKS(pixels(channels))
         for (int64_t t = 0; t < steps; t++) {
             const REAL *d = AT(in), *at = AT(x);
             REAL *out = AT(result);
-            EACH out[i] = scale[i] * (d[i] - first[i] - second[i] * (at[i] - centre[i]));
+            SOON(d)
+            SOON(at)
+            EACH out[i] = factor[i] * (d[i] - mean[i] - slope[i] * (at[i] - about[i]));
         }
     }
     return 0;

@@ -90,6 +90,9 @@ class _Spikes(torch.autograd.Function):
         (current,) = ctx.saved_tensors
         if batched(upstream[0]):
             return _reference_gradient(current, upstream[0], ctx.by[0], torch.is_grad_enabled()), None, None
+        if not torch.is_grad_enabled():
+            neuron, kernels = ctx.by
+            return _on_flat(kernels.gradient, (current, upstream[0]), neuron)[0], None, None
         return _Gradient.apply(current, upstream[0], *ctx.by), None, None
 
 

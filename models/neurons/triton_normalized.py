@@ -41,6 +41,11 @@ def takes(maps: Tensor, steps: int) -> bool:
     return triton_lif.takes(maps) and steps <= triton_lif.MOST_STEPS and maps.numel() > maps.shape[2]
 
 
+def norms_plus(maps: Tensor, plus: Tensor) -> bool:
+    """Whether they take a BatchNorm of ``plus`` too: no."""
+    return False
+
+
 @dataclass(frozen=True)
 class _Tiles:
     """How maps are cut for a kernel: what it is compiled for beside the neuron, what it is told, and its programs."""
@@ -73,7 +78,15 @@ def statistics(maps: Given) -> tuple[Channels, Channels]:
     return about + first, second - first.square()
 
 
-def spikes(maps: Given, plus: Maps | None, scale: Channels, shift: Channels, steps: int, neuron: Dynamics) -> Maps:
+def spikes(
+    maps: Given,
+    plus: Maps | None,
+    scale: Channels,
+    shift: Channels,
+    plus_scale: None,
+    steps: int,
+    neuron: Dynamics,
+) -> Maps:
     """Those of ``scale`` · maps + ``shift`` (+ ``plus``)."""
     fixed, tiles = _compiled(maps, plus, steps, neuron, 0)
     result = maps.new_empty(steps, maps[0].numel())
@@ -86,8 +99,8 @@ def spikes(maps: Given, plus: Maps | None, scale: Channels, shift: Channels, ste
 
 def gradients(
     maps: Given, plus: Maps | None, upstream: Maps, scale: Channels, shift: Channels, mean: Channels,
-    inverse: Channels, neuron: Dynamics,
-) -> tuple[Given, Maps | None, Channels, Channels]:  # fmt: skip
+    inverse: Channels, plus_line: None, neuron: Dynamics,
+) -> tuple[Given, Maps | None, Channels, Channels, None]:  # fmt: skip
     """∂maps, ∂plus, and by channels Σ d and Σ d (maps − mean)."""
     fixed, tiles = _compiled(maps, plus, len(upstream), neuron, 2)
     found, more = maps.new_empty(len(maps), maps[0].numel()), None
@@ -103,7 +116,7 @@ def gradients(
         less = [each.to(_state(maps)) for each in (total / count, product * inverse**2 / count)]
         _gradient[tiles.grid](*places, *line, *less, sums, *tiles.counts, **fixed, WRITES=True, **OPTIONS)
     back = None if more is None else restored(more, tiles.order, maps)
-    return restored(found, tiles.order, maps), back, total, product
+    return restored(found, tiles.order, maps), back, total, product, None
 
 
 def _compiled(maps: Tensor, plus: Tensor | None, steps: int, neuron: Dynamics, order: int) -> tuple[Any, _Tiles]:

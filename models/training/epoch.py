@@ -25,6 +25,7 @@ from .. import processes
 from ..losses import sdt_loss, tet_loss
 from ..networks.layers import Network
 from ..neurons import bits
+from .cuda_graph import Graphs
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
@@ -51,14 +52,22 @@ def steps(
     precision: str,
     before: Callable[[], None],
     keep_spikes: str = "values",
+    graphs: Graphs | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
     """Take every step of an epoch; after each, the images in its batch and this process's part of its loss.
 
     ``pieces`` are batches of ``batch_size / accumulate`` images, or this process's share of them; ``loss`` gives one
-    value an image; ``before`` is called before each step; ``keep_spikes`` "bits" is :mod:`models.neurons.bits`.
+    value an image; ``before`` is called before each step; ``keep_spikes`` "bits" is :mod:`models.neurons.bits`;
+    ``graphs`` may replay a recorded piece (:mod:`models.training.cuda_graph`).
     """
     size, parts = batch_size // accumulate, processes.world()
     count = -(-images // size)
+
+    def compute(inputs: Tensor, labels: Tensor, batch: int) -> Tensor:
+        piece = loss(logits(network, inputs, precision), labels).sum() / batch
+        (piece * parts if parts > 1 else piece).backward()
+        return piece.detach()
+
     for number, (inputs, labels) in enumerate(pieces, 1):
         if number % accumulate == 1 or accumulate == 1:
             before()
@@ -68,9 +77,7 @@ def steps(
         last = number % accumulate == 0 or number == count
         kept = bits.kept() if keep_spikes == "bits" else nullcontext()
         with _gradients_wait(network, wait=not last), kept:
-            piece = loss(logits(network, inputs, precision), labels).sum() / batch
-            (piece * parts if parts > 1 else piece).backward()
-        total += piece.detach()
+            total += graphs(compute, inputs, labels, batch) if graphs else compute(inputs, labels, batch)
         if last:
             optimizer.step()
             yield batch, total

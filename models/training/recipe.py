@@ -113,6 +113,9 @@ class Config:
     keep_spikes: Literal["values", "bits"] = "values"
     """How spikes are kept for the backward: as bits they take a 32nd of the memory (bfloat16: a 16th), and a step on a
     CPU 1 to 3 % longer. Changes no result."""
+    cuda_graph: Literal["auto", "on", "off"] = "auto"
+    """Replay a step recorded as a CUDA graph instead of launching its kernels one by one; auto measures what is faster.
+    For one GPU. The same up to rounding."""
     evaluate_train: int | None = None
     """Training images that the training loss in history.csv is of, in proportion by class; by default all."""
     record_momentum: bool = False
@@ -225,7 +228,7 @@ def settings(config: Config) -> dict[str, Any]:
     """What defines the run's result: every field but where it lies, how it is computed and how it is shown."""
     aside = (
         *("out", "quiet", "data_root", "device", "record_momentum", "snapshots", "workers", "channels_last", "recipe"),
-        *("tensorboard", "neuron", "keep_spikes"),
+        *("tensorboard", "neuron", "keep_spikes", "cuda_graph"),
     )
     return {name: value for name, value in asdict(config).items() if name not in (*aside, "dry_run")}
 

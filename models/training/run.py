@@ -21,6 +21,7 @@ from ..losses import LOSSES
 from ..neurons.selection import select
 from . import history, optimizer, parallel, phases, recipes
 from .board import Board
+from .cuda_graph import Graphs
 from .epoch import DTYPES, evaluate, steps
 from .momentum import NAME, MomentumHistory
 from .recipe import Config, data_arguments, network, settings, timeline, usual_weight
@@ -159,6 +160,15 @@ class Run:
         """Be in phase ``number``: images are shown for its T."""
         self.phase = number
         self.network.timesteps = self.network.arguments["timesteps"] = self.phases[number].timesteps
+        self.graphs = self._graphs()
+
+    def _graphs(self) -> Graphs | None:
+        """What a phase records of its steps, where it may."""
+        asked, quiet = self.config.cuda_graph, self.config.quiet
+        possible = torch.device(self.device).type == "cuda" and processes.world() == 1
+        if asked == "on" and not possible:
+            raise ValueError("--cuda-graph on is for one GPU: --device cuda and no torchrun, or --cuda-graph auto")
+        return Graphs(self.network, always=asked == "on", quiet=quiet) if possible and asked != "off" else None
 
     def _steps(self, before: Callable[[], None]) -> Iterator[tuple[int, Tensor]]:
         config = self.config
@@ -181,6 +191,7 @@ class Run:
             precision=config.precision,
             before=before,
             keep_spikes=config.keep_spikes,
+            graphs=self.graphs,
         )
 
     def _check_finite(self, loss: float, epoch: int, where: str) -> None:
