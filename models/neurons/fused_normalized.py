@@ -55,16 +55,16 @@ def gradients(
     """∂maps, ∂plus, and by channels Σ d, Σ d (maps − mean) and, with a ``plus_line``, Σ d (plus − its mean)."""
     order = memory_order(maps)
     x, count = flattened(maps, order), maps.numel() // maps.shape[2]
-    plus_scale, plus_mean, plus_inverse = plus_line or (None, None, None)
-    affine = _affine(order, scale, shift, plus, plus_scale)
-    d, sums = fused.gradient_moments(x, flattened(upstream, order), neuron, affine, mean, plus_mean)
+    affine = _affine(order, scale, shift, plus, plus_line and plus_line[0])
+    d, sums = fused.gradient_moments(x, flattened(upstream, order), neuron, affine, mean, plus_line and plus_line[1])
     (total, product), (_, other) = sums
     found = d if plus is None else torch.empty_like(d)
     fused.centred(d, x, mean, scale, total / count, product * inverse**2 / count, found)
-    if affine.plus is None or plus_scale is None or plus_mean is None or plus_inverse is None:
-        return restored(found, order, maps), None if plus is None else restored(d, order, maps), total, product, None
-    fused.centred(d, affine.plus, plus_mean, plus_scale, total / count, other * plus_inverse**2 / count, d)
-    return restored(found, order, maps), restored(d, order, maps), total, product, other
+    if affine.plus is not None and plus_line:
+        plus_scale, plus_mean, plus_inverse = plus_line
+        fused.centred(d, affine.plus, plus_mean, plus_scale, total / count, other * plus_inverse**2 / count, d)
+    back = None if plus is None else restored(d, order, maps)
+    return restored(found, order, maps), back, total, product, other if plus_line else None
 
 
 def _affine(

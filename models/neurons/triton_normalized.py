@@ -79,13 +79,7 @@ def statistics(maps: Given) -> tuple[Channels, Channels]:
 
 
 def spikes(
-    maps: Given,
-    plus: Maps | None,
-    scale: Channels,
-    shift: Channels,
-    plus_scale: None,
-    steps: int,
-    neuron: Dynamics,
+    maps: Given, plus: Maps | None, scale: Channels, shift: Channels, plus_scale: None, steps: int, neuron: Dynamics
 ) -> Maps:
     """Those of ``scale`` · maps + ``shift`` (+ ``plus``)."""
     fixed, tiles = _compiled(maps, plus, steps, neuron, 0)

@@ -94,10 +94,11 @@ class Graphs:
                 buffer.copy_(before)
             for weight, gradient in zip(self.weights, gradients, strict=True):
                 weight.grad = gradient
+        gains = self.always or replayed < launched
         if not self.always:
             times = f"a batch takes {1e3 * replayed:.3g} ms replayed, {1e3 * launched:.3g} launched kernel by kernel"
-            self._say(f"{times}: {'used' if replayed < launched else 'not used'}")
-        if replayed > launched or loss is None:
+            self._say(f"{times}: {'used' if gains else 'not used'}")
+        if not gains or loss is None:
             return None
         return _Recorded(inputs, labels, batch, loss, found, replay)
 

@@ -65,14 +65,6 @@ class SyncBatchNorm2d(BatchNorm2d):
         mean = totals[:-1] / count
         centred = values - mean[:, None, None]
         variance = _Sum.apply(centred.square().sum(axes)) / count
-        self._track(mean.detach(), (variance * count / (count - 1)).detach())
+        self.track(mean.detach(), variance.detach(), count)
         factor = self.scale * self.weight * (variance + self.eps).rsqrt()
         return torch.addcmul(self.bias[:, None, None], centred, factor[:, None, None]).to(input.dtype)
-
-    def _track(self, mean: Tensor, variance: Tensor) -> None:
-        """Move the running averages, as torch's own layer does; it has both, and a momentum, by construction."""
-        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
-            return
-        self.running_mean.lerp_(mean, self.momentum or 0.0)
-        self.running_var.lerp_(variance, self.momentum or 0.0)
-        self.num_batches_tracked.add_(1)
