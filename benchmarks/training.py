@@ -101,6 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     cuda = torch.device(setting.device).type == "cuda"
     possible = {"peer": setting.peer is not None, "graph": cuda}
+    for each in arguments.variants or ():
+        if not possible.get(each, True):
+            parser.error(f"variant {each} needs {'--peer FILE' if each == 'peer' else '--device cuda'}")
     variants = arguments.variants or [each for each in VARIANTS if possible.get(each, True)]
     table = measure(arguments.problems, variants, arguments.repeats, setting)
     table.to_csv(HERE / ("training-cuda.csv" if cuda else "training.csv"), index=False)
