@@ -14,7 +14,7 @@ import pandas as pd
 import tyro
 from tqdm import tqdm
 
-from landscape.memory import exhausted
+from landscape.refusal import exhausted
 from models import processes
 from models.cli import command, parse
 from models.writing import check_writable

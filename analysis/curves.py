@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from landscape.parameters import preserved
 from landscape.recalibrate import recalibrate
+from landscape.state import preserved
 from models import data
 from models.networks.layers import Network
 

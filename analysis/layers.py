@@ -24,7 +24,9 @@ def layers(subject: Subject, objective: Objective, batches: list[Batch], loss: s
     for name in config.operators:
         for layer, names in by_layer(objective.parameters).items():
             weights = Parameters(objective.model, names)
-            part = Objective(objective.model, objective.loss, batches, parameters=weights, group=objective.group)
+            part = Objective(
+                objective.model, objective.loss, batches, parameters=weights, group=objective.group, check=False
+            )
             matrix = build(name, part, config, checked=True)
             for coordinates in config.systems:
                 if coordinates == "raw" or any(weight.ndim > 1 for weight in part.parameters.tensors):

@@ -115,7 +115,8 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     batches, index = draw_batches(images, labels, count=config.batches, size=size, seed=config.seed)
     tables: dict[str, list[pd.DataFrame]] = {}
     for loss in config.losses:
-        objective = Objective(subject.network, per_image(loss), batches, mode=config.mode)
+        settled = config.mode == "eval"  # in training, dropout may draw
+        objective = Objective(subject.network, per_image(loss), batches, mode=config.mode, check=settled)
         pieces = _pieces(objective.parameters, config.layers)
         streams, errors = _stream(objective, pieces, beta, config)
         for layer, piece in pieces.items():

@@ -31,7 +31,7 @@ def steps(subject: Subject, objective: Objective, batches: list[Batch], config: 
     with objective.evaluating() as network, torch.no_grad():
         timesteps = len(network(image))
     parts = [
-        Objective(objective.model, partial(step_loss, step=step), batches, group=objective.group)
+        Objective(objective.model, partial(step_loss, step=step), batches, group=objective.group, check=False)
         for step in range(timesteps)
     ]
     rows: Rows = []

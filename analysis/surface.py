@@ -175,7 +175,7 @@ def _batches(subject: Subject, split: str, config: Config) -> list[Batch]:
 
 def _recalibration(subject: Subject, config: Config) -> Callable[[nn.Module], object]:
     """BatchNorm's statistics on training images, whatever the split: test images are not for fitting."""
-    return partial(recalibrate, batches=subject.batches("train", config.images, config.chunk))
+    return partial(recalibrate, batches=subject.batches("train", config.images, config.chunk), check=False)
 
 
 def _rows(found: Surface, sheet: _Sheet, config: Config) -> pd.DataFrame:

@@ -1,11 +1,31 @@
 """Derivatives through a graph that must itself have come from differentiable backward passes, or a reason why not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .memory import exhausted
+from .refusal import Refusal, exhausted
+
+
+@contextmanager
+def twice_differentiable(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """In here, layers that have a fast kernel without second derivatives take their plain one.
+
+    Attention computes by the math kernel, recurrent layers without cuDNN, embeddings give dense gradients. The model's
+    attributes are set for that: call it inside :func:`~landscape.state.preserved`.
+    """
+    recurrent = device.type == "cuda" and any(isinstance(module, nn.RNNBase) for module in model.modules())
+    for module in model.modules():
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+            module.sparse = False
+    with (
+        sdpa_kernel(SDPBackend.MATH),
+        torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled and not recurrent),
+    ):
+        yield
 
 
 def derivative(
@@ -16,9 +36,16 @@ def derivative(
     create_graph: bool = False,
     retain_graph: bool = False,
 ) -> Sequence[Tensor | None]:
-    """Σ cotangent · ∂output/∂input over the outputs that have a graph; None where an input has no part in them."""
+    """Σ cotangent · ∂output/∂input over the outputs that have a graph; None where an input has no part in them.
+
+    A cotangent of None counts as zero; without any, outputs are scalars and all count 1.
+    """
     pairs = zip(outputs, cotangents or [None] * len(outputs), strict=True)
-    live = [(output, cotangent) for output, cotangent in pairs if output is not None and output.requires_grad]
+    live = [
+        (output, cotangent)
+        for output, cotangent in pairs
+        if output is not None and output.requires_grad and (cotangent is not None or not cotangents)
+    ]
     found: Sequence[Tensor | None] = ()
     try:
         if live:
@@ -33,13 +60,13 @@ def derivative(
     except RuntimeError as error:
         if exhausted(error):
             raise
-        raise ValueError(
+        raise Refusal(
             f"the gradient can't be differentiated again: {str(error).splitlines()[0]}. Likely a layer whose backward "
             "is first-order only (once_differentiable, a fused kernel, torch.compile, a cuDNN RNN): use its "
             "differentiable version"
         ) from error
     if all(part is None for part in found):
-        raise ValueError(
+        raise Refusal(
             "the gradient does not depend on the weights: either the loss is linear in them and its curvature zero, or "
             "a layer's backward is first-order only: use its differentiable version"
         )

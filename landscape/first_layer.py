@@ -4,15 +4,17 @@ A convolution or linear layer is linear in its weights, y(W, b) = W ∗ x + b. W
 
     y(α, β) = y(W, b) + α · y(d₁, e₁) + β · y(d₂, e₂),
 
-with d and e the directions' parts that move W and b. Three passes per batch then serve all points. Which layers those
-are is seen as the model runs: any whose input is the model's own input, or a view of it.
+with d and e the directions' parts that move W and b. Three passes per batch then serve all points.
 
-A layer that is not linear in its weights after all (a subclass that standardises them, say) is found out by one point
-of comparison, and computed as usual; so is one whose three outputs over all examples would take more memory than
-``BUDGET`` bytes. Either way the choice depends on the model and the data alone, never on the order of the points.
+It is an optimization, and where anything is in doubt the layer is computed as usual. A layer is taken only if its type
+is exactly torch's own, or one whose class says ``linear_in_weights = True`` of itself (and not of its subclasses); if
+it is called as that type is, without children, hooks, buffers or parametrizations, on a plain tensor that is the
+model's input or a view of it, which nothing has written to since; with neither autocast, nor gradients, nor a function
+transform around; and if its three outputs over all examples fit into ``BUDGET`` bytes, where 0 switches the whole thing
+off. The choice depends on the model and the data alone, never on the order of the points.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -20,11 +22,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .structure import leaves
+
 BUDGET = 2**28
-_LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_PROBE = (0.5, -0.25, 0.75)
 Point = tuple[float, ...]
 Steps = Mapping[nn.Parameter, tuple[Tensor, tuple[Tensor, ...]]]
+_LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_HOOKS = (
+    "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks", "_buffers", "_modules",
+)  # fmt: skip
 
 
 class FirstLayers:
@@ -36,94 +42,105 @@ class FirstLayers:
         self._left = BUDGET
         self._served: dict[nn.Module, bool] = {}
         self._terms: dict[object, list[Tensor]] = {}
-        compiled = "_orig_mod" in model._modules  # would be compiled anew for every change of a layer's forward
-        self._layers = [layer for layer in model.modules() if not compiled and _usable(layer)]
+        self._layers = [layer for layer in model.modules() if BUDGET and _usable(layer)]
 
     @contextmanager
-    def served(self, batch: int, inputs: Tensor, point: Point, *, examples: tuple[int, int]) -> Iterator[None]:
+    def served(self, batch: int, inputs: Any, point: Point, *, examples: tuple[int, int]) -> Iterator[None]:
         """In here the first layers take their outputs for ``batch``, whose ``inputs`` these are, from what is kept.
 
         ``examples`` counts those of this batch and of all together.
         """
+        plain = {id(leaf): leaf for leaf in leaves(inputs) if _is_plain(leaf)}
+        known = {leaf.untyped_storage().data_ptr(): leaf._version for leaf in plain.values()}
+        layers = list(self._layers)
         try:
-            for layer in self._layers:
-                layer.forward = partial(self._forward, layer, batch, inputs, point, examples)
+            for layer in layers:
+                layer.forward = partial(self._forward, layer, batch, known, point, examples)
             yield
         finally:
-            for layer in self._layers:
+            for layer in layers:
                 del layer.forward
-        self._layers = [layer for layer in self._layers if self._served.get(layer)]
+        self._layers = [layer for layer in layers if self._served.get(layer)]
 
     def _forward(
         self,
         layer: nn.Module,
         batch: int,
-        inputs: Tensor,
+        known: dict[int, int],
         point: Point,
         examples: tuple[int, int],
-        *seen: Tensor,
+        *seen: Any,
         **more: Any,
     ) -> Tensor:
-        original = partial(type(layer).forward, layer)
-        if more or len(seen) != 1 or not _is_view(seen[0], inputs) or self._served.get(layer) is False:
+        original: Callable[..., Tensor] = partial(type(layer).forward, layer)
+        if more or len(seen) != 1 or self._served.get(layer) is False or not _is_input(seen[0], known):
             return original(*seen, **more)
-        key = (layer, batch, seen[0].data_ptr(), seen[0].shape, seen[0].stride())
-        if layer not in self._served:
-            self._served[layer] = self._fits(layer, seen[0], examples)
-            if not self._served[layer]:
-                return original(*seen)
+        (x,) = seen
+        key = (layer, batch, x.data_ptr(), x.shape, x.stride(), x.dtype)
         if key not in self._terms:
-            self._terms[key] = self._outputs(layer, seen[0])
+            terms = self._outputs(layer, x)
+            if layer not in self._served:
+                self._served[layer] = self._fits(terms, examples)
+            if not self._served[layer]:
+                return original(x)
+            self._terms[key] = terms
         return _combined(self._terms[key], point)
 
-    def _fits(self, layer: nn.Module, seen: Tensor, examples: tuple[int, int]) -> bool:
-        """Whether the layer is linear in its weights, and its outputs over all examples fit into what is left."""
-        terms = self._outputs(layer, seen)
+    def _fits(self, terms: list[Tensor], examples: tuple[int, int]) -> bool:
+        """Whether a layer's outputs over all examples fit into what is left."""
         here, everywhere = examples
         size = sum(term.numel() * term.element_size() for term in terms) // here * everywhere
         if size > self._left:
             return False
-        probe = _PROBE[: self._axes] + (0.1,) * (self._axes - len(_PROBE))
-        wanted = self._at(layer, seen, [_combined([base, *steps], probe) for base, steps in self._parts(layer)])
-        apart = (wanted - _combined(terms, probe)).abs().max()
-        if not apart <= 100 * torch.finfo(wanted.dtype).eps * max(float(term.abs().max()) for term in terms):
-            return False
         self._left -= size
         return True
 
-    def _parts(self, layer: nn.Module) -> list[tuple[Tensor, tuple[Tensor, ...]]]:
-        """Value and steps of each parameter of the layer; steps of zero where it doesn't move."""
-        weights = list(layer.parameters(recurse=False))
-        still = [(weight.data, (torch.zeros_like(weight.data),) * self._axes) for weight in weights]
-        return [self._moves.get(weight, rest) for weight, rest in zip(weights, still, strict=True)]
-
-    def _outputs(self, layer: nn.Module, seen: Tensor) -> list[Tensor]:
+    def _outputs(self, layer: nn.Module, x: Tensor) -> list[Tensor]:
         """y(W, b), y(d₁, e₁), …"""
-        parts = self._parts(layer)
-        values = [[base for base, _ in parts], *([steps[axis] for _, steps in parts] for axis in range(self._axes))]
-        return [self._at(layer, seen, value) for value in values]
+        parts = {name: self._part(weight) for name, weight in layer._parameters.items() if weight is not None}
+        values = [{name: value for name, (value, _) in parts.items()}]
+        values += [{name: steps[axis] for name, (_, steps) in parts.items()} for axis in range(self._axes)]
+        return [_at(layer, x, each) for each in values]
 
-    def _at(self, layer: nn.Module, seen: Tensor, values: list[Tensor]) -> Tensor:
-        weights = list(layer.parameters(recurse=False))
-        before = [weight.data for weight in weights]
-        try:
-            for weight, value in zip(weights, values, strict=True):
-                weight.data = value
-            output: Tensor = type(layer).forward(layer, seen)
-            return output
-        finally:
-            for weight, value in zip(weights, before, strict=True):
-                weight.data = value
+    def _part(self, parameter: nn.Parameter) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Value and steps of a parameter; steps of zero where it doesn't move."""
+        still = parameter.detach(), (torch.zeros_like(parameter),) * self._axes
+        return self._moves.get(parameter, still)
 
 
 def _usable(layer: nn.Module) -> bool:
-    """A plain layer: no state, no forward put in place of its own, weights as they are."""
-    plain = isinstance(layer, _LINEAR) and not layer._buffers and "forward" not in vars(layer)
-    return plain and layer._parameters.get("weight") is not None
+    """A layer that is torch's own in all that it does."""
+    return (
+        (type(layer) in _LINEAR or vars(type(layer)).get("linear_in_weights") is True)
+        and not any(getattr(layer, name) for name in _HOOKS)
+        and not {"forward", "__call__", "_compiled_call_impl"} & {key for key, value in vars(layer).items() if value}
+        and set(layer._parameters) == {"weight", "bias"}
+        and layer._parameters["weight"] is not None
+    )
 
 
-def _is_view(seen: Tensor, inputs: Tensor) -> bool:
-    return seen.untyped_storage().data_ptr() == inputs.untyped_storage().data_ptr()
+def _is_plain(leaf: Any) -> bool:
+    return type(leaf) is Tensor and leaf.layout == torch.strided and not (leaf.requires_grad or leaf.is_inference())
+
+
+def _is_input(x: Any, known: dict[int, int]) -> bool:
+    """Whether ``x`` is a view of an input, as that was given, in a plain pass."""
+    if not _is_plain(x) or torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type):
+        return False
+    if torch._C._functorch.peek_interpreter_stack() is not None or torch._C._len_torch_dispatch_stack():
+        return False
+    return known.get(x.untyped_storage().data_ptr()) == x._version and not torch.autograd.forward_ad._current_level >= 0
+
+
+def _at(layer: nn.Module, x: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+    """The layer's output with other weights, put into its place for them and not into their memory."""
+    found: dict[str, Any] = dict(layer._parameters)
+    try:
+        layer._parameters.update(values)  # type: ignore[arg-type]
+        output: Tensor = type(layer).forward(layer, x)
+        return output
+    finally:
+        layer._parameters.update(found)
 
 
 def _combined(terms: list[Tensor], point: Point) -> Tensor:

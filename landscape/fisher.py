@@ -35,6 +35,8 @@ class EmpiricalFisher(Curvature):
     Raises ValueError for a loss that returns a mean, and for what :class:`~landscape.operators.Hessian` refuses.
     """
 
+    semidefinite = True
+
     def _linearised(self, inputs: Any, target: Any) -> Product:
         return self._second_moment(_single(self.objective.losses(inputs, target)))
 
@@ -92,7 +94,7 @@ class Fisher(EmpiricalFisher):
 
     def _linearised(self, inputs: Any, target: Any) -> Product:
         output = self.objective.output(inputs)
-        return self._second_moment(torch.cat([_single(self.objective.loss(output, drawn)) for drawn in target]))
+        return self._second_moment(torch.cat([_single(self.objective.losses_of(output, drawn)) for drawn in target]))
 
 
 def categorical(logits: Float[Tensor, "batch class"], generator: torch.Generator) -> Int[Tensor, "batch"]:

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from .derivative import derivative
 from .objective import Objective
+from .structure import leaves, mapped
 from .surface import mean_and_stderr
 
 FISHERS = ("gauss_newton", "empirical")
@@ -55,45 +56,42 @@ def fisher_rao(objective: Objective, *, fisher: str = "gauss_newton") -> FisherR
     if fisher not in FISHERS:
         raise ValueError(f"fisher must be one of {', '.join(FISHERS)}, got {fisher!r}")
     of_batch = _curved if fisher == "gauss_newton" else _squared_slopes
-    parameters, place = objective.parameters, objective.offset
-    found = torch.zeros(objective.size, dtype=parameters.dtype, device=parameters.device)
-    with objective.evaluating(), torch.enable_grad():
-        for _, inputs, target in objective.batches():
-            forms = of_batch(objective, inputs, target).detach()
-            found[place : place + len(forms)] = forms
-            place += len(forms)
-    value, stderr = mean_and_stderr(objective.reduced(found).cpu().double())
+    with objective.differentiating():
+        found = [of_batch(objective, inputs, target).detach() for _, inputs, target in objective.batches()]
+    value, stderr = mean_and_stderr(objective.gathered(found).cpu().double())
     return FisherRao(fisher, value, stderr, objective.size)
 
 
 def _squared_slopes(objective: Objective, inputs: Any, target: Any) -> Float[Tensor, "example"]:
     """⟨gᵢ, w⟩²."""
-    losses = _each(objective.losses(inputs, target))
-    return _along_weights(objective, losses).square()
+    (slopes,) = _along_weights(objective, _each(objective.losses(inputs, target)))
+    return slopes.square()
 
 
 def _curved(objective: Objective, inputs: Any, target: Any) -> Float[Tensor, "example"]:
     """(J_i w)ᵀ (∂²ℓᵢ/∂z²) (J_i w), example by example: the derivative by each one's share c_i of Σ c_i ℓᵢ."""
     output = objective.output(inputs)
-    tangent = _along_weights(objective, output).detach()
-    held = output.detach().requires_grad_()
-    losses = _each(objective.loss(held, target))
+    outputs = [leaf for leaf in leaves(output) if isinstance(leaf, Tensor) and leaf.requires_grad]
+    tangents = _along_weights(objective, *outputs)
+    held = {id(leaf): leaf.detach().requires_grad_() for leaf in outputs}
+    losses = _each(objective.losses_of(mapped(output, lambda leaf: held.get(id(leaf), leaf)), target))
     share = torch.ones_like(losses, requires_grad=True)
-    (slope,) = derivative([losses], [held], [share], create_graph=True)
-    (curved,) = derivative([slope], [held], [tangent], create_graph=True)
-    (forms,) = derivative([curved], [share], [tangent])
+    slopes = derivative([losses], list(held.values()), [share], create_graph=True)
+    curved = derivative(slopes, list(held.values()), tangents, create_graph=True)
+    (forms,) = derivative(curved, [share], tangents)
     return forms if forms is not None else torch.zeros_like(share)
 
 
-def _along_weights(objective: Objective, output: Tensor) -> Tensor:
-    """The derivative of ``output`` along the weights: that of u ↦ Jᵀu, no finite difference."""
+def _along_weights(objective: Objective, *outputs: Tensor) -> list[Tensor]:
+    """The derivative of each output along the weights: that of u ↦ Jᵀu, no finite difference."""
     weights = objective.parameters.tensors
-    cotangent = torch.zeros_like(output, requires_grad=True)
-    pullback = derivative([output], weights, [cotangent], create_graph=True)
-    (tangent,) = derivative(pullback, [cotangent], [weight.detach() for weight in weights])
-    if tangent is None:
-        raise ValueError("the output does not depend on the weights")
-    return tangent
+    cotangents = [torch.zeros_like(output, requires_grad=True) for output in outputs]
+    pullback = derivative(outputs, weights, cotangents, create_graph=True)
+    tangents = derivative(pullback, cotangents, [weight.detach() for weight in weights])
+    return [
+        torch.zeros_like(output) if tangent is None else tangent.detach()
+        for output, tangent in zip(outputs, tangents, strict=True)
+    ]
 
 
 def _each(losses: Tensor) -> Float[Tensor, "example"]:

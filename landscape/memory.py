@@ -32,7 +32,7 @@ def graph_bytes(objective: Objective) -> int:
 
     weight, inputs, target = first
     weights = objective.parameters.tensors
-    with objective.evaluating(), torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
+    with objective.differentiating(), torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
         gradient = torch.autograd.grad(
             objective.batch_loss(inputs, target), weights, create_graph=True, allow_unused=True
         )
@@ -68,13 +68,6 @@ def available(device: torch.device) -> int:
         if all(number.isdigit() for number in numbers):
             limits.append(int(numbers[0]) - int(numbers[1]))
     return max(min(limits), 0)
-
-
-def exhausted(error: BaseException) -> bool:
-    """Whether ``error`` says that memory ran out. On a CPU torch raises a plain RuntimeError, known by its words."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
 
 
 def _free() -> int:

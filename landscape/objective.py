@@ -6,18 +6,22 @@ batches may lie in several processes: N counts them all, and sums over batches a
 A loss that is not of this form, for lack of an (x, y) pair, has :class:`landscape.closure.Closure`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 import torch.distributed as dist
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
-from .parameters import Parameters, preserved
-
-Batch = tuple[Any, Any]
+from .batches import Batch, Source, examples
+from .checks import check
+from .derivative import twice_differentiable
+from .evaluation import Evaluation, Reading
+from .means import is_mean
+from .parameters import Parameters
+from .refusal import Refusal, explained
 
 
 class Objective:
@@ -25,10 +29,14 @@ class Objective:
 
     ``loss(output, target)`` returns one value per example (shape ``[batch]``, as with ``reduction="none"``) or their
     mean (a scalar). Only the former gives :meth:`examples`, and with it standard errors. ``batches`` is anything that
-    yields the same ``(input, target)`` pairs each time it is iterated: a list, or a loader that does not shuffle; an
-    input may be a tensor, or tensors in tuples, lists and dicts. The model is evaluated with ``mode`` ("eval" or
-    "train"; in the latter BatchNorm uses each batch's own statistics and the objective depends on the split) and given
-    back as found: modes, buffers, ``.grad``.
+    yields the same batches each time it is iterated: a list, a loader that does not shuffle, a Dataset; a batch is
+    (input, target) or a mapping with labels, and tensors may lie in tuples, lists and mappings: see
+    :mod:`landscape.batches`. The model is evaluated with ``mode`` ("eval" or "train"; in the latter BatchNorm uses
+    each batch's own statistics and the objective depends on the split) and given back as found: all that it holds.
+
+    ``reading`` are the arguments ``unpack``, ``forward``, ``size``, ``reset`` and ``check`` of
+    :class:`~landscape.evaluation.Evaluation`. With ``check``, which costs three passes of one batch
+    (:mod:`landscape.checks`), construction refuses what is no function of the weights and the batch.
 
     With a process ``group`` (``torch.distributed.group.WORLD``) each process passes the batches that are its share,
     which may be none; value, gradient, examples and an operator's products are those of all batches together, the same
@@ -36,63 +44,68 @@ class Objective:
 
     ``size`` is N, and ``offset`` the number of examples in the processes before this one.
 
-    Raises ValueError for empty batches, for batches that can be read only once or that change in number of examples,
-    and for a loss that is neither a scalar nor a vector over the batch; ConnectionError when another process has ended.
+    Raises ValueError for empty batches, for batches that can be read only once, that change, or that are not
+    understood, for a model that draws at random or keeps a state that nothing clears, and for a loss that is neither
+    a vector over the batch nor the mean over it; ConnectionError when another process has ended.
     """
 
     def __init__(
         self,
         model: nn.Module,
         loss: Callable[..., Tensor],
-        batches: Iterable[Any],
+        batches: Source,
         *,
         parameters: Parameters | None = None,
         mode: str = "eval",
         group: dist.ProcessGroup | None = None,
+        **reading: Unpack[Reading],
     ):
-        if mode not in ("eval", "train"):
-            raise ValueError(f"mode must be 'eval' or 'train', got {mode!r}")
-        self.model, self.loss, self.mode, self.group = model, loss, mode, group
         self.parameters = parameters or Parameters(model)
-        if iter(batches) is batches:
-            raise ValueError("batches can be read only once, and are needed many times: pass a list or a loader")
-        self._batches = batches
-        self._own = sum(self._count(batch) for batch in batches)
+        self.evaluation = Evaluation(model, batches, device=self.parameters.device, mode=mode, **reading)
+        self.model, self.loss, self.mode, self.group = self.evaluation.model, loss, mode, group
+        sizes = [size for size in self.evaluation.batches.sizes if size]
         rank, world = (dist.get_rank(group), dist.get_world_size(group)) if group else (0, 1)
         counts = torch.zeros(world, dtype=torch.int64, device=self.parameters.device)
-        counts[rank] = self._own
+        counts[rank] = sum(sizes)
         counts = self.reduced(counts)
         self.size, self.offset = int(counts.sum()), int(counts[:rank].sum())
         if not self.size:
             raise ValueError("the batches hold no example: nothing to average the loss over")
+        self._unproven = 1  # batches on which a scalar loss is still to be shown a mean: now the first, then each once
+        if self.evaluation.checked:
+            check(self.evaluation, self._detached)
+        self._unproven = len(sizes) if self.evaluation.checked else 0
 
     def batches(self) -> Iterator[tuple[float, Any, Any]]:
         """Each of this process's batches as ``(B/N, input, target)``, on the device of the parameters."""
-        seen = 0
-        for batch in self._batches:
-            count = self._count(batch)
-            seen += count
-            if count:
-                yield count / self.size, *self._pair(moved(batch, self.parameters.device))
-        if seen != self._own:
-            raise ValueError(
-                f"the batches held {self._own} examples at first and {seen} now: pass the same ones always"
-            )
+        for batch in self.evaluation.batches:
+            yield batch.size / self.size, batch.inputs, batch.target
 
     @contextmanager
     def evaluating(self) -> Iterator[nn.Module]:
         """The model in the objective's mode; given back as found."""
-        with preserved(self.model) as model:
-            model.train(self.mode == "train")
+        with self.evaluation.evaluating() as model:
+            own = {id(weight) for weight in model.parameters()}
+            for name, weight in zip(self.parameters.names, self.parameters.tensors, strict=True):
+                if id(weight) not in own:
+                    raise Refusal(f"{name!r} is no parameter of the model any more: make the objective anew")
+            yield model
+
+    @contextmanager
+    def differentiating(self) -> Iterator[nn.Module]:
+        """The same, for derivatives of derivatives."""
+        with self.evaluating() as model, torch.enable_grad(), twice_differentiable(model, self.parameters.device):
             yield model
 
     def output(self, inputs: Any) -> Any:
         """What the model makes of one batch's input. Call it inside :meth:`evaluating`."""
-        return self.model(inputs)
+        return self.evaluation.output(inputs)
 
-    def losses(self, inputs: Any, target: Any) -> Tensor:
-        """The loss's values on one batch, a scalar or one per example, with their graph."""
-        return self._checked(self.loss(self.output(inputs), target), len(target))
+    def losses(self, inputs: Any, target: Any, count: int | None = None) -> Tensor:
+        """The loss's values on one batch, a scalar or one for each of its ``count`` examples, with their graph."""
+        if count is None and not self.evaluation.sized:
+            count = examples(inputs, target)
+        return self.losses_of(self.output(inputs), target, count)
 
     def batch_loss(self, inputs: Any, target: Any) -> Float[Tensor, ""]:
         """The mean loss of one batch, with its graph. Call it inside :meth:`evaluating`."""
@@ -100,7 +113,14 @@ class Objective:
 
     def output_loss(self, output: Any, target: Any) -> Float[Tensor, ""]:
         """The mean loss of a batch whose outputs are known, with its graph."""
-        return self._checked(self.loss(output, target), len(target)).mean()
+        return self.losses_of(output, target).mean()
+
+    def losses_of(self, output: Any, target: Any, count: int | None = None) -> Tensor:
+        """The loss's values on outputs: a scalar, or one for each of ``count`` examples (any number for None)."""
+        target = self.evaluation.given(target)
+        with explained("the loss fails on a batch", "Does it take what the model returns, and the target?"):
+            found = self.loss(output, target)
+        return self._proven(self._checked(found, count), output, target, count)
 
     def reduced(self, part: Tensor) -> Tensor:
         """The sum of ``part``, which may be written to, over all processes; with one, ``part`` itself."""
@@ -115,8 +135,8 @@ class Objective:
         """L(w) at the present weights."""
         total = torch.zeros((), dtype=torch.float64, device=self.parameters.device)
         with self.evaluating(), self._watching():
-            for weight, inputs, target in self.batches():
-                total += weight * self.batch_loss(inputs, target).detach().double()
+            for batch in self.evaluation.batches:
+                total += batch.size / self.size * self.losses(*batch).mean().detach().double()
         return float(self.reduced(total))
 
     def examples(self) -> Float[Tensor, "size"]:
@@ -124,77 +144,88 @@ class Objective:
 
         Raises ValueError when ``loss`` returns the mean only.
         """
-        values = [torch.zeros(0, dtype=self.parameters.dtype, device=self.parameters.device)]
+        values = []
         with self.evaluating(), self._watching():
-            for _, inputs, target in self.batches():
-                loss = self.losses(inputs, target)
+            for batch in self.evaluation.batches:
+                loss = self.losses(*batch)
                 if loss.ndim == 0:
                     raise ValueError("the loss returns a mean; losses of single examples need reduction='none'")
                 values.append(loss.detach())
-        found = torch.cat(values)
-        if not self.group:
-            return found
-        whole = found.new_zeros(self.size)
-        whole[self.offset : self.offset + len(found)] = found
-        return self.reduced(whole)
+        return self.gathered(values)
 
     def gradient(self) -> Float[Tensor, "dimension"]:
         """∇L(w): the exact average over all batches.
 
         Raises ValueError when no path leads from the loss back to the parameters.
         """
-        total = torch.zeros(self.parameters.dimension, dtype=self.parameters.dtype, device=self.parameters.device)
+        total = self._nothing()
         for _, part in self._graded():
             total += part
-        return self.reduced(total)
+        return self.reduced(total).to(self.parameters.dtype)
 
     def examples_and_gradient(self) -> tuple[Float64[Tensor, "size"], Float[Tensor, "dimension"]]:
         """ℓᵢ(w) of every example, on the CPU, and ∇L(w), from one pass. Raises what :meth:`gradient` raises."""
-        total = torch.zeros(self.parameters.dimension, dtype=self.parameters.dtype, device=self.parameters.device)
-        found, place = total.new_zeros(self.size), self.offset
+        total, values = self._nothing(), []
         for losses, part in self._graded():
             total += part
-            found[place : place + len(losses)] = losses
-            place += len(losses)
-        return self.reduced(found).cpu().double(), self.reduced(total)
+            values.append(losses)
+        found = self.gathered(values).cpu().double()
+        return found, self.reduced(total).to(self.parameters.dtype)
+
+    def gathered(self, values: list[Tensor]) -> Float[Tensor, "size"]:
+        """The examples' values of all processes, from this one's."""
+        none = torch.zeros(0, dtype=self.parameters.dtype, device=self.parameters.device)
+        found = torch.cat([none, *(value.reshape(-1) for value in values)])
+        if not self.group:
+            return found
+        whole = torch.zeros(self.size, dtype=torch.float64, device=found.device)
+        whole[self.offset : self.offset + len(found)] = found
+        return self.reduced(whole).to(found.dtype)
 
     def _graded(self) -> Iterator[tuple[Tensor, Float[Tensor, "dimension"]]]:
         """The losses of each batch, and its part of the gradient."""
+        wide = torch.promote_types(self.parameters.dtype, torch.float32)
         with self.evaluating(), torch.enable_grad():
-            for weight, inputs, target in self.batches():
-                losses = self.losses(inputs, target)
+            for batch in self.evaluation.batches:
+                losses = self.losses(*batch)
                 if not losses.requires_grad:
                     raise ValueError("the loss has no gradient: it does not depend on the parameters, or was detached")
-                gradients = torch.autograd.grad(losses.mean(), self.parameters.tensors, allow_unused=True)
-                yield losses.detach(), weight * self.parameters.flatten(gradients)
+                with explained("the gradient fails"):
+                    gradients = torch.autograd.grad(losses.mean(), self.parameters.tensors, allow_unused=True)
+                yield losses.detach(), batch.size / self.size * self.parameters.flatten(gradients).to(wide)
 
-    def _count(self, batch: Any) -> int:
-        """How many examples a batch holds."""
-        return len(batch[1])
+    def _nothing(self) -> Float[Tensor, "dimension"]:
+        """Zeros to sum gradients in: of half-precision weights, too, they are summed in single precision."""
+        wide = torch.promote_types(self.parameters.dtype, torch.float32)
+        return torch.zeros(self.parameters.dimension, dtype=wide, device=self.parameters.device)
 
-    def _pair(self, batch: Any) -> tuple[Any, Any]:
-        """A batch as what :meth:`losses` takes."""
-        inputs, target = batch
-        return inputs, target
+    def _detached(self, batch: Batch) -> Tensor:
+        with self._watching():
+            return self.losses(*batch).detach()
 
     def _watching(self) -> AbstractContextManager[object]:
         """Around what is evaluated and not differentiated."""
         return torch.no_grad()
 
-    def _checked(self, loss: Tensor, count: int) -> Tensor:
-        if loss.shape in (torch.Size([]), torch.Size([count])):
+    def _checked(self, loss: Any, count: int | None) -> Tensor:
+        if isinstance(loss, Tensor) and loss.is_floating_point():
+            if loss.ndim == 0 or (loss.ndim == 1 and count in (None, len(loss))):
+                return loss
+            got = f"shape {list(loss.shape)}"
+        else:
+            got = f"{loss.dtype} values" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+        expected = "batch" if count is None else count
+        raise Refusal(f"the loss must be a scalar or one value per example ([{expected}]), got {got}")
+
+    def _proven(self, loss: Tensor, output: Any, target: Any, count: int | None) -> Tensor:
+        """``loss``, if a scalar one is a mean over the examples; looked at once for each batch."""
+        if loss.ndim or not self._unproven:
             return loss
-        raise ValueError(
-            f"the loss must be a scalar or one value per example ([{count}]), got shape {list(loss.shape)}"
-        )
-
-
-def moved(value: Any, device: torch.device) -> Any:
-    """``value`` with the tensors in it, also those in tuples, lists and dicts, on ``device``."""
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, dict):
-        return {name: moved(part, device) for name, part in value.items()}
-    if isinstance(value, tuple | list):
-        return type(value)([moved(part, device) for part in value])
-    return value
+        if count is not None and not is_mean(self.loss, output, target, count):
+            raise Refusal(
+                "the loss returns a scalar that is not the mean over the examples of a batch (a sum, class weights, "
+                "ignored labels, shapes that broadcast, a comparison of examples), so that batches can't be averaged: "
+                "return one value per example, reduction='none'"
+            )
+        self._unproven -= 1
+        return loss

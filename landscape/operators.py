@@ -1,17 +1,22 @@
-"""The Hessian and the Gauss–Newton matrix of an objective, known by their products with vectors alone.
+"""The Hessian of an objective and its two parts, Gauss–Newton and the rest, known by products with vectors alone.
 
     H v = ∂/∂w ⟨∇L(w), v⟩ = Σ_b (B_b/N) ∂/∂w ⟨∇L_b(w), v⟩                  (Pearlmutter 1994)
     G v = Σ_b (B_b/N) Jᵀ (∂²ℓ/∂z²) J v,     z = f(x; w), J = ∂z/∂w          (Schraudolph 2002)
+    R v = H v − G v = Σ_b (B_b/N) Σ_k ∂ℓ/∂z_k (∂²z_k/∂w²) v                 (Dauphin, Agarwala, Mobahi 2024)
 
 Several vectors in one product share the graph of each batch: the forward pass and the gradient are paid for once.
 A batch of B examples counts B/N, so that ragged batches give the matrix of the whole set exactly. G keeps the
 curvature of the loss in the model's outputs and drops the model's own; it is positive semi-definite where the loss is
-convex in the outputs, and equals H for a model that is linear in its weights.
+convex in the outputs, and equals H for a model that is linear in its weights. R is what the model's own curvature adds,
+the nonlinear modelling error: for a network of spikes, the slope of the surrogate's slope, σ″.
 
 **Whose curvature.** Both differentiate what the model's *backward* says. Where a layer's backward is not the derivative
 of its forward (a step with a surrogate derivative), H is the *formal* Hessian: that of the model with each such layer
 replaced by its local jet (value, stated slope, the slope's derivative). It is symmetric, but no derivative of the loss,
 which may be piecewise constant.
+
+Attention is computed by torch's plain kernel, recurrent layers on CUDA without cuDNN, and embeddings without sparse
+gradients: their fast forms have no second derivatives.
 
 A layer whose backward can't be differentiated makes H wrong, often without an error. Hence the check on construction:
 the loss is finite, two gradients agree, and uᵀ(A − Aᵀ)v vanishes for random u and v. In units of ‖A − Aᵀ‖/‖A‖ that is
@@ -22,6 +27,7 @@ Neither sees a backward that multiplies by a slope computed in the forward and s
 """
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -31,7 +37,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .derivative import derivative
+from .held import Held
 from .objective import Objective
+from .refusal import Refusal
+from .structure import described, leaves, mapped
 
 Parts = Sequence[Tensor]
 Product = Callable[[Parts, bool], Sequence[Tensor | None]]
@@ -56,7 +65,12 @@ class Operator(Protocol):
 
 
 class Curvature(ABC):
-    """What both matrices share: the average over batches, the kept graphs, the count of products, the check."""
+    """What the matrices share: the average over batches, the kept graphs, the count of products, the check.
+
+    ``semidefinite`` says that no eigenvalue is negative.
+    """
+
+    semidefinite = False
 
     def __init__(self, objective: Objective, *, keep_graph: bool = False, check: bool = True):
         self.objective, self.keep_graph = objective, keep_graph
@@ -65,7 +79,7 @@ class Curvature(ABC):
         self.products = 0
         self.symmetry = math.nan
         self._kept: list[tuple[float, Product]] = []
-        self._kept_at: list[int] = []
+        self._kept_of: Held | None = None
         if check:
             self._check()
 
@@ -82,28 +96,37 @@ class Curvature(ABC):
         check_vectors(self, vectors)
         parameters = self.objective.parameters
         rows = vectors.detach().reshape(-1, self.dimension)
-        totals = torch.zeros_like(rows)
-        with self.objective.evaluating(), torch.enable_grad():
+        wide = torch.promote_types(self.dtype, torch.float32)
+        totals = torch.zeros_like(rows, dtype=wide)
+        with self.objective.differentiating():
             for weight, product in self._products():
                 for index, (row, total) in enumerate(zip(rows, totals, strict=True), 1):
                     keep = self.keep_graph or index < len(rows)
-                    total += weight * parameters.flatten(product(parameters.split(row), keep))
+                    total += weight * parameters.flatten(product(parameters.split(row), keep)).to(wide)
                 del product  # and its graph, before the next is built
-        totals = self.objective.reduced(totals.view_as(vectors))
+        totals = self.objective.reduced(totals.view_as(vectors)).to(self.dtype)
         self.products += len(rows)
         if not totals.isfinite().all():
             raise ValueError(f"the product is not finite; at these weights the loss is {self.objective.value()}")
         return totals
 
     def _products(self) -> Iterator[tuple[float, Product]]:
-        """Each batch's weight B/N and product. Kept graphs are built anew once a weight has been written to."""
+        """Each batch's weight B/N and product. Kept graphs are built anew once the model, or an input, has changed."""
         if not self.keep_graph:
             yield from self._built()
             return
-        versions = [weight._version for weight in self.objective.parameters.tensors]
-        if versions != self._kept_at:
-            self._kept = []
-            self._kept, self._kept_at = list(self._built()), versions
+        held, evaluation = self._kept_of, self.objective.evaluation
+        changed = held is not None and held.changed(evaluation)
+        if held is not None and held.usable() and not changed:
+            yield from self._kept
+            return
+        if changed:
+            warnings.warn(
+                "the model or its inputs have changed since the operator's graphs were kept: they are built anew",
+                stacklevel=4,
+            )
+        self._kept = []
+        self._kept, self._kept_of = list(self._built()), Held(evaluation)
         yield from self._kept
 
     def _built(self) -> Iterator[tuple[float, Product]]:
@@ -112,7 +135,7 @@ class Curvature(ABC):
 
     def _apart(self, inputs: Any, target: Any) -> Product:
         """One batch's product on buffers of its own: BatchNorm in train mode would write to another graph's."""
-        with self.objective.evaluating():
+        with self.objective.differentiating():
             return self._linearised(inputs, target)
 
     def _check(self) -> None:
@@ -161,8 +184,10 @@ class Hessian(Curvature):
     """∂²L/∂w² of ``objective``, by double backward; the formal Hessian where a backward is a surrogate.
 
     ``keep_graph=True`` builds every batch's gradient graph once and keeps it for all products: faster, at the cost of
-    the activations of all batches at once. ``check=False`` skips the check on construction, and its two products.
-    ``symmetry`` is the relative asymmetry that the check found, of the order of the rounding error; nan without it.
+    the activations of all batches at once. They are built anew when anything that the model holds has changed since, or
+    a batch in a list; batches of a loader are taken to stay as they were. ``check=False`` skips the check on
+    construction, and its two products. ``symmetry`` is the relative asymmetry that the check found, of the order of the
+    rounding error; nan without it.
 
     Raises ValueError when the loss is not finite, not deterministic, or has a backward that can't be differentiated.
     """
@@ -176,24 +201,70 @@ class Hessian(Curvature):
 class GaussNewton(Curvature):
     """Jᵀ(∂²ℓ/∂z²)J of ``objective``, z being the model's output; arguments and errors are those of :class:`Hessian`.
 
-    Exact: Jv is the derivative of u ↦ Jᵀu, no finite difference. The model must return one tensor; what the loss takes
-    from elsewhere than that output (a penalty on the weights, say) has no part in the matrix.
+    Exact: Jv is the derivative of u ↦ Jᵀu, no finite difference. The model returns a tensor, or tensors in tuples,
+    lists and mappings, which the loss takes as they come; what the loss takes from elsewhere than that output (a
+    penalty on the weights, say) has no part in the matrix. ``convex=False`` says that the loss is not convex in the
+    outputs, and the matrix not semi-definite.
     """
+
+    def __init__(self, objective: Objective, *, keep_graph: bool = False, check: bool = True, convex: bool = True):
+        self.semidefinite = convex
+        super().__init__(objective, keep_graph=keep_graph, check=check)
+
+    def _linearised(self, inputs: Any, target: Any) -> Product:
+        return self._of_output(self.objective.output(inputs), target)
+
+    def _of_output(self, output: Any, target: Any) -> Product:
+        weights = self.objective.parameters.tensors
+        outputs = [leaf for leaf in leaves(output) if isinstance(leaf, Tensor) and leaf.requires_grad]
+        if not outputs:
+            raise Refusal(
+                f"Gauss-Newton needs the model's output, and finds no tensor with a gradient in {described(output)}: "
+                "let forward= return a tensor, or tensors in tuples, lists or mappings"
+            )
+        cotangents = [torch.zeros_like(leaf, requires_grad=True) for leaf in outputs]
+        pullback = derivative(outputs, weights, cotangents, create_graph=True)
+        held = {id(leaf): leaf.detach().requires_grad_() for leaf in outputs}
+        ends = list(held.values())
+        loss = self.objective.output_loss(mapped(output, lambda leaf: held.get(id(leaf), leaf)), target)
+        slope = derivative([loss], ends, None, create_graph=True)
+
+        def product(parts: Parts, keep: bool) -> Sequence[Tensor | None]:
+            tangents = derivative(pullback, cotangents, parts, retain_graph=keep)
+            curved = derivative(slope, ends, tangents, retain_graph=keep)
+            return derivative(outputs, weights, curved, retain_graph=keep)
+
+        return product
+
+
+class Remainder(GaussNewton):
+    """H − G of ``objective``: what the curvature of the model itself, of z in w, adds to that of the loss in z.
+
+    Arguments and errors are those of :class:`Hessian`. Zero where the model is linear in its weights, and where the
+    outputs fit the data, ∂ℓ/∂z = 0. Its eigenvalues have either sign.
+    """
+
+    def __init__(self, objective: Objective, *, keep_graph: bool = False, check: bool = True):
+        super().__init__(objective, keep_graph=keep_graph, check=check, convex=False)
 
     def _linearised(self, inputs: Any, target: Any) -> Product:
         weights = self.objective.parameters.tensors
         output = self.objective.output(inputs)
-        cotangent = torch.zeros_like(output, requires_grad=True)
-        pullback = derivative([output], weights, [cotangent], create_graph=True)
-        held = output.detach().requires_grad_()
-        slope = derivative([self.objective.output_loss(held, target)], [held], None, create_graph=True)
+        loss = self.objective.output_loss(output, target)
+        gradient = derivative([loss], weights, None, create_graph=True)
+        gauss_newton = self._of_output(output, target)
 
         def product(parts: Parts, keep: bool) -> Sequence[Tensor | None]:
-            tangent = derivative(pullback, [cotangent], parts, retain_graph=keep)
-            curved = derivative(slope, [held], tangent, retain_graph=keep)
-            return derivative([output], weights, curved, retain_graph=keep)
+            whole = derivative(gradient, weights, parts, retain_graph=True)
+            return [_less(one, other) for one, other in zip(whole, gauss_newton(parts, keep), strict=True)]
 
         return product
+
+
+def _less(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    if one is None or other is None:
+        return one if other is None else -other
+    return one - other
 
 
 def check_vectors(operator: Operator, vectors: Tensor) -> None:

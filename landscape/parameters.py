@@ -1,4 +1,4 @@
-"""The trainable weights of a module as one flat vector w ∈ ℝⁿ, and the promise to give a module back as found.
+"""The trainable weights of a module as one flat vector w ∈ ℝⁿ.
 
 Weights are taken from ``named_parameters()``, which lists a shared tensor once; a state dict may list it many times,
 and moving it by name would then move it many times over.
@@ -9,18 +9,20 @@ those, and autograd's ∂L/∂Re + i ∂L/∂Im is that gradient, pair by pair.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 
 class Parameters:
     """The parameters of ``model`` that require a gradient, in the order of ``named_parameters()``.
 
     ``names`` keeps only the parameters named (in the model's order). Raises ValueError when nothing is left, when a
-    name is unknown, or when the parameters do not share one device and one floating dtype (complex ones that of their
-    parts).
+    name is unknown, when the parameters do not share one device and one floating dtype (complex ones that of their
+    parts), when one has no values yet, or when entries of them share memory, so that they can't move apart.
     """
 
     def __init__(self, model: nn.Module, names: Sequence[str] | None = None):
@@ -31,11 +33,21 @@ class Parameters:
         chosen = {name: weight for name, weight in found.items() if names is None or name in names}
         if not chosen:
             raise ValueError("the model has no trainable parameter: set requires_grad on the weights to be analysed")
+        empty = [name for name, weight in chosen.items() if is_lazy(weight) or weight.device.type == "meta"]
+        if empty:
+            raise ValueError(
+                f"parameter {empty[0]!r} has no values yet (a lazy layer, or the meta device): run the model once on a "
+                "batch, or load its weights, before it is measured"
+            )
         self.names = tuple(chosen)
         self.tensors = tuple(chosen.values())
         kinds = {(weight.device, weight.dtype.to_real()) for weight in self.tensors}
         if len(kinds) > 1:
-            raise ValueError(f"parameters must share one device and dtype, got {sorted(map(str, kinds))}")
+            raise ValueError(
+                f"parameters must share one device and dtype, got {sorted(map(str, kinds))}: measure a copy of the "
+                "model in one, as model.double() gives, or some of them, Parameters(model, names)"
+            )
+        _check_memory(chosen)
         self.device, self.dtype = next(iter(kinds))
         self.sizes = [as_reals(weight).numel() for weight in self.tensors]
         self.dimension = sum(self.sizes)
@@ -49,7 +61,7 @@ class Parameters:
         """One vector from a tensor per parameter; None (a parameter the loss does not use) counts as zero."""
         return torch.cat(
             [
-                as_reals(torch.zeros_like(weight) if tensor is None else tensor).reshape(-1)
+                as_reals(torch.zeros_like(weight) if tensor is None else _dense(tensor)).reshape(-1)
                 for tensor, weight in zip(tensors, self.tensors, strict=True)
             ]
         )
@@ -84,37 +96,48 @@ def as_reals(tensor: Tensor) -> Tensor:
     return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
 
 
+def _dense(tensor: Tensor) -> Tensor:
+    """The tensor itself, or the gradient of a sparse embedding with its zeros."""
+    return tensor if tensor.layout == torch.strided else tensor.to_dense()
+
+
+def _check_memory(weights: dict[str, nn.Parameter]) -> None:
+    """Raise ValueError where two entries of the weights are one place in memory."""
+    spans: dict[int, list[tuple[int, int, str]]] = {}
+    for name, weight in weights.items():
+        if weight.layout != torch.strided or not weight.numel():
+            continue
+        size, offset = weight.element_size(), int(weight.storage_offset())
+        reach = sum(int((length - 1) * step) for length, step in zip(weight.shape, weight.stride(), strict=True))
+        spans.setdefault(weight.untyped_storage().data_ptr(), []).append(
+            (offset * size, (offset + reach + 1) * size, name)
+        )
+        if reach + 1 < weight.numel():
+            raise ValueError(
+                f"entries of parameter {name!r} share memory (it was expanded): make a copy of it, "
+                "nn.Parameter(weight.clone())"
+            )
+    for found in spans.values():
+        found.sort()
+        for (_, end, one), (begin, _, other) in pairwise(found):
+            if begin < end and _overlap(weights[one], weights[other]):
+                raise ValueError(
+                    f"parameters {one!r} and {other!r} share memory, so that neither can move alone: make them one "
+                    f"Parameter, module.{other} = module.{one}"
+                )
+
+
+def _overlap(one: Tensor, other: Tensor) -> bool:
+    """Whether an entry of one is an entry of the other, exactly, of two that lie in one storage."""
+    entries = one.untyped_storage().nbytes() // one.element_size()
+    places = torch.zeros(entries, dtype=torch.uint8)
+    for tensor in (one, other):
+        places.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset()).add_(1)
+    return bool((places > 1).any())
+
+
 def _like(part: Tensor, weight: Tensor) -> Tensor:
     """The numbers of ``part`` in the shape of ``weight``, and complex if that is."""
     if weight.is_complex():
         return torch.complex(*part.view(*weight.shape, 2).unbind(-1))
     return part.view_as(weight)
-
-
-@contextmanager
-def preserved(model: nn.Module) -> Iterator[nn.Module]:
-    """On leaving, give ``model`` its buffers, ``.grad``, ``requires_grad`` and train/eval modes back as they were.
-
-    In between the model works on copies of its buffers: the originals are never written to, and a graph that outlives
-    the context holds copies that nothing will change. Weights are :meth:`Parameters.restored`'s business.
-    """
-    modes = {module: module.training for module in model.modules()}
-    gradients = {weight: (weight.grad, weight.requires_grad) for weight in model.parameters()}
-    buffers = [
-        (module, name, buffer)
-        for module in model.modules()
-        for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False)
-    ]
-    copies = {buffer: buffer.clone() for _, _, buffer in buffers}
-    try:
-        for module, name, buffer in buffers:
-            setattr(module, name, copies[buffer])
-        yield model
-    finally:
-        for module, name, buffer in buffers:
-            setattr(module, name, buffer)
-        for module, mode in modes.items():
-            module.training = mode
-        for weight, (gradient, required) in gradients.items():
-            weight.grad = gradient
-            weight.requires_grad_(required)

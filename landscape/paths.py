@@ -26,7 +26,8 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
-from .parameters import Parameters, preserved
+from .parameters import Parameters
+from .state import preserved
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,8 +3,8 @@
 What a point costs beside its forward pass is kept small, exactly:
 
 - examples are read once and stay on the device;
-- a point's weights are written into tensors that take the place of the model's own for the time of the pass. The
-  model's are never written to, so giving them back is bit for bit and free; buffers likewise;
+- a point's weights are written into the model's own memory, so that whatever shares it (a view, a tied weight) moves
+  along, and from a copy the model gets them back, bit for bit;
 - layers that see only the input come from :class:`~landscape.first_layer.FirstLayers`;
 - ``channels_last`` lays images and convolutions out channels innermost, which most convolutions and poolings prefer.
 
@@ -13,19 +13,25 @@ that on undamped where a membrane lies within rounding of its threshold: then on
 it the example's loss. That happens between any two orders of summation, at a few points in a hundred in float32.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any, Unpack
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from .batches import Batch, Source
+from .checks import check
+from .evaluation import Evaluation, Reading
 from .first_layer import FirstLayers
-from .parameters import Parameters, preserved
+from .parameters import Parameters
+from .refusal import Refusal, explained
+from .state import preserved
+from .structure import mapped
 
-Metrics = Callable[[Tensor, Tensor], dict[str, Tensor]]
-Batches = Iterable[tuple[Tensor, Tensor]]
+Metrics = Callable[[Any, Any], Mapping[str, Tensor]]
 Point = tuple[float, ...]
 
 
@@ -35,47 +41,48 @@ class Points:
     ``metrics(output, target)`` returns tensors of shape ``[batch]`` by name, all from the one output. ``directions``
     are vectors over ``parameters`` (default: all that train); only weights with a nonzero entry move. ``mode`` is
     "eval" or "train" (BatchNorm then uses each batch's statistics at each point). ``prepare(model)`` is called at
-    every point before its pass and may write buffers: :func:`~landscape.recalibrate.recalibrate`, say.
+    every point before its pass and may write buffers: :func:`~landscape.recalibrate.recalibrate`, say. ``batches`` and
+    ``reading`` are what :class:`~landscape.objective.Objective` takes.
     ``channels_last`` is for models that don't take the layout of their maps for granted (``.view`` on them fails,
     ``.flatten`` works).
 
-    Raises ValueError for batches without an example, a direction that does not fit, is not finite or is zero, and an
-    unknown mode.
+    Raises ValueError for batches without an example, a direction that does not fit, is not finite or is zero, an
+    unknown mode, and for what an Objective refuses.
     """
 
     def __init__(
         self,
         model: nn.Module,
         metrics: Metrics,
-        batches: Batches,
+        batches: Source,
         directions: Sequence[Float[Tensor, "dimension"]],
         *,
         parameters: Parameters | None = None,
         mode: str = "eval",
         prepare: Callable[[nn.Module], object] | None = None,
         channels_last: bool = False,
+        **reading: Unpack[Reading],
     ):
         parameters = parameters or Parameters(model)
-        if mode not in ("eval", "train"):
-            raise ValueError(f"mode must be 'eval' or 'train', got {mode!r}")
         for direction in directions:
             if len(direction) != parameters.dimension or not direction.isfinite().all():
                 raise ValueError(f"a direction must hold {parameters.dimension} finite numbers, got {len(direction)}")
             if not direction.any():
                 raise ValueError("a direction is zero: along it nothing moves")
-        self.model, self.metrics, self.mode, self.prepare = model, metrics, mode, prepare
+        self._evaluation = Evaluation(model, batches, device=parameters.device, mode=mode, **reading)
+        self.model, self.metrics, self.prepare = self._evaluation.model, metrics, prepare
         self.dimension = len(directions)
-        self._moves = _moves(parameters, directions, channels_last)
+        self._moves = _moves(parameters, directions)
         self._batches = [
-            (_laid_out(inputs.to(parameters.device), channels_last), target.to(parameters.device))
-            for inputs, target in batches
-            if len(target)
+            Batch(mapped(batch.inputs, lambda tensor: _laid_out(tensor, channels_last)), batch.target, batch.size)
+            for batch in self._evaluation.batches
         ]
         if not self._batches:
             raise ValueError("the batches hold no example: nothing to average over")
-        self.sizes = [len(target) for _, target in self._batches]
-        self._first = FirstLayers(model, {move.weight: (move.base, move.steps) for move in self._moves})
-        self._buffers = _Buffers(model)
+        self.sizes = [batch.size for batch in self._batches]
+        if self._evaluation.checked:
+            check(self._evaluation, self._stacked)
+        self._first = FirstLayers(self.model, {move.weight: (move.found, move.steps) for move in self._moves})
 
     def values(self, point: Point, start: int = 0, stop: int | None = None) -> dict[str, Float64[Tensor, "example"]]:
         """Every metric of every example of the batches from ``start`` to before ``stop``, on the CPU, in their order.
@@ -85,43 +92,53 @@ class Points:
         collected: dict[str, list[Tensor]] = {}
         with torch.no_grad(), self._at(point):
             for number in range(*slice(start, stop).indices(len(self._batches))):
-                inputs, target = self._batches[number]
-                with self._first.served(number, inputs, point, examples=(len(target), sum(self.sizes))):
-                    output = self.model(inputs)
-                for name, value in self.metrics(output, target).items():
-                    if value.shape != (len(target),):
-                        raise ValueError(
-                            f"metric {name!r} must be one value per example, got shape {list(value.shape)}"
-                        )
+                for name, value in self._measured(self._batches[number], number, point).items():
                     collected.setdefault(name, []).append(value)
         # In float64: the differences taken later are far smaller than the values.
         return {name: torch.cat(values).cpu().double() for name, values in collected.items()}
+
+    def _measured(self, batch: Batch, number: int, point: Point | None) -> dict[str, Tensor]:
+        """The metrics of one batch; at a ``point`` with the first layers' outputs from what is kept."""
+        shortcut = point is not None and not self._evaluation.writes
+        with (
+            self._first.served(number, batch.inputs, point, examples=(batch.size, sum(self.sizes)))
+            if shortcut and point
+            else nullcontext()
+        ):
+            output = self._evaluation.output(batch.inputs)
+        with explained("the metrics fail on a batch", "Do they take what the model returns, and the target?"):
+            found = dict(self.metrics(output, self._evaluation.given(batch.target)))
+        for name, value in found.items():
+            if value.shape != (batch.size,):
+                raise Refusal(f"metric {name!r} must be one value per example, got shape {list(value.shape)}")
+        return found
+
+    def _stacked(self, batch: Batch) -> Tensor:
+        """All metrics of one batch at the weights as found."""
+        with torch.no_grad():
+            found = [value.double() for value in self._measured(batch, 0, None).values()]
+        return torch.stack(found) if found else torch.zeros(0)
 
     @contextmanager
     def _at(self, point: Point) -> Iterator[None]:
         if len(point) != self.dimension:
             raise ValueError(f"a point has one coordinate per direction, {self.dimension}, got {point}")
-        modes = [(module, module.training) for module in self.model.modules()]
-        try:
-            self._buffers.lend()
-            self.model.train(self.mode == "train")
-            for move in self._moves:
-                move.to(point)
-            if self.prepare is not None:
-                self.prepare(self.model)
-            yield
-        finally:
-            self._buffers.give_back()
-            for move in self._moves:
-                move.weight.data = move.found
-            for module, training in modes:
-                module.training = training
+        with self._evaluation.evaluating() as model:
+            try:
+                for move in self._moves:
+                    move.to(point)
+                if self.prepare is not None:
+                    self.prepare(model)
+                yield
+            finally:
+                for move in self._moves:
+                    move.back()
 
 
 def evaluate_points(
     model: nn.Module,
     metrics: Metrics,
-    batches: Batches,
+    batches: Source,
     directions: Sequence[Float[Tensor, "dimension"]],
     points: Sequence[Point],
     *,
@@ -129,6 +146,7 @@ def evaluate_points(
     mode: str = "eval",
     prepare: Callable[[nn.Module], object] | None = None,
     channels_last: bool = False,
+    **reading: Unpack[Reading],
 ) -> Iterator[tuple[int, dict[str, Float64[Tensor, "example"]]]]:
     """Yield ``(index, values)`` for each point in the order given; ``values[name]`` has one number per example.
 
@@ -138,7 +156,7 @@ def evaluate_points(
     """
     space = Points(
         model, metrics, batches, directions,
-        parameters=parameters, mode=mode, prepare=prepare, channels_last=channels_last,
+        parameters=parameters, mode=mode, prepare=prepare, channels_last=channels_last, **reading,
     )  # fmt: skip
     for index, point in enumerate(points):
         yield index, space.values(point)
@@ -169,31 +187,31 @@ def cached_size(model: nn.Module, example: Tensor, *, limit: int = 2**23) -> int
 
 @dataclass(frozen=True, eq=False)
 class _Move:
-    """One parameter: the tensor it was found with, that and its directions in the layout used, and room for the sum."""
+    """One parameter, a copy of its value as found, and its directions."""
 
     weight: nn.Parameter
     found: Tensor
-    base: Tensor
     steps: tuple[Tensor, ...]
-    room: Tensor
 
     def to(self, point: Point) -> None:
         """Give the parameter its value at ``point``."""
-        torch.add(self.base, self.steps[0], alpha=point[0], out=self.room)
+        here = self.weight.data
+        torch.add(self.found, self.steps[0], alpha=point[0], out=here)
         for coordinate, step in zip(point[1:], self.steps[1:], strict=True):
-            self.room.add_(step, alpha=coordinate)
-        self.weight.data = self.room
+            here.add_(step, alpha=coordinate)
+
+    def back(self) -> None:
+        """Give it the value it was found with."""
+        self.weight.data.copy_(self.found)
 
 
-def _moves(parameters: Parameters, directions: Sequence[Tensor], channels_last: bool) -> list[_Move]:
+def _moves(parameters: Parameters, directions: Sequence[Tensor]) -> list[_Move]:
     parts = zip(*(parameters.split(direction) for direction in directions), strict=True)
-    moves = []
-    for weight, part in zip(parameters.tensors, parts, strict=True):
-        if any(step.any() for step in part):
-            steps = tuple(_laid_out(step.to(weight), channels_last) for step in part)
-            base = _laid_out(weight.detach(), channels_last)
-            moves.append(_Move(weight, weight.data, base, steps, torch.empty_like(base)))
-    return moves
+    return [
+        _Move(weight, weight.detach().clone(), tuple(step.to(weight) for step in part))
+        for weight, part in zip(parameters.tensors, parts, strict=True)
+        if any(step.any() for step in part)
+    ]
 
 
 def _laid_out(tensor: Tensor, channels_last: bool) -> Tensor:
@@ -204,24 +222,3 @@ def _laid_out(tensor: Tensor, channels_last: bool) -> Tensor:
     # A copy, and not .contiguous(): with one channel that finds nothing to do, and what follows keeps channels first.
     folded = torch.empty_like(folded, memory_format=torch.channels_last).copy_(folded)
     return folded.unflatten(0, tensor.shape[:2]) if tensor.ndim == 5 else folded
-
-
-class _Buffers:
-    """A model's buffers, and copies that it works on meanwhile: the originals are never written to."""
-
-    def __init__(self, model: nn.Module):
-        found = [
-            (module._buffers, name, buffer)
-            for module in model.modules()
-            for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False)
-        ]
-        copies = {buffer: buffer.clone() for _, _, buffer in found}
-        self._places = [(place, name, buffer, copies[buffer]) for place, name, buffer in found]
-
-    def lend(self) -> None:
-        for place, name, buffer, copy in self._places:
-            place[name] = copy.copy_(buffer)
-
-    def give_back(self) -> None:
-        for place, name, buffer, _ in self._places:
-            place[name] = buffer

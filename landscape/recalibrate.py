@@ -18,12 +18,16 @@ also a smaller last one, and it leaves out the second sum, the variance between 
 The first layer's statistics do not depend on the split into batches; those behind it do, as in training.
 """
 
-from collections.abc import Iterable
+from functools import partial
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
-from .parameters import preserved
+from .batches import Batch, Source
+from .checks import check
+from .evaluation import Evaluation, Reading
+from .structure import leaves
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _STATISTICS = ("running_mean", "running_var")
@@ -49,22 +53,27 @@ class _Moments:
         self.count = total
 
 
-def recalibrate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> int:
+def recalibrate(model: nn.Module, batches: Source, **reading: Unpack[Reading]) -> int:
     """Write the statistics of ``batches`` into the running means and variances of ``model``; return how many layers.
 
     Only those two buffers of BatchNorm layers change (subclasses included; layers without running statistics, or that
     the pass does not reach, stay as they are). Weights, modes, momenta and the count of batches come back as found.
-    Without such a layer nothing is computed and 0 returned. Inside :func:`~landscape.parameters.preserved` the change
-    is undone on leaving. Labels are not looked at.
+    Without such a layer nothing is computed and 0 returned. Inside :func:`~landscape.state.preserved` the change is
+    undone on leaving. Labels are not looked at. ``batches`` and ``reading`` are what
+    :class:`~landscape.objective.Objective` takes; ``check=False`` saves the three passes of one batch that tell whether
+    the model's output is a function of its weights and the batch.
 
     Take images the network was trained on, a few hundred at least, in batches about as large as in training.
-    Statistics of an activation that overflows are inf or nan. Raises ValueError for batches without an example and,
-    like torch, for a batch with a single value per channel.
+    Statistics of an activation that overflows are inf or nan. Raises ValueError for batches without an example, for
+    what an Objective refuses in batches, and for a batch with a single value per channel.
     """
     layers = [layer for layer in model.modules() if isinstance(layer, _NORMS) and layer.running_mean is not None]
     if not layers:
         return 0
-    found = _gathered(model, layers, batches)
+    evaluation = Evaluation(model, batches, device=layers[0].get_buffer(_STATISTICS[0]).device, **reading)
+    if evaluation.checked:
+        check(evaluation, partial(_outputs, evaluation))
+    found = _gathered(evaluation, layers)
     for layer, moments in found.items():
         if moments.count:
             for name, value in zip(_STATISTICS, (moments.mean, moments.squares / (moments.count - 1)), strict=True):
@@ -72,10 +81,18 @@ def recalibrate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> i
     return sum(moments.count > 0 for moments in found.values())
 
 
-def _gathered(model: nn.Module, layers: list[Norm], batches: Iterable[tuple[Tensor, Tensor]]) -> dict[Norm, _Moments]:
+def _outputs(evaluation: Evaluation, batch: Batch) -> Tensor:
+    """The numbers in the model's output for one batch."""
+    with torch.no_grad():
+        found = [leaf for leaf in leaves(evaluation.output(batch.inputs)) if isinstance(leaf, Tensor)]
+    return torch.cat(
+        [leaf.detach().flatten().cpu().double() for leaf in found if not leaf.is_complex()] or [torch.zeros(0)]
+    )
+
+
+def _gathered(evaluation: Evaluation, layers: list[Norm]) -> dict[Norm, _Moments]:
     """The statistics of every layer's inputs; the layers' own update, with momentum 1, computes each batch's."""
     found = {layer: _Moments() for layer in layers}
-    momenta = [layer.momentum for layer in layers]
 
     def record(layer: Norm, inputs: tuple[Tensor, ...], _: Tensor) -> None:
         mean, variance = (layer.get_buffer(name) for name in _STATISTICS)
@@ -83,25 +100,16 @@ def _gathered(model: nn.Module, layers: list[Norm], batches: Iterable[tuple[Tens
 
     hooks = [layer.register_forward_hook(record) for layer in layers]
     try:
-        with preserved(model), torch.no_grad():
-            model.eval()
+        with evaluation.evaluating(), torch.no_grad():
             for layer in layers:
                 layer.training = True
                 layer.reset_running_stats()  # momentum 1 keeps nothing of a finite value, but 0 · inf is nan
                 layer.momentum = 1.0
-            _run(model, batches, layers[0].get_buffer(_STATISTICS[0]).device)
+            for batch in evaluation.batches:
+                evaluation.output(batch.inputs)
     finally:
-        for layer, momentum, hook in zip(layers, momenta, hooks, strict=True):
-            layer.momentum = momentum
+        for hook in hooks:
             hook.remove()
-    return found
-
-
-def _run(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], device: torch.device) -> None:
-    seen = 0
-    for inputs, target in batches:
-        if len(target):
-            model(inputs.to(device))
-            seen += len(target)
-    if not seen:
+    if not sum(evaluation.batches.sizes):
         raise ValueError("the batches hold no example: nothing to take BatchNorm's statistics from")
+    return found

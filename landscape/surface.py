@@ -24,15 +24,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float64, Int
 from torch import Tensor, nn
 
+from .batches import Source
+from .evaluation import Reading
 from .moments import Moments
 from .parameters import Parameters
-from .points import Batches, Metrics, Points, evaluate_points
+from .points import Metrics, Points, evaluate_points
 from .sampling import Found, Run, Task, in_turn, sampled
 
 __all__ = ["Surface", "evaluate_points", "grid", "mean_and_stderr", "surface"]
@@ -89,7 +92,7 @@ def grid(start: float, stop: float, count: int) -> Float[np.ndarray, "count"]:
 def surface(
     model: nn.Module,
     metrics: Metrics,
-    batches: Batches,
+    batches: Source,
     directions: Sequence[Float[Tensor, "dimension"]],
     alphas: Iterable[float],
     betas: Iterable[float] | None = None,
@@ -101,6 +104,7 @@ def surface(
     tolerance: Mapping[str, float] | None = None,
     run: Run = in_turn,
     progress: Callable[[int], object] | None = None,
+    **reading: Unpack[Reading],
 ) -> Surface:
     """Every metric at every point of ``alphas`` × ``betas`` (a line when ``betas`` is None, with one direction).
 
@@ -118,7 +122,7 @@ def surface(
         raise ValueError(f"each direction needs coordinates: got {len(directions)} directions, axes of {axes}")
     space = Points(
         model, metrics, batches, directions,
-        parameters=parameters, mode=mode, prepare=prepare, channels_last=channels_last,
+        parameters=parameters, mode=mode, prepare=prepare, channels_last=channels_last, **reading,
     )  # fmt: skip
     height = _Heights(space)
     points = list(product(*map(np.ndarray.tolist, axes)))

@@ -156,7 +156,7 @@ def test_weights_come_back_bit_for_bit_and_bad_objectives_are_refused(measure):
         return squares(output, target)
 
     objective.loss = failing
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="the loss fails on a batch: KeyError"):
         measure(objective)
     assert torch.equal(objective.parameters.vector(), before)
     objective.loss = lambda output, target: squares(output, target).mean()

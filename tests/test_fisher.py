@@ -260,7 +260,7 @@ def test_a_loader_that_shuffles_is_refused():
             order = torch.randperm(12)
             yield X[order], Y[order]
 
-    with pytest.raises(ValueError, match="not symmetric"):
+    with pytest.raises(ValueError, match="another order at every reading"):
         fisher(Objective(smooth_net(), losses, Shuffled()), draws=4)
 
 

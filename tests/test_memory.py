@@ -10,6 +10,7 @@ from analysis.result import Result
 from landscape import memory
 from landscape.objective import Objective
 from landscape.operators import GaussNewton, Hessian
+from landscape.refusal import exhausted
 
 GIB = 2**30
 NO_KEEP = ["--no-keep-graph"]
@@ -97,9 +98,9 @@ def test_running_out_of_memory_is_known_from_other_failures():
     for size, expected in ((2**55, True), (-1, False)):
         with pytest.raises(RuntimeError) as failure:
             torch.empty(size, dtype=torch.uint8)
-        assert memory.exhausted(failure.value) is expected
-    assert memory.exhausted(MemoryError())
-    assert memory.exhausted(torch.OutOfMemoryError("CUDA out of memory"))
+        assert exhausted(failure.value) is expected
+    assert exhausted(MemoryError())
+    assert exhausted(torch.OutOfMemoryError("CUDA out of memory"))
 
 
 class Hungry(torch.autograd.Function):

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from landscape.parameters import Parameters, preserved
+from landscape.parameters import Parameters
+from landscape.state import preserved
 
 
 def small() -> nn.Sequential:

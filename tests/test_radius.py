@@ -138,7 +138,7 @@ def test_the_weights_come_back_bit_for_bit_also_from_an_exception():
         return squares(output, target)
 
     objective.loss = failing
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="the loss fails on a batch: KeyError"):
         curvature_at_radius(objective, direction, [1e-3])
     assert torch.equal(objective.parameters.vector(), before)
 

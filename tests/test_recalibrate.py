@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from landscape.parameters import preserved
 from landscape.recalibrate import recalibrate
+from landscape.state import preserved
 from models.networks import build
 
 

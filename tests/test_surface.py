@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from landscape.directions import random_direction
 from landscape.objective import Objective
 from landscape.parameters import Parameters
+from landscape.points import Points
 from landscape.surface import evaluate_points, grid, surface
 
 
@@ -137,13 +138,13 @@ def test_the_model_comes_back_bit_for_bit_from_an_exception():
 
     def failing(output, target):
         calls.append(not torch.equal(model[0].weight, before["0.weight"]))
-        if len(calls) == 5:
+        if len(calls) == 8:
             raise KeyError("in the middle of a moved point")
         return metrics(output, target)
 
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="the metrics fail on a batch: KeyError: 'in the middle of a moved point'"):
         surface(model, failing, batches, directions, grid(0.5, 1.0, 2), grid(0.5, 1.0, 2), mode="train")
-    assert calls == [False, False, False, True, True]
+    assert calls == 3 * [False] + [False, False, False, True, True]  # first the check, then the centre
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
@@ -171,7 +172,7 @@ def test_one_forward_pass_a_point_gives_every_metric_and_progress_counts_points(
     done: list[int] = []
     model.register_forward_hook(lambda *_: passes.append(1))
     surface(model, metrics, batches, directions, grid(-1.0, 1.0, 3), grid(-1.0, 1.0, 3), progress=done.append)
-    assert len(passes) == 9 * len(batches)
+    assert len(passes) == 3 + 9 * len(batches)  # three passes are the check's
     assert done == list(range(1, 10))
     done.clear()
     surface(model, metrics, batches, directions[:1], [0.5, 1.0], progress=done.append)
@@ -200,12 +201,22 @@ def test_a_loss_that_overflows_stays_in_the_result():
     assert np.isinf(found.to_frame()["value"]).sum() == 2
 
 
-def test_batches_are_read_once():
+def test_batches_are_read_before_the_first_point_and_not_again():
     model, batches, directions = convolutional()
-    once = surface(model, metrics, iter(batches), directions[:1], [-1.0, 0.0, 1.0])
-    assert np.array_equal(
-        once.mean["loss"], surface(model, metrics, batches, directions[:1], [-1.0, 0.0, 1.0]).mean["loss"]
-    )
+    read: list[int] = []
+
+    class Loader:
+        def __iter__(self):
+            read.append(1)
+            return iter(batches)
+
+    space = Points(model, metrics, Loader(), directions)
+    before = len(read)
+    space.values((0.0, 0.0))
+    space.values((1.0, 0.5))
+    assert len(read) == before
+    with pytest.raises(ValueError, match="read only once"):
+        surface(model, metrics, iter(batches), directions[:1], [-1.0, 0.0, 1.0])
 
 
 def test_a_single_example_has_no_standard_error():

@@ -36,6 +36,8 @@ def _each_step(layer: Callable[[Tensor], Tensor], maps: Maps) -> Maps:
 class Conv2d(nn.Conv2d):
     """Convolution of every step's maps."""
 
+    linear_in_weights: ClassVar[bool] = True
+
     def forward(self, input: Maps) -> Maps:  # noqa: A002 - torch's name
         """[time, batch, in_channels, H, W] to [time, batch, out_channels, H', W']."""
         return _each_step(super().forward, input)

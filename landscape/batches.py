@@ -1,0 +1,246 @@
+"""Batches as people have them: what a loader yields, read as input and target, counted, and the same at every reading.
+
+A batch is (input, target), or a mapping whose labels go by one of the names in ``LABELS`` and whose other entries are
+forward's keywords. Tensors may lie in tuples, named tuples, lists and mappings, and NumPy arrays count as tensors. What
+can't be guessed takes ``unpack``, and the refusal shows the line to write.
+
+Whether a source yields the same at every reading is seen by a checksum of each batch: one of all its bytes, so that a
+loader that shuffles, also within a batch, or that augments is found out at whichever batch it first shows.
+"""
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, RandomSampler
+
+from .refusal import Refusal
+from .structure import described, leaves, mapped, on_device
+
+LABELS = ("labels", "label", "targets", "target", "y")
+DATASET_BATCH = 100
+Source = Iterable[Any] | Dataset[Any]
+
+
+class Keywords(dict):
+    """A batch's input that forward takes by name."""
+
+
+class Batch(NamedTuple):
+    """One batch's input and target, and the number of examples in it."""
+
+    inputs: Any
+    target: Any
+    size: int
+
+
+class Batches:
+    """The batches of ``source``: a loader, a list, or a Dataset, which is read in its order, 100 examples at a time.
+
+    ``unpack(batch)`` returns (input, target), ``size(batch)`` the number of examples; by default they are guessed.
+    ``watched`` says whether each reading is compared with the first. ``sizes`` are the batches' numbers of examples.
+
+    Raises ValueError for a source that can be read only once, and a batch that is not understood.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        device: torch.device,
+        unpack: Callable[[Any], tuple[Any, Any]] | None = None,
+        size: Callable[[Any], int] | None = None,
+        watched: bool = True,
+    ):
+        if isinstance(source, Dataset):
+            source = DataLoader(source, batch_size=DATASET_BATCH)
+        if isinstance(source, Tensor | Mapping | str) or not isinstance(source, Iterable):
+            raise ValueError(
+                f"batches must be a loader, a Dataset or a list of (input, target), got {described(source)}: of a "
+                "single batch make a list of one"
+            )
+        if iter(source) is source:
+            raise ValueError("batches can be read only once, and are needed many times: pass a list or a loader")
+        self.source, self.device = source, device
+        self._unpack, self._size, self._watched = unpack, size, watched
+        self.sizes: list[int] = []
+        self.sums: list[int] = []
+        for batch, total in self._read(0):
+            self.sizes.append(batch.size)
+            self.sums.append(total)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Each batch with an example in it, on the device.
+
+        Raises ValueError where the source yields something else than at first, unless it does so for good.
+        """
+        place = -1
+        for place, (batch, total) in enumerate(self._read(0)):
+            if place >= len(self.sums) or (total, batch.size) != (self.sums[place], self.sizes[place]):
+                self._look_again()
+                break
+            if batch.size:
+                yield self._moved(batch)
+        else:
+            if place + 1 != len(self.sums):
+                self._look_again()
+            return
+        for batch, _ in self._read(place):
+            if batch.size:
+                yield self._moved(batch)
+
+    def present(self) -> list[int]:
+        """The checksums of batches kept in memory as they are now; those of the first reading for other sources."""
+        if isinstance(self.source, list | tuple):
+            return [checksum(self._pair(batch)) for batch in self.source]
+        return self.sums
+
+    def _read(self, start: int) -> Iterator[tuple[Batch, int]]:
+        for batch in islice(self.source, start, None):
+            inputs, target = self._pair(batch)
+            count = self._size(batch) if self._size else examples(inputs, target)
+            yield Batch(inputs, target, count), checksum((inputs, target)) if self._watched else 0
+
+    def _pair(self, batch: Any) -> tuple[Any, Any]:
+        pair = self._unpack(batch) if self._unpack else guessed(batch)
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise ValueError(f"unpack must return (input, target), got {described(pair)}")
+        return pair
+
+    def _moved(self, batch: Batch) -> Batch:
+        return Batch(on_device(batch.inputs, self.device), on_device(batch.target, self.device), batch.size)
+
+    def _look_again(self) -> None:
+        """Take what the source holds now for what it holds, if two more readings agree on it and its examples' number.
+
+        Else say what it does.
+        """
+        before = sum(self.sizes)
+        first, second = (list(self._read(0)) for _ in range(2))
+        now = sum(batch.size for batch, _ in first)
+        if now != before:
+            raise ValueError(f"the batches held {before} examples at first and {now} now: pass the same ones always")
+        if [total for _, total in first] != [total for _, total in second]:
+            raise ValueError(self._differing([batch for batch, _ in first], [batch for batch, _ in second]))
+        self.sizes, self.sums = [batch.size for batch, _ in first], [total for _, total in first]
+
+    def _differing(self, first: list[Batch], second: list[Batch]) -> str:
+        cure = "pass the same examples in the same order at every reading"
+        if isinstance(getattr(self.source, "sampler", None), RandomSampler) or _rows(first) == _rows(second):
+            return (
+                f"the batches come in another order at every reading: the loader shuffles. {cure.capitalize()}: "
+                "DataLoader(…, shuffle=False)"
+            )
+        return (
+            "the loader yields other batches at every reading: it augments its inputs, draws them, or shuffles them. "
+            f"{cure.capitalize()}, without augmentation"
+        )
+
+
+def guessed(batch: Any) -> tuple[Any, Any]:
+    """Input and target of ``batch``. Raises ValueError, with the line to write, where they can't be told."""
+    if isinstance(batch, Mapping):
+        names = [name for name in LABELS if name in batch]
+        if len(names) == 1:
+            return Keywords({key: value for key, value in batch.items() if key != names[0]}), batch[names[0]]
+        keys = [repr(key) for key in batch]
+        raise _unclear(
+            f"a batch is a mapping with {', '.join(keys) or 'nothing'} in it, of which "
+            f"{'several' if names else 'none'} may be the target ({', '.join(LABELS)})",
+            f"({{{keys[0]}: batch[{keys[0]}]}}, batch[{keys[-1]}])" if keys else "(batch['x'], batch['y'])",
+        )
+    if isinstance(batch, tuple | list) and len(batch) == 2:
+        return batch[0], batch[1]
+    if isinstance(batch, tuple | list) and len(batch) > 2:
+        shown = ", ".join(described(part) for part in batch)
+        raise _unclear(
+            f"a batch holds {len(batch)} things ({shown}), of which two are input and target", "(batch[0], batch[1])"
+        )
+    raise _unclear(
+        f"a batch is {described(batch)} and has no target. A loss without one is a landscape.closure.Closure; perhaps "
+        "the input is its own target",
+        "(batch, batch)",
+    )
+
+
+def _unclear(what: str, line: str) -> Refusal:
+    """A refusal with the line to write, which stands in full below it where errors are shown with their notes."""
+    refusal = Refusal(f"{what}. Say how to read it, by a function: lambda batch: {line}")
+    refusal.add_note(f"unpack=lambda batch: {line}")
+    return refusal
+
+
+def examples(inputs: Any, target: Any) -> int:
+    """How many examples a batch holds: the length of all tensors in its target, or of its inputs where it has none.
+
+    Raises ValueError where they differ.
+    """
+    for part, name in ((target, "target"), (inputs, "input")):
+        if isinstance(part, list) and part and not isinstance(part[0], Tensor | np.ndarray | list | tuple):
+            return len(part)
+        found = [leaf.shape for leaf in leaves(part)]
+        lengths = {shape[0] for shape in found if shape}
+        if len(lengths) == 1 and all(found):
+            return int(lengths.pop())
+        if found:
+            raise ValueError(
+                f"how many examples does a batch hold? The tensors in its {name} have the shapes "
+                f"{', '.join(str(list(shape)) for shape in found)}: say so, size=lambda batch: len(batch[0])"
+            )
+    raise ValueError(
+        "how many examples does a batch hold? There is no tensor in it: say so, size=lambda batch: len(batch[0])"
+    )
+
+
+def checksum(value: Any) -> int:
+    """Of the bytes, shapes and dtypes of all tensors in ``value``, and of numbers and strings beside them."""
+    total = 0
+    for leaf in leaves(value, others=True):
+        for part in _dense(leaf):
+            array = part.detach().cpu().contiguous() if isinstance(part, Tensor) else part
+            if isinstance(array, Tensor):
+                about = f"{tuple(array.shape)}{array.dtype}"
+                flat = array.reshape(-1).view(torch.uint8) if array.numel() else array.reshape(-1).to(torch.uint8)
+                total = zlib.crc32(flat.numpy().data, zlib.crc32(about.encode(), total))
+            else:
+                total = zlib.crc32(str(part).encode(), total)
+    return total
+
+
+def _dense(leaf: Any) -> list[Any]:
+    """The plain tensors that a leaf is made of; nothing where torch has no access to them."""
+    if isinstance(leaf, np.ndarray):
+        return [f"{leaf.shape}{leaf.dtype}", leaf.tobytes()]
+    if not isinstance(leaf, Tensor):
+        return [leaf]
+    if leaf.layout == torch.sparse_coo:
+        return [tuple(leaf.shape), leaf._indices(), leaf._values()]
+    if leaf.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return [tuple(leaf.shape), leaf.crow_indices(), leaf.col_indices(), leaf.values()]
+    if leaf.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return [tuple(leaf.shape), leaf.ccol_indices(), leaf.row_indices(), leaf.values()]
+    if leaf.is_nested or leaf.is_quantized or leaf.device.type == "meta":
+        return [str(leaf)]
+    return [torch.view_as_real(leaf.resolve_conj()) if leaf.is_complex() else leaf.resolve_neg()]
+
+
+def _rows(batches: list[Batch]) -> Counter[int]:
+    """The checksums of single examples, of batches whose inputs are tensors that begin with the batch's dimension."""
+    found: Counter[int] = Counter()
+    for place, batch in enumerate(batches):
+        parts = list(leaves(batch.inputs))
+        if all(isinstance(part, Tensor) and part.ndim and len(part) == batch.size for part in parts):
+            found.update(checksum([part[row] for part in parts]) for row in range(batch.size))
+        else:
+            found[-1 - place] += 1 + checksum(batch.inputs)
+    return found
+
+
+def copied(value: Any) -> Any:
+    """``value`` with its tensors copied."""
+    return mapped(value, lambda tensor: tensor.detach().clone().requires_grad_(tensor.requires_grad))

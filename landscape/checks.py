@@ -1,0 +1,229 @@
+"""Whether the loss of a batch is a function of the weights and that batch: found out, once, by three passes.
+
+    ℓ(first),  ℓ(another),  ℓ(first)
+
+The first and the third must agree, example by example. Where they don't, further passes tell what it is: with the
+model as it was found again they agree if it keeps a state from batch to batch, and don't if it draws at random; what
+does so is named. Beside that it is seen whether forward or loss writes to what it is given (it then gets copies) or to
+the model's weights (refused), and whether ``train()`` folds weights into others, as adapters that merge do.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .batches import Batch, checksum, copied
+from .evaluation import Evaluation
+from .refusal import Refusal
+from .state import preserved
+from .structure import leaves, same_bits
+
+Losses = Callable[[Batch], Tensor]
+Weights = list[tuple[str, nn.Parameter, Tensor]]
+
+
+def check(evaluation: Evaluation, losses: Losses) -> None:
+    """Raise ValueError for a model, a loss or batches that give the first batch other losses another time.
+
+    ``losses(batch)`` are one or several values for each example, or a scalar, from ``evaluation.output``. Costs three
+    passes of one batch. The model is given back as found, whatever happens.
+    """
+    batches = evaluation.first(2)
+    if not batches:
+        return
+    with _weights_back(evaluation.model) as weights:
+        if any(type(module).train is not nn.Module.train for module in evaluation.model.modules()):
+            _check_modes(evaluation, weights, lambda: _alone(evaluation, losses, batches[0]))
+        with evaluation.evaluating():
+            alone = _first_pass(evaluation, losses, batches[0])
+            if written := _changed(weights):
+                raise Refusal(
+                    f"the model writes to its own weight {written[0]!r} as it runs (an embedding with max_norm does, "
+                    "and a moving average kept in forward): its loss is no function of the weights. Write to it "
+                    "before, and switch that off"
+                )
+            losses(batches[-1] if batches[-1].size == batches[0].size else batches[0])
+            after = losses(batches[0])
+        if not agree(alone, after):
+            raise Refusal(_reason(evaluation, losses, batches[0], alone, after))
+
+
+def agree(one: Tensor, other: Tensor, rounding: float = 32.0) -> bool:
+    """Whether two evaluations are the same but for ``rounding`` units of the last digit.
+
+    Parallel machines may sum in another order.
+    """
+    if same_bits(one, other):
+        return True
+    if one.shape != other.shape or not one.is_floating_point():
+        return False
+    finite = one.isfinite() & other.isfinite()
+    if not same_bits(one[~finite].nan_to_num(), other[~finite].nan_to_num()):
+        return False
+    size = one[finite].abs().max() if finite.any() else one.new_zeros(())
+    unit = torch.finfo(one.dtype).eps if one.dtype in (torch.float32, torch.float64) else 1e-8
+    return bool(((one - other)[finite].abs() <= rounding * unit * size).all())
+
+
+def _alone(evaluation: Evaluation, losses: Losses, batch: Batch) -> Tensor:
+    """The losses of ``batch`` with the model as found."""
+    with evaluation.evaluating():
+        return losses(batch)
+
+
+def _first_pass(evaluation: Evaluation, losses: Losses, batch: Batch) -> Tensor:
+    """The losses of ``batch``; sets ``evaluation.writes`` if the batch is written to on the way."""
+    given = copied((batch.inputs, batch.target))
+    found = losses(Batch(given[0], given[1], batch.size))
+    pairs = zip(leaves((batch.inputs, batch.target)), leaves(given), strict=True)
+    evaluation.writes = not all(
+        same_bits(one, other) if isinstance(one, Tensor) else np.array_equal(one, other) for one, other in pairs
+    )
+    return found
+
+
+@contextmanager
+def _weights_back(model: nn.Module) -> Iterator[Weights]:
+    """Yield every weight with a copy; on leaving put back what was written to, bit for bit."""
+    found = [(name, weight, weight.detach().clone()) for name, weight in model.named_parameters()]
+    try:
+        yield found
+    finally:
+        _put_back(found)
+
+
+def _changed(weights: Weights) -> list[str]:
+    return [name for name, weight, value in weights if not same_bits(weight, value)]
+
+
+def _put_back(weights: Weights) -> None:
+    for _, weight, value in weights:
+        if not same_bits(weight, value):
+            weight.data.copy_(value)
+
+
+def _check_modes(evaluation: Evaluation, weights: Weights, alone: Callable[[], Tensor]) -> None:
+    """Find out whether ``train()`` folds weights into others, so that those that were folded move nothing any more.
+
+    Then the model is measured unfolded, its modes set past ``train()``, if that gives the same loss. Raises ValueError
+    where it doesn't, and for a model that comes folded.
+    """
+    if written := _written_by(evaluation.model, weights, train=True):
+        raise Refusal(
+            f"train() of this model writes to the weight {written[0]!r}: it was handed over with weights folded into "
+            "others (an adapter that is merged), which could not move. Call model.train() before measuring; it is "
+            "evaluated in eval mode all the same"
+        )
+    if evaluation.mode == "train" or not (written := _written_by(evaluation.model, weights, train=False)):
+        return
+    folded = alone()
+    _put_back(weights)
+    evaluation.by_attribute = True
+    unfolded = alone()
+    if not agree(folded.double(), unfolded.double(), rounding=2.0**20 if folded.dtype == torch.float64 else 2.0**40):
+        raise Refusal(
+            f"train(False) of this model writes to the weight {written[0]!r}, and without that its loss is another "
+            f"({float(folded.mean()):.6g}, without {float(unfolded.mean()):.6g}): which weights should move can't be "
+            "told. Measure it with mode='train', or unfold its weights for good"
+        )
+
+
+def _written_by(model: nn.Module, weights: Weights, *, train: bool) -> list[str]:
+    """The names of the weights that ``train()`` writes to, or brings or takes away; they are put back."""
+    with preserved(model):
+        model.train(train)
+        names = {name for name, _ in model.named_parameters()}
+        found = [*_changed(weights), *sorted(names ^ {name for name, _, _ in weights})]
+    _put_back(weights)
+    return found
+
+
+def _reason(evaluation: Evaluation, losses: Losses, batch: Batch, alone: Tensor, after: Tensor) -> str:
+    """Why the losses of ``batch`` were others after another batch."""
+    again = _alone(evaluation, losses, batch)
+    if agree(alone, again):
+        kept = _kept_by(evaluation, losses, batch)
+        return (
+            f"the loss of a batch depends on the batches before it: the first one's is {_mean(after)} after another "
+            f"one, alone {_mean(alone)}. The model keeps a state{kept} that nothing clears: pass reset=, a function of "
+            "the model that does, and it is called before every batch"
+        )
+    return (
+        f"the loss is not deterministic: of the same batch at the same weights it is {_mean(alone)}, then "
+        f"{_mean(again)}, so that every difference would be noise. {_drawn_by(evaluation, losses, batch)}"
+    )
+
+
+def _mean(losses: Tensor) -> str:
+    return f"{float(losses.double().mean()):.5g}"
+
+
+def _kept_by(evaluation: Evaluation, losses: Losses, batch: Batch) -> str:
+    """Which attribute of which module another pass changes."""
+    with evaluation.evaluating() as model:
+        losses(batch)
+        before = _attributes(model)
+        losses(batch)
+        after = _attributes(model)
+    changed = [place for place in after if after[place] != before.get(place)]
+    return f" ({changed[0]})" if changed else ""
+
+
+def _attributes(model: nn.Module) -> dict[str, int]:
+    """A checksum of each module's buffers and attributes."""
+    return {
+        f"{key} of {_called(name, module)}": checksum([value])
+        for name, module in model.named_modules()
+        for key, value in [*module._buffers.items(), *vars(module).items()]
+        if isinstance(value, Tensor | np.ndarray | int | float | list | tuple | dict)
+        and key not in ("_parameters", "_buffers", "_modules", "training")
+    }
+
+
+def _drawn_by(evaluation: Evaluation, losses: Losses, batch: Batch) -> str:
+    """Which module draws at random, by the generators that its forward moves on."""
+    drawing: list[str] = []
+    states: dict[nn.Module, bytes] = {}
+
+    def before(module: nn.Module, *_: Any) -> None:
+        states[module] = _generators(evaluation)
+
+    def after(name: str) -> Callable[..., None]:
+        def note(module: nn.Module, *_: Any) -> None:
+            if states.get(module) != _generators(evaluation):
+                drawing.append(_called(name, module))
+
+        return note
+
+    with evaluation.evaluating() as model:
+        for name, module in model.named_modules():
+            module.register_forward_pre_hook(before)
+            module.register_forward_hook(after(name))
+        whole = _generators(evaluation)
+        losses(batch)
+        drawn = whole != _generators(evaluation)
+    if drawing:
+        return f"{drawing[0]} draws at random in forward (dropout, noise, sampling): switch that off"
+    if drawn:
+        return "The loss or forward draws at random: switch that off"
+    return (
+        "No generator of torch's or NumPy's moves: look for one of the model's own, a clock, or a kernel that sums in "
+        "any order"
+    )
+
+
+def _generators(evaluation: Evaluation) -> bytes:
+    states = [torch.get_rng_state().numpy().tobytes()]
+    states.append(np.random.get_state(legacy=False)["state"]["key"].tobytes())  # noqa: NPY002
+    states.append(str(np.random.get_state(legacy=False)["state"]["pos"]).encode())  # noqa: NPY002
+    if evaluation.batches.device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(evaluation.batches.device).numpy().tobytes())
+    return b"".join(states)
+
+
+def _called(name: str, module: nn.Module) -> str:
+    return f"module {name!r} ({type(module).__name__})" if name else f"the model ({type(module).__name__})"

@@ -1,0 +1,168 @@
+"""A model evaluated on batches: the one way by which everything in this package does it, checked when it is made.
+
+What the checks assure is that the loss of a batch is a function of the weights and of that batch: see
+:mod:`landscape.checks`. What the evaluation itself sees to:
+
+- the model is in the mode asked for, and given back as found (:mod:`landscape.state`);
+- the state of SpikingJelly's and snnTorch's neurons is cleared before every batch, that of others by ``reset``;
+- a forward that writes to its inputs gets copies of them;
+- weights that autocast has rounded before don't outlive a move of the weights;
+- what torch.compile has compiled runs as it was written;
+- an exception of the model or the loss becomes a ValueError that says where it came from.
+"""
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor, nn
+
+from .batches import Batch, Batches, Keywords, Source, copied
+from .refusal import explained
+from .state import is_compiled, preserved, resetting, uncompiled
+from .structure import described
+
+
+class Reading(TypedDict, total=False):
+    """How batches are read and the model is run; the arguments of :class:`Evaluation`."""
+
+    unpack: Callable[[Any], tuple[Any, Any]] | None
+    forward: Callable[[nn.Module, Any], Any] | None
+    size: Callable[[Any], int] | None
+    reset: Callable[[nn.Module], object] | None
+    check: bool
+
+
+class Evaluation:
+    """``model`` on ``batches``, in ``mode`` ("eval" or "train"), and what a pass needs before and after it.
+
+    - ``unpack(batch)`` returns (input, target) of what the loader yields; by default it is guessed, and refused where
+      it can't be: :mod:`landscape.batches`
+    - ``forward(model, inputs)`` returns the output; by default model(inputs), or with the parts of a tuple or mapping
+      as arguments where the model's forward takes them only so
+    - ``size(batch)`` is the number of examples in what the loader yields; by default that of its tensors
+    - ``reset(model)`` clears what the model keeps from batch to batch, and is called before each
+    - ``check``: whether batches are compared with the first reading, and the model checked
+
+    Raises ValueError for an unknown mode and for what :class:`~landscape.batches.Batches` refuses.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batches: Source,
+        *,
+        device: torch.device,
+        mode: str = "eval",
+        unpack: Callable[[Any], tuple[Any, Any]] | None = None,
+        forward: Callable[[nn.Module, Any], Any] | None = None,
+        size: Callable[[Any], int] | None = None,
+        reset: Callable[[nn.Module], object] | None = None,
+        check: bool = True,
+    ):
+        if mode not in ("eval", "train"):
+            raise ValueError(f"mode must be 'eval' or 'train', got {mode!r}")
+        self.mode, self.checked = mode, check
+        self.model = getattr(model, "_orig_mod", model)
+        self._compiled = is_compiled(model)
+        if check and self._compiled:
+            warnings.warn(
+                "the model goes through torch.compile: it is measured as the module it was made from", stacklevel=4
+            )
+        self.batches = Batches(batches, device=device, unpack=unpack, size=size, watched=check)
+        self.writes = False  # whether forward or loss writes to what it is given
+        self.by_attribute = False  # whether modes are set past train(), which would fold weights into others
+        self._forward, self._reset = forward, reset or resetting(self.model)
+        self.sized = size is not None  # by the caller, from what the loader yields
+
+    @contextmanager
+    def evaluating(self) -> Iterator[nn.Module]:
+        """The model in its mode; given back as found."""
+        with preserved(self.model) as model, uncompiled() if self._compiled else nullcontext():
+            self.set_mode()
+            torch.clear_autocast_cache()  # it may hold weights as they were, rounded
+            try:
+                yield model
+            finally:
+                torch.clear_autocast_cache()
+
+    def set_mode(self) -> None:
+        """Bring the model to its mode."""
+        train = self.mode == "train"
+        if self.by_attribute:
+            for module in self.model.modules():
+                module.training = train
+        else:
+            self.model.train(train)
+
+    def output(self, inputs: Any) -> Any:
+        """What the model makes of one batch's input. Call it inside :meth:`evaluating`."""
+        inputs = self.ready(inputs)
+        with explained("the model fails on a batch", self._cure(inputs)):
+            if self._forward:
+                return self._forward(self.model, inputs)
+            arguments, keywords = called(self.model, inputs)
+            return self.model(*arguments, **keywords)
+
+    def ready(self, inputs: Any) -> Any:
+        """``inputs`` as the model may be given them, its state cleared."""
+        if self._reset:
+            self._reset(self.model)
+        return self.given(inputs)
+
+    def given(self, value: Any) -> Any:
+        """``value``, or copies where the model writes to what it is given."""
+        return copied(value) if self.writes else value
+
+    def _cure(self, inputs: Any) -> str:
+        """What to look at, or write, if the model fails on these."""
+        if isinstance(inputs, Keywords):
+            names = ", ".join(inputs)
+            return f"Say how it takes {names}: forward=lambda model, inputs: model(inputs[{next(iter(inputs), '')!r}])"
+        if isinstance(inputs, tuple | list | Mapping):
+            stars = "**" if isinstance(inputs, Mapping) else "*"
+            shown = described(inputs)
+            return f"Its input is {shown}: say how it takes it, forward=lambda model, inputs: model({stars}inputs)"
+        kinds = {weight.dtype for weight in self.model.parameters()}
+        if isinstance(inputs, Tensor) and inputs.is_floating_point() and inputs.dtype not in kinds:
+            return f"Its input is {inputs.dtype}, its weights are {', '.join(map(str, kinds))}"
+        return ""
+
+    def first(self, count: int) -> list[Batch]:
+        """The first ``count`` batches, or as many as there are, read anew."""
+        found = []
+        for batch in self.batches:
+            found.append(batch)
+            if len(found) == count:
+                break
+        return found
+
+
+def called(model: nn.Module, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments and keywords by which ``model`` takes ``inputs``, from the signature of its forward.
+
+    One argument, unless forward takes only the parts of a tuple or the entries of a mapping. A mapping with a single
+    entry whose name forward does not know is its only argument.
+    """
+    keywords = {str(key): value for key, value in inputs.items()} if isinstance(inputs, Mapping) else {}
+    ways: list[tuple[tuple[Any, ...], dict[str, Any]]] = [((inputs,), {})]
+    if isinstance(inputs, Keywords):
+        ways = [((), keywords), *([(tuple(keywords.values()), {})] if len(keywords) == 1 else [])]
+    elif isinstance(inputs, Mapping):
+        ways.append(((), keywords))
+    elif isinstance(inputs, tuple | list):
+        ways.append((tuple(inputs), {}))
+    try:
+        signature = inspect.signature(model.forward)
+    except (TypeError, ValueError):
+        return ways[0]
+    for arguments, named in ways:
+        try:
+            signature.bind(*arguments, **named)
+        except TypeError:
+            continue
+        return arguments, named
+    return ways[0]

@@ -1,0 +1,112 @@
+"""Tensors inside tuples, named tuples, lists, mappings and data classes: found, replaced, moved, described."""
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+def leaves(value: Any, *, others: bool = False) -> Iterator[Any]:
+    """The tensors and arrays in ``value``, in order; with ``others`` the numbers and strings beside them too."""
+    if isinstance(value, Tensor | np.ndarray):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            if others:
+                yield str(key)
+            yield from leaves(part, others=others)
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from leaves(part, others=others)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield from leaves(getattr(value, field.name), others=others)
+    elif others and isinstance(value, int | float | complex | str | bytes):
+        yield value
+
+
+def mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """``value`` with each tensor in it replaced; itself where nothing changes. Mappings keep their type if they can."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, Mapping):
+        parts = {key: mapped(part, function) for key, part in value.items()}
+        return value if all(parts[key] is value[key] for key in parts) else _like_mapping(value, parts)
+    if isinstance(value, tuple | list):
+        found = [mapped(part, function) for part in value]
+        if all(new is old for new, old in zip(found, value, strict=True)):
+            return value
+        return type(value)(*found) if hasattr(value, "_fields") else type(value)(found)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        changes = {field.name: mapped(getattr(value, field.name), function) for field in dataclasses.fields(value)}
+        if all(new is getattr(value, name) for name, new in changes.items()):
+            return value
+        other = copy.copy(value)
+        for name, new in changes.items():
+            object.__setattr__(other, name, new)
+        return other
+    return value
+
+
+def _like_mapping(value: Mapping[Any, Any], parts: dict[Any, Any]) -> Any:
+    try:
+        other: Any = copy.copy(value)
+        for key, part in parts.items():
+            other[key] = part
+    except (TypeError, AttributeError):
+        return parts
+    return other
+
+
+def on_device(value: Any, device: torch.device) -> Any:
+    """``value`` with its tensors on ``device``, and NumPy arrays of numbers as tensors there.
+
+    Other objects that know how to move (a packed sequence, a graph) are asked to.
+    """
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        return torch.as_tensor(value).to(device)
+    if not isinstance(value, Tensor) and callable(move := getattr(value, "to", None)):
+        return move(device)
+    if isinstance(value, Mapping | tuple | list) and any(isinstance(leaf, np.ndarray) for leaf in leaves(value)):
+        value = _without_arrays(value)
+    return mapped(value, lambda tensor: tensor.to(device))
+
+
+def _without_arrays(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        return torch.as_tensor(value)
+    if isinstance(value, Mapping):
+        return _like_mapping(value, {key: _without_arrays(part) for key, part in value.items()})
+    if isinstance(value, tuple | list):
+        found = [_without_arrays(part) for part in value]
+        return type(value)(*found) if hasattr(value, "_fields") else type(value)(found)
+    return value
+
+
+def described(value: Any) -> str:
+    """A few words for a message: the type, and of a tensor the shape."""
+    if isinstance(value, Tensor | np.ndarray):
+        return f"{type(value).__name__} {list(value.shape)}"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a {type(value).__name__}"
+
+
+def same_bits(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors hold the same bits; nan equals nan, and 0.0 is not −0.0."""
+    if one is other:
+        return True
+    if (one.shape, one.dtype, one.layout) != (other.shape, other.dtype, other.layout):
+        return False
+    if one.layout != torch.strided:
+        return same_bits(one.to_dense(), other.to_dense())
+    if one.is_complex():
+        one, other = (torch.view_as_real(part.resolve_conj()) for part in (one, other))
+    bits = _BITS[one.element_size()]
+    return torch.equal(one.detach().resolve_neg().view(bits), other.detach().resolve_neg().view(bits))
