@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations, prune
 
-from .entry import Case, Entry, Then, ce, classifier, images, lively
+from .entry import Case, Entry, then, ce, classifier, images, lively
 
 
 def readout(first: nn.Module, channels: int = 4) -> list[nn.Module]:
@@ -63,11 +63,17 @@ class Merging(nn.Linear):
         return own if self.merged else own + x @ self.lora_a.T @ self.lora_b.T
 
 
-def unmerged(model: nn.Module, write: Callable[[], None]) -> None:
-    """An adapter is moved in train mode, where its layer is its own; then merged anew."""
-    model.train()
-    write()
-    model.eval()
+class Apart(Merging):
+    """The same function of the same weights, never merged."""
+
+    def train(self, mode: bool = True) -> Any:
+        return nn.Linear.train(self, mode)
+
+
+def merging(build: Callable[[nn.Module], nn.Module], width: int, **more: Any) -> Case:
+    model, twin = build(Merging(5, width)), build(Apart(5, width))
+    twin.load_state_dict(model.state_dict())
+    return Case(model, ce, images(5), twin=twin, **more)
 
 
 class Standardised(nn.Conv2d):
@@ -130,6 +136,12 @@ def weighted(change: Callable[[nn.Module], Any]) -> Callable[[], Case]:
     return make
 
 
+def orthogonal() -> Case:
+    case = classifier(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 3), shape=(4,))
+    parametrizations.orthogonal(case.model[0], orthogonal_map="cayley")
+    return case
+
+
 def pruned() -> Case:
     case = classifier(*readout(nn.Conv2d(2, 4, 2)), shape=(2, 3, 3))
     prune.random_unstructured(case.model[0], "weight", 0.4)
@@ -153,7 +165,7 @@ def prompted() -> Case:
         prompts = s.prompts.weight.expand(len(x), -1, -1)
         return s.out(torch.tanh(s.body(torch.cat([prompts, x], 1))).mean(1))
 
-    model = Then(put, prompts=nn.Embedding(2, 4), body=nn.Linear(4, 4), out=nn.Linear(4, 3))
+    model = then(put, prompts=nn.Embedding(2, 4), body=nn.Linear(4, 4), out=nn.Linear(4, 3))
     model.body.requires_grad_(False)
     return classifier(model, shape=(3, 4))
 
@@ -165,7 +177,7 @@ def hyper() -> Case:
         weight = s.maker(torch.ones(2, dtype=x.dtype)).view(4, 5)
         return s.out(torch.tanh(F.linear(x, weight)))
 
-    return classifier(Then(put, maker=nn.Linear(2, 20), out=nn.Linear(4, 3)), shape=(5,))
+    return classifier(then(put, maker=nn.Linear(2, 20), out=nn.Linear(4, 3)), shape=(5,))
 
 
 def first(layer: nn.Module) -> Case:
@@ -173,21 +185,22 @@ def first(layer: nn.Module) -> Case:
 
 
 A = "adapter"
+ASYMMETRIC = {name: "refused: symmetric" for name in ("hessian", "remainder")}
 MERGING = "either: train|merge|mode|gradient|weights|state"
 ENTRIES = (
     Entry("lora of child modules, B = 0", A, lambda: first(LoraChildren(5, 4)), half=True),
     Entry("lora of weights, B = 0", A, lambda: first(LoraWeights(5, 4))),
-    Entry("lora that merges", A, lambda: Case(
-        nn.Sequential(Merging(5, 4), nn.Tanh(), nn.Linear(4, 3)), ce, images(5), move=unmerged),
-        expects={"all": MERGING}, half=True, tolerance=1e-7),
-    Entry("lora that merges, alone", A, lambda: Case(
-        Merging(5, 3), ce, images(5), names=["lora_a", "lora_b"], move=unmerged),
-        expects={"all": MERGING}, tolerance=1e-7),
-    Entry("weight norm, old", A, weighted(nn.utils.weight_norm)),
-    Entry("weight norm", A, weighted(parametrizations.weight_norm), half=True),
+    Entry("lora that merges", A, lambda: merging(
+        lambda layer: nn.Sequential(layer, nn.Tanh(), nn.Identity()), 3), expects={"all": MERGING}, half=True,
+        tolerance=1e-7),
+    Entry("lora that merges, chosen", A, lambda: merging(lambda layer: layer, 3, names=["lora_a", "lora_b"]),
+          expects={"all": MERGING}, tolerance=1e-7),
+    # torch's second derivative of its weight norm is wrong (2.15: asymmetric, off by 0.3 to 0.6 of finite differences).
+    Entry("weight norm, old", A, weighted(nn.utils.weight_norm), expects=ASYMMETRIC),
+    Entry("weight norm", A, weighted(parametrizations.weight_norm), expects=ASYMMETRIC, half=True),
     Entry("spectral norm, old", A, weighted(nn.utils.spectral_norm)),
-    Entry("spectral norm", A, weighted(parametrizations.spectral_norm)),
-    Entry("orthogonal", A, weighted(lambda layer: parametrizations.orthogonal(layer)), tolerance=1e-7),
+    Entry("spectral norm", A, weighted(parametrizations.spectral_norm), smooth=True),
+    Entry("orthogonal", A, orthogonal, smooth=True),
     Entry("pruned", A, pruned, half=True),
     Entry("mean teacher", A, student, half=True),
     Entry("weight standardised conv", A, lambda: classifier(*readout(Standardised(2, 4, 2)), shape=(2, 3, 3)), half=True),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .entry import Case, Entry, Then, ce, classifier, images, mlp, tokens
+from .entry import Case, Entry, then, ce, classifier, images, mlp, tokens
 
 
 class View(nn.Module):
@@ -83,13 +83,13 @@ def twice() -> Case:
 
 def autoencoder() -> Case:
     """Decoder weights are the encoder's, transposed; the loss is per image."""
-    model = Then(lambda s, x: F.linear(torch.tanh(s.code(x)), s.code.weight.T), code=nn.Linear(5, 3))
+    model = then(lambda s, x: F.linear(torch.tanh(s.code(x)), s.code.weight.T), code=nn.Linear(5, 3))
     return Case(model, lambda z, y: (z - y).square().mean(1), [(x, x) for x, _ in images(5)])
 
 
 def words() -> Case:
     """Input and output embeddings tied, by assignment."""
-    model = Then(lambda s, x: s.out(torch.tanh(s.words(x).mean(1))), words=nn.Embedding(6, 3), out=nn.Linear(3, 6))
+    model = then(lambda s, x: s.out(torch.tanh(s.words(x).mean(1))), words=nn.Embedding(6, 3), out=nn.Linear(3, 6))
     model.out.weight = model.words.weight
     return Case(model, ce, tokens(3))
 
@@ -102,10 +102,9 @@ def frozen() -> Case:
 
 
 def unused() -> Case:
-    case = classifier(mlp(), shape=(5,))
-    case.model.never = nn.Linear(2, 2)
-    case.model.scale = nn.Parameter(torch.randn(2, 3))
-    return case
+    model = then(lambda self, x: self.net(x), net=mlp(), never=nn.Linear(2, 2))
+    model.scale = nn.Parameter(torch.randn(2, 3))
+    return classifier(model, shape=(5,))
 
 
 def chosen() -> Case:
@@ -139,7 +138,6 @@ def laid_out() -> Case:
 
 
 A = "alias"
-BY_NAME = "either: view|memory|shares|alias"
 ENTRIES = (
     Entry("view of a weight", A, lambda: Case(View(), ce, images(5)), half=True),
     Entry("list of row views", A, lambda: Case(Rows(), ce, images(5)), half=True),

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .entry import Case, Entry, Then, ce, classifier, labels, lively, tokens
+from .entry import Case, Entry, then, ce, classifier, labels, lively, tokens
 
 SECOND = ("hessian", "gauss_newton", "remainder")
 FUSED = {name: "either: sdpa|fused|attention" for name in SECOND}
@@ -28,7 +28,7 @@ def heads(weights: bool, **more: Any) -> Case:
     def put(s: Any, x: Tensor) -> Tensor:
         return s.out(s.mix(x, x, x, need_weights=weights, **more)[0].mean(1))
 
-    model = Then(put, mix=nn.MultiheadAttention(4, 2, batch_first=True), out=nn.Linear(4, 3))
+    model = then(put, mix=nn.MultiheadAttention(4, 2, batch_first=True), out=nn.Linear(4, 3))
     return classifier(model, shape=(3, 4), plain=mathematical)
 
 
@@ -37,7 +37,7 @@ def time_first() -> Case:
         x = x.transpose(0, 1)
         return s.out(s.mix(x, x, x)[0].mean(0))
 
-    model = Then(put, mix=nn.MultiheadAttention(4, 2, add_bias_kv=True), out=nn.Linear(4, 3))
+    model = then(put, mix=nn.MultiheadAttention(4, 2, add_bias_kv=True), out=nn.Linear(4, 3))
     return classifier(model, shape=(3, 4))
 
 
@@ -48,7 +48,7 @@ def padded() -> Case:
         mixed, _ = s.mix(x, x, x, key_padding_mask=absent)
         return s.out(mixed.mean(1))
 
-    model = Then(put, mix=nn.MultiheadAttention(4, 2, batch_first=True, kdim=4), out=nn.Linear(4, 3))
+    model = then(put, mix=nn.MultiheadAttention(4, 2, batch_first=True, kdim=4), out=nn.Linear(4, 3))
     batches = []
     for y in labels():
         absent = torch.rand(len(y), 4) < 0.4
@@ -59,7 +59,7 @@ def padded() -> Case:
 
 def encoder() -> Case:
     layer = nn.TransformerEncoderLayer(4, 2, 6, batch_first=True, dropout=0.1)
-    model = Then(lambda s, x: s.out(s.body(x).mean(1)), body=nn.TransformerEncoder(layer, 2), out=nn.Linear(4, 3))
+    model = then(lambda s, x: s.out(s.body(x).mean(1)), body=nn.TransformerEncoder(layer, 2), out=nn.Linear(4, 3))
     return classifier(model, shape=(3, 4), plain=mathematical)
 
 
@@ -69,7 +69,7 @@ def decoder() -> Case:
         return s.out(s.body(x, memory, tgt_mask=mask)[:, -1])
 
     layer = nn.TransformerDecoderLayer(4, 2, 6, batch_first=True, norm_first=True)
-    model = Then(put, body=nn.TransformerDecoder(layer, 1), out=nn.Linear(4, 3))
+    model = then(put, body=nn.TransformerDecoder(layer, 1), out=nn.Linear(4, 3))
     batches = [((torch.randn(len(y), 3, 4), torch.randn(len(y), 2, 4)), y) for y in labels()]
     return Case(lively(model), ce, batches, plain=together)
 
@@ -81,7 +81,7 @@ def translator() -> Case:
         return s.out(s.body(s.words(source), s.words(sofar)))
 
     body = nn.Transformer(4, 2, 1, 1, 6, batch_first=True)
-    model = Then(put, words=nn.Embedding(5, 4), body=body, out=nn.Linear(4, 5))
+    model = then(put, words=nn.Embedding(5, 4), body=body, out=nn.Linear(4, 5))
     batches = [
         ((torch.randint(5, (len(y), 3)), torch.randint(5, (len(y), 2))), torch.randint(5, (len(y), 2)))
         for y in labels()
@@ -124,7 +124,7 @@ def sdpa() -> Case:
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         return s.out(mixed.transpose(1, 2).flatten(2).mean(1))
 
-    model = Then(put, mix=nn.Linear(4, 12), out=nn.Linear(4, 3))
+    model = then(put, mix=nn.Linear(4, 12), out=nn.Linear(4, 3))
     return classifier(model, shape=(3, 4), plain=mathematical)
 
 
@@ -137,7 +137,7 @@ def writer() -> Case:
         return F.linear(hidden, s.words.weight)
 
     layer = nn.TransformerEncoderLayer(4, 2, 6, batch_first=True, norm_first=True, activation="gelu")
-    model = Then(put, words=nn.Embedding(6, 4), places=nn.Embedding(4, 4), body=layer)
+    model = then(put, words=nn.Embedding(6, 4), places=nn.Embedding(4, 4), body=layer)
     batches = [(x, torch.roll(x, -1, 1)) for x, _ in tokens(4)]
     return Case(lively(model), lambda z, y: ce(z.transpose(1, 2), y).mean(1), batches, plain=mathematical)
 

@@ -27,8 +27,8 @@ class Case:
     ``score(output, batch)``, one value per example, of ``output = plain(model, batch)``; with ``closure`` it is
     ``score(model, batch)``. ``fresh(model)`` resets state in the library's own documented way before every batch.
     ``twin`` is a plain model with the same parameters in the same order, where another build of ``model`` won't do.
-    ``metric(output, target)`` is what surface is given in place of the loss. ``move(model, write)`` is how weights
-    are moved where a model has to be told.
+    ``metric(output, target)`` is what surface is given in place of the loss.
+    ``truth``: batches for the twin, where the model's are no pairs. ``names``: the weights that are looked at.
     """
 
     model: nn.Module
@@ -43,7 +43,6 @@ class Case:
     metric: Callable[..., Tensor] | None = None
     truth: Sequence[Any] | None = None
     names: Sequence[str] | None = None
-    move: Callable[[nn.Module, Callable[[], None]], None] = lambda model, write: write()
 
     def __post_init__(self) -> None:
         loss = self.loss
@@ -80,7 +79,8 @@ class Entry:
             case = self.make()
             if self.dirty:
                 with torch.no_grad():
-                    case.plain(case.model, list(case.batches)[0])
+                    batch = list(case.truth or case.batches)[0]
+                    case.score(case.model, batch) if case.closure else case.plain(case.model, batch)
         return case
 
     def measures(self) -> list[str]:
@@ -150,17 +150,12 @@ def classifier(*layers: nn.Module, shape: Sequence[int], sizes: Sequence[int] = 
     return Case(lively(model), ce, images(*shape, sizes=sizes), **more)
 
 
-class Then(nn.Module):
-    """A layer inside a network: ``before``, the layer, ``after``, put together by ``forward``."""
-
-    def __init__(self, forward: Callable[..., Any], **layers: nn.Module):
-        super().__init__()
-        self._put = forward
-        for name, layer in layers.items():
-            self.add_module(name, layer)
-
-    def forward(self, *inputs: Any, **named: Any) -> Any:
-        return self._put(self, *inputs, **named)
+def then(forward: Callable[..., Any], **layers: nn.Module) -> Any:
+    """A module that holds ``layers`` by name, with ``forward(self, …)`` for its forward."""
+    model = type("Then", (nn.Module,), {"forward": forward})()
+    for name, layer in layers.items():
+        model.add_module(name, layer)
+    return model
 
 
 def mlp(inputs: int = 5, hidden: int = 4, outputs: int = 3) -> nn.Sequential:

@@ -20,12 +20,15 @@ class Held:
     bits: Tensor | tuple[Tensor, ...]
 
 
-def held(tensor: Tensor) -> Held:
+def held(tensor: Tensor, bits_only: bool = False) -> Held:
+    """What is compared of a tensor; of one that is no parameter and no buffer its bits only."""
     plain = tensor.detach()
+    if bits_only and plain.layout is torch.strided:
+        return Held(0, 0, (plain.dtype, tuple(plain.shape)), _bits(plain))
     if plain.layout is not torch.strided:
         kind = (plain.dtype, tuple(plain.shape), plain.layout)
         dense = plain.coalesce() if plain.layout is torch.sparse_coo else plain.to_sparse_coo().coalesce()
-        return Held(id(tensor), 0, kind, (dense.indices().clone(), _bits(dense.values())))
+        return Held(0, 0, kind, (dense.indices().clone(), _bits(dense.values())))
     kind = (plain.dtype, tuple(plain.shape), plain.stride(), plain.device, tensor.requires_grad, tensor.is_leaf)
     return Held(id(tensor), plain.data_ptr(), kind, _bits(plain))
 
@@ -39,7 +42,7 @@ def _things(place: str, value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]
     if isinstance(value, nn.Module):
         yield place, ("module", id(value))
     elif isinstance(value, Tensor):
-        yield place, held(value)
+        yield place, held(value, bits_only=True)
     elif isinstance(value, bool | int | float | complex | str | bytes | torch.dtype | torch.device | None):
         yield place, (type(value).__name__, repr(value))
     elif depth > 4:
@@ -99,7 +102,7 @@ def assert_as_found(model: nn.Module, snapshot: Snapshot) -> None:
     for place, before in snapshot.things.items():
         if place in now.things and not _same(before, now.things[place]):
             wrong.append(place + _how(before, now.things[place]))
-    assert not wrong, f"not given back: {', '.join(wrong[:4])}" + (f" and {len(wrong) - 4} more" if wrong[4:] else "")
+    assert not wrong, f"not given back: {', '.join(wrong[:2])}" + (f" and {len(wrong) - 2} more" if wrong[2:] else "")
 
 
 def _same(before: Any, after: Any) -> bool:
@@ -110,12 +113,17 @@ def _same(before: Any, after: Any) -> bool:
 
 def _how(before: Any, after: Any) -> str:
     if not isinstance(before, Held) or not isinstance(after, Held):
-        return f" ({str(before)[:40]} → {str(after)[:40]})"
+        return f" ({_brief(before)} → {_brief(after)})"
     if before.kind != after.kind:
-        return f" ({before.kind} → {after.kind})"
+        pairs = [(str(a), str(b)) for a, b in zip(before.kind, after.kind, strict=False) if a != b]
+        return f" ({', '.join(f'{a} → {b}' for a, b in pairs) or 'another layout'})"
     pairs = [(before.bits, after.bits)] if isinstance(before.bits, Tensor) else zip(before.bits, after.bits, strict=True)
     if not all(torch.equal(a, b) for a, b in pairs):
         return " (other bits)"
     if before.identity != after.identity:
         return " (another object)"
     return " (other memory)" if before.memory != after.memory else ""
+
+
+def _brief(value: Any) -> str:
+    return "a tensor" if isinstance(value, Held) else str(value[-1] if isinstance(value, tuple) else value)[:40]

@@ -45,7 +45,8 @@ def judged(entry: Entry, measure: str) -> Outcome:
     try:
         assert_as_found(case.model, before)
     except AssertionError as error:
-        return Outcome("WRONG", f"{error} (it answered: {outcome.status} {outcome.sentence})")
+        answered = f"; {outcome.status} {outcome.sentence}" if outcome.status in ("WRONG", "ERROR") else ""
+        return Outcome("WRONG", f"{error}{answered}")
     return outcome
 
 
@@ -79,8 +80,16 @@ def _refused(error: Exception, pattern: str | None) -> Outcome:
     return Outcome("refused", sentence)
 
 
+_PYTHONS = (
+    "values to unpack|required positional|unexpected keyword|has no attribute|not subscriptable|not callable|"
+    r"\(position \d\)|len\(\) of|unhashable|object is not"
+)
+
+
 def _raw(error: Exception) -> bool:
-    """Whether the error was raised by somebody else than the project: no sentence of ours."""
+    """Whether the error is Python's or torch's own: no sentence of ours."""
+    if re.search(_PYTHONS, str(error)):
+        return True
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

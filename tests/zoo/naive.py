@@ -133,16 +133,12 @@ class Naive:
 
     def move(self, offset: Tensor | None) -> None:
         """Copy start + offset into the model's parameters, in place."""
-
-        def write() -> None:
-            with torch.no_grad():
-                for weight, start in zip(self.weights, self.start, strict=True):
-                    weight.copy_(start)
-                if offset is not None:
-                    for weight, start, part in zip(self.weights, self.start, self.split(offset), strict=True):
-                        weight.copy_((start.to(torch.promote_types(start.dtype, torch.float64)) + part).to(weight.dtype))
-
-        self.case.move(self.model, write)
+        with torch.no_grad():
+            for weight, start in zip(self.weights, self.start, strict=True):
+                weight.copy_(start)
+            if offset is not None:
+                for weight, start, part in zip(self.weights, self.start, self.split(offset), strict=True):
+                    weight.copy_((start.to(torch.promote_types(start.dtype, torch.float64)) + part).to(weight.dtype))
 
     def graph(self) -> Tensor:
         """Every example's loss at the present weights, with its graph."""

@@ -7,23 +7,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from .entry import Case, Entry, Then, ce, classifier, images, mlp
+from .entry import Case, Entry, then, ce, classifier, images, mlp
 
 
 def dropping() -> Case:
     """Dropout whatever the mode (Monte Carlo)."""
-    model = Then(lambda s, x: s.b(F.dropout(torch.tanh(s.a(x)), 0.5, training=True)), a=nn.Linear(5, 9), b=nn.Linear(9, 3))
+    model = then(lambda s, x: s.b(F.dropout(torch.tanh(s.a(x)), 0.5, training=True)), a=nn.Linear(5, 9), b=nn.Linear(9, 3))
     return classifier(model, shape=(5,))
 
 
 def noisy() -> Case:
-    model = Then(lambda s, x: s.net(x + 0.1 * torch.randn_like(x)), net=mlp())
+    model = then(lambda s, x: s.net(x + 0.1 * torch.randn_like(x)), net=mlp())
     return classifier(model, shape=(5,))
 
 
 def rarely() -> Case:
     """Noise of the size of a rounding error in single precision: small, and chance all the same."""
-    model = Then(lambda s, x: s.net(x + 1e-5 * torch.randn_like(x)), net=mlp())
+    model = then(lambda s, x: s.net(x + 1e-5 * torch.randn_like(x)), net=mlp())
     return classifier(model, shape=(5,))
 
 
@@ -115,7 +115,7 @@ def in_order() -> Case:
         past[0] = 0.5 * past[0] + float(x.mean())
         return s.net(x + past[0])
 
-    return classifier(Then(put, net=mlp()), shape=(5,))
+    return classifier(then(put, net=mlp()), shape=(5,))
 
 
 R = "refused"

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
 from .attention import SECOND
-from .entry import Case, Entry, Then, ce, classifier, images, mlp
+from .entry import Case, Entry, then, ce, classifier, images, mlp
 
 
 def cast() -> torch.autocast:
@@ -54,7 +54,7 @@ def wide(z: Tensor, y: Tensor) -> Tensor:
 
 def mixed() -> Case:
     """A frozen backbone in bfloat16, a head in float32."""
-    model = Then(lambda s, x: s.out(torch.tanh(s.body(x.bfloat16()).float())), body=nn.Linear(5, 4), out=nn.Linear(4, 3))
+    model = then(lambda s, x: s.out(torch.tanh(s.body(x.bfloat16()).float())), body=nn.Linear(5, 4), out=nn.Linear(4, 3))
     model.body.to(torch.bfloat16).requires_grad_(False)
     return Case(model, ce, images(5))
 
@@ -169,7 +169,7 @@ def once() -> Case:
     def put(s: Any, x: Tensor) -> Tensor:
         return s.out(Pass.apply(s.a(x)))
 
-    model = Then(put, a=nn.Linear(5, 4), out=nn.Linear(4, 3))
+    model = then(put, a=nn.Linear(5, 4), out=nn.Linear(4, 3))
     return classifier(model, shape=(5,), plain=lambda model, batch: model.out(model.a(batch[0]).square()))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .entry import SIZES, Case, Entry, Then, ce, classifier, images, labels, mlp, mse, regression
+from .entry import SIZES, Case, Entry, then, ce, classifier, images, labels, mlp, mse, regression
 
 
 class Energy(nn.Module):
@@ -71,7 +71,7 @@ def contrastive() -> Case:
 
 
 def through(function: Callable[[nn.Module, Tensor], Tensor], plainly: Callable[[Any, Tensor], Tensor]) -> Case:
-    model = Then(lambda s, x: function(s.net, x), net=mlp())
+    model = then(lambda s, x: function(s.net, x), net=mlp())
     return Case(model, ce, images(5), plain=lambda model, batch: plainly(model.net, batch[0]))
 
 
@@ -162,7 +162,7 @@ def solver() -> Case:
         matrix = torch.eye(4, dtype=x.dtype) + 0.1 * s.a.weight @ s.a.weight.T
         return s.out(torch.linalg.solve(matrix, torch.tanh(s.a(x)).T).T) + torch.logdet(matrix)
 
-    return classifier(Then(put, a=nn.Linear(5, 4), out=nn.Linear(4, 3)), shape=(5,))
+    return classifier(then(put, a=nn.Linear(5, 4), out=nn.Linear(4, 3)), shape=(5,))
 
 
 def mixture() -> Case:
@@ -177,7 +177,7 @@ def mixture() -> Case:
         terms = share.log_softmax(1) - spread - 0.5 * ((y - mean) / spread.exp()).square()
         return -terms.logsumexp(1)
 
-    model = Then(put, body=nn.Linear(2, 3), share=nn.Linear(3, 2), mean=nn.Linear(3, 2), spread=nn.Linear(3, 2))
+    model = then(put, body=nn.Linear(2, 3), share=nn.Linear(3, 2), mean=nn.Linear(3, 2), spread=nn.Linear(3, 2))
     return Case(model, loss, regression(2))
 
 
@@ -190,7 +190,7 @@ ENTRIES = (
     Entry("score matching, closure", S, score, expects=HIDDEN, smooth=True),
     Entry("pinn, closure", S, pinn, expects=HIDDEN, half=True, smooth=True),
     Entry("contrastive, closure", S, contrastive, expects=HIDDEN, smooth=True),
-    Entry("vmap", S, lambda: through(torch.vmap, lambda net, x: torch.stack([net(row) for row in x]))),
+    Entry("vmap", S, lambda: through(lambda net, x: torch.vmap(net)(x), lambda net, x: torch.stack([net(row) for row in x]))),
     Entry("jvp", S, lambda: through(lambda net, x: torch.func.jvp(net, (x,), (torch.ones_like(x),))[1], along),
           half=True),
     Entry("graphs", S, graphs, half=True),

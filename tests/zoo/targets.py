@@ -2,7 +2,6 @@
 
 from collections import OrderedDict, UserDict, namedtuple
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from .entry import SIZES, Case, Entry, Then, ce, images, labels, mlp, mse, regression
+from .entry import SIZES, Case, Entry, then, ce, images, labels, mlp, mse, regression
 
 Item = namedtuple("Item", "x extra")
 Pair = namedtuple("Pair", "input label")
@@ -45,7 +44,7 @@ def scalar(loss: Callable[..., Tensor], singly: Callable[..., Tensor], absent: b
     return make
 
 
-def items(make: Callable[[Tensor, Tensor], Any], x: str = "batch[0]", **more: Any) -> Callable[[], Case]:
+def items(make: Callable[[Tensor, Tensor], Any], **more: Any) -> Callable[[], Case]:
     """Batches as ``make`` packs inputs and labels; the twin has them in its hands."""
 
     def built() -> Case:
@@ -128,15 +127,14 @@ def hugging(kind: str, wrap: type) -> Callable[[], Case]:
 
 def one_dict() -> Case:
     """The input is a dict that forward takes whole."""
-    model = Then(lambda s, x: s.net(x["x"] * x["scale"]), net=mlp())
+    model = then(lambda s, x: s.net(x["x"] * x["scale"]), net=mlp())
     batches = [({"x": x, "scale": torch.rand(len(y), 1)}, y) for x, y in images(5)]
     return Case(model, ce, batches)
 
 
 def one_tuple() -> Case:
     """The input is a named tuple that forward takes whole."""
-    model = Then(lambda s, item: s.net(item.x + item.extra), net=mlp())
-    model.forward = lambda item: model.net(item.x + item.extra)  # one argument, by its signature
+    model = then(lambda s, item: s.net(item.x + item.extra), net=mlp())
     batches = [(Item(x, torch.rand(len(y), 1)), y) for x, y in images(5)]
     return Case(model, ce, batches)
 
@@ -181,11 +179,6 @@ def maps() -> Case:
     model = nn.Sequential(nn.Conv2d(2, 3, 2), nn.Tanh(), nn.Conv2d(3, 3, 1))
     batches = [(torch.randn(n, 2, 3, 3), torch.randint(3, (n, 2, 2))) for n in SIZES]
     return Case(model, lambda z, y: ce(z, y).mean((1, 2)), batches)
-
-
-@dataclass
-class Named:
-    x: Tensor
 
 
 def multilabel(z: Tensor, y: Tensor) -> Tensor:

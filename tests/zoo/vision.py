@@ -11,6 +11,7 @@ from torchvision.models import convnext, densenet, efficientnet, inception, mobi
 from torchvision.models import vgg as vggs
 from torchvision.models.googlenet import BasicConv2d, GoogLeNetOutputs, Inception
 
+from .attention import SECOND
 from .entry import Case, Entry, classifier
 
 SIZES = (2, 1)
@@ -84,7 +85,6 @@ def memory_saving() -> nn.Module:
 
 def side_output() -> Case:
     """GoogLeNet-like: a named tuple of two heads, both in the loss."""
-    torch.manual_seed(int(torch.randint(1000, ())))
     case = classifier(googles(), shape=(3, 8, 8), sizes=SIZES)
     head = nn.Linear(4, 3)
 
@@ -115,7 +115,9 @@ ENTRIES = (
     Entry("squeezenet", V, seen(lambda: tv.squeezenet1_1(num_classes=3), 20)),
     Entry("shufflenet", V, seen(shuffle, 16)),
     Entry("mobilenet v2", V, seen(mobile2, 12)),
-    Entry("mobilenet v3", V, seen(mobile3, 12), half=True),
+    # torch has no second derivative of its hard sigmoid.
+    Entry("mobilenet v3", V, seen(mobile3, 12), half=True,
+          expects={name: "refused: differentia" for name in SECOND}),
     Entry("mnasnet", V, seen(lambda: tv.MNASNet(0.1, num_classes=3), 33)),
     Entry("efficientnet", V, seen(efficient, 12)),
     Entry("regnet", V, seen(reg, 16)),

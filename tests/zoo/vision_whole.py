@@ -131,15 +131,15 @@ def resnet(block: Any, **more: Any) -> Callable[[], nn.Module]:
 
 V = "vision"
 ENTRIES = (
-    Entry("alexnet", V, seen(alexnet, 32)),
+    Entry("alexnet", V, seen(alexnet, 64)),
     Entry("resnet", V, seen(resnet(BasicBlock), 16)),
     Entry("resnext", V, seen(resnet(Bottleneck, groups=4, width_per_group=2), 16)),
     Entry("vit", V, vit, expects=FUSED),
     Entry("swin", V, swin),
-    Entry("maxvit", V, maxvit, expects=FUSED),
+    Entry("maxvit", V, maxvit, expects=FUSED, dtype=torch.float32, tolerance=1e-3),
     Entry("fcn", V, segmented(fcn), half=True),
     Entry("deeplab v3", V, segmented(deeplab)),
     Entry("lraspp", V, segmented(lraspp)),
-    Entry("fcos detector, closure", V, detector, tolerance=1e-6,
+    Entry("fcos detector, closure", V, detector, tolerance=1e-6, dirty=True,
           expects={"surface": "none", "gauss_newton": "refused: output", "remainder": "refused: output"}),
 )  # fmt: skip
