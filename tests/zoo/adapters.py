@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations, prune
 
-from .entry import Case, Entry, then, ce, classifier, images, lively
+from .entry import Case, Entry, ce, classifier, images, lively, then
 
 
 def readout(first: nn.Module, channels: int = 4) -> list[nn.Module]:
@@ -185,7 +185,7 @@ def first(layer: nn.Module) -> Case:
 
 
 A = "adapter"
-ASYMMETRIC = {name: "refused: symmetric" for name in ("hessian", "remainder")}
+ASYMMETRIC = dict.fromkeys(("hessian", "remainder"), "refused: symmetric")
 MERGING = "either: train|merge|mode|gradient|weights|state"
 ENTRIES = (
     Entry("lora of child modules, B = 0", A, lambda: first(LoraChildren(5, 4)), half=True),
@@ -203,7 +203,8 @@ ENTRIES = (
     Entry("orthogonal", A, orthogonal, smooth=True),
     Entry("pruned", A, pruned, half=True),
     Entry("mean teacher", A, student, half=True),
-    Entry("weight standardised conv", A, lambda: classifier(*readout(Standardised(2, 4, 2)), shape=(2, 3, 3)), half=True),
+    Entry("weight standardised conv", A, lambda: classifier(*readout(Standardised(2, 4, 2)), shape=(2, 3, 3)),
+          half=True),
     Entry("conv with a norm inside", A, lambda: classifier(*readout(Normed(2, 4, 2)), shape=(2, 3, 3))),
     Entry("rounded weights", A, lambda: Case(
         nn.Sequential(lively(Rounded(5, 4)), nn.Tanh(), nn.Linear(4, 3)), ce, images(5))),

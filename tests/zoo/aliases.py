@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .entry import Case, Entry, then, ce, classifier, images, mlp, tokens
+from .entry import Case, Entry, ce, classifier, images, mlp, then, tokens
 
 
 class View(nn.Module):
@@ -39,6 +39,7 @@ class Shared(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.weight, self.out = nn.Parameter(torch.randn(4, 5)), nn.Linear(4, 3)
+        self.table: Any
         self.register_buffer("table", self.weight.detach()[1:3])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,7 +71,7 @@ class Parted(nn.Module):
 
 
 def tied() -> Case:
-    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 3))
+    model: Any = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 3))
     model[2].weight = model[0].weight
     return classifier(model, shape=(4,))
 

@@ -16,7 +16,7 @@ _ROOMS = {
     "average_rise": ("average", "sharpness", "sharpness.average"),
     "worst_rise": ("worst", "sharpness", "sharpness.worst"),
     "curvature_at_radius": ("radius", "sharpness", "sharpness.radius"),
-    "first_layer": ("", "surface"),
+    "recalibrate": ("recalibrate", "objective", "objective.recalibrate"), "first_layer": ("", "surface"),
 }  # fmt: skip
 _TO_SURFACE = ("mode", "unpack", "forward", "size", "reset", "check", "parameters")
 
@@ -105,6 +105,11 @@ def gauss_newton(case: Case, naive: Naive) -> Any:
 
 def remainder(case: Case, naive: Naive) -> Any:
     return _products("Remainder", case, naive)
+
+
+def recalibrate(case: Case) -> int:
+    keywords = {name: each for name, each in case.keywords.items() if name in ("unpack", "forward", "size", "reset")}
+    return found("recalibrate")(case.model, case.batches, **keywords)
 
 
 def vector(case: Case, naive: Naive, along: torch.Tensor) -> torch.Tensor:

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .entry import Case, Entry, then, ce, classifier, labels, lively, tokens
+from .entry import Case, Entry, ce, classifier, labels, lively, then, tokens
 
 SECOND = ("hessian", "gauss_newton", "remainder")
-FUSED = {name: "either: sdpa|fused|attention" for name in SECOND}
+FUSED = dict.fromkeys(SECOND, "either: sdpa|fused|attention")
 
 
 def mathematical(model: Any, batch: Any) -> Any:

@@ -31,12 +31,12 @@ class Case:
     ``truth``: batches for the twin, where the model's are no pairs. ``names``: the weights that are looked at.
     """
 
-    model: nn.Module
+    model: Any
     loss: Callable[..., Any]
     batches: Any
     keywords: dict[str, Any] = field(default_factory=dict)
     plain: Callable[[Any, Any], Any] = lambda model, batch: model(batch[0])
-    score: Callable[[Any, Any], Tensor] | None = None
+    score: Any = None
     fresh: Callable[[Any], object] = lambda model: None
     twin: nn.Module | None = None
     closure: bool = False
@@ -79,7 +79,7 @@ class Entry:
             case = self.make()
             if self.dirty:
                 with torch.no_grad():
-                    batch = list(case.truth or case.batches)[0]
+                    batch = next(iter(case.truth or case.batches))
                     case.score(case.model, batch) if case.closure else case.plain(case.model, batch)
         return case
 
@@ -130,17 +130,20 @@ def regression(*shape: int, outputs: int = 1, sizes: Sequence[int] = SIZES) -> l
     return [(torch.randn(size, *shape), torch.randn(size, outputs)) for size in sizes]
 
 
-def lively(model: nn.Module) -> nn.Module:
+def lively(model: Any) -> Any:
     """Weights as after training: norms with statistics and an affine of their own, no bias zero."""
     with torch.no_grad():
         for module in model.modules():
-            if isinstance(getattr(module, "running_mean", None), Tensor):
-                module.running_mean.normal_(0, 0.3)
-                module.running_var.uniform_(0.5, 2)
-            if "Norm" in type(module).__name__ and isinstance(getattr(module, "weight", None), Tensor):
-                module.weight.uniform_(0.5, 1.5)
-            if isinstance(getattr(module, "bias", None), Tensor):
-                module.bias.normal_(0, 0.3)
+            mean, var, weight, bias = (
+                getattr(module, name, None) for name in ("running_mean", "running_var", "weight", "bias")
+            )
+            if isinstance(mean, Tensor) and isinstance(var, Tensor):
+                mean.normal_(0, 0.3)
+                var.uniform_(0.5, 2)
+            if "Norm" in type(module).__name__ and isinstance(weight, Tensor):
+                weight.uniform_(0.5, 1.5)
+            if isinstance(bias, Tensor):
+                bias.normal_(0, 0.3)
     return model
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .entry import Case, Entry, then, ce, classifier, images, labels, lively, mlp, tokens
+from .entry import Case, Entry, ce, classifier, images, labels, lively, mlp, then, tokens
 
 T = nn.Tanh
 
@@ -21,9 +21,7 @@ def after_conv(layer: Callable[[], nn.Module], shape: tuple[int, ...] = (2, 4, 4
     """The layer on the four channels of a convolution."""
     conv: Any = {2: nn.Conv1d, 3: nn.Conv2d, 4: nn.Conv3d}[len(shape)]
     pool: Any = {2: nn.AdaptiveAvgPool1d, 3: nn.AdaptiveAvgPool2d, 4: nn.AdaptiveAvgPool3d}[len(shape)]
-    return lambda: classifier(
-        conv(shape[0], 4, 2), layer(), T(), pool(1), nn.Flatten(), nn.Linear(4, 3), shape=shape
-    )
+    return lambda: classifier(conv(shape[0], 4, 2), layer(), T(), pool(1), nn.Flatten(), nn.Linear(4, 3), shape=shape)
 
 
 def bilinear() -> Case:
@@ -51,9 +49,23 @@ def embedding(sparse: bool = False, **more: Any) -> Callable[[], Case]:
     return make
 
 
+def renormed() -> Case:
+    """Rows longer than max_norm are cut to it in place, in the forward; no gradient goes through the cut."""
+
+    def plainly(model: Any, batch: Any) -> torch.Tensor:
+        weight = model.words.weight
+        length = weight.detach().norm(dim=1, keepdim=True)
+        cut = weight.detach() * torch.where(length > 0.5, 0.5 / (length + 1e-7), torch.ones_like(length))
+        rows = (weight + (cut - weight).detach())[batch[0]]
+        return model.out(torch.tanh(rows.mean(1)))
+
+    case = embedding(max_norm=0.5)()
+    case.plain = plainly
+    return case
+
+
 def bag(mode: str) -> Callable[[], Case]:
-    model: Callable[..., Any] = lambda: nn.Sequential(nn.EmbeddingBag(6, 3, mode=mode), T(), nn.Linear(3, 3))
-    return lambda: Case(model(), ce, tokens(4))
+    return lambda: Case(nn.Sequential(nn.EmbeddingBag(6, 3, mode=mode), T(), nn.Linear(3, 3)), ce, tokens(4))
 
 
 def weighted_bag() -> Case:
@@ -97,8 +109,8 @@ def flat_conv(**more: Any) -> Callable[[], nn.Module]:
 
 L = "layer"
 SECOND = ("hessian", "gauss_newton", "remainder")
-ONCE = {name: "refused: differentia" for name in SECOND}
-SPARSE = {name: "either: sparse|differentia" for name in SECOND}
+ONCE = dict.fromkeys(SECOND, "refused: differentia")
+SPARSE = dict.fromkeys(SECOND, "either: sparse|differentia")
 ENTRIES = (
     Entry("linear", L, lambda: classifier(nn.Linear(5, 3), shape=(5,)), smooth=True,
           expects={"remainder": "either: zero|linear|vanish"}),
@@ -122,6 +134,7 @@ ENTRIES = (
     Entry("conv transpose 3d", L, convolutional(lambda: nn.ConvTranspose3d(2, 3, 2), (2, 2, 2, 2))),
     Entry("embedding", L, embedding(), half=True),
     Entry("embedding padding_idx", L, embedding(padding_idx=0)),
+    Entry("embedding max_norm", L, renormed, tolerance=1e-7, expects={"all": "either: max_norm|in place|writes|wrote"}),
     Entry("embedding sparse", L, embedding(sparse=True), expects=SPARSE),
     # torch has no second derivative of its bags, and says so.
     Entry("embedding bag mean", L, bag("mean"), expects=ONCE),

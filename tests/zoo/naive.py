@@ -4,7 +4,6 @@ Nothing here comes from the project. A twin is another build of the entry's mode
 batch at a time, each model fresh, and every mean is a plain mean over all examples.
 """
 
-from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,55 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from .entry import Case, Entry
+from .tensors import doubled, flat, leaves, reals, replaced, unflat
 
 ALPHAS, BETAS = (-0.4, 0.0, 0.4), (-0.3, 0.0, 0.3)
 DRAWS = 2
 Weights = list[Tensor]
-
-
-def reals(tensor: Tensor) -> Tensor:
-    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
-
-
-def flat(tensors: Sequence[Tensor]) -> Tensor:
-    """One vector: tensor after tensor, a complex number as its real and its imaginary part."""
-    return torch.cat([reals(tensor.detach()).reshape(-1) for tensor in tensors])
-
-
-def doubled(value: Any) -> Any:
-    """Floating tensors in float64, also inside tuples, lists and mappings."""
-    if isinstance(value, Tensor):
-        return value.double() if value.is_floating_point() else value
-    if isinstance(value, dict):
-        return type(value)({name: doubled(part) for name, part in value.items()})
-    if hasattr(value, "_fields"):
-        parts = [doubled(part) for part in value]
-        return value if hasattr(value, "batch_sizes") else type(value)(*parts)
-    if isinstance(value, tuple | list):
-        return type(value)([doubled(part) for part in value])
-    return value
-
-
-def leaves(value: Any) -> list[Tensor]:
-    """The floating tensors in an output."""
-    if isinstance(value, Tensor):
-        return [value] if value.is_floating_point() or value.is_complex() else []
-    parts = value.values() if hasattr(value, "values") else value if isinstance(value, tuple | list) else ()
-    return [leaf for part in parts for leaf in leaves(part)]
-
-
-def replaced(value: Any, new: list[Tensor]) -> Any:
-    """``value`` with its floating tensors taken from the front of ``new`` in turn."""
-    if isinstance(value, Tensor):
-        return new.pop(0) if value.is_floating_point() or value.is_complex() else value
-    if hasattr(value, "items"):
-        pairs = {name: replaced(part, new) for name, part in value.items()}
-        return type(value)(**pairs) if not isinstance(value, dict) else type(value)(pairs)
-    if hasattr(value, "_fields"):
-        return type(value)(*[replaced(part, new) for part in value])
-    if isinstance(value, tuple | list):
-        return type(value)([replaced(part, new) for part in value])
-    return value
 
 
 class Naive:
@@ -227,12 +182,12 @@ class Naive:
             found = leaves(output)
             shapes = [leaf.detach() for leaf in found]
 
-            def loss(*parts: Tensor, output: Any = output, batch: Any = batch) -> Tensor:
-                return self.case.score(replaced(output, list(parts)), batch).sum() / count
+            def loss(vector: Tensor, output: Any = output, batch: Any = batch, like: Any = shapes) -> Tensor:
+                return self.case.score(replaced(output, unflat(vector, like)), batch).sum() / count
 
             rows = [entry for leaf in found for entry in reals(leaf).reshape(-1)]
             jacobian = torch.stack([self.row(entry) for entry in rows])
-            blocks = torch.autograd.functional.hessian(lambda vector: loss(*unflat(vector, shapes)), flat(shapes))
+            blocks = torch.autograd.functional.hessian(loss, flat(shapes))
             for total, direction in zip(totals, self.directions, strict=True):
                 total += jacobian.T @ (blocks.double() @ (jacobian @ direction))
         return torch.stack(totals)
@@ -246,16 +201,20 @@ class Naive:
     def remainder(self) -> Tensor:
         return self.hessian() - self.gauss_newton()
 
-
-def unflat(vector: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    """The inverse of :func:`flat`, with a graph."""
-    parts, place = [], 0
-    for tensor in like:
-        count = reals(tensor).numel()
-        part = vector[place : place + count].view(reals(tensor).shape)
-        parts.append(torch.view_as_complex(part.contiguous()) if tensor.is_complex() else part)
-        place += count
-    return parts
-
-
-Answer = Callable[[Naive], Any]
+    def statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Mean and unbiased variance of all that each BatchNorm sees in one pass with these layers in train mode."""
+        self.model.eval()
+        norms = {
+            name: each for name, each in self.model.named_modules() if isinstance(each, nn.BatchNorm1d | nn.BatchNorm2d)
+        }
+        seen: dict[str, list[Tensor]] = {name: [] for name in norms}
+        handles = []
+        for name, norm in norms.items():
+            norm.train()
+            handles.append(norm.register_forward_pre_hook(lambda _, x, name=name: seen[name].append(x[0].detach())))
+        self.graph()
+        for handle in handles:
+            handle.remove()
+        flat_time = {name: [x.flatten(0, 1) if x.ndim > 4 else x for x in found] for name, found in seen.items()}
+        rows = {name: torch.cat([x.transpose(0, 1).flatten(1) for x in each], 1) for name, each in flat_time.items()}
+        return {name: (row.mean(1), row.var(1)) for name, row in rows.items()}

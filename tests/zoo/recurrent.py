@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from .entry import SIZES, Case, Entry, then, ce, classifier, images, labels
+from .entry import SIZES, Case, Entry, ce, classifier, images, labels, then
 
 
 class Last(nn.Module):
@@ -120,5 +120,5 @@ ENTRIES = (
     Entry("gru packed", R, packed(nn.GRU)),
     Entry("lstm tagger", R, tagger),
     # torch has no second derivative of its CTC loss.
-    Entry("ctc", R, recogniser, expects={name: "refused: differentia" for name in SECOND}),
+    Entry("ctc", R, recogniser, expects=dict.fromkeys(SECOND, "refused: differentia")),
 )

@@ -1,4 +1,4 @@
-"""Precisions, compiled and scripted models, what a user has open around a measure, models that keep or overwrite things."""
+"""Precisions, compiled and scripted models, what is open around a measure, models that keep things."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
 from .attention import SECOND
-from .entry import Case, Entry, then, ce, classifier, images, mlp
+from .entry import Case, Entry, ce, classifier, images, mlp, then
 
 
 def cast() -> torch.autocast:
@@ -54,7 +54,11 @@ def wide(z: Tensor, y: Tensor) -> Tensor:
 
 def mixed() -> Case:
     """A frozen backbone in bfloat16, a head in float32."""
-    model = then(lambda s, x: s.out(torch.tanh(s.body(x.bfloat16()).float())), body=nn.Linear(5, 4), out=nn.Linear(4, 3))
+
+    def put(s: Any, x: Tensor) -> Tensor:
+        return s.out(torch.tanh(s.body(x.bfloat16()).float()))
+
+    model = then(put, body=nn.Linear(5, 4), out=nn.Linear(4, 3))
     model.body.to(torch.bfloat16).requires_grad_(False)
     return Case(model, ce, images(5))
 
@@ -71,12 +75,18 @@ def changed(change: Callable[[Any], Any], **more: Any) -> Callable[[], Case]:
     return make
 
 
+def in_place(net: Any) -> Any:
+    net.compile(backend="eager")
+    return net
+
+
 class Remembering(nn.Module):
     """Keeps its last activation, and counts its passes, for whoever looks."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.net, self.last, self.passes, self.seen = mlp(), None, 0, []
+        self.net, self.last, self.passes, self.seen = mlp(), torch.zeros(0), 0, [torch.zeros(0)]
+        self.count: Any
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,7 +102,8 @@ class Table(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.net, self.table = mlp(), None
+        self.net = mlp()
+        self.table: Any = None
 
     def forward(self, x: Tensor) -> Tensor:
         if self.table is None or len(self.table) < x.shape[1]:
@@ -105,7 +116,8 @@ class Kept(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.net, self.ready = mlp(), None
+        self.net = mlp()
+        self.ready: Any = None
 
     def forward(self, x: Tensor) -> Tensor:
         if self.ready is None:
@@ -175,8 +187,8 @@ def once() -> Case:
 
 R = "runtime"
 HALVED: dict[str, Any] = {"double": False, "tolerance": 0.1, "derivatives": False}
-COARSE = {name: "refused: digits|precision|float" for name in SECOND}
-TWICE = {name: "refused: differentia" for name in SECOND}
+COARSE = dict.fromkeys(SECOND, "refused: digits|precision|float")
+TWICE = dict.fromkeys(SECOND, "refused: differentia")
 ENTRIES = (
     Entry("float32", R, lambda: classifier(mlp(), shape=(5,)), dtype=torch.float32, tolerance=1e-3, half=True),
     Entry("float32 conv", R, lambda: classifier(
@@ -195,7 +207,7 @@ ENTRIES = (
           expects={"all": "either: inference|gradient"}),
     Entry("compiled, eager", R, changed(lambda net: torch.compile(net, backend="eager"))),
     Entry("compiled, aot_eager", R, changed(lambda net: torch.compile(net, backend="aot_eager")), expects=TWICE),
-    Entry("compiled in place", R, changed(lambda net: net.compile(backend="eager") or net)),
+    Entry("compiled in place", R, changed(in_place)),
     Entry("scripted", R, changed(torch.jit.script), half=True),
     Entry("traced", R, changed(lambda net: torch.jit.trace(net.eval(), torch.randn(2, 1, 3, 3)))),
     Entry("data parallel", R, changed(nn.DataParallel)),

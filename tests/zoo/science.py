@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .entry import SIZES, Case, Entry, then, ce, classifier, images, labels, mlp, mse, regression
+from .entry import SIZES, Case, Entry, ce, classifier, images, labels, mlp, mse, regression, then
 
 
 class Energy(nn.Module):
@@ -79,9 +79,7 @@ def along(net: Any, x: Tensor) -> Tensor:
     """What jvp along ones is: the derivative of s ↦ net(x + s)."""
     step = torch.zeros(len(x), 1, dtype=x.dtype, requires_grad=True)
     output = net(x + step)
-    return torch.stack(
-        [torch.autograd.grad(output[:, k].sum(), step, create_graph=True)[0][:, 0] for k in range(3)], 1
-    )
+    return torch.stack([torch.autograd.grad(output[:, k].sum(), step, create_graph=True)[0][:, 0] for k in range(3)], 1)
 
 
 class Graphs(nn.Module):
@@ -183,14 +181,15 @@ def mixture() -> Case:
 
 S = "science"
 HIDDEN = {"surface": "none", "gauss_newton": "refused: output", "remainder": "refused: output"}
-NO_GRADIENT = {name: "refused: gradient" for name in ("worst", "gradient")}
+NO_GRADIENT = dict.fromkeys(("worst", "gradient"), "refused: gradient")
 ENTRIES = (
     Entry("energy and forces", S, energies, half=True, smooth=True),
     Entry("forces without a graph", S, forces, expects=NO_GRADIENT, derivatives=False, half=True),
     Entry("score matching, closure", S, score, expects=HIDDEN, smooth=True),
     Entry("pinn, closure", S, pinn, expects=HIDDEN, half=True, smooth=True),
     Entry("contrastive, closure", S, contrastive, expects=HIDDEN, smooth=True),
-    Entry("vmap", S, lambda: through(lambda net, x: torch.vmap(net)(x), lambda net, x: torch.stack([net(row) for row in x]))),
+    Entry("vmap", S, lambda: through(
+        lambda net, x: torch.vmap(net)(x), lambda net, x: torch.stack([net(row) for row in x]))),
     Entry("jvp", S, lambda: through(lambda net, x: torch.func.jvp(net, (x,), (torch.ones_like(x),))[1], along),
           half=True),
     Entry("graphs", S, graphs, half=True),

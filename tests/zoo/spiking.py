@@ -90,10 +90,9 @@ def jelly(kind: Any, mode: str = "s", **more: Any) -> Callable[[], Case]:
             layer.Linear(5, 6), kind(v_threshold=0.5, **more),
             layer.Linear(6, 3), kind(v_threshold=0.5, **more),
         ]  # fmt: skip
-        if mode == "s":
-            model, batches = Looped(*layers), images(5)
-        else:
-            model, batches = nn.Sequential(*layers), [(x.transpose(0, 1), y) for x, y in images(STEPS, 5)]
+        model, batches = Looped(*layers) if mode == "s" else nn.Sequential(*layers), images(5)
+        if mode == "m":
+            batches = [(x.transpose(0, 1), y) for x, y in images(STEPS, 5)]
             functional.set_step_mode(model, "m")
         for module in model.modules():
             if isinstance(module, nn.Linear):
@@ -134,7 +133,7 @@ class Spikformer(nn.Module):
         patches = self.patched(self.patch(x.expand(STEPS, *x.shape))).flatten(3).transpose(2, 3)
         query, key, value = self.q(self.query(patches)), self.k(self.key(patches)), self.v(self.value(patches))
         mixed = self.mixed(query @ key.transpose(2, 3) @ value * 0.5) + patches
-        return self.out(self.norm(mixed.mean(2).flatten(0, 1)).unflatten(0, x.shape[:0] + (STEPS, len(x))))
+        return self.out(self.norm(mixed.mean(2).flatten(0, 1)).unflatten(0, (STEPS, len(x))))
 
 
 def spikformer() -> Case:

@@ -1,7 +1,18 @@
 """All rows."""
 
 from . import (
-    adapters, aliases, attention, layers, recurrent, refused, runtime, science, spiking, targets, vision, vision_whole,
+    adapters,
+    aliases,
+    attention,
+    layers,
+    recurrent,
+    refused,
+    runtime,
+    science,
+    spiking,
+    targets,
+    vision,
+    vision_whole,
 )  # fmt: skip
 from .entry import Entry
 

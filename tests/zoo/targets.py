@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from .entry import SIZES, Case, Entry, then, ce, images, labels, mlp, mse, regression
+from .entry import SIZES, Case, Entry, ce, images, labels, mlp, mse, regression, then
 
 Item = namedtuple("Item", "x extra")
 Pair = namedtuple("Pair", "input label")
@@ -79,7 +79,7 @@ def dataset() -> Case:
 
 
 class Tokens(nn.Module):
-    """As Hugging Face lays models out: named tensors in, the labels among them; an output with names, the loss in it."""
+    """As Hugging Face lays models out: named tensors in, labels among them; an output with names."""
 
     def __init__(self, kind: str):
         super().__init__()
@@ -200,9 +200,9 @@ def soft() -> list[tuple[Tensor, Tensor]]:
 SHARES = torch.tensor([1.0, 5.0, 0.1], dtype=torch.float64)
 NOT_MEAN = {"all": "refused: mean|reduction"}
 # A mean of a batch has value and derivatives; whatever is told example by example has not.
-ONE_NUMBER = {
-    name: "refused: example|reduction|mean" for name in ("examples", "surface", "average", "worst", "second_difference")
-}
+ONE_NUMBER = dict.fromkeys(
+    ("examples", "surface", "average", "worst", "second_difference"), "refused: example|reduction|mean"
+)
 
 
 def weighed(z: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:

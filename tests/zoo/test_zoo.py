@@ -11,7 +11,9 @@ import torch
 
 from tests.zoo import asked
 from tests.zoo.entry import Entry
-from tests.zoo.judge import interrupted, judged, twin
+from tests.zoo.given_back import Snapshot, assert_as_found
+from tests.zoo.judge import compared, interrupted, judged, twin
+from tests.zoo.naive import Naive
 from tests.zoo.table import ENTRIES, HALF
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -104,6 +106,37 @@ def test_builds_alike_and_leaves_no_trace(entry):
     assert torch.equal(before, torch.random.get_rng_state())
     for one, other in zip(first.model.parameters(), second.model.parameters(), strict=True):
         assert torch.equal(one.detach(), other.detach())
+
+
+@pytest.mark.parametrize("entry", rows(entry for entry in HALF if entry.dtype is torch.float64))
+def test_judge_sees_a_tenth_of_a_thousandth(entry):
+    """An answer that is 1e-4 too large is called wrong: no tolerance swallows what there is to see."""
+    naive = twin(entry)
+    if entry.kind == "refused" or entry.tolerance > 1e-5:
+        return
+    for measure in ("value", "examples", "surface", "average", "second_difference", "gradient", "hessian"):
+        if measure in entry.measures() and entry.expected(measure)[1] is None:
+            answer = np.asarray(getattr(naive, measure)(), dtype=float)
+            assert compared(measure, answer, naive, entry) == ""
+            centre = answer.ravel()[4] if measure == "surface" else 0.0
+            assert compared(measure, centre + 1.0001 * (answer - centre), naive, entry), measure
+
+
+NORMED = ["batch norm 1d", "batch norm 2d", "resnet", "densenet", "mobilenet v2", "frozen", "in the midst of training",
+          "spikingjelly conv", "spikformer block"]  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", rows(entry for entry in ENTRIES if entry.name in NORMED))
+def test_recalibrated_statistics_are_those_of_all_batches(entry):
+    case, wanted = entry.build(), Naive(entry).statistics()
+    before = Snapshot(case.model)
+    assert asked.recalibrate(case) == len(wanted)
+    for name, (mean, variance) in wanted.items():
+        norm = case.model.get_submodule(name)
+        torch.testing.assert_close(norm.running_mean, mean, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(norm.running_var, variance, rtol=1e-9, atol=1e-9)
+    statistics = [place for place in before.things if place.endswith(("running_mean", "running_var"))]
+    assert_as_found(case.model, before, but=statistics)
 
 
 @pytest.mark.zoo
