@@ -186,6 +186,8 @@ class Naive:
                 return self.case.score(replaced(output, unflat(vector, like)), batch).sum() / count
 
             rows = [entry for leaf in found for entry in reals(leaf).reshape(-1)]
+            if not rows:
+                continue
             jacobian = torch.stack([self.row(entry) for entry in rows])
             blocks = torch.autograd.functional.hessian(loss, flat(shapes))
             for total, direction in zip(totals, self.directions, strict=True):

@@ -5,6 +5,7 @@ from . import (
     aliases,
     attention,
     layers,
+    odd,
     recurrent,
     refused,
     runtime,
@@ -18,6 +19,7 @@ from .entry import Entry
 
 _ROOMS = (
     layers, recurrent, attention, vision, vision_whole, adapters, aliases, science, runtime, targets, refused, spiking,
+    odd,
 )  # fmt: skip
 ENTRIES: tuple[Entry, ...] = tuple(entry for room in _ROOMS for entry in room.ENTRIES)
 HALF = tuple(entry for entry in ENTRIES if entry.half)
