@@ -22,9 +22,9 @@ TRAINING = {
     "evaluate_train": None, "record_momentum": False, "snapshots": 0, "workers": 0, "data_root": None, "device": "cpu",
     "recipe": None, "tensorboard": False, "dry_run": False, "quiet": False,
 }  # fmt: skip
-VGGSNN = {"num_classes": 10, "timesteps": 10, "in_channels": 2, "image_size": 48}
-IMAGENET = {"num_classes": 1000, "timesteps": 4, "in_channels": 3}
-OWN = {
+VGGSNN: dict[str, int | str] = {"num_classes": 10, "timesteps": 10, "in_channels": 2, "image_size": 48}
+IMAGENET: dict[str, int | str] = {"num_classes": 1000, "timesteps": 4, "in_channels": 3}
+OWN: dict[str, dict[str, int | str]] = {
     "vggsnn": VGGSNN | {"downsample": "avgpool"},
     "vggsnn-stride": VGGSNN | {"downsample": "stride"},
     "resnet19": {"num_classes": 10, "timesteps": 4, "in_channels": 3},
