@@ -109,6 +109,17 @@ def test_whether_a_folder_can_be_written_is_known_before_the_work(tmp_path):
         check_writable(tmp_path / "file" / "folder")
 
 
+@pytest.mark.parametrize("name", ["main.csv", "other.csv", "other.json"])
+def test_a_folder_in_a_table_s_place_is_said_and_no_table_is_written(name, tmp_path):
+    (tmp_path / name).mkdir()
+    (tmp_path / "main.json").write_text("old")
+    result = Result({"main": pd.DataFrame({"m": [1]}), "other": pd.DataFrame({"o": [1]})}, {})
+    with pytest.raises(OSError, match=f"{tmp_path / name} is a folder, and a file is to be written there: move it$"):
+        result.save(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {name, "main.json"}
+    assert (tmp_path / "main.json").read_text() == "old"
+
+
 @pytest.mark.parametrize("name", ANALYSES)
 class TestBadInputToEveryAnalysis:
     """One line on stderr, status 1, nothing written."""
