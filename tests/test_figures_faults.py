@@ -120,13 +120,15 @@ def test_a_command_waits_for_one_that_writes_and_a_kill_lets_it_in(forked, tmp_p
     first = forked(fill, target, begun)
     while not begun.exists() and first.is_alive():
         time.sleep(0.005)
-    second = forked(wait_and_fill, target, waiting)
-    while not waiting.exists() and second.is_alive():
-        time.sleep(0.005)
-    assert second.is_alive()
-    assert not target.exists()
-    assert len(hidden(tmp_path)) == 1  # the first one's, not taken for a leftover
-    first.kill()
+    try:
+        second = forked(wait_and_fill, target, waiting)
+        while not waiting.exists() and second.is_alive():
+            time.sleep(0.005)
+        assert second.is_alive()
+        assert not target.exists()
+        assert len(hidden(tmp_path)) == 1  # the first one's, not taken for a leftover
+    finally:
+        first.kill()
     second.join()
     assert second.exitcode == 0
     assert target.read_text() == "whole"
