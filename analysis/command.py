@@ -1,5 +1,6 @@
 """What the analysis commands share: flags, the loop over checkpoints, saving, printing."""
 
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from .subject import Subject
 
 Tables = Mapping[str, pd.DataFrame]
 LONGEST = 60
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _APART = ("checkpoints", "out", "record", "quiet")
 
 
@@ -156,8 +158,17 @@ def guarded(measure: Callable[[], Tables], config: Config) -> Tables:
     except (RuntimeError, MemoryError) as error:
         if not exhausted(error):
             raise
-        wanted = " ".join(str(error).split(". ")[0].split())
-        raise ValueError(f"out of memory on {config.device} ({wanted}): {config.less_memory} needs less") from error
+        said = f"out of memory on {config.device} ({_asked_for(error)})"
+        raise ValueError(f"{said}: {config.less_memory} needs less") from error
+
+
+def _asked_for(error: BaseException) -> str:
+    """How much an allocation that failed was to have, as torch and numpy say it; else the error's first sentence."""
+    found = re.search(r"\b(?:tried to|unable to) allocate ([\d.]+) (bytes|[KMGTPE]iB)", str(error), re.IGNORECASE)
+    if not found:
+        return " ".join(str(error).split(". ")[0].split()) or "of a size that isn't known"
+    gibibytes = float(found[1]) / 1024 ** (3 - _UNITS.index(found[2]))
+    return f"{gibibytes:.3g} GiB asked for" if gibibytes < 1000 else f"{gibibytes:,.0f} GiB asked for"
 
 
 def _print(result: Result, config: Config) -> None:

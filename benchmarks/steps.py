@@ -102,9 +102,18 @@ def variant(name: str, which: str, setting: Setting) -> Callable[[], None]:
     images = _channels_last(images)
     if which == "floor":
         return _convolutions(network, images, setting.precision)
-    if which == "separate":
-        mock.patch.object(layers, "_one", return_value=None).start()
-    return stepping(network, images, labels, setting.precision, fused=True, which=which)
+    step = stepping(network, images, labels, setting.precision, fused=True, which=which)
+    return _separately(step) if which == "separate" else step
+
+
+def _separately(step: Callable[[], None]) -> Callable[[], None]:
+    """The step with BatchNorm apart from the neuron; between steps all is as it was."""
+
+    def separate() -> None:
+        with mock.patch.object(layers, "_one", return_value=None):
+            step()
+
+    return separate
 
 
 def _channels_last(images: Tensor) -> Tensor:

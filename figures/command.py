@@ -66,6 +66,8 @@ def replacing(target: Path) -> Iterator[Path]:
 
     What a killed command left of its own such path is removed; other commands that write into the folder wait.
     """
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder, and a file is to be written there: move it")
     target.parent.mkdir(parents=True, exist_ok=True)
     with _alone(target.parent):
         for left in target.parent.glob(f".{glob.escape(target.name)}.????????"):

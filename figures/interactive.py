@@ -11,6 +11,7 @@ scale, over both panels and all choices, and both panels have one camera. Number
 
 import html
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,12 +77,11 @@ def page(frame: pd.DataFrame, found: Sequence[View], *, images: int | None = Non
     }
     data = {"views": [_plain(view) for view in found], "trainings": trainings, "losses": LOSSES, "images": IMAGES}
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    page = _TEMPLATE.read_text(encoding="utf-8")
-    for name, content in (("TITLE", f"{heading} – snn-landscape"), ("HEADING", heading), ("ABOUT", about)):
-        page = page.replace(f"@{name}@", html.escape(content))
-    before, _, rest = page.partition("@PLOTLY@")
-    between, _, after = rest.partition("@DATA@")
-    return "".join((before, get_plotlyjs(), between, text, after))
+    prose = {"TITLE": f"{heading} – snn-landscape", "HEADING": heading, "ABOUT": about}
+    parts = {name: html.escape(content) for name, content in prose.items()} | {"PLOTLY": get_plotlyjs(), "DATA": text}
+    template = re.split("@([A-Z]+)@", _TEMPLATE.read_text(encoding="utf-8"))  # text, name, text, name … text
+    template[1::2] = [parts[name] for name in template[1::2]]
+    return "".join(template)
 
 
 def words(frame: pd.DataFrame, images: int | None) -> tuple[str, str]:

@@ -7,6 +7,7 @@ tables can't be used. The files are the same byte for byte for the same tables: 
 its place and renamed.
 """
 
+import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -168,9 +169,10 @@ def _make(picture: Picture, frames: Sequence[pd.DataFrame], stem: Path) -> list[
 
 
 def _written(figure: Figure, stem: Path, extension: str) -> Path:
-    target = stem.with_name(f"{stem.name}.{extension}")
-    with command.replacing(target) as partial:
-        figure.savefig(partial, format=extension, metadata=_METADATA[extension])
+    target, drawn = stem.with_name(f"{stem.name}.{extension}"), io.BytesIO()
+    figure.savefig(drawn, format=extension, metadata=_METADATA[extension])
+    with command.replacing(target) as partial:  # whole at once: on a full disk savefig fails with zlib's errors
+        partial.write_bytes(drawn.getbuffer())
     return target
 
 

@@ -65,11 +65,17 @@ class Checkpoint:
     def network(self) -> Network:
         """The network with its trained weights, in eval mode.
 
-        Raises CheckpointError where the state dict does not fit the network, or a weight is not finite.
+        Raises CheckpointError where the state dict does not fit the network, or a weight is not finite. A network that
+        would not fit is never given memory.
         """
-        network = build(self.model["name"], seed=0, **self.model["arguments"])
-        _check_fit(network.state_dict(), self.state_dict, self.model["name"])
-        network.load_state_dict(self.state_dict)
+        name, arguments = self.model["name"], self.model["arguments"]
+        try:
+            network = build(name, seed=0, device="meta", **arguments)
+        except (RuntimeError, OverflowError, TypeError) as failure:  # torch's, for sizes that overflow
+            reason = str(failure).partition("\n")[0]
+            raise CheckpointError(f"no {name} can be built with the arguments {arguments}: {reason}") from failure
+        _check_fit(network.state_dict(), self.state_dict, name)
+        network.to_empty(device="cpu").load_state_dict(self.state_dict)
         return network.eval()
 
     def load_data(self, root: str | None = None) -> data.Data:
@@ -157,7 +163,9 @@ def _describe(content: object) -> str:
 
 
 def _check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], name: str) -> None:
-    for key in expected.keys() | found.keys():
+    for key, value in found.items():
+        _check_plain(key, value)
+    for key in {**expected, **found}:
         want, got = (_shape(side.get(key)) for side in (expected, found))
         if want != got:
             raise CheckpointError(f"the state dict doesn't fit {name}: at {key} expected {want}, found {got}")
@@ -167,6 +175,17 @@ def _check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], name: str)
     negative = [key for key, value in found.items() if key.endswith("running_var") and value.min() < 0]
     if negative:
         raise CheckpointError(f"{negative[0]} holds a negative variance: the file is damaged")
+
+
+def _check_plain(key: str, value: Tensor) -> None:
+    """Raise CheckpointError for a tensor that doesn't hold its numbers one by one."""
+    layout = str(value.layout).removeprefix("torch.")
+    kinds = {
+        f"a tensor laid out as {layout}": value.layout != torch.strided,
+        f"a tensor of device {value.device}, which holds no numbers": value.device.type == "meta",
+    }
+    if found := [kind for kind, applies in kinds.items() if applies]:
+        raise CheckpointError(f"{key} in the state dict is {found[0]}; expected a dense one")
 
 
 def _shape(value: Tensor | None) -> str:

@@ -19,6 +19,7 @@ from typing import Any, Literal, NotRequired, Union, get_args, get_origin
 
 from torch import Tensor
 
+MOST_TIMESTEPS = 10_000
 _SHOWN = (bool, int, float, complex, str, bytes, type(None))
 _QUOTES = "\"'"
 _PLAIN = bool | int | float | str | None
@@ -54,6 +55,13 @@ _STRUCTURE = {
     "versions": dict[str, str],
     "resume": NotRequired[dict[str, Any] | None],
 }
+
+
+def check_timesteps(count: int, what: str = "timesteps") -> None:
+    """Raise ValueError for fewer than one step, or so many that no run of them would end."""
+    if not 1 <= count <= MOST_TIMESTEPS:
+        bound = "at least 1" if count < 1 else f"at most {MOST_TIMESTEPS:,}"
+        raise ValueError(f"{what} must be {bound}, got {count}")
 
 
 def complaint(content: dict[Any, Any]) -> str:

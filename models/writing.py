@@ -12,6 +12,8 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it doesn't."""
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, and a file is to be written there: move it")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -72,7 +74,9 @@ def alone(folder: Path) -> Iterator[None]:
     check_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
-    handle = os.open(path, os.O_CREAT | os.O_RDONLY, 0o666)
+    if path.is_symlink():
+        raise OSError(f"{path} is a symbolic link, which no run makes: remove it")
+    handle = os.open(path, os.O_CREAT | os.O_RDONLY | os.O_NOFOLLOW, 0o666)
     try:
         if not held(handle, wait=False):
             raise OSError(f"{folder} is being written by another run: wait for that one, or name another --out")

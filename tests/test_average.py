@@ -7,7 +7,7 @@ from torch import nn
 
 from landscape.average import average_rise
 from landscape.directions import filter_scale
-from landscape.noise import noise_scale
+from landscape.noise import noise_scale, noises
 from landscape.pac_bayes import noise_borne
 from landscape.worst import worst_rise
 from tests.rises import Spikes, convolutional, quadratic, rise_at, squares
@@ -69,6 +69,14 @@ def test_each_kind_of_noise_has_its_unit(noise, unit):
     scaled = scale[:, None] * hessian * scale
     found = average_rise(objective, radii=[0.2], draws=200, noise=noise)
     assert abs(found.value[0] - 0.02 * scaled.trace().item()) < 4 * found.stderr[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_noise_is_the_same_in_every_precision_but_for_rounding(dtype):
+    exact = noises(torch.full((1001,), 0.5, dtype=torch.float64), 3, seed=4)
+    for drawn, rounded in zip(exact, noises(torch.full((1001,), 0.5, dtype=dtype), 3, seed=4), strict=True):
+        assert rounded.dtype == dtype
+        assert torch.equal(rounded, drawn.to(dtype))
 
 
 def test_only_absolute_and_magnitude_aware_noise_move_batchnorm():

@@ -223,6 +223,56 @@ def test_a_state_dict_that_does_not_fit_is_refused_with_key_expected_and_found(c
         replace(checkpoint, state_dict=more).network()
 
 
+@pytest.mark.parametrize(
+    ("argument", "value", "said"),
+    [
+        ("num_classes", 10**9, r"the state dict doesn't fit digits-cnn: at .* expected \[1000000000(, \d+)?\], found"),
+        ("channels", 10**6, r"the state dict doesn't fit digits-cnn: at .* expected .*1000000.*, found"),
+        ("image_size", 2**20, "the state dict doesn't fit digits-cnn: at body.head.weight expected"),
+        ("image_size", 2**40, "no digits-cnn can be built with the arguments .*: "),
+        (
+            "num_classes",
+            2**62,
+            "no digits-cnn can be built with the arguments .*'num_classes': 4611686018427387904.*: ",
+        ),
+        ("timesteps", 10**9, "timesteps must be at most 10,000, got 1000000000"),
+        ("timesteps", 2**63 - 1, "timesteps must be at most 10,000, got 9223372036854775807"),
+    ],
+)
+def test_a_network_of_absurd_size_is_refused_before_it_takes_memory(argument, value, said, checkpoint, tmp_path):
+    model = checkpoint.model | {"arguments": checkpoint.model["arguments"] | {argument: value}}
+    save(replace(checkpoint, model=model), tmp_path / "ckpt.pt")
+    with pytest.raises(ValueError, match=f"^{said}"):
+        Subject.load(tmp_path / "ckpt.pt")
+
+
+@pytest.mark.parametrize("steps", [10_001, 2**62])
+def test_data_cut_into_absurdly_many_steps_is_refused(steps, checkpoint, tmp_path):
+    save(replace(checkpoint, data={"name": "digit-events", "arguments": {"timesteps": steps}}), tmp_path / "ckpt.pt")
+    with pytest.raises(ValueError, match=f"^timesteps of digit-events must be at most 10,000, got {steps}$"):
+        load(tmp_path / "ckpt.pt").load_data()
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (lambda x: x.to_sparse(), "is a tensor laid out as sparse_coo"),
+        (lambda x: x.to_sparse_csr(), "is a tensor laid out as sparse_csr"),
+        (lambda x: x.to("meta"), "is a tensor of device meta, which holds no numbers"),
+    ],
+    ids=["sparse", "csr", "meta"],
+)
+def test_tensors_that_are_not_dense_are_refused(changed, said, checkpoint, tmp_path):
+    name = next(key for key, value in checkpoint.state_dict.items() if value.dim() == 2)
+    odd = checkpoint.state_dict | {name: changed(checkpoint.state_dict[name])}
+    save(replace(checkpoint, state_dict=odd), tmp_path / "ckpt.pt")
+    with pytest.raises(CheckpointError, match=f"{name} in the state dict {said}|can't be read as a checkpoint"):
+        load(tmp_path / "ckpt.pt").network()
+    with pytest.raises(CheckpointError, match=f"^{name} in the state dict {said}; expected a dense one$"):
+        replace(checkpoint, state_dict=odd).network()
+
+
 def test_weights_that_are_not_finite_are_refused(checkpoint):
     name, value = next(iter(checkpoint.state_dict.items()))
     broken = checkpoint.state_dict | {name: value.clone().fill_(float("nan"))}

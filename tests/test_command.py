@@ -16,8 +16,9 @@ from analysis.subject import Subject, correct, per_image
 from models.checkpoint import load, save
 from models.losses import sdt_loss, tet_loss
 from models.writing import check_writable
+from tests.commands import ANALYSES
 
-ANALYSES = ["hessian", "stability", "surface", "sharpness", "robustness", "momentum", "timesteps", "energy", "history"]
+ENDS = {"path": 2}  # the checkpoints that an analysis takes at least, where that is more than one
 
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
@@ -108,13 +109,25 @@ def test_whether_a_folder_can_be_written_is_known_before_the_work(tmp_path):
         check_writable(tmp_path / "file" / "folder")
 
 
+@pytest.mark.parametrize("name", ["main.csv", "other.csv", "other.json"])
+def test_a_folder_in_a_table_s_place_is_said_and_no_table_is_written(name, tmp_path):
+    (tmp_path / name).mkdir()
+    (tmp_path / "main.json").write_text("old")
+    result = Result({"main": pd.DataFrame({"m": [1]}), "other": pd.DataFrame({"o": [1]})}, {})
+    with pytest.raises(OSError, match=f"{tmp_path / name} is a folder, and a file is to be written there: move it$"):
+        result.save(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {name, "main.json"}
+    assert (tmp_path / "main.json").read_text() == "old"
+
+
 @pytest.mark.parametrize("name", ANALYSES)
 class TestBadInputToEveryAnalysis:
     """One line on stderr, status 1, nothing written."""
 
-    def refused(self, name: str, argv: list[str], capsys) -> str:
+    def refused(self, name: str, checkpoint: Path | None, capsys, *flags: object) -> str:
         module = importlib.import_module(f"analysis.{name}")
-        assert module.main([*argv, "--quiet"]) == 1
+        checkpoints = [] if checkpoint is None else [checkpoint] * ENDS.get(name, 1)
+        assert module.main([*map(str, (*checkpoints, *flags)), "--quiet"]) == 1
         shown = capsys.readouterr()
         assert shown.out == ""
         assert shown.err.startswith(f"python -m analysis.{name}: error: ")
@@ -122,16 +135,16 @@ class TestBadInputToEveryAnalysis:
         return shown.err
 
     def test_no_checkpoint(self, name, capsys):
-        assert "no checkpoint given" in self.refused(name, [], capsys)
+        assert "no checkpoint given" in self.refused(name, None, capsys)
 
     def test_a_missing_checkpoint(self, name, tmp_path, capsys):
-        said = self.refused(name, [str(tmp_path / "gone.pt"), "--out", str(tmp_path / "out")], capsys)
+        said = self.refused(name, tmp_path / "gone.pt", capsys, "--out", tmp_path / "out")
         assert "no checkpoint at" in said
         assert not (tmp_path / "out").exists()
 
     def test_a_foreign_file(self, name, tmp_path, capsys):
         torch.save({"w": torch.ones(2)}, tmp_path / "other.pt")
-        assert "not written by this project" in self.refused(name, [str(tmp_path / "other.pt")], capsys)
+        assert "not written by this project" in self.refused(name, tmp_path / "other.pt", capsys)
 
     def test_weights_that_are_not_finite(self, name, digits_checkpoint, tmp_path, capsys):
         checkpoint = load(digits_checkpoint("tet"))
@@ -139,11 +152,11 @@ class TestBadInputToEveryAnalysis:
             key: value * float("nan") for key, value in checkpoint.state_dict.items() if value.is_floating_point()
         }
         save(replace(checkpoint, state_dict=checkpoint.state_dict | broken), tmp_path / "nan.pt")
-        assert "NaN or infinity" in self.refused(name, [str(tmp_path / "nan.pt")], capsys)
+        assert "NaN or infinity" in self.refused(name, tmp_path / "nan.pt", capsys)
 
     def test_an_out_that_cannot_be_written(self, name, digits_checkpoint, tmp_path, capsys):
         (tmp_path / "file").write_text("")
-        self.refused(name, [str(digits_checkpoint("tet")), "--out", str(tmp_path / "file" / "out")], capsys)
+        self.refused(name, digits_checkpoint("tet"), capsys, "--out", tmp_path / "file" / "out")
 
     def test_an_unusable_flag_is_status_2(self, name, capsys):
         module = importlib.import_module(f"analysis.{name}")

@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from analysis import compare
+from analysis.doubts import apart
 from analysis.measures import IDENTITY, measures, read_tables
 
 SEEDS = range(4)
@@ -90,6 +91,15 @@ def test_each_doubt_is_named(settings, doubt, tmp_path):
     write(tmp_path, tables(**settings))
     found = row(compare.run(compare.Config((tmp_path,), resamples=20)), "top eigenvalue, formal Hessian")
     assert doubt in found["trust"].split("; ")
+
+
+@pytest.mark.parametrize(("tet", "letters"), [(1.103, ""), (1.107, "l"), (0.91, ""), (0.90, "l")])
+def test_training_losses_differ_where_they_are_more_than_a_tenth_of_their_mean_apart(tet, letters):
+    # A tenth of the larger one would be too much for the second and the last, of the smaller too little for the first.
+    rows = [("sdt", "sdt", 1.0), ("tet", "sdt", tet), ("sdt", "tet", 1.0), ("tet", "tet", 5.0)]
+    found = pd.DataFrame(rows, columns=["training", "loss", "value"]).assign(measure="train loss")
+    assert apart(found, "sdt") == letters
+    assert apart(found, "tet") == "l"
 
 
 def spectra(**columns: object) -> dict[str, pd.DataFrame]:

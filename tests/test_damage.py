@@ -22,13 +22,13 @@ from figures.tables import TableError
 from landscape.recorded import Recorded
 from models.checkpoint import load
 from models.training import momentum
+from tests.commands import ANALYSES
 from tests.figure_rows import coarse
 from tests.figure_tables import complete, made_up, write
 from tests.oracles import Dense
 from tests.test_bad_tables import TEXTS
 
 SMALL = {"timesteps": 2, "train_images": 40, "batch_size": 20}
-ANALYSES = ["hessian", "stability", "surface", "sharpness", "robustness", "momentum", "timesteps", "energy", "history"]
 IN_PLACE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 
 
@@ -96,7 +96,7 @@ def test_a_damaged_checkpoint_is_one_line_and_nothing_is_written(damage, legacy,
             assert torch.equal(load(tmp_path / "ckpt.pt").state_dict[name], value)
 
 
-@pytest.mark.parametrize("name", [*ANALYSES, "path", "convert", "train"])
+@pytest.mark.parametrize("name", [*ANALYSES, "convert", "train"])
 def test_every_command_refuses_a_truncated_checkpoint_and_leaves_it_alone(name, checkpoint, tmp_path, capsys):
     bad = tmp_path / "run" / "ckpt.pt"
     bad.parent.mkdir()

@@ -1,5 +1,7 @@
 """Differences: intervals and p against scipy, effects by hand and by simulation, Holm against its definition."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -98,6 +100,15 @@ def test_holm_is_its_definition(p):
                 break
             rejected.add(row)
         assert rejected == set(np.flatnonzero(adjusted <= level))
+
+
+@given(st.lists(st.floats(0, 1) | st.sampled_from([0.0, 0.01, 0.011, 0.5, 1.0]), min_size=1, max_size=12))
+def test_adjusted_p_values_are_ordered_as_p_values_and_lie_between_them_and_bonferroni_s(p):
+    raw, adjusted = np.array(p), holm(np.array(p))
+    for one, other in product(range(len(p)), repeat=2):
+        assert raw[one] > raw[other] or adjusted[one] <= adjusted[other]
+    assert (raw <= adjusted).all()
+    assert (adjusted <= np.minimum(len(p) * raw, 1)).all()
 
 
 def test_holm_leaves_out_what_was_not_tested():

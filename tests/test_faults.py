@@ -27,7 +27,7 @@ from analysis.journal import Journal
 from analysis.result import Result, origin, sha256
 from analysis.subject import Subject
 from models.checkpoint import load
-from models.writing import check_writable, held, locked
+from models.writing import alone, check_writable, held, locked
 from tests.figure_tables import write
 from tests.killed import shoot_at, starter
 from tests.test_bad_tables import TABLES
@@ -282,6 +282,21 @@ def holds(folder: Path) -> int:
         (folder / "held").touch()
         time.sleep(60)
     return 1
+
+
+def test_a_lock_that_is_a_link_is_refused_and_its_target_never_made(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/.lock").symlink_to(tmp_path / "target")
+    with (
+        pytest.raises(OSError, match=r"\.lock is a symbolic link, which no run makes: remove it$"),
+        alone(tmp_path / "run"),
+    ):
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["run", ".lock"]
+    (tmp_path / "run/.lock").unlink()
+    with alone(tmp_path / "run"):
+        assert (tmp_path / "run/.lock").is_file()
+    assert not (tmp_path / "run").exists()
 
 
 def test_without_locks_in_the_file_system_everything_is_written_all_the_same(tmp_path, monkeypatch):

@@ -425,6 +425,11 @@ def test_rows_are_sorted_relative_and_about_flatness_only(figure):
     np.testing.assert_allclose(table["right"], [-0.75, 1.4 / 2.1, 1.5])
 
 
+def test_a_row_whose_mean_is_negative_lies_on_its_side_too():
+    table = flatness.relative(pd.DataFrame([row("negative", -4.0, -2.0, 1.0, 3.0, "sdt")]))
+    np.testing.assert_allclose(table[["x", "left", "right"]], [[2 / 3, 1 / 3, 1.0]])
+
+
 def test_markers_are_coloured_by_who_is_flatter_and_hollow_without_trust(figure):
     markers = flatness.forest(figure, FLATNESS)
     flat, same, sharp = (markers[f"{name}, SDT loss"] for name in ("flatter", "same", "sharper"))

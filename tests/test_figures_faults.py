@@ -1,5 +1,6 @@
 """Commands of figures that are killed, or write into one folder at once: files are whole, and nothing else stays."""
 
+import fcntl
 import random
 import signal
 import time
@@ -30,11 +31,27 @@ def die_at(number: int, before: bool, name: str, folder: Path) -> int:
     return started(name, folder)
 
 
-def fill(target: Path, begun: Path | None = None) -> int:
+def fill(target: Path, begun: Path) -> int:
+    """Begin to write a file and never end."""
+    with replacing(target):
+        begun.touch()
+        signal.pause()
+    return 1
+
+
+def wait_and_fill(target: Path, waiting: Path) -> int:
+    """Write a file, and say so where another command has to be waited for."""
+    original = fcntl.flock
+
+    def flock(handle: int, how: int) -> None:
+        try:
+            original(handle, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting.touch()
+            original(handle, how)
+
+    pytest.MonkeyPatch().setattr(fcntl, "flock", flock)
     with replacing(target) as partial:
-        if begun:
-            begun.touch()
-            time.sleep(60)
         partial.write_text("whole")
     return 0
 
@@ -99,15 +116,19 @@ def test_two_at_once_end_with_the_same_files(folder, forked):
 
 
 def test_a_command_waits_for_one_that_writes_and_a_kill_lets_it_in(forked, tmp_path):
-    target, begun = tmp_path / "report.html", tmp_path / "begun"
+    target, begun, waiting = tmp_path / "report.html", tmp_path / "begun", tmp_path / "waiting"
     first = forked(fill, target, begun)
-    while not begun.exists():
+    while not begun.exists() and first.is_alive():
         time.sleep(0.005)
-    second = forked(fill, target)
-    second.join(0.3)
-    assert second.is_alive()
-    assert len(hidden(tmp_path)) == 1  # the first one's, not taken for a leftover
-    first.kill()
+    try:
+        second = forked(wait_and_fill, target, waiting)
+        while not waiting.exists() and second.is_alive():
+            time.sleep(0.005)
+        assert second.is_alive()
+        assert not target.exists()
+        assert len(hidden(tmp_path)) == 1  # the first one's, not taken for a leftover
+    finally:
+        first.kill()
     second.join()
     assert second.exitcode == 0
     assert target.read_text() == "whole"

@@ -80,6 +80,19 @@ def test_names_from_the_table_are_no_markup(tmp_path):
     assert "</script><b>" not in text
 
 
+def test_names_that_look_like_places_of_the_template_are_names(tmp_path):
+    odd = "@PLOTLY@ @DATA@ @TITLE@ @HEADING@ @ABOUT@ @OTHER@"
+    write(tmp_path, {"surface": surface().assign(network=odd)})
+    assert interactive.main([str(tmp_path)]) == 0
+    text = (tmp_path / "figures" / "surfaces.html").read_text(encoding="utf-8")
+    assert f"<title>Loss around trained weights: {odd} on digits – snn-landscape</title>" in text
+    assert f"<h1>Loss around trained weights: {odd} on digits</h1>" in text
+    assert f"<p>Networks {odd}: " in text
+    (found,) = re.findall(r'id="data">(.*?)</script>', text, re.DOTALL)
+    assert len(json.loads(found)["views"]) == 2 * 2 * 3
+    assert text.count("<script>/**") == 1  # plotly.js
+
+
 def test_each_network_has_a_page(tmp_path, capsys):
     frame = surface(1)
     write(tmp_path, {"surface": pd.concat([frame, frame.assign(network="vgg")])})

@@ -1,6 +1,7 @@
 """The command: what it writes, what it says, and its exit status."""
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -155,6 +156,32 @@ def test_a_place_that_cannot_be_written_is_one_line_and_exit_1(tmp_path, capsys,
     assert "figures" in line
 
 
+@pytest.mark.parametrize("size", [0, 100, 5000])
+def test_a_disk_without_room_is_one_line_and_leaves_nothing(size, tmp_path, capsys, monkeypatch):
+    only(monkeypatch, "energy")
+    write(tmp_path, {"energy": made_up(seeds=1)["energy"]})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        status = paper.main([str(tmp_path)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert status == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "File too large" in line
+    assert list((tmp_path / "figures").iterdir()) == []
+
+
+def test_a_folder_in_a_picture_s_place_is_one_line_and_exit_1(tmp_path, capsys, monkeypatch):
+    only(monkeypatch, "energy")
+    write(tmp_path, {"energy": made_up(seeds=1)["energy"]})
+    (tmp_path / "figures" / "energy.png").mkdir(parents=True)
+    assert paper.main([str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{tmp_path / 'figures' / 'energy.png'} is a folder, and a file is to be written there: move it" in line
+    assert not list((tmp_path / "figures").glob(".*"))
+
+
 @pytest.mark.parametrize("argv", [[], ["a", "b"], ["--what"]])
 def test_unusable_arguments_are_one_line_and_exit_2(argv, capsys):
     assert paper.main(argv) == 2
@@ -173,11 +200,13 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, mon
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "energy.pdf").write_text("old")
 
-    def dies(self, name, **_):
-        Path(name).write_text("hal")
+    original = Path.write_bytes
+
+    def dies(self, content):
+        original(self, content[: len(content) // 2])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Figure, "savefig", dies)
+    monkeypatch.setattr(Path, "write_bytes", dies)
     with pytest.raises(KeyboardInterrupt):
         paper.main([str(tmp_path)])
     assert [file.name for file in (tmp_path / "figures").iterdir()] == ["energy.pdf"]

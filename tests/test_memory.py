@@ -1,5 +1,7 @@
 """What gradient graphs take, what there is, and what is said when it runs out."""
 
+import re
+
 import pandas as pd
 import pytest
 import torch
@@ -153,9 +155,38 @@ def test_a_command_says_what_lowers_it(config, said, digits_checkpoint, capsys):
 
     assert command.main(config, run, [str(digits_checkpoint("tet")), "--quiet"], "prog") == 1
     error = capsys.readouterr().err
-    assert error.startswith("prog: error: out of memory on cpu (")
+    assert error.startswith("prog: error: out of memory on cpu (33,554,432 GiB asked for): ")
     assert said in error
     assert error.count("\n") == 1
+
+
+CPU = (
+    "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate {}"
+    " bytes. Error code 12 (Cannot allocate memory)"
+)
+CUDA = "CUDA out of memory. Tried to allocate {}. GPU 0 has a total capacity of 139.72 GiB of which 1.12 GiB is free."
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError(CPU.format(4000000000000)), "3,725 GiB asked for"),
+        (RuntimeError(CPU.format(12345)), "1.15e-05 GiB asked for"),
+        (torch.OutOfMemoryError(CUDA.format("2.00 GiB")), "2 GiB asked for"),
+        (torch.OutOfMemoryError(CUDA.format("128.00 MiB")), "0.125 GiB asked for"),
+        (MemoryError("Unable to allocate 7.45 TiB for an array with shape (1000, 1000000)"), "7,629 GiB asked for"),
+        (MemoryError("no memory for the membranes of all steps"), "no memory for the membranes of all steps"),
+        (MemoryError(), "of a size that isn't known"),
+    ],
+)
+def test_the_message_says_how_much_was_asked_for(error, said):
+    def measure():
+        raise error
+
+    with pytest.raises(
+        ValueError, match=f"^out of memory on cpu \\({re.escape(said)}\\): a smaller --chunk needs less$"
+    ):
+        command.guarded(measure, command.Config(()))
 
 
 def test_other_runtime_errors_are_defects_and_keep_their_traceback(digits_checkpoint):

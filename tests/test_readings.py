@@ -42,6 +42,18 @@ def test_a_paired_gap_is_the_paired_t_interval():
     assert (found.sdt, found.tet, found.n) == (np.mean(sdt), pytest.approx(np.mean(tet)), 4)
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_sides_are_cut_to_the_seeds_that_both_have(swapped):
+    more, fewer = {0: 1.0, 1: 2.0, 2: 4.0, 3: 50.0, 7: 9.0}, {1: 2.2, 2: 4.9, 3: 51.0, 9: 400.0}
+    sdt, tet = (pd.Series(side) for side in ((fewer, more) if swapped else (more, fewer)))
+    found, common = gaps.between(sdt, tet), [1, 2, 3]
+    expected = stats.ttest_rel(tet[common], sdt[common]).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx(tuple(expected))
+    assert (found.sdt, found.tet) == pytest.approx((sdt[common].mean(), tet[common].mean()))
+    assert found.difference == pytest.approx(found.tet - found.sdt)
+    assert found.n == 3
+
+
 def test_an_unpaired_interval_is_centred_as_welchs_and_wider():
     sdt, tet = [1.0, 2.0, 4.0, 3.5, 2.5], [5.0, 6.5, 5.5]
     found = gaps.gap(rows(sdt, tet, shift=10), "x")

@@ -155,13 +155,23 @@ def test_events_train_too(tmp_path):
     assert checkpoint.model["arguments"]["in_channels"] == 2
 
 
-def test_a_loss_that_diverges_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
-    run(replace(short(tmp_path), epochs=3))
-    good = weights(tmp_path / "ckpt.pt")
-    with pytest.raises(ValueError, match=r"the loss is (nan|inf) in epoch 1 .*: lower --learning-rate"):
-        run(short(tmp_path / "bad", learning_rate=1e30))
-    assert not (tmp_path / "bad/ckpt.pt").exists() or load(tmp_path / "bad/ckpt.pt")
-    assert all(torch.equal(good[name], value) for name, value in weights(tmp_path / "ckpt.pt").items())
+def test_a_loss_that_diverges_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
+    with pytest.raises(ValueError, match=r"loss is (nan|inf) in epoch 2 .*: lower --learning-rate .*holds epoch 1\)$"):
+        run(short(tmp_path, phases="1; 2 learning_rate=1e30", snapshots=1))
+    kept = load(tmp_path / "ckpt.pt")
+    assert (kept.training["epochs_done"], len(kept.history["epoch"])) == (1, 1)
+    good = weights(tmp_path / "snapshots/epoch-0001.pt")
+    assert good.keys() == kept.state_dict.keys()
+    for name, value in kept.state_dict.items():
+        assert torch.equal(good[name], value)
+        assert value.isfinite().all()
+    assert sorted(path.name for path in (tmp_path / "snapshots").iterdir()) == ["epoch-0000.pt", "epoch-0001.pt"]
+
+
+def test_a_loss_that_diverges_at_once_leaves_no_checkpoint(tmp_path):
+    with pytest.raises(ValueError, match=r"the loss is (nan|inf) in epoch 1 .*: lower --learning-rate .*nothing was"):
+        run(short(tmp_path, learning_rate=1e30))
+    assert not (tmp_path / "ckpt.pt").exists()
 
 
 @pytest.mark.parametrize(

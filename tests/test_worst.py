@@ -1,6 +1,7 @@
 """Worst rises against the trust region of a quadratic loss, single steps by hand, and rescaling."""
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from torch import nn
 
+from landscape import worst
 from landscape.directions import filter_scale
 from landscape.objective import Objective
 from landscape.worst import worst_rise
@@ -113,11 +115,26 @@ def test_an_ascent_cut_short_does_not_claim_to_have_converged():
 def test_a_seed_means_one_answer_and_leaves_the_global_generator_alone():
     objective, *_ = quadratic()
     before = torch.random.get_rng_state()
-    worst = worst_rise(objective, radius=0.1, steps=2, restarts=3, seed=5)
+    found = worst_rise(objective, radius=0.1, steps=2, restarts=3, seed=5)
     assert torch.equal(torch.random.get_rng_state(), before)
     torch.rand(3)
-    assert np.array_equal(worst.path, worst_rise(objective, radius=0.1, steps=2, restarts=3, seed=5).path)
-    assert not np.array_equal(worst.path, worst_rise(objective, radius=0.1, steps=2, restarts=3, seed=6).path)
+    assert np.array_equal(found.path, worst_rise(objective, radius=0.1, steps=2, restarts=3, seed=5).path)
+    assert not np.array_equal(found.path, worst_rise(objective, radius=0.1, steps=2, restarts=3, seed=6).path)
+
+
+def test_every_restart_begins_at_a_point_of_its_own(monkeypatch):
+    starts, ascend = [], worst._ascend
+
+    def noted(objective, weights, scale, start, radius, steps):
+        starts.append(start.clone())
+        return ascend(objective, weights, scale, start, radius, steps)
+
+    monkeypatch.setattr(worst, "_ascend", noted)
+    path = worst_rise(convolutional(nn.Tanh()), radius=0.5, steps=3, restarts=4).path
+    assert [float(start.norm()) for start in starts] == pytest.approx([0, 0.5, 0.5, 0.5])
+    for one, other in combinations(range(4), 2):
+        assert float((starts[one] - starts[other]).norm()) > 0.4
+        assert abs(path[one, 0] - path[other, 0]) > 1e-6 * path[one, 0]
 
 
 def test_the_split_into_batches_does_not_matter():

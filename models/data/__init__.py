@@ -22,7 +22,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from ..validation import check
+from ..validation import check, check_timesteps
 from .cifar import cifar
 from .dataset import Data
 from .digits import digit_events, digits
@@ -77,3 +77,5 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
         raise ValueError(f"{name} takes no argument {', '.join(sorted(unknown))}; it takes {takes}")
     for key, value in arguments.items():
         check(value, known[key], f"the argument {key} of {name}")
+        if key == "timesteps":
+            check_timesteps(value, f"timesteps of {name}")

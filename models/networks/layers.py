@@ -23,6 +23,7 @@ from torch.nn.modules.module import _has_any_global_hook
 
 from ..neurons import normalized
 from ..neurons.lif import LIF, Neuron
+from ..validation import check_timesteps
 
 Maps = Float[Tensor, "time batch _channel _height _width"]
 Given = Float[Tensor, "given batch _channel _height _width"]
@@ -189,6 +190,7 @@ class Network(nn.Module):
         for name, value in counts.items():
             if isinstance(value, int) and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        check_timesteps(timesteps)
         self.num_classes = num_classes
         self.timesteps = timesteps
         self.arguments: dict[str, bool | int | float | str] = {**counts, **asdict(neuron)}
@@ -202,7 +204,7 @@ class Network(nn.Module):
         eval mode that is exact; in train mode outputs and gradients are the same too, and only the stem's
         ``running_var`` differs from that of repeated images: its Bessel factor n/(n − 1) counts each pixel once.
 
-        ValueError for fewer than one step, more steps than frames, or another number of dimensions.
+        ValueError for fewer than one step, more than 10,000 or than frames, or another number of dimensions.
         """
         if x.dim() not in (4, 5):
             raise ValueError(
@@ -210,8 +212,7 @@ class Network(nn.Module):
                 f"got a tensor of shape {list(x.shape)}"
             )
         steps = timesteps if timesteps is not None else len(x) if x.dim() == 5 else self.timesteps
-        if steps < 1:
-            raise ValueError(f"timesteps must be at least 1, got {steps}")
+        check_timesteps(steps)
         if x.dim() == 5 and steps > len(x):
             raise ValueError(f"{steps} timesteps asked of {len(x)} frames: give more frames or ask for fewer steps")
         frames = x.unsqueeze(0) if x.dim() == 4 else x[:steps]

@@ -2,16 +2,14 @@
 
 Torch's elementwise operations cross memory once for every operation and step, some fifty times for a gradient of four
 steps. The C here crosses it once. It is compiled for this machine by the C compiler that is there ($CC or cc), in a
-fraction of a second, once a process and precision. Without a compiler the reference does all of it.
+fraction of a second, once a process and precision (:mod:`models.neurons.compiling`). Without a compiler, or with one
+that fails, which is said in one line, the reference does all of it.
 
 float32 and float64. Spikes are the reference's to the bit, and so are gradients with a triangle or a rectangle.
 """
 
 import ctypes
 import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from .compiling import compiled
 from .surrogate import coded
 from .sweep import Dynamics
 
@@ -30,8 +29,8 @@ Steps = Float[Tensor, "time neuron"]
 Channels = Float[Tensor, "channel"]  # in float64 here
 
 _FLAGS = (
-    "-O3", "-march=native", "-fopenmp-simd", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC",
-    "-shared",
+    "-O3", "-march=native", "-fopenmp-simd", "-fno-fast-math", "-ffp-contract=off", "-fno-math-errno",
+    "-fno-trapping-math", "-fPIC", "-shared",
 )  # fmt: skip
 _REALS = {torch.float32: ("float", "expf"), torch.float64: ("double", "exp")}
 BLOCK = 512  # as in lif.c: as many channels as Affine can have
@@ -67,19 +66,8 @@ def takes(current: Tensor) -> bool:
 @cache
 def _library(dtype: torch.dtype) -> ctypes.CDLL | None:
     """The compiled kernels; None where there is no compiler, or it can't do it."""
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    if compiler is None:
-        return None
     real, exp = _REALS[dtype]
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        target = Path(folder) / "lif.so"
-        source = str(Path(__file__).with_name("lif.c"))
-        command = [compiler, *_FLAGS, f"-DREAL={real}", f"-DEXP={exp}", source, "-o", str(target), "-lm"]
-        try:
-            subprocess.run(command, check=True, capture_output=True)
-            return ctypes.CDLL(str(target))  # stays mapped when its file is gone
-        except (subprocess.CalledProcessError, OSError):
-            return None
+    return compiled(Path(__file__).with_name("lif.c"), *_FLAGS, f"-DREAL={real}", f"-DEXP={exp}")
 
 
 @dataclass(frozen=True)
