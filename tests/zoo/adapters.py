@@ -198,7 +198,7 @@ ENTRIES = (
     # torch's second derivative of its weight norm is wrong (2.15: asymmetric, off by 0.3 to 0.6 of finite differences).
     Entry("weight norm, old", A, weighted(nn.utils.weight_norm), expects=ASYMMETRIC),
     Entry("weight norm", A, weighted(parametrizations.weight_norm), expects=ASYMMETRIC, half=True),
-    Entry("spectral norm, old", A, weighted(nn.utils.spectral_norm)),
+    Entry("spectral norm, old", A, weighted(nn.utils.spectral_norm), dirty=True),
     Entry("spectral norm", A, weighted(parametrizations.spectral_norm), smooth=True),
     Entry("orthogonal", A, orthogonal, smooth=True),
     Entry("pruned", A, pruned, half=True),
