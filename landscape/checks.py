@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .aliases import detached, used
 from .batches import Batch, checksum, copied
 from .evaluation import Evaluation
 from .refusal import Refusal
@@ -48,8 +49,10 @@ def check(evaluation: Evaluation, losses: Losses) -> None:
                 )
             losses(batches[-1] if batches[-1].size == batches[0].size else batches[0])
             after = losses(batches[0])
-        if not agree(alone, after):
-            raise Refusal(_reason(evaluation, losses, batches[0], alone, after))
+            if agree(alone, after):
+                evaluation.alias = used(detached(evaluation.model), lambda: not agree(alone, losses(batches[0])))
+                return
+        raise Refusal(_reason(evaluation, losses, batches[0], alone, after))
 
 
 def agree(one: Tensor, other: Tensor, rounding: float = 32.0) -> bool:

@@ -73,6 +73,7 @@ class Evaluation:
                 "the model goes through torch.compile: it is measured as the module it was made from", stacklevel=4
             )
         self.batches = Batches(batches, device=device, unpack=unpack, size=size, watched=check)
+        self.alias = ""  # a tensor through which the loss depends on a weight and no gradient comes
         self.writes = False  # whether forward or loss writes to what it is given
         self.by_attribute = False  # whether modes are set past train(), which would fold weights into others
         self._forward, self._reset = forward, reset or resetting(self.model)

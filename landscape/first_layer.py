@@ -120,7 +120,9 @@ def _usable(layer: nn.Module) -> bool:
 
 
 def _is_plain(leaf: Any) -> bool:
-    return type(leaf) is Tensor and leaf.layout == torch.strided and not (leaf.requires_grad or leaf.is_inference())
+    """A tensor that is nothing but its memory."""
+    odd = type(leaf) is not Tensor or leaf.layout != torch.strided or leaf.requires_grad
+    return not (odd or leaf.is_inference() or leaf.is_conj() or leaf.is_neg())
 
 
 def _is_input(x: Any, known: dict[int, int]) -> bool:

@@ -92,10 +92,22 @@ class Objective:
             yield model
 
     @contextmanager
-    def differentiating(self) -> Iterator[nn.Module]:
-        """The same, for derivatives of derivatives."""
-        with self.evaluating() as model, torch.enable_grad(), twice_differentiable(model, self.parameters.device):
-            yield model
+    def differentiating(self, order: int = 2) -> Iterator[nn.Module]:
+        """The same, for derivatives, and for derivatives of derivatives if the ``order`` is 2.
+
+        Raises ValueError where the loss depends on a weight by a path that has no gradient.
+        """
+        if self.evaluation.alias:
+            raise Refusal(
+                f"{self.evaluation.alias!r} shares memory with a weight, detached from it, and the model uses it: "
+                "the loss moves with it, and its gradient would not say so. Use the weight itself in forward"
+            )
+        with self.evaluating() as model, torch.enable_grad():
+            if order == 1:
+                yield model
+            else:
+                with twice_differentiable(model, self.parameters.device):
+                    yield model
 
     def output(self, inputs: Any) -> Any:
         """What the model makes of one batch's input. Call it inside :meth:`evaluating`."""
@@ -185,7 +197,7 @@ class Objective:
     def _graded(self) -> Iterator[tuple[Tensor, Float[Tensor, "dimension"]]]:
         """The losses of each batch, and its part of the gradient."""
         wide = torch.promote_types(self.parameters.dtype, torch.float32)
-        with self.evaluating(), torch.enable_grad():
+        with self.differentiating(order=1):
             for batch in self.evaluation.batches:
                 losses = self.losses(*batch)
                 if not losses.requires_grad:

@@ -163,9 +163,10 @@ class Curvature(ABC):
         self.symmetry = self._asymmetry()
         if self.symmetry > rounding ** (1 / 3):
             raise ValueError(
-                f"the matrix is not symmetric (relative {self.symmetry:.1e}). Causes, likeliest first: a layer whose "
-                "backward is first-order only, so that its second derivatives were silently left out (a fused kernel, "
-                "a backward under no_grad): use its differentiable version; too low a precision (TF32, half)"
+                f"the matrix is not symmetric (relative {self.symmetry:.1e}). Causes, likeliest first: "
+                f"{_weight_norm(self.objective)}a layer whose backward is first-order only, so that its second "
+                "derivatives were silently left out (a fused kernel, a backward under no_grad): use its differentiable "
+                "version; too low a precision (TF32, autocast, half)"
             )
 
     def _asymmetry(self) -> float:
@@ -265,6 +266,14 @@ def _less(one: Tensor | None, other: Tensor | None) -> Tensor | None:
     if one is None or other is None:
         return one if other is None else -other
     return one - other
+
+
+def _weight_norm(objective: Objective) -> str:
+    """A cause of asymmetry, where there is one of torch's weight norms: its second derivative is wrong (torch 2.15)."""
+    ends = "weight_g", "parametrizations.weight.original0"
+    if not any(name.endswith(ends) for name, _ in objective.model.named_parameters()):
+        return ""
+    return "torch's weight norm, whose second derivative is wrong (write g · v/‖v‖ in a parametrization of your own); "
 
 
 def check_vectors(operator: Operator, vectors: Tensor) -> None:

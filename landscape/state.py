@@ -130,10 +130,10 @@ class _Copies:
     """Copies, one for each thing copied, of tensors that may share memory with each other and with the weights."""
 
     def __init__(self, weights: Sequence[Tensor], tensors: list[Tensor]):
-        self._weights = {memory for weight in weights if (memory := _memory(weight))}
+        self._weights = {where for weight in weights if (where := memory(weight))}
         unique = {id(tensor): tensor for tensor in tensors}
-        shared = Counter(memory for tensor in unique.values() if (memory := _memory(tensor)))
-        self._shared = {memory for memory, count in shared.items() if count > 1}
+        shared = Counter(where for tensor in unique.values() if (where := memory(tensor)))
+        self._shared = {where for where, count in shared.items() if count > 1}
         self._storages: dict[int, torch.UntypedStorage] = {}
         self._done: dict[int, tuple[Any, Any]] = {}
 
@@ -173,15 +173,15 @@ class _Copies:
         return container
 
     def _tensor(self, tensor: Tensor) -> Tensor:
-        memory = _memory(tensor)
-        if memory in self._weights:
+        where = memory(tensor)
+        if where in self._weights:
             return tensor
-        if memory not in self._shared:
+        if where not in self._shared:
             return tensor.detach().clone()
-        if memory not in self._storages:
-            self._storages[memory] = tensor.untyped_storage().clone()
+        if where not in self._storages:
+            self._storages[where] = tensor.untyped_storage().clone()
         other = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
-        return other.set_(self._storages[memory], tensor.storage_offset(), tensor.size(), tensor.stride())
+        return other.set_(self._storages[where], tensor.storage_offset(), tensor.size(), tensor.stride())
 
 
 def _tensors(value: Any, depth: int = 4) -> Iterator[Tensor]:
@@ -193,7 +193,7 @@ def _tensors(value: Any, depth: int = 4) -> Iterator[Tensor]:
                 yield from _tensors(part, depth - 1)
 
 
-def _memory(tensor: Tensor) -> int:
+def memory(tensor: Tensor) -> int:
     """Where the tensor's memory begins; 0 for one that has none of its own."""
     try:
         return tensor.untyped_storage().data_ptr()

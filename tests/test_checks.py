@@ -343,3 +343,37 @@ def test_the_batchs_dimension_may_be_any_and_outputs_may_be_nested():
     square = torch.randn(4, 4, 4, generator=GENERATOR)  # nothing tells the dimensions apart but the loss
     assert is_mean(loss, {"logits": square}, torch.arange(4), 4)
     assert not is_mean(lambda z, y: loss(z, y) * len(y), {"logits": square}, torch.arange(4), 4)
+
+
+class Aliased(nn.Module):
+    """A weight used under another name."""
+
+    def __init__(self, detach: bool, use: bool = True):
+        super().__init__()
+        self.weight = nn.Parameter(torch.linspace(-1, 1, 18, dtype=torch.float64).view(3, 6))
+        alias = self.weight.view(6, 3)
+        self.alias = alias.detach() if detach else alias
+        self.use = use
+
+    def forward(self, x):
+        return x @ (self.weight.T + (self.alias if self.use else 0))
+
+
+@pytest.mark.parametrize("detach", [False, True])
+def test_a_weight_seen_by_another_name_moves_with_it(detach):
+    model = Aliased(detach)
+    direction = random_direction(Parameters(model), seed=0)
+    found = surface(model, metrics, BATCHES, [direction], grid(-1.0, 1.0, 3)).mean["loss"].ravel()
+    for step, value in zip((-1, 0, 1), found.tolist(), strict=True):
+        weight = (model.weight.detach().flatten() + step * direction).view(3, 6)
+        assert value == pytest.approx(float(each(X @ (weight.T + weight.view(6, 3)), Y).mean()), rel=1e-12)
+
+
+def test_a_path_without_a_gradient_is_refused_where_gradients_are_asked_for():
+    objective = Objective(Aliased(detach=True), each, BATCHES)
+    assert objective.value() > 0
+    for question in (objective.gradient, objective.examples_and_gradient, lambda: Hessian(objective)):
+        with pytest.raises(ValueError, match="'alias' shares memory with a weight, detached"):
+            question()
+    assert Hessian(Objective(Aliased(detach=False), each, BATCHES)).symmetry < 1e-12
+    assert Hessian(Objective(Aliased(detach=True, use=False), each, BATCHES)).symmetry < 1e-12
