@@ -21,7 +21,7 @@ from landscape.wanted import Wanted
 
 from .curvature import Config, Rows, records
 
-FIRST_PROBES = 4
+FIRST_PROBES = 8
 _BLANK = {"trace": float("nan"), "stderr": float("nan"), "probes": 0, "products": 0, "converged": False}
 
 
