@@ -3,6 +3,8 @@
 Matrices, by the name that column ``operator`` holds:
 
 - ``hessian``: the formal Hessian, and ``gauss_newton``: Jᵀ(∂²ℓ/∂O²)J; see :mod:`landscape.operators`
+- ``remainder``: the difference of the two, H − G, the loss's slope times the network's own second derivatives: of a
+  spiking network what σ″, the surrogate's slope's slope, adds (the nonlinear modelling error of Dauphin et al. 2024)
 - ``empirical_fisher``: (1/N) Σ gᵢgᵢᵀ of single images' gradients at their own labels; see :mod:`landscape.fisher`
 - ``fisher``: the same at labels drawn from the softmax of the mean output. For the SDT loss alone, whose probability
   that is, and there an unbiased estimate of ``gauss_newton``. The TET loss is −log of no one distribution of labels
@@ -10,6 +12,14 @@ Matrices, by the name that column ``operator`` holds:
 Column ``coordinates``: ``raw`` is ∂²/∂w², in units of loss per squared weight; ``filter`` is D(∂²/∂w²)D with D the root
 mean square of each weight's filter, in units of loss, which does not change when weights before a BatchNorm are
 rescaled. Biases and BatchNorm's parameters do not move in it.
+
+**Smallest eigenvalues** are those of ``hessian`` and ``remainder``. The others are positive semi-definite: with more
+weights than outputs their smallest is zero, thousands of times over, so it is left out and said so.
+
+**Time** (``--seconds``) is each matrix's: its eigenvalues come first, the trace gets what they leave, and the density
+what that leaves; what has no time left is not begun. An eigenvalue that was not reached has a row without a value, a
+trace that was not begun one without any probe; neither they nor what was cut short are ``converged`` (``complete``).
+Each layer and each timestep has as much time again, for its eigenvalue and trace.
 """
 
 from collections.abc import Mapping
@@ -20,31 +30,36 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from landscape import operators
 from landscape.coordinates import Scaled
 from landscape.directions import filter_scale
 from landscape.fisher import EmpiricalFisher, Fisher, categorical
 from landscape.objective import Objective
-from landscape.operators import GaussNewton, Hessian, Operator
+from landscape.operators import Curvature, GaussNewton, Hessian, Operator
 from models import processes
 
 from . import command
 
-ADDITIVE = ("hessian", "gauss_newton")
-Matrix = Hessian | GaussNewton | EmpiricalFisher
+BOTH = ("hessian", "gauss_newton")
+ADDITIVE = (*BOTH, "remainder")
+SEMIDEFINITE = ("gauss_newton", "fisher", "empirical_fisher")
+Matrix = Curvature
 Rows = list[dict[str, Any]]
-_OF_THE_DATA: dict[str, type[Hessian] | type[GaussNewton] | type[EmpiricalFisher]] = {
+_OF_THE_DATA: dict[str, type[Curvature]] = {
     "hessian": Hessian,
     "gauss_newton": GaussNewton,
     "empirical_fisher": EmpiricalFisher,
 }
+if hasattr(operators, "Remainder"):
+    _OF_THE_DATA["remainder"] = operators.Remainder
 
 
 @dataclass(frozen=True)
 class Config(command.OneSplit):
     """Top Hessian eigenvalues, trace, spectral density and curvature against radius of checkpoints."""
 
-    operator: Literal["hessian", "gauss_newton", "empirical_fisher", "fisher", "both"] = "both"
-    """The matrix; both: formal Hessian and Gauss-Newton. fisher goes with --loss sdt."""
+    operator: Literal["hessian", "gauss_newton", "remainder", "empirical_fisher", "fisher", "both"] = "both"
+    """The matrix; both: formal Hessian and Gauss-Newton; remainder: their difference. fisher goes with --loss sdt."""
     coordinates: Literal["raw", "filter", "both"] = "raw"
     """The weights', or filter-normalized ones, in which rescaling weights before a BatchNorm changes nothing."""
     layers: bool = False
@@ -54,18 +69,20 @@ class Config(command.OneSplit):
     top: int = 5
     """Eigenvalues from the largest."""
     bottom: int = 1
-    """Eigenvalues from the smallest."""
+    """Eigenvalues from the smallest, of hessian and remainder; the others are positive semi-definite."""
     tolerance: float = 1e-3
-    """Residual to reach, relative to the eigenvalue largest in size."""
+    """Residual of each eigenvalue to reach, relative to it."""
     max_products: int = 100
     """Products of the operator with a vector to stop at, converged or not."""
+    seconds: float | None = None
+    """Time for each matrix: its eigenvalues, then its trace, then its density, as far as they get."""
     max_basis: int | None = None
     """Vectors that Lanczos keeps before it restarts: memory for some more products. The trace then keeps none."""
     block: int = 1
     """Vectors in one product, which share forward pass and gradient: fewer passes where graphs are not kept, for more
     products and memory."""
     trace: bool = True
-    """The trace, by XTrace: table trace."""
+    """The trace: table trace."""
     trace_tolerance: float = 0.05
     """Standard error of the trace to reach, relative to it."""
     density: bool = True
@@ -100,7 +117,11 @@ class Config(command.OneSplit):
     @property
     def operators(self) -> tuple[str, ...]:
         """The operators asked for."""
-        return ADDITIVE if self.operator == "both" else (self.operator,)
+        return BOTH if self.operator == "both" else (self.operator,)
+
+    def ends(self, operator: str) -> tuple[int, int]:
+        """Eigenvalues of ``operator`` from the largest and from the smallest."""
+        return self.top, 0 if operator in SEMIDEFINITE else self.bottom
 
     @property
     def systems(self) -> tuple[str, ...]:
@@ -119,9 +140,11 @@ def check(config: Config) -> None:
         )
     if config.per_timestep and ("tet" not in config.losses or config.operator not in (*ADDITIVE, "both")):
         raise ValueError(
-            "only the TET loss has curvature that is a mean over timesteps, and only as hessian or gauss_newton; "
+            "only the TET loss has curvature that is a mean over timesteps, and only as hessian, gauss_newton or "
+            "remainder; "
             f"--per-timestep got --loss {config.loss} --operator {config.operator}"
         )
+    _check_ends(config)
     for flag, given in (("save-vectors", config.save_vectors), ("record", config.record)):
         if given and not config.out:
             raise ValueError(f"--{flag} needs --out, the folder to write to")
@@ -136,6 +159,26 @@ def check(config: Config) -> None:
             "--radii and --label-draws must be at least 1 and --radius-top at least 0, "
             f"got {config.radii}, {config.label_draws} and {config.radius_top}"
         )
+
+
+def _check_ends(config: Config) -> None:
+    if config.top < 1 and (flat := [name for name in config.operators if name in SEMIDEFINITE]):
+        raise ValueError(
+            f"{' and '.join(flat)} is positive semi-definite: its smallest eigenvalues are zero and are left out. "
+            "Ask for at least one --top, or for --operator hessian"
+        )
+    if config.seconds is not None and not config.seconds > 0:
+        raise ValueError(f"--seconds must be positive, got {config.seconds}")
+    if config.seconds is not None and processes.world() > 1:
+        raise ValueError("--seconds is measured by each process for itself: leave it out under torchrun")
+
+
+def remark_on_ends(config: Config) -> str:
+    """What is left out of what was asked for, in a line; empty if nothing is."""
+    flat = [name for name in config.operators if name in SEMIDEFINITE and config.bottom]
+    if not flat or config.backend == "pyhessian":
+        return ""
+    return f"{', '.join(flat)}: positive semi-definite, so the smallest eigenvalues are zero and left out"
 
 
 def _check_pyhessian(config: Config) -> None:
@@ -159,6 +202,8 @@ def build(name: str, objective: Objective, config: Config, *, checked: bool = Fa
     if name == "fisher":
         labels = Labels(objective.offset)
         return Fisher(objective, labels, draws=config.label_draws, seed=config.seed, keep_graph=keep, check=check)
+    if name not in _OF_THE_DATA:
+        raise ValueError(f"no matrix called {name}; there are {', '.join(_OF_THE_DATA)}")
     return _OF_THE_DATA[name](objective, keep_graph=keep, check=check)
 
 

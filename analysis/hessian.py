@@ -7,20 +7,24 @@ the last layer's, and has no useful Hessian. Three things are reported instead, 
 
 - ``operator = hessian``: the *formal* Hessian, double backward through the surrogate derivative. It is symmetric, but
   no derivative of the true loss. For a network that doesn't spike it is the Hessian.
-- ``operator = gauss_newton``: Jᵀ(∂²ℓ/∂O²)J with surrogate Jacobians; positive semi-definite.
+- ``operator = gauss_newton``: Jᵀ(∂²ℓ/∂O²)J with surrogate Jacobians; positive semi-definite, so that its smallest
+  eigenvalues are zero and left out.
 - ``radius.csv``: second differences and mean rise of the *true* loss at stated radii, beside the formal value.
 
-Two more operators on request, Fisher matrices, and filter-normalized coordinates: see :mod:`analysis.curvature`.
+On request: the remainder H − G, Fisher matrices, filter-normalized coordinates, and no more than so many seconds; see
+:mod:`analysis.curvature`.
 
 Tables, after the columns checkpoint, network, data, training, seed:
 
 - ``hessian.csv``: loss (of the landscape), operator, coordinates ("raw" or "filter"), split, images, rank (1, 2 … from
-  the largest eigenvalue, −1 … from the smallest), eigenvalue, residual ‖Hv − λv‖, converged, products (of the operator
-  with a vector, for all ranks), symmetry |u·Hv − v·Hu| relative to the products' size, in raw coordinates, and
-  gradient_overlap (vᵀg)²/‖g‖² of the eigenvector with the loss's gradient, in the same coordinates
+  the largest eigenvalue, −1 … from the smallest), eigenvalue, residual ‖Hv − λv‖, relative_residual (over |λ|),
+  converged (relative_residual within ``--tolerance``, or λ zero to rounding), products (of the operator with a vector,
+  for all ranks), symmetry |u·Hv − v·Hu| relative to the products' size, in raw coordinates, and gradient_overlap
+  (vᵀg)²/‖g‖² of the eigenvector with the loss's gradient, in the same coordinates
 - ``trace.csv``: loss, operator, coordinates, trace, stderr, probes, products, converged (to ``--trace-tolerance``),
-  method ("xtrace"); see :mod:`landscape.trace`
-- ``density.csv``: loss, operator, coordinates, probe, node, weight; a probe's weights sum to 1
+  method ("xtrace" or "hutchinson", whichever spreads less; "none": no time was left); see :mod:`landscape.trace`
+- ``density.csv``: loss, operator, coordinates, probe, node, weight (a probe's sum to 1), complete (False where the time
+  was up before all probes had all steps)
 - ``radius.csv``: loss, direction ("top", "top 2" …: formal eigenvectors; "random": filter-normalized Gaussian), draw,
   radius ‖Δw‖ (of random directions the root mean square), relative_radius ‖Δw‖/‖w‖, second_difference and mean_rise
   with standard errors over images, participation (of the images in the number: near 1/images a few of them make it),
@@ -51,7 +55,7 @@ from models import processes
 
 from . import command
 from .command import analyse
-from .curvature import Config, Rows, build, check, in_coordinates
+from .curvature import Config, Rows, build, check, in_coordinates, remark_on_ends
 from .layers import layers
 from .radius import radius
 from .recording import forget, kept
@@ -126,6 +130,8 @@ def _curvature(
 def run(config: Config) -> Result:
     """The tables hessian, trace, density, radius, smoothed and, if asked for, layers and steps of every checkpoint."""
     check(config)
+    if (remark := remark_on_ends(config)) and not config.quiet and processes.is_main():
+        print(remark, file=sys.stderr)
     result = analyse(config, measure, shared=True)
     if config.record and processes.is_main():
         forget(config.record, result.provenance["checkpoints"].values())

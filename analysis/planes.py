@@ -20,7 +20,7 @@ the other weights alone. So eigenvalues differ a little from those of ``analysis
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from jaxtyping import Float
@@ -41,7 +41,7 @@ from .subject import Batch, Subject, per_image
 KINDS = ("random", "top", "trajectory", "gradient", "adam")
 ANY = "any"
 Fact = dict[str, Any]
-Progress = Callable[[int], object] | None
+Progress = Callable[[int], object] | Literal[False]
 _COLUMNS = (
     "kind", "loss", "draw", "axis", "norm", "low", "high", "seed", "eigenvalue", "residual", "converged", "products",
     "explained", "gradient_norm", "cosine", "source",
@@ -97,7 +97,7 @@ def axes(
     bias_and_norm: bool = False,
     tolerance: float = 1e-3,
     max_products: int = 100,
-    progress: Progress = None,
+    progress: Progress = False,
 ) -> Iterator[Axes]:
     """Lines (``count`` 1) or planes (2) of ``kind`` through the weights of ``subject``, made one at a time.
 

@@ -13,6 +13,7 @@ import pyhessian
 import torch
 from torch import Tensor
 
+from landscape.eigenpairs import relative
 from landscape.objective import Objective
 from landscape.operators import Hessian
 
@@ -38,7 +39,7 @@ def second_opinion(
     """Rows of eigenvalues, with the columns of table hessian, and one of the trace, with those of table trace.
 
     ``max_products`` bounds each eigenvalue's. PyHessian works on a copy of the model, which it would leave in eval mode
-    with gradients on it. ``converged`` says whether the residual is within ``tolerance`` of the largest eigenvalue.
+    with gradients on it. ``converged`` says whether the residual is within ``tolerance`` of the eigenvalue.
     """
     batches = [(inputs, target) for _, inputs, target in objective.batches()]
     with torch.random.fork_rng():
@@ -57,12 +58,14 @@ def second_opinion(
     for rank, (value, vector) in enumerate(zip(values, vectors, strict=True), 1):
         unit = objective.parameters.flatten(vector)
         residual = float((operator @ unit - value * unit).norm())
+        ratio = float(relative(np.array([residual]), np.array([float(value)]))[0])
         rows.append(
             {
                 "rank": rank,
                 "eigenvalue": value,
                 "residual": residual,
-                "converged": residual <= tolerance * abs(values[0]),
+                "relative_residual": ratio,
+                "converged": ratio <= tolerance,
                 "products": products,
                 "symmetry": operator.symmetry,
                 "gradient_overlap": overlaps(unit[None] / unit.norm(), gradient)[0],

@@ -81,7 +81,7 @@ class Config(command.Config):
     warm: bool = True
     """Start from the eigenvector of the snapshot before."""
     tolerance: float = 1e-4
-    """Residual to reach, relative to the eigenvalue largest in size."""
+    """Residual to reach, relative to the eigenvalue."""
     max_products: int = 200
     """Products of the matrix with a vector to stop at, converged or not."""
     keep_graph: bool | None = None

@@ -27,6 +27,7 @@ from .tables import TableError, check_measured
 OPERATORS = {
     "hessian": "formal Hessian",
     "gauss_newton": "Gauss–Newton",
+    "remainder": "remainder H − G",
     "empirical_fisher": "empirical Fisher",
     "fisher": "Fisher",
 }

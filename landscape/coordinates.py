@@ -20,8 +20,8 @@ from .operators import Operator
 class Scaled:
     """D A D for ``operator`` A and the diagonal ``scale`` of D.
 
-    Every product is one of A's, and A counts it. Raises ValueError for a scale of another size, dtype or device, one
-    that is not finite, and one that is zero throughout.
+    Every product is one of A's, and A counts it; ``semidefinite`` is A's. Raises ValueError for a scale of another
+    size, dtype or device, one that is not finite, and one that is zero throughout.
     """
 
     def __init__(self, operator: Operator, scale: Float[Tensor, "dimension"]):
@@ -34,6 +34,7 @@ class Scaled:
         if not (scale.isfinite().all() and scale.any()):
             raise ValueError("a scale must be finite and not zero throughout")
         self.operator = operator
+        self.semidefinite = bool(getattr(operator, "semidefinite", False))
         self.scale = scale.detach().clone()
 
     @property

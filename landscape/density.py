@@ -10,7 +10,7 @@ no further cost.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .deadline import Deadline
 from .krylov import Krylov
 from .operators import Operator, products, rademacher
 from .trace import TraceEstimate, check_probes, from_forms
@@ -28,11 +29,13 @@ class Density:
     """Nodes and weights of every probe, unsmoothed, and the trace from the same products.
 
     A probe whose space was exhausted early has fewer nodes; its row is filled up with nodes of weight zero.
+    ``complete`` is False where the time was up before all probes had all their steps; the trace is then not converged.
     """
 
     nodes: Float[np.ndarray, "probe step"]
     weights: Float[np.ndarray, "probe step"]
     trace: TraceEstimate
+    complete: bool = True
 
     def to_frame(self) -> pd.DataFrame:
         """One row per node of nonzero weight: probe, node, weight."""
@@ -63,6 +66,7 @@ def density(
     steps: int = 30,
     seed: int = 0,
     block: int = 1,
+    seconds: float | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Density:
     """Estimate the spectral density of ``operator`` with probes × steps products.
@@ -71,20 +75,33 @@ def density(
     ``probes`` lower the noise. ``block`` probes advance together, one product for all: faster where an operator does
     not keep its graphs, for the memory of block × steps vectors. The result is the same but for rounding.
     ``progress(k)`` is called after every k products. The probes are those of :func:`~landscape.trace.trace` by
-    "hutchinson" with the same seed. Raises ValueError for fewer than two probes, for steps outside 1 … dimension, and
-    for a block below 1.
+    "hutchinson" with the same seed.
+
+    When ``seconds`` are over it returns the probes that have all their steps, or the first two with fewer: with
+    ``seconds`` these advance together, whatever ``block``, and make at least one step each.
+
+    Raises ValueError for fewer than two probes, for steps outside 1 … dimension, for a block below 1, and for
+    ``seconds`` that are not positive.
     """
     check_probes(probes, block)
+    deadline, block = Deadline(seconds), block if seconds is None else max(block, 2)
     generator = torch.Generator().manual_seed(seed)
-    nodes, weights = np.zeros((probes, steps)), np.zeros((probes, steps))
-    for begin in range(0, probes, block):
-        starts = torch.stack([rademacher(operator, generator) for _ in range(begin, min(begin + block, probes))])
-        for probe, krylov in enumerate(tridiagonalize(operator, starts, steps, progress=progress), begin):
-            values, shapes = krylov.ritz()
-            nodes[probe], weights[probe, : len(values)] = values[-1], shapes[0] ** 2
-            nodes[probe, : len(values)] = values
-    forms = operator.dimension * (nodes * weights).sum(1)
-    return Density(nodes, weights, from_forms(forms))
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    complete = True
+    while len(found) < probes and complete:
+        count = min(block, probes - len(found))
+        starts = torch.stack([rademacher(operator, generator) for _ in range(count)])
+        spaces = tridiagonalize(operator, starts, steps, deadline=deadline, progress=progress)
+        complete = all(len(space.basis) == steps or space.exhausted for space in spaces)
+        if complete or not found:
+            found += [space.ritz() for space in spaces]
+        complete = complete and not (deadline.passed and len(found) < probes)
+    nodes, weights = np.zeros((len(found), steps)), np.zeros((len(found), steps))
+    for probe, (values, shapes) in enumerate(found):
+        nodes[probe], weights[probe, : len(values)] = values[-1], shapes[0] ** 2
+        nodes[probe, : len(values)] = values
+    estimate = from_forms(operator.dimension * (nodes * weights).sum(1))
+    return Density(nodes, weights, replace(estimate, converged=complete), complete)
 
 
 def tridiagonalize(
@@ -92,12 +109,14 @@ def tridiagonalize(
     starts: Float[Tensor, "block dimension"],
     steps: int,
     *,
+    deadline: Deadline | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> list[Krylov]:
     """The space that ``steps`` steps of Lanczos grow from each start; smaller where it is exhausted before.
 
-    All advance together, by one product of the operator with the vectors of all. T, each space's ``matrix``, is
-    tridiagonal but for rounding. Raises ValueError for a start of zeros, and for steps outside 1 … dimension.
+    Smaller too, but for the first step, where a ``deadline`` passes. All advance together, by one product of the
+    operator with the vectors of all. T, each space's ``matrix``, is tridiagonal but for rounding. Raises ValueError for
+    a start of zeros, and for steps outside 1 … dimension.
     """
     if not 1 <= steps <= operator.dimension:
         raise ValueError(f"steps must lie between 1 and the dimension, {operator.dimension}; got {steps}")
@@ -115,4 +134,6 @@ def tridiagonalize(
             space.absorb(product[None])
         if progress:
             progress(len(vectors))
+        if deadline and deadline.passed:
+            break
     return spaces

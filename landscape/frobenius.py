@@ -71,6 +71,7 @@ def frobenius(
     """
     square = trace(
         _Square(operator),
+        method="xtrace",
         probes=probes,
         seed=seed,
         tolerance=None if tolerance is None else 2 * tolerance,  # a root halves relative errors

@@ -67,6 +67,11 @@ class Krylov:
         self._lost = np.zeros((0, 0))
 
     @property
+    def rounding(self) -> float:
+        """What is zero to rounding beside the matrix's size."""
+        return self._noise * self.size
+
+    @property
     def exhausted(self) -> bool:
         """Whether nothing but rounding leads out of the space."""
         return all(self._within(self._noise, one) for one in self._queue)

@@ -16,58 +16,23 @@ them as take half of the room left (thick restart; Wu & Simon 2000). It costs pr
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from .bar import Bar
+from .deadline import Deadline
 from .eigenpairs import Eigenpairs, Ritz
+from .forecast import Outlook
 from .krylov import Krylov, symmetric_part
 from .operators import Operator, check_vectors
+from .wanted import Wanted, check
 
-Progress = Callable[[int], object] | None
+Progress = Callable[[int], object] | Literal[False] | None
 _HEAD_START = 5.0
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """How many eigenvalues from each end, or of the largest size from both, and how exactly."""
-
-    top: int
-    bottom: int
-    largest: int
-    tolerance: float
-
-    @property
-    def count(self) -> int:
-        """Eigenvalues in all."""
-        return self.largest or self.top + self.bottom
-
-    @property
-    def ends(self) -> tuple[int, int]:
-        """How many may be wanted from the upper and from the lower end."""
-        return (self.largest, self.largest) if self.largest else (self.top, self.bottom)
-
-    def ranks(self, values: Float[np.ndarray, "value"]) -> Int[np.ndarray, "pair"]:
-        """Of ``values`` in rising order: 1 … top, −1 … −bottom, of fewer than that those from one end only.
-
-        Or of the ``largest`` in size, the largest first.
-        """
-        if self.largest:
-            places = np.argsort(-np.abs(values), kind="stable")[: self.largest]
-            return np.where(values[places] > 0, len(values) - places, -places - 1)
-        if len(values) < self.count:
-            sign = 1 if self.top else -1
-            return sign * np.arange(1, min(len(values), self.top or self.bottom) + 1)
-        return np.array([*range(1, self.top + 1), *range(-1, -self.bottom - 1, -1)])
-
-    def limits(self, found: Float[np.ndarray, "pair"]) -> tuple[float, float]:
-        """Below the one and above the other lies what would be wanted, had it not been ``found``."""
-        if self.largest:
-            return -float(np.abs(found).min()), float(np.abs(found).min())
-        return float(found[-1]) if self.bottom else -np.inf, float(found[self.top - 1]) if self.top else np.inf
 
 
 def lanczos(
@@ -76,9 +41,10 @@ def lanczos(
     top: int | None = None,
     bottom: int = 0,
     largest: int = 0,
-    tolerance: float = 1e-4,
+    tolerance: float = 1e-3,
     max_products: int = 200,
     max_basis: int | None = None,
+    seconds: float | None = None,
     block: int = 1,
     start: Float[Tensor, "start dimension"] | None = None,
     seed: int = 0,
@@ -89,9 +55,15 @@ def lanczos(
 
     Or, instead, the ``largest`` in size whatever their sign, the largest first: what power iteration converges to.
 
-    Stops when every residual is at most ``tolerance`` × the largest |eigenvalue| seen, at ``max_products``, or when the
-    basis spans all dimensions; what is not converged then says so. The error of an eigenvalue is at most its residual,
-    and usually near its square: 1e-3 is enough for a figure. A tolerance below the dtype's rounding is never met.
+    Stops when every residual is at most ``tolerance`` × its own |eigenvalue|, at ``max_products``, when ``seconds`` are
+    over, or when the basis spans all dimensions; what is not converged then says so. An eigenvalue that is zero to
+    rounding (|value| and residual together below 64 rounding errors of the largest) has converged. The error of an
+    eigenvalue is at most its residual, and usually near its square: 1e-3 is enough for a figure. A tolerance below the
+    dtype's rounding is never met, nor one that asks for a small eigenvalue below the largest one's rounding.
+
+    ``seconds`` is looked at after every product, the first of which is always made. When they are over there may be
+    fewer pairs than wanted, those of the smallest lacking first, and none of them counts as converged. How far the
+    iteration gets hangs on the machine: processes that share each product must not be given it, as each has a clock.
 
     Memory is one vector per product, or ``max_basis`` + ``block`` vectors where that is given: at least twice the
     eigenvalues wanted plus ``block``; twenty more lose little. ``block`` is the number of start vectors, and of vectors
@@ -103,32 +75,40 @@ def lanczos(
     products as a random start. At five times, what the old vectors don't know is found where it stands out among the
     wanted eigenvalues; within a few percent of the smallest of them it is missed one time in ten.
 
-    ``watch`` gets the :class:`Ritz` pairs after every product, ``progress`` the number of products just made.
+    ``watch`` gets the :class:`Ritz` pairs after every product, ``progress`` the number of products just made. Without
+    ``progress`` a bar appears if it all takes more than two seconds; with ``progress=False`` none does.
 
     Raises ValueError for counts that are negative, all zero, or together beyond dimension or ``max_products``; for a
-    tolerance that is not positive; a block, basis or start that does not fit; and a product that is not finite.
+    tolerance or ``seconds`` that are not positive; a block, basis or start that does not fit; ``bottom`` of a positive
+    semi-definite matrix with more dimensions than products (see :mod:`landscape.wanted`); and a product that is not
+    finite.
     """
     default = 0 if largest else 5
     wanted = Wanted(default if top is None else top, bottom, largest, tolerance)
-    _check(operator, wanted, max_products, max_basis, block)
+    check(operator, wanted, max_products, max_basis, block)
+    deadline = Deadline(seconds)
     generator = torch.Generator().manual_seed(seed)
     krylov = Krylov(operator, weak=min(torch.finfo(operator.dtype).eps ** 0.5, tolerance))
     krylov.begin(_start(operator, block, generator, start))
     room = min(max_basis or operator.dimension, operator.dimension)
-    while True:
-        made = krylov.grow(min(block, max_products - krylov.products, room - len(krylov.basis)))
-        if not made:
-            krylov.begin(_start(operator, 1, generator))
-            continue
-        found, shapes, converged = _found(krylov, wanted)
-        if progress:
-            progress(made)
-        if watch:
-            watch(found)
-        if converged.all() or krylov.products == max_products or len(krylov.basis) == operator.dimension:
-            break
-        if len(krylov.basis) == room:
-            _restart(krylov, wanted, room - block)
+    with Bar(Outlook(wanted, most=max_products, seconds=seconds), shown=progress is None) as bar:
+        while True:
+            made = krylov.grow(min(block, max_products - krylov.products, room - len(krylov.basis)))
+            if not made:
+                krylov.begin(_start(operator, 1, generator))
+                continue
+            found, shapes, converged = _found(krylov, wanted)
+            bar.watch(found)
+            if progress:
+                progress(made)
+            if watch:
+                watch(found)
+            if converged.all() or krylov.products == max_products or len(krylov.basis) == operator.dimension:
+                break
+            if deadline.passed:
+                break
+            if len(krylov.basis) == room:
+                _restart(krylov, wanted, room - block)
     return Eigenpairs(
         found.values,
         found.residuals,
@@ -147,9 +127,10 @@ def _found(krylov: Krylov, wanted: Wanted) -> tuple[Ritz, np.ndarray, np.ndarray
     ranks = wanted.ranks(values)
     order = np.where(ranks > 0, -ranks, -ranks - 1)
     size = float(np.abs(values).max())
-    found = Ritz(krylov.products, ranks, values[order], krylov.residuals(values[order], shapes[:, order]), size)
+    residuals = krylov.residuals(values[order], shapes[:, order])
+    found = Ritz(krylov.products, ranks, values[order], residuals, size, krylov.rounding)
     complete = len(ranks) == wanted.count and _explored(krylov, found, wanted)
-    return found, shapes[:, order], (found.residuals <= wanted.tolerance * size) & complete
+    return found, shapes[:, order], (found.relative_residuals <= wanted.tolerance) & complete
 
 
 def _explored(krylov: Krylov, found: Ritz, wanted: Wanted) -> bool:
@@ -162,12 +143,12 @@ def _explored(krylov: Krylov, found: Ritz, wanted: Wanted) -> bool:
     """
     if len(krylov.basis) == krylov.operator.dimension or not (krylov.first or krylov.closed):
         return True
-    margin = wanted.tolerance * found.size
-    values, shapes = krylov.ritz(krylov.first)
-    low, high = krylov.residuals(values[[0, -1]], shapes[:, [0, -1]]) <= margin
     floor, ceiling = wanted.limits(found.values)
-    above = np.isinf(ceiling) or (high and values[-1] <= ceiling + margin)
-    below = np.isinf(floor) or (low and values[0] >= floor - margin)
+    under, over = (max(wanted.tolerance * abs(limit), found.rounding) for limit in (floor, ceiling))
+    values, shapes = krylov.ritz(krylov.first)
+    low, high = krylov.residuals(values[[0, -1]], shapes[:, [0, -1]])
+    above = np.isinf(ceiling) or (high <= over and values[-1] <= ceiling + over)
+    below = np.isinf(floor) or (low <= under and values[0] >= floor - under)
     return bool(above and below)
 
 
@@ -205,28 +186,3 @@ def _start(
             raise ValueError("a start vector is zero, or not finite")
         vectors[0] += _HEAD_START * (known / lengths).sum(0)
     return vectors
-
-
-def _check(operator: Operator, wanted: Wanted, max_products: int, max_basis: int | None, block: int) -> None:
-    count = wanted.count
-    if min(wanted.top, wanted.bottom, wanted.largest) < 0 or count == 0:
-        raise ValueError(
-            f"top, bottom and largest must not be negative, nor all zero; got {wanted.top}, {wanted.bottom} and "
-            f"{wanted.largest}"
-        )
-    if wanted.largest and wanted.top + wanted.bottom:
-        raise ValueError("the largest in size are counted from both ends: give top and bottom, or largest")
-    if count > min(operator.dimension, max_products):
-        raise ValueError(
-            f"{count} eigenvalues need as many dimensions ({operator.dimension}) and products ({max_products})"
-        )
-    if not wanted.tolerance > 0:
-        raise ValueError(f"tolerance must be positive, got {wanted.tolerance}")
-    if not 1 <= block <= operator.dimension:
-        raise ValueError(f"block must lie between 1 and the dimension, {operator.dimension}; got {block}")
-    ends = sum(wanted.ends)
-    if max_basis is not None and max_basis < min(2 * ends + block, operator.dimension):
-        raise ValueError(
-            f"max_basis must be at least 2 × {ends} eigenvalues + a block of {block}, {2 * ends + block}; "
-            f"got {max_basis}"
-        )

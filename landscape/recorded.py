@@ -11,7 +11,6 @@ one product. The folder takes as much room as the products; delete it when the r
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .files import replace
 from .operators import Operator
 
 _FORMAT = 2
@@ -50,6 +50,7 @@ class Recorded:
     ):
         self.operator, self.folder = operator, folder
         self.dimension, self.dtype, self.device = operator.dimension, operator.dtype, operator.device
+        self.semidefinite = bool(getattr(operator, "semidefinite", False))
         self.products = self.replayed = 0
         self._write = write
         self._describe({"format": _FORMAT, "dimension": self.dimension, "dtype": str(self.dtype), **(about or {})})
@@ -67,7 +68,7 @@ class Recorded:
             found = self.operator @ vectors
             if self._write:
                 content = _bytes(found)
-                _replace(path, _digest(name, content) + content)
+                replace(path, _digest(name, content) + content)
         self.products += count
         return found
 
@@ -76,7 +77,7 @@ class Recorded:
         path = self.folder / "about.json"
         if not path.exists():
             if self._write:
-                _replace(path, json.dumps(about, indent=1).encode())
+                replace(path, json.dumps(about, indent=1).encode())
             return
         try:
             before = json.loads(path.read_text())
@@ -104,14 +105,3 @@ def _digest(name: str, content: bytes) -> bytes:
 
 def _bytes(tensor: Tensor) -> bytes:
     return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

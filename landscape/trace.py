@@ -8,13 +8,27 @@ standard error falls as 1/√m whatever the dimension; it comes from the spread 
 faster the eigenvalues decay, at two products per probe; where they don't decay it is √2 above Hutchinson's at equal
 cost.
 
+**Which of them.** "auto" draws the probes ω_i of XTrace and makes their products Aω_i, half of all there will be, which
+are Hutchinson's as well: his forms are ω_iᵀAω_i. At equal products in all XTrace varies by some 2‖A_rest‖_F²/m, A_rest
+being what the other m − 1 probes leave of A, and Hutchinson by ‖A‖_F²/m. So XTrace goes on where
+
+    Σ_i ‖(I − Q_i Q_iᵀ) Aω_i‖² < ½ Σ_i ‖Aω_i‖²,
+
+which the R of the QR of the products tells, and else Hutchinson, with random signs for the other half. It is made once,
+from products, not from estimates. Counted on spectra of eight kinds, with random eigenvectors, at 3, 5 and 10 probes,
+"auto" is off by at most 1.15 times what the better of the two is off by, and its error covers as often as theirs. Where
+one of them is clearly better it is as unbiased; where neither is, at few probes, it comes out low by up to a third of
+its standard deviation, since products of small forms also lie farther apart. And where much of A lies on its diagonal,
+which random signs leave exact, it is farther from Hutchinson: by 1.4 on the Gauss–Newton matrix of a digits network at
+4 probes, where either was chosen in half of the cases (at 10 it always takes XTrace).
+
 **Reading the standard error.** From some 10 probes on ± 1.96 of it covers the truth in 95 % of cases, XTrace's in more
 (97 to 100 % where eigenvalues decay); with fewer, take Student's t with probes − 1 degrees of freedom in place of 1.96.
 Hutchinson's covers less where one eigenvalue makes most of the Frobenius norm and forms are skewed: 90 % for the
 spectrum 1/k² at 30 probes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Literal
@@ -24,15 +38,17 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
+from .deadline import Deadline
 from .operators import Operator, products, rademacher
 from .xtrace import XTrace
 
 
 @dataclass(frozen=True)
 class TraceEstimate:
-    """An estimated trace, its standard error, the number of probes, and the products that these take.
+    """An estimated trace, its standard error, the number of probes, the products that these take, and the method used.
 
-    ``converged`` is False when a tolerance was asked for and ``max_products`` came first.
+    ``converged`` is False when a tolerance was asked for and ``max_products`` came first, and when the time was up
+    before that or before all probes.
     """
 
     value: float
@@ -40,18 +56,11 @@ class TraceEstimate:
     probes: int
     products: int
     converged: bool = True
+    method: str = "hutchinson"
 
     def to_frame(self) -> pd.DataFrame:
-        """One row: trace, stderr, probes, products, converged."""
-        return pd.DataFrame(
-            {
-                "trace": [self.value],
-                "stderr": [self.stderr],
-                "probes": [self.probes],
-                "products": [self.products],
-                "converged": [self.converged],
-            }
-        )
+        """One row: trace, stderr, probes, products, converged, method."""
+        return pd.DataFrame([vars(self)]).rename(columns={"value": "trace"})
 
 
 class Hutchinson:
@@ -59,10 +68,11 @@ class Hutchinson:
 
     products_per_probe = 1
     exact = False
+    method = "hutchinson"
 
-    def __init__(self, operator: Operator, generator: torch.Generator):
+    def __init__(self, operator: Operator, generator: torch.Generator, forms: Sequence[float] = ()):
         self.operator, self.generator = operator, generator
-        self.forms: list[float] = []
+        self.forms = list(forms)
 
     def __len__(self) -> int:
         return len(self.forms)
@@ -82,12 +92,13 @@ class Hutchinson:
 def trace(
     operator: Operator,
     *,
-    method: Literal["xtrace", "hutchinson"] = "xtrace",
+    method: Literal["auto", "xtrace", "hutchinson"] = "auto",
     probes: int = 16,
     seed: int = 0,
     tolerance: float | None = None,
     absolute: bool = False,
     max_products: int = 500,
+    seconds: float | None = None,
     block: int = 1,
     progress: Callable[[int], object] | None = None,
 ) -> TraceEstimate:
@@ -98,38 +109,74 @@ def trace(
     looks at probes, then at 1.25 times as many, and so on: stopping whenever the error happens to look small would make
     it too small.
 
-    "xtrace" takes two products per probe and memory for two vectors per probe; it wants more probes than A has large
-    eigenvalues. "hutchinson" takes one product and keeps nothing: for flat spectra, or when memory is short. ``block``
-    probes share one product with all of them, faster where an operator does not keep its graphs, for the memory of as
-    many vectors and products; the result is the same but for rounding. ``progress(k)`` is called after every k
-    products.
+    "auto" takes two products for each of ``probes`` and whichever of the others spreads less for them. "xtrace" takes
+    two products per probe and memory for two vectors per probe; it wants more probes than A has large eigenvalues.
+    "hutchinson" takes one product and keeps nothing: for flat spectra, when memory is short ("auto" keeps two vectors
+    per probe until it has chosen), and for a matrix that is nearly diagonal, of which only random signs are exact.
 
-    Raises ValueError for fewer than two probes, which have no spread; for an unknown method; for a tolerance that is
-    not positive; for ``max_products`` below what ``probes`` take; for a block below 1; and for a product that is not
-    finite.
+    ``seconds`` is looked at after every product of a block; when they are over the probes so far make the estimate, two
+    at least ("xtrace": four products). ``block`` probes share one product with all of them, faster where an operator
+    does not keep its graphs, for the memory of as many vectors and products; the result is the same but for rounding.
+    ``progress(k)`` is called after every k products.
+
+    Raises ValueError for fewer than two probes, which have no spread; for an unknown method; for a tolerance or
+    ``seconds`` that are not positive; for ``max_products`` below what ``probes`` take; for a block below 1; and for a
+    product that is not finite.
     """
     check_probes(probes, block)
-    methods: dict[str, type[XTrace | Hutchinson]] = {"xtrace": XTrace, "hutchinson": Hutchinson}
+    methods: dict[str, type[XTrace | Hutchinson]] = {"auto": XTrace, "xtrace": XTrace, "hutchinson": Hutchinson}
     if method not in methods:
         raise ValueError(f"unknown method {method!r}; there are {', '.join(methods)}")
-    sampler = methods[method](operator, torch.Generator().manual_seed(seed))
-    limit = max_products // sampler.products_per_probe
-    if probes > limit:
-        raise ValueError(f"{probes} probes take {probes * sampler.products_per_probe} products, above {max_products=}")
+    each = methods[method].products_per_probe
+    if probes * each > max_products:
+        raise ValueError(f"{probes} probes take {probes * each} products, above {max_products=}")
     if tolerance is not None and not tolerance > 0:
         raise ValueError(f"tolerance must be positive, got {tolerance}")
-    total = 0
+    made = _Made(Deadline(seconds), progress)
+    sampler = methods[method](operator, torch.Generator().manual_seed(seed))
+    if method == "auto" and isinstance(sampler, XTrace):
+        sampler = _chosen(sampler, probes, block, made)
+        probes = 2 * probes if isinstance(sampler, Hutchinson) else probes
+    limit = max_products // sampler.products_per_probe
     while True:
-        while len(sampler) < probes and not sampler.exact:
-            made = sampler.grow(min(block, probes - len(sampler)))
-            total += made
-            if progress:
-                progress(made)
+        while len(sampler) < probes and not sampler.exact and not (made.enough and len(sampler) > 1):
+            made.note(sampler.grow(min(block, probes - len(sampler))))
         value, stderr = sampler.estimate()
         enough = tolerance is None or stderr <= tolerance * (1 if absolute else abs(value))
-        if enough or sampler.exact or len(sampler) == limit:
-            return TraceEstimate(value, stderr, len(sampler), total, enough or sampler.exact)
+        cut = len(sampler) < probes and not sampler.exact
+        if enough or cut or sampler.exact or made.enough or len(sampler) == limit:
+            reached = (enough and not cut) or sampler.exact
+            return TraceEstimate(value, stderr, len(sampler), made.count, reached, sampler.method)
         probes = min(ceil(1.25 * probes), limit)
+
+
+class _Made:
+    """The products so far, told to whoever listens, and whether the time allows more."""
+
+    def __init__(self, deadline: Deadline, progress: Callable[[int], object] | None):
+        self.deadline, self.progress, self.count = deadline, progress, 0
+
+    @property
+    def enough(self) -> bool:
+        """Whether the time is up."""
+        return self.deadline.passed
+
+    def note(self, products: int) -> None:
+        """Some more were made."""
+        self.count += products
+        if self.progress:
+            self.progress(products)
+
+
+def _chosen(sketch: XTrace, probes: int, block: int, made: _Made) -> XTrace | Hutchinson:
+    """``sketch`` with ``probes`` drawn and to be gone on with, or Hutchinson's forms of them: what spreads less."""
+    while sketch.drawn < probes and (drawn := sketch.draw(min(block, probes - sketch.drawn))):
+        made.note(drawn)
+        if made.enough and sketch.drawn > 1:
+            break
+    if sketch.whole or (sketch.unexplained < 0.5 and not made.enough):
+        return sketch
+    return Hutchinson(sketch.operator, sketch.generator, sketch.forms)
 
 
 def from_forms(forms: Float[np.ndarray, "probe"]) -> TraceEstimate:

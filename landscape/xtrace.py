@@ -18,6 +18,7 @@ small matrices, m⁴ operations, and no product.
 
 import math
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 import torch
@@ -31,49 +32,84 @@ from .operators import Operator, products
 class XTrace:
     """The growing sketch of ``operator``: an orthonormal basis Q of AΩ, and R, H and W in float64.
 
-    Keeps two vectors per probe, q and ω, on the operator's device in its dtype.
+    Keeps two vectors per probe, q and ω, on the operator's device in its dtype. A probe takes two products, one when it
+    is drawn, for Y, and one when its q is curved, for H: many may be ``drawn`` before any is curved. ``whole``
+    says that the basis holds A's whole range.
     """
 
     products_per_probe = 2
+    method = "xtrace"
 
     def __init__(self, operator: Operator, generator: torch.Generator):
         self.operator, self.generator = operator, generator
-        self.exact = False
         kind = operator.dimension, operator.dtype, operator.device
         self._probes, self._basis = Basis(*kind), Basis(*kind)
-        self._drawn = 0
+        self.drawn, self.whole = 0, False
         self._r = self._h = self._w = np.zeros((0, 0))
 
     def __len__(self) -> int:
-        return self._drawn
+        return self.drawn - self._waiting
+
+    @property
+    def exact(self) -> bool:
+        """Whether the basis holds A's whole range, all of it curved: the estimate is the trace but for rounding."""
+        return self.whole and not self._waiting
 
     def grow(self, count: int) -> int:
-        """Add up to ``count`` probes together; the number of products made, two for each but the last.
+        """Add up to ``count`` probes together; the number of products made, two for each but the last."""
+        made = self.draw(max(count - self._waiting, 0))
+        return made + self.curve(count)
 
-        A probe that A takes into the span of the basis needs one. It says, with probability one, that the basis holds
-        A's whole range, and so does a basis of all dimensions: the estimate is then ``exact`` but for rounding.
+    def draw(self, count: int) -> int:
+        """Put up to ``count`` probes into Y, Q, R and W; the number of products made, one for each.
+
+        A probe that A takes into the span of the basis says, with probability one, that the basis holds A's whole
+        range, and so does a basis of all dimensions: from there on none is drawn.
         """
-        probes = [self._probe() for _ in range(min(count, self.operator.dimension - len(self._basis)))]
-        directions: list[Tensor] = []
-        for probe, image in zip(probes, products(self.operator, probes), strict=True):
-            self._drawn += 1
+        room = 0 if self.whole else self.operator.dimension - len(self._basis)
+        probes = [self._probe() for _ in range(min(count, room))]
+        for probe, image in zip(probes, products(self.operator, probes) if probes else (), strict=True):
+            self.drawn += 1
             overlaps, norm = self._basis.cleared(image)
             if not math.isfinite(norm):
-                raise ValueError(f"the product of the operator with probe {self._drawn} is not finite")
-            self.exact = norm == 0
-            if self.exact:
+                raise ValueError(f"the product of the operator with probe {self.drawn} is not finite")
+            self.whole = norm == 0
+            if self.whole:
                 break
-            directions.append(image / norm)
-            rest = self._probes.overlaps(directions[-1])
-            self._basis.append(directions[-1])
+            direction = image / norm
+            rest = self._probes.overlaps(direction)
+            self._basis.append(direction)
             self._probes.append(probe)
             self._r = _bordered(self._r, [*overlaps, norm], np.zeros(len(overlaps)))
             self._w = _bordered(self._w, self._basis.overlaps(probe), rest)
-        for curved in products(self.operator, directions) if directions else ():
+        self.whole = self.whole or len(self._basis) == self.operator.dimension
+        return len(probes)
+
+    def curve(self, count: int) -> int:
+        """Put up to ``count`` of the q that wait into H; the number of products made."""
+        begin = len(self._h)
+        waiting = list(islice(self._basis, begin, begin + count))
+        for curved in products(self.operator, waiting) if waiting else ():
             column = self._basis.overlaps(curved)[: len(self._h) + 1]
             self._h = _bordered(self._h, column, column[:-1])
-        self.exact = self.exact or len(self._basis) == self.operator.dimension
-        return len(probes) + len(directions)
+        return len(waiting)
+
+    @property
+    def forms(self) -> list[float]:
+        """ω_iᵀAω_i of all probes in the basis: what Hutchinson's estimate is the mean of."""
+        return [float(form) for form in (self._w * self._r).sum(0)]
+
+    @property
+    def unexplained(self) -> float:
+        """Σ_i ‖(I − Q_i Q_iᵀ) Aω_i‖² / Σ_i ‖Aω_i‖²: the share that no other probes find."""
+        if self.whole:
+            return 0.0
+        distances = 1 / np.linalg.norm(np.linalg.inv(self._r), axis=1)
+        return float((distances**2).sum() / (self._r**2).sum())
+
+    @property
+    def _waiting(self) -> int:
+        return len(self._basis) - len(self._h)
 
     def _probe(self) -> Tensor:
         probe = torch.randn(self.operator.dimension, generator=self.generator)
@@ -84,12 +120,13 @@ class XTrace:
         """The trace and its standard error."""
         if self.exact:
             return float(np.trace(self._h)), 0.0
-        dimension, count = self.operator.dimension, len(self._basis)
-        value = leave_one_out(self._r, self._h, self._w, dimension).mean()
-        r, w = (np.stack([np.delete(of, column, 1) for column in range(count)]) for of in (self._r, self._w))
+        dimension, count = self.operator.dimension, len(self._h)  # without what waits: the first of both
+        h, r, w = self._h, self._r[:count, :count], self._w[:count, :count]
+        value = leave_one_out(r, h, w, dimension).mean()
+        r, w = (np.stack([np.delete(of, column, 1) for column in range(count)]) for of in (r, w))
         basis, r = np.linalg.qr(r)
         transposed = basis.swapaxes(1, 2)
-        others = leave_one_out(r, transposed @ self._h @ basis, transposed @ w, dimension).mean(1)
+        others = leave_one_out(r, transposed @ h @ basis, transposed @ w, dimension).mean(1)
         return float(value), float(((count - 1) * others.var()) ** 0.5)
 
 

@@ -69,11 +69,11 @@ def hessian(training: str, rng: np.random.Generator) -> Rows:
     rows: Rows = []
     for loss, operator in product(LOSSES, ("hessian", "gauss_newton")):
         size = 14 * SHARPNESS[training] * (1.6 if loss == "tet" else 1.0) * np.exp(rng.normal(0, 0.15))
-        for rank in (1, 2, 3, 4, 5, -2, -1):
-            low = -0.1 if operator == "hessian" else 1e-5
-            value = size * (0.75**rank if rank > 0 else low * 0.8 ** (-rank))
-            head = {"loss": loss, "operator": operator, "rank": rank}
-            rows.append(head | {"eigenvalue": value, "residual": 1e-4, "converged": rank != -2})
+        for rank in (1, 2, 3, 4, 5, -2, -1) if operator == "hessian" else (1, 2, 3, 4, 5):
+            value = size * (0.75**rank if rank > 0 else -0.1 * 0.8 ** (-rank))
+            head = {"loss": loss, "operator": operator, "rank": rank, "eigenvalue": value}
+            far = {"residual": 1e-4, "relative_residual": 1e-4 / abs(value), "converged": rank != -2}
+            rows.append(head | far)
     return rows
 
 

@@ -60,13 +60,21 @@ class TestHessian:
         identity = {"checkpoint", "network", "data", "training", "seed", "loss"}
         assert set(result.tables) == {"hessian", "trace", "density", "radius", "smoothed"}
         assert set(result.tables["hessian"]) == identity | {
-            "operator", "coordinates", "split", "images", "rank", "eigenvalue", "residual", "converged", "products",
+            "operator", "coordinates", "split", "images", "rank", "eigenvalue", "residual", "relative_residual",
+            "converged", "products",
             "symmetry", "gradient_overlap",
         }  # fmt: skip
         assert set(result.tables["trace"]) == identity | {
             "operator", "coordinates", "trace", "stderr", "probes", "products", "converged", "method",
         }  # fmt: skip
-        assert set(result.tables["density"]) == identity | {"operator", "coordinates", "probe", "node", "weight"}
+        assert set(result.tables["density"]) == identity | {
+            "operator",
+            "coordinates",
+            "probe",
+            "node",
+            "weight",
+            "complete",
+        }
         for name in ("hessian", "trace", "density"):
             assert set(result.tables[name]["operator"]) == {"hessian", "gauss_newton"}
             assert set(result.tables[name]["coordinates"]) == {"raw"}
@@ -79,6 +87,8 @@ class TestHessian:
             "radius", "relative_radius", "value", "stderr", "examples_stderr", "participation", "decided", "draws",
             "formal", "formal_stderr",
         }  # fmt: skip
+        ranks = result.tables["hessian"].groupby("operator")["rank"].apply(set).to_dict()
+        assert ranks == {"hessian": {1, 2, 3, 4, 5, -1}, "gauss_newton": {1, 2, 3, 4, 5}}
         sums = result.tables["density"].groupby(["loss", "operator", "probe"])["weight"].sum()
         np.testing.assert_allclose(sums, 1, atol=1e-6)
 
@@ -143,7 +153,7 @@ class TestHessian:
             (["--operator", "fisher"], "use --loss sdt"),
             (["--operator", "fisher", "--loss", "sdt", "--label-draws", "0"], "draws must be at least 1"),
             (["--per-timestep", "--loss", "sdt"], "only the TET loss"),
-            (["--per-timestep", "--operator", "empirical_fisher"], "only as hessian or gauss_newton"),
+            (["--per-timestep", "--operator", "empirical_fisher"], "only as hessian, gauss_newton or remainder"),
             (["--backend", "pyhessian", "--layers"], "pyhessian"),
             (["--backend", "pyhessian", "--operator", "fisher", "--loss", "sdt"], "pyhessian"),
         ],

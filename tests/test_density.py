@@ -8,6 +8,7 @@ from landscape.density import density
 from landscape.trace import trace
 
 from .oracles import Dense, symmetric
+from .test_deadline import SPREAD, Slow
 
 MATRIX = symmetric(np.linspace(-2, 3, 12) ** 3, seed=3)
 
@@ -150,3 +151,29 @@ def test_probes_whose_spaces_are_exhausted_early_let_the_others_go_on():
 def test_a_block_of_none_is_refused():
     with pytest.raises(ValueError, match="block must be at least 1, got 0"):
         density(Dense(MATRIX), block=0)
+
+
+@pytest.mark.parametrize(("seconds", "probes"), [(0.01, 2), (0.5, 2)])
+def test_when_the_time_is_up_the_first_two_probes_have_fewer_steps_and_it_says_so(seconds, probes):
+    found = density(Slow(0.04), probes=6, steps=30, seconds=seconds)
+    assert len(found.nodes) == probes
+    assert not found.complete
+    assert not found.trace.converged
+    np.testing.assert_allclose(found.weights.sum(1), 1)
+    made = (found.weights > 0).sum(1)
+    assert (made == 1).all() if seconds < 0.1 else ((made > 2) & (made < 20)).all()
+
+
+def test_of_later_probes_only_whole_ones_are_kept():
+    whole = density(Dense(SPREAD), probes=6, steps=5)
+    found = density(Slow(0.02), probes=6, steps=5, seconds=0.3)
+    assert 2 <= len(found.nodes) < 6
+    assert not found.complete
+    np.testing.assert_allclose(found.nodes, whole.nodes[: len(found.nodes)], rtol=1e-9, atol=1e-9)
+
+
+def test_time_enough_changes_nothing_beyond_rounding():
+    plain, timed = (density(Dense(SPREAD), probes=3, steps=5, seconds=seconds) for seconds in (None, 100.0))
+    assert plain.complete
+    assert timed.complete
+    np.testing.assert_allclose(timed.nodes, plain.nodes, rtol=1e-9, atol=1e-9)

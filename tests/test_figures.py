@@ -161,7 +161,7 @@ def test_eigenvalues_are_points_of_seeds_hollow_where_not_converged(tables, figu
     hollow = np.asarray(points.get_facecolor())[:, 3] == 0
     assert hollow.tolist() == [converged is False for converged in rows["converged"]]
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["1", "2", "3", "4", "5", "−2", "−1"]
-    assert "24 not converged" in caption_of(figure)  # rank −2 of 6 networks, 2 losses, 2 operators
+    assert "12 not converged" in caption_of(figure)  # rank −2 of 6 networks, 2 losses, of the formal Hessian
 
 
 @pytest.mark.parametrize(("draw", "table"), [(spectra.eigenvalues, "hessian"), (spectra.density, "density")])

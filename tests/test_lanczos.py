@@ -7,13 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse.linalg import eigsh
 
+from landscape.coordinates import Scaled
 from landscape.density import tridiagonalize
-from landscape.lanczos import Eigenpairs, lanczos
+from landscape.eigenpairs import Ritz, relative
+from landscape.krylov import Krylov
+from landscape.lanczos import Eigenpairs, _explored, lanczos
+from landscape.recorded import Recorded
+from landscape.wanted import Wanted
 
 from .oracles import Dense, symmetric, textbook_lanczos
 
 SPREAD = symmetric(np.concatenate([np.linspace(-1, 1, 95), [3.0, 4.0, 6.0, 10.0, 100.0]]), seed=1)
-SPECTRA = st.lists(st.floats(-10, 10, width=16), min_size=2, max_size=12)
+VALUES = st.one_of(st.just(0.0), st.floats(0.0625, 10, width=16), st.floats(-10, -0.0625, width=16))
+SPECTRA = st.lists(VALUES, min_size=2, max_size=12)
 REPEATED = st.lists(st.integers(-3, 3), min_size=2, max_size=14)
 
 
@@ -123,7 +129,80 @@ def test_too_few_products_are_reported_and_not_exceeded():
     assert pairs.converged[0]
     assert not pairs.converged[-1]
     np.testing.assert_allclose(pairs.residuals, true_residuals(operator, pairs), atol=1e-10)
-    assert (pairs.converged == (pairs.residuals <= 1e-6 * 100)).all()
+    assert (pairs.converged == (pairs.residuals <= 1e-6 * np.abs(pairs.values))).all()
+
+
+def test_each_eigenvalue_converges_against_its_own_size():
+    """The bottom of a spectrum that ends near zero: beside the largest its residual would be small long before."""
+    spectrum = np.concatenate([[100.0, 60.0, 40.0], np.linspace(0.05, 5, 80), [0.01]])
+    operator = Dense(symmetric(spectrum, seed=1))
+    cut = lanczos(operator, top=1, bottom=1, tolerance=1e-2, max_products=12)
+    assert cut.residuals[-1] <= 1e-2 * 100  # which is nothing to go by: it is off by more than all of itself
+    assert cut.values[-1] > 2 * 0.01
+    assert cut.converged.tolist() == [True, False]
+    np.testing.assert_allclose(cut.relative_residuals, cut.residuals / cut.values)
+    whole = lanczos(operator, top=1, bottom=1, tolerance=1e-2)
+    assert whole.converged.all()
+    assert whole.values[-1] == pytest.approx(0.01, rel=1e-2)
+    assert (whole.relative_residuals <= 1e-2).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_eigenvalue_that_is_zero_to_rounding_counts_as_converged(dtype):
+    pairs = lanczos(Dense(symmetric([5.0, 4.0, 3.0, *[0.0] * 30]), dtype), top=5)
+    np.testing.assert_allclose(pairs.values, [5, 4, 3, 0, 0], atol=64 * torch.finfo(dtype).eps * 5)
+    assert pairs.converged.all()
+    assert pairs.products < 15
+
+
+def test_ratios_with_zero_are_zero_or_infinite():
+    pairs = lanczos(Dense(np.zeros((4, 4))), top=2)
+    assert pairs.relative_residuals.tolist() == [0, 0]
+    assert relative(np.array([1.0, 0.0, 1.0]), np.array([0.0, 0.0, -4.0])).tolist() == [np.inf, 0, 0.25]
+
+
+def test_an_exhausted_space_is_left_for_what_is_small_beside_the_matrix_but_not_beside_the_smallest_found():
+    """A start within three eigenspaces: the smallest of all lies in another, and is a thousandth of the largest."""
+    operator = Dense(np.diag([100.0, 50.0, 1e-3, -0.05, -0.04]))
+    start = torch.tensor([[1.0, 1.0, 1.0, 0.0, 0.0]], dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    krylov = Krylov(operator)
+    krylov.begin(start)
+    while krylov.grow():
+        pass
+    assert len(krylov.basis) == 3
+    wanted = Wanted(0, 1, 0, 1e-2)
+    values, shapes = krylov.ritz()
+    found = Ritz(3, np.array([-1]), values[:1], krylov.residuals(values[:1], shapes[:, :1]), 100.0, krylov.rounding)
+    krylov.begin(torch.randn(1, 5, generator=generator, dtype=torch.float64))
+    krylov.grow()
+    assert not _explored(krylov, found, wanted)
+
+
+class Semidefinite(Dense):
+    semidefinite = True
+
+
+class TestSemidefinite:
+    @staticmethod
+    def operator(dimension: int = 100) -> Dense:
+        return Semidefinite(symmetric(np.linspace(0, 1, dimension) ** 4))
+
+    @pytest.mark.parametrize("wrap", [lambda one: one, lambda one: Scaled(one, torch.ones(100, dtype=one.dtype))])
+    def test_the_smallest_of_a_big_one_is_no_question(self, wrap):
+        with pytest.raises(ValueError, match=r"positive semi-definite: its smallest .* Leave bottom out") as said:
+            lanczos(wrap(self.operator()), top=2, bottom=1, max_products=60)
+        assert "\n" not in str(said.value)
+
+    def test_the_largest_are_and_so_is_the_smallest_of_a_small_one(self):
+        assert lanczos(self.operator(), top=2, max_products=60).converged.all()
+        small = lanczos(self.operator(40), top=1, bottom=1, max_products=60)
+        assert small.converged.all()
+        np.testing.assert_allclose(small.values, [1, 0], atol=1e-12)
+
+    def test_a_recorded_one_is_one(self, tmp_path):
+        assert Recorded(self.operator(), tmp_path).semidefinite
+        assert not Recorded(Dense(SPREAD), tmp_path / "other").semidefinite
 
 
 def test_it_stops_as_soon_as_all_are_converged():
@@ -198,7 +277,8 @@ def test_progress_hears_of_every_product():
 
 def test_the_frame_holds_the_columns_of_the_table():
     frame = lanczos(Dense(SPREAD), top=2, bottom=1).to_frame()
-    assert list(frame.columns) == ["rank", "eigenvalue", "residual", "converged", "products"]
+    assert list(frame.columns) == ["rank", "eigenvalue", "residual", "relative_residual", "converged", "products"]
+    np.testing.assert_allclose(frame["relative_residual"], frame["residual"] / frame["eigenvalue"].abs())
     assert frame["rank"].tolist() == [1, 2, -1]
     assert frame["eigenvalue"].iloc[0] == pytest.approx(100)
 
