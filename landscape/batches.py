@@ -64,7 +64,7 @@ class Batches:
                 f"batches must be a loader, a Dataset or a list of (input, target), got {described(source)}: of a "
                 "single batch make a list of one"
             )
-        if iter(source) is source:
+        if isinstance(source, Iterator):
             raise ValueError("batches can be read only once, and are needed many times: pass a list or a loader")
         self.source, self.device = source, device
         self._unpack, self._size, self._watched = unpack, size, watched

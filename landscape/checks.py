@@ -203,11 +203,15 @@ def _drawn_by(evaluation: Evaluation, losses: Losses, batch: Batch) -> str:
         return note
 
     with evaluation.evaluating() as model:
-        for name, module in model.named_modules():
-            module.register_forward_pre_hook(before)
-            module.register_forward_hook(after(name))
+        modules = list(model.named_modules())
+        hooks = [module.register_forward_pre_hook(before) for _, module in modules]
+        hooks += [module.register_forward_hook(after(name)) for name, module in modules]
         whole = _generators(evaluation)
-        losses(batch)
+        try:
+            losses(batch)
+        finally:
+            for hook in hooks:
+                hook.remove()
         drawn = whole != _generators(evaluation)
     if drawing:
         return f"{drawing[0]} draws at random in forward (dropout, noise, sampling): switch that off"

@@ -63,7 +63,8 @@ def derivative(
         raise Refusal(
             f"the gradient can't be differentiated again: {str(error).splitlines()[0]}. Likely a layer whose backward "
             "is first-order only (once_differentiable, a fused kernel, torch.compile, a cuDNN RNN): use its "
-            "differentiable version"
+            "differentiable version. Or a tensor that the model keeps, graph and all, from batch to batch: clear it by "
+            "reset="
         ) from error
     if all(part is None for part in found):
         raise Refusal(

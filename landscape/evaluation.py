@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from .batches import Batch, Batches, Keywords, Source, copied
-from .refusal import explained
+from .refusal import exhausted, explained
 from .state import is_compiled, preserved, resetting, uncompiled
 from .structure import described
 
@@ -42,7 +42,7 @@ class Evaluation:
     - ``unpack(batch)`` returns (input, target) of what the loader yields; by default it is guessed, and refused where
       it can't be: :mod:`landscape.batches`
     - ``forward(model, inputs)`` returns the output; by default model(inputs), or with the parts of a tuple or mapping
-      as arguments where the model's forward takes them only so
+      as arguments where the model takes them only so
     - ``size(batch)`` is the number of examples in what the loader yields; by default that of its tensors
     - ``reset(model)`` clears what the model keeps from batch to batch, and is called before each
     - ``check``: whether batches are compared with the first reading, and the model checked
@@ -77,6 +77,7 @@ class Evaluation:
         self.writes = False  # whether forward or loss writes to what it is given
         self.by_attribute = False  # whether modes are set past train(), which would fold weights into others
         self._forward, self._reset = forward, reset or resetting(self.model)
+        self._way: int | None = None
         self.sized = size is not None  # by the caller, from what the loader yields
 
     @contextmanager
@@ -105,8 +106,25 @@ class Evaluation:
         with explained("the model fails on a batch", self._cure(inputs)):
             if self._forward:
                 return self._forward(self.model, inputs)
-            arguments, keywords = called(self.model, inputs)
-            return self.model(*arguments, **keywords)
+            return self._called(inputs)
+
+    def _called(self, inputs: Any) -> Any:
+        """The model's output, by the first of the ways to give it its input that works, and by that from then on."""
+        possible, failed = ways(self.model, inputs), Exception()
+        for place, (arguments, keywords) in enumerate(possible):
+            if self._way in (None, place):
+                try:
+                    output = self.model(*arguments, **keywords)
+                except Exception as error:
+                    if self._way is not None or len(possible) == 1 or exhausted(error):
+                        raise
+                    failed = error if place == 0 else failed
+                    if self._reset:
+                        self._reset(self.model)
+                else:
+                    self._way = place
+                    return output
+        raise failed
 
     def ready(self, inputs: Any) -> Any:
         """``inputs`` as the model may be given them, its state cleared."""
@@ -142,28 +160,30 @@ class Evaluation:
         return found
 
 
-def called(model: nn.Module, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments and keywords by which ``model`` takes ``inputs``, from the signature of its forward.
+def ways(model: nn.Module, inputs: Any) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """The arguments and keywords by which ``model`` may take ``inputs``, likeliest first, by its forward's signature.
 
-    One argument, unless forward takes only the parts of a tuple or the entries of a mapping. A mapping with a single
-    entry whose name forward does not know is its only argument.
+    One argument; the parts of a tuple or the entries of a mapping; of a batch that is a mapping its entries by name, or
+    its only one.
     """
     keywords = {str(key): value for key, value in inputs.items()} if isinstance(inputs, Mapping) else {}
-    ways: list[tuple[tuple[Any, ...], dict[str, Any]]] = [((inputs,), {})]
+    found: list[tuple[tuple[Any, ...], dict[str, Any]]] = [((inputs,), {})]
     if isinstance(inputs, Keywords):
-        ways = [((), keywords), *([(tuple(keywords.values()), {})] if len(keywords) == 1 else [])]
+        found = [((), keywords), *([(tuple(keywords.values()), {})] if len(keywords) == 1 else [])]
     elif isinstance(inputs, Mapping):
-        ways.append(((), keywords))
+        found.append(((), keywords))
     elif isinstance(inputs, tuple | list):
-        ways.append((tuple(inputs), {}))
+        found.append((tuple(inputs), {}))
     try:
         signature = inspect.signature(model.forward)
     except (TypeError, ValueError):
-        return ways[0]
-    for arguments, named in ways:
-        try:
-            signature.bind(*arguments, **named)
-        except TypeError:
-            continue
-        return arguments, named
-    return ways[0]
+        return found
+    return [way for way in found if _fits(signature, way)] or found[:1]
+
+
+def _fits(signature: inspect.Signature, way: tuple[tuple[Any, ...], dict[str, Any]]) -> bool:
+    try:
+        signature.bind(*way[0], **way[1])
+    except TypeError:
+        return False
+    return True

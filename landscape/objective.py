@@ -23,6 +23,11 @@ from .means import is_mean
 from .parameters import Parameters
 from .refusal import Refusal, explained
 
+_KEPT_GRAPH = (
+    "If it speaks of a second time: the model keeps a tensor with its graph from one batch to the next, which a "
+    "function of the model, reset=, has to clear before every batch"
+)
+
 
 class Objective:
     """L(w) of ``model`` under ``loss`` on ``batches``, seen as a function of ``parameters``.
@@ -202,7 +207,7 @@ class Objective:
                 losses = self.losses(*batch)
                 if not losses.requires_grad:
                     raise ValueError("the loss has no gradient: it does not depend on the parameters, or was detached")
-                with explained("the gradient fails"):
+                with explained("the gradient fails", _KEPT_GRAPH):
                     gradients = torch.autograd.grad(losses.mean(), self.parameters.tensors, allow_unused=True)
                 yield losses.detach(), batch.size / self.size * self.parameters.flatten(gradients).to(wide)
 
@@ -225,7 +230,7 @@ class Objective:
                 return loss
             got = f"shape {list(loss.shape)}"
         else:
-            got = f"{loss.dtype} values" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+            got = f"{loss.dtype}: make it .float()" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
         expected = "batch" if count is None else count
         raise Refusal(f"the loss must be a scalar or one value per example ([{expected}]), got {got}")
 

@@ -109,8 +109,13 @@ class Points:
         with explained("the metrics fail on a batch", "Do they take what the model returns, and the target?"):
             found = dict(self.metrics(output, self._evaluation.given(batch.target)))
         for name, value in found.items():
+            if not isinstance(value, Tensor):
+                raise Refusal(f"metric {name!r} must be a tensor, one value per example, got a {type(value).__name__}")
             if value.shape != (batch.size,):
-                raise Refusal(f"metric {name!r} must be one value per example, got shape {list(value.shape)}")
+                raise Refusal(
+                    f"metric {name!r} must be one value per example (reduction='none', no mean), got shape "
+                    f"{list(value.shape)}"
+                )
         return found
 
     def _stacked(self, batch: Batch) -> Tensor:

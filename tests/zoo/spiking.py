@@ -7,7 +7,6 @@ import norse.torch as norse
 import snntorch
 import torch
 from snntorch import surrogate as snn_surrogate
-from snntorch import utils as snn_utils
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import Tensor, nn
 
@@ -60,8 +59,15 @@ class Hidden(nn.Module):
         return torch.stack([self.net(x)[-1] for _ in range(STEPS)])
 
 
+def at_rest(model: nn.Module) -> None:
+    """snnTorch's own ``utils.reset`` clears the neurons of every network there is, those under test too."""
+    for module in model.modules():
+        if isinstance(module, snntorch.SpikingNeuron):
+            module.reset_mem()
+
+
 def hidden(kind: Callable[..., nn.Module]) -> Callable[[], Case]:
-    return lambda: Case(Hidden(kind), many, images(5), fresh=lambda model: snn_utils.reset(model.net))
+    return lambda: Case(Hidden(kind), many, images(5), fresh=at_rest)
 
 
 def one_step() -> Case:
@@ -69,7 +75,7 @@ def one_step() -> Case:
     slope = snn_surrogate.fast_sigmoid()
     model = nn.Sequential(nn.Linear(5, 6), snntorch.Leaky(beta=0.8, spike_grad=slope, init_hidden=True, threshold=0.3),
                           nn.Linear(6, 3))  # fmt: skip
-    return Case(model, ce, images(5), fresh=snn_utils.reset)
+    return Case(model, ce, images(5), fresh=at_rest)
 
 
 class Looped(nn.Module):
