@@ -110,10 +110,11 @@ def _sample(
 ) -> tuple[float, Float[Tensor, "dimension"]]:
     """Loss of one batch at φ(t), and its gradient in the weights there."""
     parameters = objective.parameters
-    with parameters.restored(), objective.evaluating(), torch.enable_grad():
+    with parameters.restored():
         parameters.assign(path(t))
-        loss = objective.batch_loss(inputs, target)
-        gradient = parameters.flatten(torch.autograd.grad(loss, parameters.tensors, allow_unused=True))
+        with objective.differentiating(order=1):
+            loss = objective.batch_loss(inputs, target)
+            gradient = parameters.flatten(torch.autograd.grad(loss, parameters.tensors, allow_unused=True))
     return float(loss.detach()), gradient
 
 

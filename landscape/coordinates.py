@@ -14,7 +14,7 @@ directions D·ν in the weights.
 from jaxtyping import Float
 from torch import Tensor
 
-from .operators import Operator
+from .linear_operator import Operator
 
 
 class Scaled:

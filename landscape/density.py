@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .deadline import Deadline
 from .krylov import Krylov
-from .operators import Operator, products, rademacher
+from .linear_operator import Operator, products, rademacher
 from .trace import TraceEstimate, check_probes, from_forms
 
 

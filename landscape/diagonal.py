@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .operators import Operator, products, rademacher
+from .linear_operator import Operator, products, rademacher
 from .trace import check_probes
 
 

@@ -22,9 +22,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .curvature import Curvature, Parts, Product
 from .derivative import derivative
 from .objective import Objective
-from .operators import Curvature, Parts, Product
 
 Sampler = Callable[[Tensor, torch.Generator], Tensor]
 

@@ -17,7 +17,7 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
-from .operators import Operator
+from .linear_operator import Operator
 from .trace import trace
 
 

@@ -29,7 +29,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .basis import Basis
-from .operators import Operator, products
+from .linear_operator import Operator, products
 
 _NOISE = 64  # in units of rounding error times the matrix's size
 

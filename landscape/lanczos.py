@@ -28,7 +28,7 @@ from .deadline import Deadline
 from .eigenpairs import Eigenpairs, Ritz
 from .forecast import Outlook
 from .krylov import Krylov, symmetric_part
-from .operators import Operator, check_vectors
+from .linear_operator import Operator, check_vectors
 from .wanted import Wanted, check
 
 Progress = Callable[[int], object] | Literal[False] | None

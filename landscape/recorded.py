@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .files import replace
-from .operators import Operator
+from .linear_operator import Operator
 
 _FORMAT = 2
 _DIGEST = 32  # bytes of a SHA-256

@@ -25,8 +25,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .linear_operator import Operator
 from .objective import Objective
-from .operators import Hessian, Operator
+from .operators import Hessian
 from .parameters import Parameters
 from .trace import trace
 

@@ -39,7 +39,7 @@ import torch
 from jaxtyping import Float
 
 from .deadline import Deadline
-from .operators import Operator, products, rademacher
+from .linear_operator import Operator, products, rademacher
 from .xtrace import XTrace
 
 

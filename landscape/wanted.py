@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from .operators import Operator
+from .linear_operator import Operator
 
 
 @dataclass(frozen=True)

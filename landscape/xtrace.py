@@ -26,7 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .basis import Basis
-from .operators import Operator, products
+from .linear_operator import Operator, products
 
 
 class XTrace:
