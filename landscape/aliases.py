@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .state import memory
 
-Place = tuple[str, dict[str, Any], str, Tensor]
+Place = tuple[str, Any, Any, Tensor]  # its name, the mapping or list that holds it, where, and itself
 
 
 def detached(model: nn.Module) -> list[Place]:
@@ -43,5 +43,13 @@ def _tensors(model: nn.Module) -> Iterator[Place]:
         registers: tuple[dict[str, Any], ...] = (module._parameters, module._buffers, module.__dict__)
         for register in registers:
             for key, value in list(register.items()):
-                if isinstance(value, Tensor):
-                    yield f"{prefix}.{key}".lstrip("."), register, key, value
+                if key not in ("_parameters", "_buffers", "_modules"):
+                    yield from _inside(f"{prefix}.{key}".lstrip("."), register, key, value)
+
+
+def _inside(name: str, register: Any, key: Any, value: Any, depth: int = 3) -> Iterator[Place]:
+    if isinstance(value, Tensor):
+        yield name, register, key, value
+    elif depth and isinstance(value, list | dict):
+        for place, part in list(value.items() if isinstance(value, dict) else enumerate(value)):
+            yield from _inside(f"{name}[{place!r}]", value, place, part, depth - 1)

@@ -17,11 +17,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, RandomSampler
+from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
-from .refusal import Refusal
+from .refusal import Refusal, explained
 from .structure import described, leaves, mapped, on_device
 
+WRITTEN = (
+    "forward, or the loss, writes to a batch that it is given, and not to the first one, so that it was not seen "
+    "before: let it work on a copy, x.clone()"
+)
 LABELS = ("labels", "label", "targets", "target", "y")
 DATASET_BATCH = 100
 Source = Iterable[Any] | Dataset[Any]
@@ -57,17 +61,19 @@ class Batches:
         size: Callable[[Any], int] | None = None,
         watched: bool = True,
     ):
-        if isinstance(source, Dataset):
+        if isinstance(source, Dataset) and not (isinstance(source, IterableDataset) and _yields_batches(source)):
             source = DataLoader(source, batch_size=DATASET_BATCH)
         if isinstance(source, Tensor | Mapping | str) or not isinstance(source, Iterable):
             raise ValueError(
                 f"batches must be a loader, a Dataset or a list of (input, target), got {described(source)}: of a "
                 "single batch make a list of one"
             )
-        if isinstance(source, Iterator):
+        if isinstance(source, Iterator) and type(source).__module__ in ("builtins", "itertools"):
             raise ValueError("batches can be read only once, and are needed many times: pass a list or a loader")
         self.source, self.device = source, device
         self._unpack, self._size, self._watched = unpack, size, watched
+        self.written = False  # whether a batch is known to be written to, and given as a copy by whoever gives it
+        self._seen: set[int] = set()
         self.sizes: list[int] = []
         self.sums: list[int] = []
         for batch, total in self._read(0):
@@ -85,7 +91,7 @@ class Batches:
                 self._look_again()
                 break
             if batch.size:
-                yield self._moved(batch)
+                yield from self._lent(place, batch, total)
         else:
             if place + 1 != len(self.sums):
                 self._look_again()
@@ -94,6 +100,11 @@ class Batches:
             if batch.size:
                 yield self._moved(batch)
 
+    def kept(self) -> Iterator[Batch]:
+        """The same, for whoever keeps them: a loader may use the memory of one batch for the next."""
+        for batch in self:
+            yield Batch(copied(batch.inputs), copied(batch.target), batch.size)
+
     def present(self) -> list[int]:
         """The checksums of batches kept in memory as they are now; those of the first reading for other sources."""
         if isinstance(self.source, list | tuple):
@@ -101,7 +112,7 @@ class Batches:
         return self.sums
 
     def _read(self, start: int) -> Iterator[tuple[Batch, int]]:
-        for batch in islice(self.source, start, None):
+        for batch in _in_words(islice(self.source, start, None)):
             inputs, target = self._pair(batch)
             count = self._size(batch) if self._size else examples(inputs, target)
             yield Batch(inputs, target, count), checksum((inputs, target)) if self._watched else 0
@@ -111,6 +122,20 @@ class Batches:
         if not isinstance(pair, tuple) or len(pair) != 2:
             raise ValueError(f"unpack must return (input, target), got {described(pair)}")
         return pair
+
+    def _lent(self, place: int, batch: Batch, total: int) -> Iterator[Batch]:
+        """The batch; the first time, of batches kept in memory, a copy, to see whether it is written to.
+
+        Raises ValueError where it was, and that is not known.
+        """
+        if not self._watched or self.written or place in self._seen or not isinstance(self.source, list | tuple):
+            yield self._moved(batch)
+            return
+        given = Batch(copied(batch.inputs), copied(batch.target), batch.size)
+        yield self._moved(given)
+        self._seen.add(place)
+        if not self.written and checksum((given.inputs, given.target)) != total:
+            raise Refusal(WRITTEN)
 
     def _moved(self, batch: Batch) -> Batch:
         return Batch(on_device(batch.inputs, self.device), on_device(batch.target, self.device), batch.size)
@@ -242,5 +267,22 @@ def _rows(batches: list[Batch]) -> Counter[int]:
 
 
 def copied(value: Any) -> Any:
-    """``value`` with its tensors copied."""
+    """``value`` with its tensors copied; an object of another class that has a ``clone()``, by that."""
+    if not isinstance(value, Tensor | Mapping | tuple | list) and callable(clone := getattr(value, "clone", None)):
+        return clone()
     return mapped(value, lambda tensor: tensor.detach().clone().requires_grad_(tensor.requires_grad))
+
+
+def _in_words(batches: Iterable[Any]) -> Iterator[Any]:
+    """The same batches; what a loader raises, in one line."""
+    with explained("the batches can't be read"):
+        yield from batches
+
+
+def _yields_batches(source: Iterable[Any]) -> bool:
+    """Whether a Dataset that is iterated yields batches, and not examples, whose targets have no length."""
+    first = next(iter(source), None)
+    if not isinstance(first, tuple | list | Mapping):
+        return False
+    last = list(first.values() if isinstance(first, Mapping) else first)[-1]
+    return isinstance(last, Tensor | np.ndarray) and last.ndim > 0

@@ -1,11 +1,12 @@
 """Whether the loss of a batch is a function of the weights and that batch: found out, once, by three passes.
 
-    ℓ(first),  ℓ(another),  ℓ(first)
+    ℓ(first), ℓ(another);    with the model as it was found again, ℓ(another), now where gradients are taken
 
-The first and the third must agree, example by example. Where they don't, further passes tell what it is: with the
-model as it was found again they agree if it keeps a state from batch to batch, and don't if it draws at random; what
-does so is named. Beside that it is seen whether forward or loss writes to what it is given (it then gets copies) or to
-the model's weights (refused), and whether ``train()`` folds weights into others, as adapters that merge do.
+The two of the other batch must agree, example by example, and no random generator may move. Where they don't, further
+passes tell what it is: the losses depend on the batch before if the model keeps a state, on nothing known if it draws
+at random, on whether gradients are taken if forward asks; what does so is named. Beside that it is seen whether forward
+or loss writes to what it is given (it then gets copies) or to the model's weights (refused), whether parameters come or
+go, and whether ``train()`` folds weights into others, as adapters that merge do.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from .aliases import detached, used
 from .batches import Batch, checksum, copied
 from .evaluation import Evaluation
-from .refusal import Refusal
+from .refusal import Refusal, exhausted
 from .state import preserved
 from .structure import leaves, same_bits
 
@@ -28,31 +29,71 @@ Weights = list[tuple[str, nn.Parameter, Tensor]]
 
 
 def check(evaluation: Evaluation, losses: Losses) -> None:
-    """Raise ValueError for a model, a loss or batches that give the first batch other losses another time.
+    """Raise ValueError for a model, a loss or batches that give a batch other losses another time.
 
-    ``losses(batch)`` are one or several values for each example, or a scalar, from ``evaluation.output``. Costs three
-    passes of one batch. The model is given back as found, whatever happens.
+    ``losses(batch)`` are one or several values for each example, or a scalar, from ``evaluation.output``; it is called
+    with gradients enabled, and as ``evaluation.watching()`` has it. Costs three passes of one batch. The model is given
+    back as found, whatever happens.
     """
     batches = evaluation.first(2)
     if not batches:
         return
+    first = batches[0]
+    another = batches[-1] if batches[-1].size == first.size else first
     with _weights_back(evaluation.model) as weights:
         if any(type(module).train is not nn.Module.train for module in evaluation.model.modules()):
-            _check_modes(evaluation, weights, lambda: _alone(evaluation, losses, batches[0]))
-        with evaluation.evaluating():
-            alone = _first_pass(evaluation, losses, batches[0])
-            if written := _changed(weights):
-                raise Refusal(
-                    f"the model writes to its own weight {written[0]!r} as it runs (an embedding with max_norm does, "
-                    "and a moving average kept in forward): its loss is no function of the weights. Write to it "
-                    "before, and switch that off"
-                )
-            losses(batches[-1] if batches[-1].size == batches[0].size else batches[0])
-            after = losses(batches[0])
-            if agree(alone, after):
-                evaluation.alias = used(detached(evaluation.model), lambda: not agree(alone, losses(batches[0])))
-                return
-        raise Refusal(_reason(evaluation, losses, batches[0], alone, after))
+            _check_modes(evaluation, weights, lambda: _alone(evaluation, losses, first))
+        with evaluation.evaluating(), evaluation.watching():
+            drawn = _generators(evaluation)
+            _first_pass(evaluation, losses, first)
+            if drawn != _generators(evaluation):
+                raise Refusal(f"the loss is not deterministic. {_drawn_by(evaluation, losses, first)}")
+            _check_weights(evaluation.model, weights)
+            after = losses(another)
+        alone = _with_gradients(evaluation, losses, another)
+        if not agree(alone, after):
+            _check_difference(evaluation, losses, (first, another), alone, after)
+        with evaluation.evaluating(), evaluation.watching():
+            evaluation.alias = used(detached(evaluation.model), lambda: not agree(after, losses(another)))
+
+
+def _with_gradients(evaluation: Evaluation, losses: Losses, batch: Batch) -> Tensor:
+    """The losses of ``batch`` with the model as found, gradients enabled; without, where memory does not suffice."""
+    try:
+        with evaluation.evaluating(), torch.enable_grad():
+            return losses(batch)
+    except (RuntimeError, MemoryError) as error:
+        if not exhausted(error):
+            raise
+    return _alone(evaluation, losses, batch)
+
+
+def _check_weights(model: nn.Module, weights: Weights) -> None:
+    if written := _changed(weights):
+        raise Refusal(
+            f"the model writes to its own weight {written[0]!r} as it runs (an embedding with max_norm does, and a "
+            "moving average kept in forward): its loss is no function of the weights. Write to it before, and switch "
+            "that off"
+        )
+    if grown := {name for name, _ in model.named_parameters()} ^ {name for name, _, _ in weights}:
+        raise Refusal(
+            f"parameters come or go as the model runs ({', '.join(sorted(grown)[:3])}): run it once on a batch before "
+            "it is measured"
+        )
+
+
+def _check_difference(
+    evaluation: Evaluation, losses: Losses, batches: tuple[Batch, Batch], graded: Tensor, after: Tensor
+) -> None:
+    """Raise ValueError that says why the losses of a batch differ, if it is more than gradients' other rounding."""
+    alone = _alone(evaluation, losses, batches[1])
+    if not agree(alone, after):
+        raise Refusal(_reason(evaluation, losses, batches, alone, after))
+    if not agree(alone, graded, rounding=2.0**12 if graded.dtype != torch.float64 else 2.0**20):
+        raise Refusal(
+            f"forward computes something else where gradients are taken: a loss of {_mean(graded)}, and {_mean(alone)} "
+            "without, so that its gradient would be another loss's. Look for torch.is_grad_enabled() in it"
+        )
 
 
 def agree(one: Tensor, other: Tensor, rounding: float = 32.0) -> bool:
@@ -74,7 +115,7 @@ def agree(one: Tensor, other: Tensor, rounding: float = 32.0) -> bool:
 
 def _alone(evaluation: Evaluation, losses: Losses, batch: Batch) -> Tensor:
     """The losses of ``batch`` with the model as found."""
-    with evaluation.evaluating():
+    with evaluation.evaluating(), evaluation.watching():
         return losses(batch)
 
 
@@ -145,19 +186,19 @@ def _written_by(model: nn.Module, weights: Weights, *, train: bool) -> list[str]
     return found
 
 
-def _reason(evaluation: Evaluation, losses: Losses, batch: Batch, alone: Tensor, after: Tensor) -> str:
-    """Why the losses of ``batch`` were others after another batch."""
-    again = _alone(evaluation, losses, batch)
+def _reason(evaluation: Evaluation, losses: Losses, batches: tuple[Batch, Batch], alone: Tensor, after: Tensor) -> str:
+    """Why the losses of a batch were others after another one."""
+    again = _alone(evaluation, losses, batches[1])
     if agree(alone, again):
-        kept = _kept_by(evaluation, losses, batch)
+        kept = _kept_by(evaluation, losses, batches[0])
         return (
-            f"the loss of a batch depends on the batches before it: the first one's is {_mean(after)} after another "
-            f"one, alone {_mean(alone)}. The model keeps a state{kept} that nothing clears: pass reset=, a function of "
-            "the model that does, and it is called before every batch"
+            f"the loss of a batch depends on the batches before it: it is {_mean(after)} after another one, alone "
+            f"{_mean(alone)}. The model keeps a state{kept} that nothing clears: pass reset=, a function of the model "
+            "that does, and it is called before every batch"
         )
     return (
         f"the loss is not deterministic: of the same batch at the same weights it is {_mean(alone)}, then "
-        f"{_mean(again)}, so that every difference would be noise. {_drawn_by(evaluation, losses, batch)}"
+        f"{_mean(again)}, so that every difference would be noise. {_drawn_by(evaluation, losses, batches[1])}"
     )
 
 
@@ -167,7 +208,7 @@ def _mean(losses: Tensor) -> str:
 
 def _kept_by(evaluation: Evaluation, losses: Losses, batch: Batch) -> str:
     """Which attribute of which module another pass changes."""
-    with evaluation.evaluating() as model:
+    with evaluation.evaluating() as model, evaluation.watching():
         losses(batch)
         before = _attributes(model)
         losses(batch)
@@ -202,7 +243,7 @@ def _drawn_by(evaluation: Evaluation, losses: Losses, batch: Batch) -> str:
 
         return note
 
-    with evaluation.evaluating() as model:
+    with evaluation.evaluating() as model, evaluation.watching():
         modules = list(model.named_modules())
         hooks = [module.register_forward_pre_hook(before) for _, module in modules]
         hooks += [module.register_forward_hook(after(name)) for name, module in modules]

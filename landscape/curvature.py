@@ -88,12 +88,19 @@ class Curvature(ABC):
                 stacklevel=4,
             )
         self._kept = []
-        self._kept, self._kept_of = list(self._built()), Held(evaluation)
+        self._kept, self._kept_of = list(self._built()), Held(evaluation, self.objective.loss)
         yield from self._kept
 
     def _built(self) -> Iterator[tuple[float, Product]]:
-        for weight, inputs, target in self.objective.batches():
+        for weight, inputs, target in self._batches():
             yield weight, self._apart(inputs, target)
+
+    def _batches(self) -> Iterator[tuple[float, Any, Any]]:
+        """The objective's batches; copies, where graphs keep what a loader may write over."""
+        batches = self.objective.evaluation.batches
+        keep = self.keep_graph and not isinstance(batches.source, list | tuple)
+        for batch in batches.kept() if keep else batches:
+            yield batch.size / self.objective.size, batch.inputs, batch.target
 
     def _apart(self, inputs: Any, target: Any) -> Product:
         """One batch's product on buffers of its own: BatchNorm in train mode would write to another graph's."""

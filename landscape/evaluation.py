@@ -14,11 +14,13 @@ What the checks assure is that the loss of a batch is a function of the weights 
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import islice
 from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from .batches import Batch, Batches, Keywords, Source, copied
 from .refusal import exhausted, explained
@@ -73,17 +75,29 @@ class Evaluation:
                 "the model goes through torch.compile: it is measured as the module it was made from", stacklevel=4
             )
         self.batches = Batches(batches, device=device, unpack=unpack, size=size, watched=check)
+        self.watching: Callable[[], AbstractContextManager[object]] = torch.no_grad  # around what is only evaluated
         self.alias = ""  # a tensor through which the loss depends on a weight and no gradient comes
-        self.writes = False  # whether forward or loss writes to what it is given
+        self.writes = False
         self.by_attribute = False  # whether modes are set past train(), which would fold weights into others
-        self._forward, self._reset = forward, reset or resetting(self.model)
+        self._forward, self._given_reset = forward, reset
+        self._reset = reset
         self._way: int | None = None
         self.sized = size is not None  # by the caller, from what the loader yields
+
+    @property
+    def writes(self) -> bool:
+        """Whether forward or loss writes to what it is given, and therefore gets copies."""
+        return self.batches.written
+
+    @writes.setter
+    def writes(self, written: bool) -> None:
+        self.batches.written = written
 
     @contextmanager
     def evaluating(self) -> Iterator[nn.Module]:
         """The model in its mode; given back as found."""
-        with preserved(self.model) as model, uncompiled() if self._compiled else nullcontext():
+        with preserved(self.model) as model, uncompiled() if self._compiled else nullcontext(), _plain_paths():
+            self._reset = self._given_reset or resetting(model)
             self.set_mode()
             torch.clear_autocast_cache()  # it may hold weights as they were, rounded
             try:
@@ -97,8 +111,11 @@ class Evaluation:
         if self.by_attribute:
             for module in self.model.modules():
                 module.training = train
-        else:
-            self.model.train(train)
+            return
+        try:
+            self.model.train() if train else self.model.eval()
+        except NotImplementedError:  # an exported program has the mode that it was exported in
+            return
 
     def output(self, inputs: Any) -> Any:
         """What the model makes of one batch's input. Call it inside :meth:`evaluating`."""
@@ -152,12 +169,24 @@ class Evaluation:
 
     def first(self, count: int) -> list[Batch]:
         """The first ``count`` batches, or as many as there are, read anew."""
-        found = []
-        for batch in self.batches:
-            found.append(batch)
-            if len(found) == count:
-                break
-        return found
+        return list(islice(self.batches.kept(), count))
+
+
+@contextmanager
+def _plain_paths() -> Iterator[None]:
+    """Without what computes otherwise than the modules say, or remembers weights that have moved.
+
+    That is the fast path of torch's attention layers, taken only where no gradient is (it sets padded places to zero),
+    and the cache of parametrizations.
+    """
+    fast, cached = torch.backends.mha.get_fastpath_enabled(), parametrize._cache_enabled
+    torch.backends.mha.set_fastpath_enabled(False)
+    parametrize._cache_enabled = 0
+    try:
+        yield
+    finally:
+        parametrize._cache_enabled = cached
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def ways(model: nn.Module, inputs: Any) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:

@@ -10,8 +10,9 @@ It is an optimization, and where anything is in doubt the layer is computed as u
 is exactly torch's own, or one whose class says ``linear_in_weights = True`` of itself (and not of its subclasses); if
 it is called as that type is, without children, hooks, buffers or parametrizations, on a plain tensor that is the
 model's input or a view of it, which nothing has written to since; with neither autocast, nor gradients, nor a function
-transform around; and if its three outputs over all examples fit into ``BUDGET`` bytes, where 0 switches the whole thing
-off. The choice depends on the model and the data alone, never on the order of the points.
+transform or mode around; with its own weights, as they are at the point; and if its three outputs are finite and, over
+all examples, fit into ``BUDGET`` bytes, where 0 switches the whole thing off. The choice depends on the model and the
+data alone, never on the order of the points.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .structure import leaves
+from .structure import leaves, same_bits
 
 BUDGET = 2**28
 Point = tuple[float, ...]
@@ -43,6 +44,9 @@ class FirstLayers:
         self._served: dict[nn.Module, bool] = {}
         self._terms: dict[object, list[Tensor]] = {}
         self._layers = [layer for layer in model.modules() if BUDGET and _usable(layer)]
+        self._own = {layer: dict(layer._parameters) for layer in self._layers}
+        self._here: dict[nn.Parameter, Tensor] = {}
+        self._point: Point = ()
 
     @contextmanager
     def served(self, batch: int, inputs: Any, point: Point, *, examples: tuple[int, int]) -> Iterator[None]:
@@ -75,16 +79,33 @@ class FirstLayers:
         original: Callable[..., Tensor] = partial(type(layer).forward, layer)
         if more or len(seen) != 1 or self._served.get(layer) is False or not _is_input(seen[0], known):
             return original(*seen, **more)
+        if not self._in_place(layer, point):
+            return original(*seen)
         (x,) = seen
         key = (layer, batch, x.data_ptr(), x.shape, x.stride(), x.dtype)
         if key not in self._terms:
             terms = self._outputs(layer, x)
             if layer not in self._served:
-                self._served[layer] = self._fits(terms, examples)
+                finite = all(term.isfinite().all() for term in terms)  # 0 · inf is nan
+                self._served[layer] = finite and self._fits(terms, examples)
             if not self._served[layer]:
                 return original(x)
             self._terms[key] = terms
         return _combined(self._terms[key], point)
+
+    def _in_place(self, layer: nn.Module, point: Point) -> bool:
+        """Whether the layer has its own parameters, with the values of ``point``: forward may have seen to others."""
+        if self._point != point:
+            self._point, self._here = point, {}
+        for name, weight in layer._parameters.items():
+            if weight is not self._own[layer][name]:
+                return False
+            if weight is not None and weight in self._moves and weight not in self._here:
+                found, steps = self._moves[weight]
+                self._here[weight] = _combined([found, *steps], point)
+            if weight is not None and not same_bits(weight, self._here.get(weight, weight)):
+                return False
+        return True
 
     def _fits(self, terms: list[Tensor], examples: tuple[int, int]) -> bool:
         """Whether a layer's outputs over all examples fit into what is left."""
@@ -116,6 +137,7 @@ def _usable(layer: nn.Module) -> bool:
         and not {"forward", "__call__", "_compiled_call_impl"} & {key for key, value in vars(layer).items() if value}
         and set(layer._parameters) == {"weight", "bias"}
         and layer._parameters["weight"] is not None
+        and all(weight is None or type(weight) is nn.Parameter for weight in layer._parameters.values())
     )
 
 
@@ -129,7 +151,8 @@ def _is_input(x: Any, known: dict[int, int]) -> bool:
     """Whether ``x`` is a view of an input, as that was given, in a plain pass."""
     if not _is_plain(x) or torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type):
         return False
-    if torch._C._functorch.peek_interpreter_stack() is not None or torch._C._len_torch_dispatch_stack():
+    modes = torch._C._len_torch_dispatch_stack() or torch._C._len_torch_function_stack()
+    if torch._C._functorch.peek_interpreter_stack() is not None or modes:
         return False
     return known.get(x.untyped_storage().data_ptr()) == x._version and not torch.autograd.forward_ad._current_level >= 0
 

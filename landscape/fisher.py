@@ -25,6 +25,7 @@ from torch import Tensor
 from .curvature import Curvature, Parts, Product
 from .derivative import derivative
 from .objective import Objective
+from .structure import mapped
 
 Sampler = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -89,12 +90,14 @@ class Fisher(EmpiricalFisher):
         super().__init__(objective, keep_graph=keep_graph, check=check)
 
     def _built(self) -> Iterator[tuple[float, Product]]:
-        for (weight, inputs, _), targets in zip(self.objective.batches(), self._targets, strict=True):
+        for (weight, inputs, _), targets in zip(self._batches(), self._targets, strict=True):
             yield weight, self._apart(inputs, targets.to(self.device))
 
     def _linearised(self, inputs: Any, target: Any) -> Product:
         output = self.objective.output(inputs)
-        return self._second_moment(torch.cat([_single(self.objective.losses_of(output, drawn)) for drawn in target]))
+        return self._second_moment(
+            torch.cat([_single(self.objective.losses_of(mapped(output, Tensor.clone), drawn)) for drawn in target])
+        )
 
 
 def categorical(logits: Float[Tensor, "batch class"], generator: torch.Generator) -> Int[Tensor, "batch"]:

@@ -2,28 +2,32 @@
 
 A graph of a gradient holds tensors as they were when it was built. ``_version`` counts only some of the ways of writing
 to one (not ``weight.data``, nor a fused optimizer), so contents are compared, bit for bit: of all parameters, frozen
-ones too, buffers, plain attributes, and the batches that lie in a list.
+ones too, buffers, attributes with what lies in them, the modules themselves and their hooks, a loss that is a module,
+and the batches that lie in a list.
 """
 
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from .batches import checksum
 from .evaluation import Evaluation
 from .structure import same_bits
 
-_PLAIN = (bool, int, float, str)
+_NUMBERS = (bool, int, float, complex, str, bytes, type(None))
+_BY_SIZE = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class Held:
-    """A copy of what the model of ``evaluation`` holds now."""
+    """A copy of what the model of ``evaluation`` holds now, and ``beside``, the loss."""
 
-    def __init__(self, evaluation: Evaluation):
-        self._tensors = _tensors(evaluation)
+    def __init__(self, evaluation: Evaluation, beside: object = None):
+        self._beside = beside
+        self._tensors = _tensors(self._modules(evaluation))
         self._copies = [tensor.detach().clone() for tensor in self._tensors]
-        self._versions = [weight._version for weight in evaluation.model.parameters()]
         self._weights = list(evaluation.model.parameters())
-        self._plain = _plain(evaluation)
+        self._versions = [weight._version for weight in self._weights]
+        self._attributes = _attributes(self._modules(evaluation))
         self._batches = evaluation.batches.present()
 
     def usable(self) -> bool:
@@ -32,23 +36,40 @@ class Held:
 
     def changed(self, evaluation: Evaluation) -> bool:
         """Whether anything is other than it was."""
-        now = _tensors(evaluation)
+        modules = self._modules(evaluation)
+        now = _tensors(modules)
         return (
             len(now) != len(self._copies)
             or not all(same_bits(one, other) for one, other in zip(now, self._copies, strict=True))
-            or self._plain != _plain(evaluation)
+            or self._attributes != _attributes(modules)
             or self._batches != evaluation.batches.present()
         )
 
-
-def _tensors(evaluation: Evaluation) -> list[Tensor]:
-    attributes = [value for module in evaluation.model.modules() for value in vars(module).values()]
-    own = [value for value in attributes if isinstance(value, Tensor)]
-    return [*evaluation.model.parameters(), *evaluation.model.buffers(), *own]
+    def _modules(self, evaluation: Evaluation) -> list[nn.Module]:
+        beside = self._beside.modules() if isinstance(self._beside, nn.Module) else ()
+        return [*evaluation.model.modules(), *beside]
 
 
-def _plain(evaluation: Evaluation) -> list[dict[str, Any]]:
-    return [
-        {name: value for name, value in vars(module).items() if isinstance(value, _PLAIN) and name != "training"}
-        for module in evaluation.model.modules()
-    ]
+def _tensors(modules: list[nn.Module]) -> list[Tensor]:
+    found = []
+    for module in modules:
+        found += [value for value in (*module._parameters.values(), *module._buffers.values()) if value is not None]
+        found += [value for value in vars(module).values() if isinstance(value, Tensor)]
+    return found
+
+
+def _attributes(modules: list[nn.Module]) -> list[tuple[int, dict[str, Any]]]:
+    """Of each module which it is, and its attributes: numbers as they are, functions and hooks by which they are."""
+    return [(id(module), {name: _shown(name, value) for name, value in vars(module).items()}) for module in modules]
+
+
+def _shown(name: str, value: Any) -> Any:
+    if name in _BY_SIZE:
+        return tuple(map(id, value.values()))
+    if name in ("training", "_parameters", "_buffers", "_modules") or isinstance(value, Tensor):
+        return None
+    if isinstance(value, _NUMBERS):
+        return value
+    if callable(value):
+        return id(getattr(value, "__func__", value))
+    return checksum([value])

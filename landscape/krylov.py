@@ -31,6 +31,7 @@ from torch import Tensor
 from .basis import Basis
 from .linear_operator import Operator, products
 
+_FLOOR = 2  # like the next, in units of rounding error times the matrix's size
 _NOISE = 64  # in units of rounding error times the matrix's size
 
 
@@ -133,7 +134,10 @@ class Krylov:
         inside = np.linalg.norm(self.matrix @ shapes - values * shapes, axis=0) ** 2
         outside = sum((one.norm * (one.row @ shapes)) ** 2 for one in self._queue if one.row is not None)
         lost = np.einsum("ir,ij,jr->r", shapes, self._lost, shapes)
-        return np.sqrt(np.maximum(inside + outside + lost, 0))
+        floor = (
+            _FLOOR * torch.finfo(self.operator.dtype).eps * self.size
+        ) ** 2  # what V s and a product are rounded by
+        return np.sqrt(np.maximum(inside + outside + lost, 0) + floor)
 
     def vectors(self, shapes: Float[np.ndarray, "row ritz"]) -> Float[Tensor, "ritz dimension"]:
         """The unit vectors V s, one a row."""

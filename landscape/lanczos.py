@@ -129,12 +129,15 @@ def _found(krylov: Krylov, wanted: Wanted) -> tuple[Ritz, np.ndarray, np.ndarray
     size = float(np.abs(values).max())
     residuals = krylov.residuals(values[order], shapes[:, order])
     found = Ritz(krylov.products, ranks, values[order], residuals, size, krylov.rounding)
-    complete = len(ranks) == wanted.count and _explored(krylov, found, wanted)
-    return found, shapes[:, order], (found.relative_residuals <= wanted.tolerance) & complete
+    above, below = _explored(krylov, found, wanted) if len(ranks) == wanted.count else (False, False)
+    explored = np.full(len(ranks), above and below) if wanted.largest else np.where(ranks > 0, above, below)
+    return found, shapes[:, order], (found.relative_residuals <= wanted.tolerance) & explored
 
 
-def _explored(krylov: Krylov, found: Ritz, wanted: Wanted) -> bool:
-    """Whether no further space would add to the wanted ends. Before the first is exhausted there is no saying: True.
+def _explored(krylov: Krylov, found: Ritz, wanted: Wanted) -> tuple[bool, bool]:
+    """Whether no further space would add to the upper and the lower end, as far as they are wanted.
+
+    Before the first space is exhausted there is no saying: True.
 
     A space grows from a random vector of all that the earlier ones left, so its ends, once converged, bound whatever
     is left outside it. Rounding in a product is divided by the length of what enters the basis, so an exhausted space
@@ -142,14 +145,14 @@ def _explored(krylov: Krylov, found: Ritz, wanted: Wanted) -> bool:
     as any.
     """
     if len(krylov.basis) == krylov.operator.dimension or not (krylov.first or krylov.closed):
-        return True
+        return True, True
     floor, ceiling = wanted.limits(found.values)
     under, over = (max(wanted.tolerance * abs(limit), found.rounding) for limit in (floor, ceiling))
     values, shapes = krylov.ritz(krylov.first)
     low, high = krylov.residuals(values[[0, -1]], shapes[:, [0, -1]])
     above = np.isinf(ceiling) or (high <= over and values[-1] <= ceiling + over)
     below = np.isinf(floor) or (low <= under and values[0] >= floor - under)
-    return bool(above and below)
+    return bool(above), bool(below)
 
 
 def _restart(krylov: Krylov, wanted: Wanted, limit: int) -> None:

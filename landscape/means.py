@@ -14,35 +14,47 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .batches import copied
 from .structure import leaves, mapped
 
 _SINGLE = 8
 _WAYS = 16
+_ROUNDING = 64
 
 
 def is_mean(loss: Callable[[Any, Any], Tensor], output: Any, target: Any, count: int) -> bool:
-    """Whether ``loss(output, target)`` is the mean over ``count`` examples, to half of the dtype's digits.
+    """Whether ``loss(output, target)`` is the mean over ``count`` examples, single ones and halves, but for rounding.
 
     A tensor's dimension of the batch is the one of that length; where there are several, all are tried.
     """
     with torch.no_grad():
-        whole = loss(output, target)
+        whole = loss(*copied((output, target)))
         if not whole.isfinite():
             return True  # and so will be any mean
-        places = list(range(1, min(_SINGLE, count - 1) + 1))
-        bounds = list(zip([0, *places], [*places, count], strict=True))
+        singles, half = list(range(1, min(_SINGLE, count - 1) + 1)), [count // 2] if count > 1 else []
         for way in islice(product(*_dimensions((output, target), count)), _WAYS):
-            parts = [_part((output, target), way, begin, end) for begin, end in bounds]
             try:
-                values = torch.stack([loss(*part) for part in parts]).double()
+                if all(_adds_up(loss, whole, (output, target), way, count, places) for places in (singles, half)):
+                    return True
             except Exception:  # noqa: BLE001 - another way of cutting may fit
                 continue
-            shares = torch.tensor([(end - begin) / count for begin, end in bounds], dtype=torch.float64)
-            error = (values.cpu() @ shares - whole.double().cpu()).abs()
-            unit = torch.finfo(whole.dtype).eps ** 0.5
-            if error <= unit * max(float(values.abs().max()), 1e-30):
-                return True
     return False
+
+
+def _adds_up(
+    loss: Callable[[Any, Any], Tensor],
+    whole: Tensor,
+    pair: tuple[Any, Any],
+    way: tuple[int | None, ...],
+    count: int,
+    places: list[int],
+) -> bool:
+    """Whether the parts of the batch between ``places`` have, by their sizes, the mean ``whole``."""
+    bounds = list(zip([0, *places], [*places, count], strict=True))
+    values = torch.stack([loss(*_part(copied(pair), way, begin, end)) for begin, end in bounds]).double().cpu()
+    shares = torch.tensor([(end - begin) / count for begin, end in bounds], dtype=torch.float64)
+    unit = _ROUNDING * torch.finfo(whole.dtype).eps
+    return bool((values @ shares - whole.double().cpu()).abs() <= unit * max(float(values.abs().max()), 1e-30))
 
 
 def _dimensions(value: Any, count: int) -> Iterator[list[int | None]]:

@@ -68,6 +68,7 @@ class Objective:
         self.parameters = parameters or Parameters(model)
         self.evaluation = Evaluation(model, batches, device=self.parameters.device, mode=mode, **reading)
         self.model, self.loss, self.mode, self.group = self.evaluation.model, loss, mode, group
+        self.evaluation.watching = self._watching
         sizes = [size for size in self.evaluation.batches.sizes if size]
         rank, world = (dist.get_rank(group), dist.get_world_size(group)) if group else (0, 1)
         counts = torch.zeros(world, dtype=torch.int64, device=self.parameters.device)
@@ -107,6 +108,12 @@ class Objective:
                 f"{self.evaluation.alias!r} shares memory with a weight, detached from it, and the model uses it: "
                 "the loss moves with it, and its gradient would not say so. Use the weight itself in forward"
             )
+        for name, weight in zip(self.parameters.names, self.parameters.tensors, strict=True):
+            if weight._backward_hooks:
+                raise Refusal(
+                    f"weight {name!r} has a hook on its gradient (clipping, masking, logging), which may change it: "
+                    "remove the hook while the landscape is measured"
+                )
         with self.evaluating() as model, torch.enable_grad():
             if order == 1:
                 yield model
@@ -126,11 +133,11 @@ class Objective:
 
     def batch_loss(self, inputs: Any, target: Any) -> Float[Tensor, ""]:
         """The mean loss of one batch, with its graph. Call it inside :meth:`evaluating`."""
-        return self.losses(inputs, target).mean()
+        return averaged(self.losses(inputs, target))
 
     def output_loss(self, output: Any, target: Any) -> Float[Tensor, ""]:
         """The mean loss of a batch whose outputs are known, with its graph."""
-        return self.losses_of(output, target).mean()
+        return averaged(self.losses_of(output, target))
 
     def losses_of(self, output: Any, target: Any, count: int | None = None) -> Tensor:
         """The loss's values on outputs: a scalar, or one for each of ``count`` examples (any number for None)."""
@@ -153,7 +160,7 @@ class Objective:
         total = torch.zeros((), dtype=torch.float64, device=self.parameters.device)
         with self.evaluating(), self._watching():
             for batch in self.evaluation.batches:
-                total += batch.size / self.size * self.losses(*batch).mean().detach().double()
+                total += batch.size / self.size * self.losses(*batch).detach().double().mean()
         return float(self.reduced(total))
 
     def examples(self) -> Float[Tensor, "size"]:
@@ -167,7 +174,7 @@ class Objective:
                 loss = self.losses(*batch)
                 if loss.ndim == 0:
                     raise ValueError("the loss returns a mean; losses of single examples need reduction='none'")
-                values.append(loss.detach())
+                values.append(loss.detach().clone())  # it may be a view of what the next batch is written to
         return self.gathered(values)
 
     def gradient(self) -> Float[Tensor, "dimension"]:
@@ -208,7 +215,7 @@ class Objective:
                 if not losses.requires_grad:
                     raise ValueError("the loss has no gradient: it does not depend on the parameters, or was detached")
                 with explained("the gradient fails", _KEPT_GRAPH):
-                    gradients = torch.autograd.grad(losses.mean(), self.parameters.tensors, allow_unused=True)
+                    gradients = torch.autograd.grad(averaged(losses), self.parameters.tensors, allow_unused=True)
                 yield losses.detach(), batch.size / self.size * self.parameters.flatten(gradients).to(wide)
 
     def _nothing(self) -> Float[Tensor, "dimension"]:
@@ -217,8 +224,7 @@ class Objective:
         return torch.zeros(self.parameters.dimension, dtype=wide, device=self.parameters.device)
 
     def _detached(self, batch: Batch) -> Tensor:
-        with self._watching():
-            return self.losses(*batch).detach()
+        return self.losses(*batch).detach()
 
     def _watching(self) -> AbstractContextManager[object]:
         """Around what is evaluated and not differentiated."""
@@ -236,9 +242,9 @@ class Objective:
 
     def _proven(self, loss: Tensor, output: Any, target: Any, count: int | None) -> Tensor:
         """``loss``, if a scalar one is a mean over the examples; looked at once for each batch."""
-        if loss.ndim or not self._unproven:
+        if loss.ndim or not self._unproven or count is None:
             return loss
-        if count is not None and not is_mean(self.loss, output, target, count):
+        if not is_mean(self.loss, output, target, count):
             raise Refusal(
                 "the loss returns a scalar that is not the mean over the examples of a batch (a sum, class weights, "
                 "ignored labels, shapes that broadcast, a comparison of examples), so that batches can't be averaged: "
@@ -246,3 +252,8 @@ class Objective:
             )
         self._unproven -= 1
         return loss
+
+
+def averaged(losses: Tensor) -> Float[Tensor, ""]:
+    """The mean, of values in half precision summed in single."""
+    return losses.to(torch.promote_types(losses.dtype, torch.float32)).mean()

@@ -81,7 +81,8 @@ class GaussNewton(Curvature):
         pullback = derivative(outputs, weights, cotangents, create_graph=True)
         held = {id(leaf): leaf.detach().requires_grad_() for leaf in outputs}
         ends = list(held.values())
-        loss = self.objective.output_loss(mapped(output, lambda leaf: held.get(id(leaf), leaf)), target)
+        given = mapped(output, lambda leaf: held[id(leaf)].clone() if id(leaf) in held else leaf)
+        loss = self.objective.output_loss(given, target)
         slope = derivative([loss], ends, None, create_graph=True)
 
         def product(parts: Parts, keep: bool) -> Sequence[Tensor | None]:

@@ -39,6 +39,10 @@ class Parameters:
                 f"parameter {empty[0]!r} has no values yet (a lazy layer, or the meta device): run the model once on a "
                 "batch, or load its weights, before it is measured"
             )
+        if fixed := [name for name, weight in chosen.items() if weight.is_inference()]:
+            raise ValueError(
+                f"parameter {fixed[0]!r} was made in inference mode, and has no gradient: build the model outside of it"
+            )
         self.names = tuple(chosen)
         self.tensors = tuple(chosen.values())
         kinds = {(weight.device, weight.dtype.to_real()) for weight in self.tensors}

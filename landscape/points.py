@@ -22,14 +22,14 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
-from .batches import Batch, Source
+from .batches import WRITTEN, Batch, Source, checksum
 from .checks import check
 from .evaluation import Evaluation, Reading
 from .first_layer import FirstLayers
 from .parameters import Parameters
 from .refusal import Refusal, explained
 from .state import preserved
-from .structure import mapped
+from .structure import mapped, same_bits
 
 Metrics = Callable[[Any, Any], Mapping[str, Tensor]]
 Point = tuple[float, ...]
@@ -75,8 +75,10 @@ class Points:
         self._moves = _moves(parameters, directions)
         self._batches = [
             Batch(mapped(batch.inputs, lambda tensor: _laid_out(tensor, channels_last)), batch.target, batch.size)
-            for batch in self._evaluation.batches
+            for batch in self._evaluation.batches.kept()
         ]
+        self._sums = [checksum((batch.inputs, batch.target)) for batch in self._batches]
+        self._unused = set(range(len(self._batches)))
         if not self._batches:
             raise ValueError("the batches hold no example: nothing to average over")
         self.sizes = [batch.size for batch in self._batches]
@@ -93,9 +95,18 @@ class Points:
         with torch.no_grad(), self._at(point):
             for number in range(*slice(start, stop).indices(len(self._batches))):
                 for name, value in self._measured(self._batches[number], number, point).items():
-                    collected.setdefault(name, []).append(value)
+                    collected.setdefault(name, []).append(value.clone())
+                self._check_unwritten(number)
         # In float64: the differences taken later are far smaller than the values.
         return {name: torch.cat(values).cpu().double() for name, values in collected.items()}
+
+    def _check_unwritten(self, number: int) -> None:
+        """Raise ValueError where a batch other than the first was written to, the first time that it is used."""
+        if number in self._unused and self._evaluation.checked and not self._evaluation.writes:
+            self._unused.remove(number)
+            batch = self._batches[number]
+            if checksum((batch.inputs, batch.target)) != self._sums[number]:
+                raise Refusal(WRITTEN)
 
     def _measured(self, batch: Batch, number: int, point: Point | None) -> dict[str, Tensor]:
         """The metrics of one batch; at a ``point`` with the first layers' outputs from what is kept."""
@@ -120,8 +131,7 @@ class Points:
 
     def _stacked(self, batch: Batch) -> Tensor:
         """All metrics of one batch at the weights as found."""
-        with torch.no_grad():
-            found = [value.double() for value in self._measured(batch, 0, None).values()]
+        found = [value.detach().double() for value in self._measured(batch, 0, None).values()]
         return torch.stack(found) if found else torch.zeros(0)
 
     @contextmanager
@@ -129,6 +139,8 @@ class Points:
         if len(point) != self.dimension:
             raise ValueError(f"a point has one coordinate per direction, {self.dimension}, got {point}")
         with self._evaluation.evaluating() as model:
+            if not all(same_bits(move.weight, move.found) for move in self._moves):
+                raise Refusal("the model's weights have changed since these points were laid out: make them anew")
             try:
                 for move in self._moves:
                     move.to(point)

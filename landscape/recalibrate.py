@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from .batches import Batch, Source
 from .checks import check
 from .evaluation import Evaluation, Reading
+from .refusal import Refusal
 from .structure import leaves
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -83,8 +84,7 @@ def recalibrate(model: nn.Module, batches: Source, **reading: Unpack[Reading]) -
 
 def _outputs(evaluation: Evaluation, batch: Batch) -> Tensor:
     """The numbers in the model's output for one batch."""
-    with torch.no_grad():
-        found = [leaf for leaf in leaves(evaluation.output(batch.inputs)) if isinstance(leaf, Tensor)]
+    found = [leaf for leaf in leaves(evaluation.output(batch.inputs)) if isinstance(leaf, Tensor)]
     return torch.cat(
         [leaf.detach().flatten().cpu().double() for leaf in found if not leaf.is_complex()] or [torch.zeros(0)]
     )
@@ -92,10 +92,15 @@ def _outputs(evaluation: Evaluation, batch: Batch) -> Tensor:
 
 def _gathered(evaluation: Evaluation, layers: list[Norm]) -> dict[Norm, _Moments]:
     """The statistics of every layer's inputs; the layers' own update, with momentum 1, computes each batch's."""
-    found = {layer: _Moments() for layer in layers}
+    found, seen = {layer: _Moments() for layer in layers}, dict.fromkeys(layers, 0)
 
     def record(layer: Norm, inputs: tuple[Tensor, ...], _: Tensor) -> None:
         mean, variance = (layer.get_buffer(name) for name in _STATISTICS)
+        counter, seen[layer] = layer.num_batches_tracked, seen[layer] + 1
+        if counter is not None and int(counter) != seen[layer]:
+            raise Refusal(
+                f"a {type(layer).__name__} normalises its input in several parts, which can't be put together"
+            )
         found[layer].add(inputs[0].numel() // layer.num_features, mean, variance)
 
     hooks = [layer.register_forward_hook(record) for layer in layers]

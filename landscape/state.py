@@ -8,9 +8,11 @@ Weights are :meth:`landscape.parameters.Parameters.restored`'s business: copies 
 """
 
 import copy
-from collections import Counter, deque
+from collections import Counter, UserDict, UserList, deque
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import is_dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 _TORCHS_OWN = frozenset(nn.Module().__dict__)
 _CONTAINERS = (list, tuple, dict, set, deque)
 _WRITABLE: dict[type, bool] = {}
+_METHODS: dict[type, str] = {}
 Reset = Callable[[nn.Module], object]
 
 
@@ -117,7 +120,8 @@ class _Lent:
 
 def _may_be_written(kind: type) -> bool:
     if kind not in _WRITABLE:
-        _WRITABLE[kind] = issubclass(kind, (Tensor, np.ndarray, *_CONTAINERS))
+        written = issubclass(kind, (Tensor, np.ndarray, UserDict, UserList, SimpleNamespace, *_CONTAINERS))
+        _WRITABLE[kind] = written or (is_dataclass(kind) and not issubclass(kind, nn.Module))
     return _WRITABLE[kind]
 
 
@@ -152,6 +156,11 @@ class _Copies:
             return self._tensor(value)
         if isinstance(value, np.ndarray):
             return value.copy()
+        if not isinstance(value, _CONTAINERS):  # a holder of attributes
+            other = copy.copy(value)
+            self._done[id(value)] = value, other
+            vars(other).update({name: self.of(part) for name, part in vars(value).items()})
+            return other
         if isinstance(value, tuple):
             parts = [self.of(part) for part in value]
             if all(new is old for new, old in zip(parts, value, strict=True)):
@@ -177,7 +186,7 @@ class _Copies:
         if where in self._weights:
             return tensor
         if where not in self._shared:
-            return tensor.detach().clone()
+            return tensor.detach().clone().requires_grad_(tensor.requires_grad and tensor.is_leaf)
         if where not in self._storages:
             self._storages[where] = tensor.untyped_storage().clone()
         other = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
@@ -187,8 +196,9 @@ class _Copies:
 def _tensors(value: Any, depth: int = 4) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         yield value
-    elif depth and isinstance(value, _CONTAINERS):
-        for part in value.values() if isinstance(value, dict) else value:
+    elif depth and not isinstance(value, np.ndarray):
+        inside = value if isinstance(value, _CONTAINERS) else vars(value)
+        for part in inside.values() if isinstance(inside, dict) else inside:
             if _may_be_written(type(part)):
                 yield from _tensors(part, depth - 1)
 
@@ -219,12 +229,21 @@ def resetting(model: nn.Module) -> Reset | None:
 
 def _clearing(module: nn.Module) -> Callable[[], object] | None:
     """The module's own method that clears its state, where its library is known."""
-    kinds = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(module).__mro__}
+    name = _method(type(module))
+    return getattr(module, name, None) if name else None
+
+
+def _method(kind: type) -> str:
+    if kind not in _METHODS:
+        _METHODS[kind] = _method_of(kind)
+    return _METHODS[kind]
+
+
+def _method_of(kind: type) -> str:
+    kinds = {(each.__module__.partition(".")[0], each.__name__) for each in kind.__mro__}
     if ("spikingjelly", "MemoryModule") in kinds:
-        return getattr(module, "reset", None)
-    if ("snntorch", "SpikingNeuron") in kinds:
-        return getattr(module, "reset_mem", None)
-    return None
+        return "reset"
+    return "reset_mem" if ("snntorch", "SpikingNeuron") in kinds else ""
 
 
 def is_compiled(model: nn.Module) -> bool:

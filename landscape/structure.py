@@ -2,33 +2,38 @@
 
 import copy
 import dataclasses
+import types
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
-def leaves(value: Any, *, others: bool = False) -> Iterator[Any]:
-    """The tensors and arrays in ``value``, in order; with ``others`` the numbers and strings beside them too."""
+def leaves(value: Any, *, others: bool = False, depth: int = 8) -> Iterator[Any]:
+    """The tensors and arrays in ``value``, in order; with ``others`` the numbers and strings beside them too.
+
+    Objects of other classes are looked into by their attributes.
+    """
     if isinstance(value, Tensor | np.ndarray):
         yield value
     elif isinstance(value, Mapping):
         for key, part in value.items():
             if others:
                 yield str(key)
-            yield from leaves(part, others=others)
-    elif isinstance(value, tuple | list):
+            yield from leaves(part, others=others, depth=depth)
+    elif isinstance(value, tuple | list | set | frozenset | deque):
         for part in value:
-            yield from leaves(part, others=others)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for field in dataclasses.fields(value):
-            yield from leaves(getattr(value, field.name), others=others)
-    elif others and isinstance(value, int | float | complex | str | bytes):
-        yield value
+            yield from leaves(part, others=others, depth=depth)
+    elif isinstance(value, int | float | complex | str | bytes):
+        if others:
+            yield value
+    elif depth and not isinstance(value, type | nn.Module | types.FunctionType) and hasattr(value, "__dict__"):
+        yield from leaves(vars(value), others=others, depth=depth - 1)
 
 
 def mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
@@ -55,13 +60,18 @@ def mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
 
 
 def _like_mapping(value: Mapping[Any, Any], parts: dict[Any, Any]) -> Any:
+    before = dict(value.items())
     try:
         other: Any = copy.copy(value)
         for key, part in parts.items():
             other[key] = part
+        if all(other[key] is part and value[key] is before[key] for key, part in parts.items()):
+            return other
+        for key, part in before.items():  # the copy was none
+            value[key] = part  # type: ignore[index]
     except (TypeError, AttributeError):
-        return parts
-    return other
+        pass
+    return parts
 
 
 def on_device(value: Any, device: torch.device) -> Any:
@@ -102,6 +112,8 @@ def same_bits(one: Tensor, other: Tensor) -> bool:
     """Whether two tensors hold the same bits; nan equals nan, and 0.0 is not −0.0."""
     if one is other:
         return True
+    if one.is_nested or other.is_nested:
+        return len(one) == len(other) and all(map(same_bits, one.unbind(), other.unbind()))
     if (one.shape, one.dtype, one.layout) != (other.shape, other.dtype, other.layout):
         return False
     if one.layout != torch.strided:

@@ -119,7 +119,7 @@ def test_a_state_that_nothing_clears_is_refused_with_numbers_and_its_place(middl
     with pytest.raises(ValueError, match=r"depends on the batches before it.*(v|kept) of module '.*1' \(") as refused:
         QUESTIONS[question](model)
     assert "reset=" in str(refused.value)
-    alone = float(each(model(X[:8]), Y[:8]).mean())
+    alone = float(each(model(X[8:16]), Y[8:16]).mean())
     if question == "objective":
         assert f"alone {alone:.5g}" in str(refused.value)
 

@@ -9,7 +9,7 @@ from scipy.stats import t as student
 
 from landscape.operators import rademacher
 from landscape.trace import TraceEstimate, trace
-from landscape.xtrace import XTrace
+from landscape.xtrace import OffDiagonal, XTrace
 
 from .oracles import Dense, symmetric
 from .test_deadline import Slow
@@ -35,14 +35,14 @@ def errors_and_stderrs(spectrum: np.ndarray, seeds: int, **arguments) -> tuple[n
     return np.array([one.value for one in found]) - matrix.trace(), np.array([one.stderr for one in found])
 
 
-def naive_xtrace(matrix: np.ndarray, probes: np.ndarray) -> float:
+def naive_xtrace(matrix: np.ndarray, probes: np.ndarray, scaled: bool = True) -> float:
     """XTrace as the paper defines it: a QR for each left-out column, projections formed, no use of symmetry."""
     dimension, count = probes.shape
     estimates = []
     for left_out in range(count):
         basis, _ = np.linalg.qr(matrix @ np.delete(probes, left_out, axis=1))
         projected = probes[:, left_out] - basis @ (basis.T @ probes[:, left_out])
-        scale = (dimension - count + 1) / (projected @ projected)
+        scale = (dimension - count + 1) / (projected @ projected) if scaled else 1
         estimates.append(np.trace(basis.T @ matrix @ basis) + scale * projected @ matrix @ projected)
     return float(np.mean(estimates))
 
@@ -52,6 +52,13 @@ def spheres(dimension: int, probes: int, seed: int) -> np.ndarray:
     generator = torch.Generator().manual_seed(seed)
     rows = torch.stack([torch.randn(dimension, generator=generator) for _ in range(probes)]).double()
     return (rows / rows.norm(dim=1, keepdim=True) * dimension**0.5).numpy().T
+
+
+def signs(dimension: int, probes: int, seed: int) -> np.ndarray:
+    """Columns of the generator's random signs."""
+    generator = torch.Generator().manual_seed(seed)
+    like = Dense(np.zeros((dimension, dimension)))
+    return torch.stack([rademacher(like, generator) for _ in range(probes)]).numpy().T
 
 
 class TestHutchinson:
@@ -240,30 +247,49 @@ KINDS = {
     "low rank": np.r_[5, -3, 2, 1, 0.5, np.zeros(WIDE - 5)],
     "indefinite": np.linspace(-1, 1.5, WIDE),
 }
+UNCLEAR = ["power law", "ten outliers over a bulk"]  # at 4 probes either is taken in a good part of cases
+NEARLY_DIAGONAL = ["nearly diagonal power law", "nearly diagonal ten outliers over a bulk"]
+
+
+def kind(name: str) -> np.ndarray:
+    """The matrix of that spectrum, with random eigenvectors or, nearly diagonal, some near the axes."""
+    if name not in NEARLY_DIAGONAL:
+        return symmetric(KINDS[name])
+    noise = np.random.default_rng(0).normal(size=(WIDE, WIDE))
+    vectors, _ = np.linalg.qr(np.eye(WIDE) + 0.3 * noise / WIDE**0.5)
+    return (vectors * KINDS[name.removeprefix("nearly diagonal ")]) @ vectors.T
 
 
 class TestAuto:
-    @pytest.mark.parametrize("name", KINDS)
+    @pytest.mark.parametrize("name", [*KINDS, *NEARLY_DIAGONAL])
     def test_it_is_about_as_close_as_the_better_of_the_two_and_its_error_covers_as_often(self, name):
         """At equal products; Student's t for few probes. Forms are skewed where few eigenvalues make most of ‖A‖."""
-        matrix, probes = symmetric(KINDS[name]), 4
-        spread, covered = {}, {}
+        matrix, probes, seeds = kind(name), 4, 80
+        spread, covered, bias = {}, {}, {}
         for method, count in (("auto", probes), ("xtrace", probes), ("hutchinson", 2 * probes)):
-            found = [trace(Dense(matrix), method=method, probes=count, seed=seed) for seed in range(100)]
+            found = [trace(Dense(matrix), method=method, probes=count, seed=seed) for seed in range(seeds)]
             errors = np.array([one.value for one in found]) - matrix.trace()
             limits = [student.ppf(0.975, one.probes - 1) * one.stderr + 1e-9 for one in found]
             spread[method], covered[method] = np.sqrt(np.mean(errors**2)), np.mean(np.abs(errors) <= limits)
+            bias[method] = abs(errors.mean()) / (errors.std() + 1e-9)
         best = min(spread["xtrace"], spread["hutchinson"])
-        assert spread["auto"] <= 1.15 * 1.1 * best + 1e-9  # 10 %: what 100 seeds leave open of a ratio
+        assert spread["auto"] <= 1.15 * 1.1 * best + 1e-9  # 10 %: what 80 seeds leave open of a ratio
         assert covered["auto"] >= min(0.95, covered["xtrace"], covered["hutchinson"]) - 0.04  # two deviations of it
         assert covered["auto"] >= 0.88
+        assert bias["auto"] <= (0.45 if name in UNCLEAR else 0) + 3 / seeds**0.5
 
     @pytest.mark.parametrize(
         ("name", "method"),
-        [("flat", "hutchinson"), ("indefinite", "hutchinson"), ("power law", "xtrace"), ("low rank", "xtrace")],
+        [
+            ("flat", "hutchinson"),
+            ("indefinite", "hutchinson"),
+            ("nearly diagonal power law", "hutchinson"),
+            ("power law", "xtrace"),
+            ("low rank", "xtrace"),
+        ],
     )
     def test_where_one_is_clearly_better_it_is_the_one_and_it_says_so(self, name, method):
-        operator = Dense(symmetric(KINDS[name]))
+        operator = Dense(kind(name))
         made: list[int] = []
         found = trace(operator, probes=10, progress=made.append)
         assert found.method == method
@@ -273,44 +299,58 @@ class TestAuto:
             assert found.products == 20
             assert found.probes == (10 if method == "xtrace" else 20)
 
-    def test_as_xtrace_it_is_xtrace_seed_for_seed(self):
-        matrix = symmetric(KINDS["power law"])
-        auto, same = trace(Dense(matrix), probes=10, seed=3), xtrace(Dense(matrix), probes=10, seed=3)
-        assert auto.value == pytest.approx(same.value, rel=1e-12)
-        assert auto.stderr == pytest.approx(same.stderr, rel=1e-9)
-        assert (auto.probes, auto.products, auto.method) == (same.probes, same.products, same.method)
+    def test_as_xtrace_it_is_the_papers_estimate_from_signs_and_its_jackknife(self):
+        matrix, probes = kind("power law"), signs(WIDE, 10, seed=3)
+        found = trace(Dense(matrix), probes=10, seed=3)
+        others = np.array([naive_xtrace(matrix, np.delete(probes, one, axis=1), scaled=False) for one in range(10)])
+        assert (found.probes, found.products, found.method) == (10, 20, "xtrace")
+        assert found.value == pytest.approx(naive_xtrace(matrix, probes, scaled=False), rel=1e-9)
+        assert found.stderr == pytest.approx((0.9 * ((others - others.mean()) ** 2).sum()) ** 0.5, rel=1e-7)
 
-    def test_as_hutchinson_it_is_the_mean_of_all_forms_of_spheres_and_then_of_signs(self):
-        matrix = symmetric(KINDS["flat"])
+    def test_as_hutchinson_it_is_hutchinson_seed_for_seed(self):
+        matrix = kind("flat")
         found = trace(Dense(matrix), probes=6, seed=3)
-        first = spheres(WIDE, 6, seed=3)
-        generator = torch.Generator().manual_seed(3)
-        for _ in range(6):
-            torch.randn(WIDE, generator=generator)
-        signs = torch.stack([rademacher(Dense(matrix), generator) for _ in range(6)]).numpy().T
-        forms = np.concatenate([((matrix @ vectors) * vectors).sum(0) for vectors in (first, signs)])
-        assert found.value == pytest.approx(forms.mean(), rel=1e-12)
-        assert found.stderr == pytest.approx(forms.std(ddof=1) / 12**0.5, rel=1e-9)
+        assert found == trace(Dense(matrix), method="hutchinson", probes=12, seed=3)
 
-    def test_what_no_probe_finds_for_the_others_is_the_distance_from_their_span(self):
-        matrix = symmetric(KINDS["ten outliers over a bulk"])
-        sketch = XTrace(Dense(matrix), torch.Generator().manual_seed(1))
+    def test_what_no_probe_finds_for_the_others_is_compared_with_what_lies_off_the_diagonal(self):
+        matrix, probes = kind("ten outliers over a bulk"), signs(WIDE, 4, seed=1)
+        sketch = XTrace(Dense(matrix), torch.Generator().manual_seed(1), signs=True)
         sketch.draw(4)
-        images = matrix @ spheres(WIDE, 4, seed=1)
-        distances = []
+        images = matrix @ probes
+        distances, pairs = [], []
         for place in range(4):
             others, _ = np.linalg.qr(np.delete(images, place, axis=1))
             distances.append(np.linalg.norm(images[:, place] - others @ (others.T @ images[:, place])))
-        assert sketch.unexplained == pytest.approx(np.square(distances).sum() / (images**2).sum(), rel=1e-9)
+            pairs += [(probes * images)[:, place] @ (probes * images)[:, other] for other in range(place)]
+        off_diagonal = (images**2).sum() / 4 - np.mean(pairs)
+        assert sketch.unexplained == pytest.approx(np.square(distances).mean() / off_diagonal, rel=1e-9)
 
-    def test_low_rank_is_exact_and_costs_no_more(self):
+    def test_the_squares_off_the_diagonal_are_estimated_without_bias(self):
+        found = []
+        for seed in range(400):
+            squares = OffDiagonal()
+            for probe in torch.as_tensor(signs(len(MATRIX), 3, seed).T):
+                squares.add(probe, torch.as_tensor(MATRIX) @ probe)
+            found.append(squares.estimate())
+        assert np.mean(found) == pytest.approx(OFF_DIAGONAL / 2, abs=3.3 * np.std(found) / 20)
+        assert np.std(found) < OFF_DIAGONAL / 2  # else the line above says nothing
+
+    def test_low_rank_is_exact_and_costs_little_more(self):
+        """A product in the span of the others is made twice: of signs, then of a vector from the sphere."""
         single = trace(Dense(np.diag([0.0, 3.0, 0.0, 0.0])), probes=4)
-        assert (single.value, single.stderr, single.products) == (pytest.approx(3.0, rel=1e-12), 0.0, 3)
+        assert (single.value, single.stderr, single.products) == (pytest.approx(3.0, rel=1e-12), 0.0, 4)
         assert trace(Dense(MATRIX), probes=50).value == pytest.approx(MATRIX.trace(), rel=1e-12)
+
+    @pytest.mark.parametrize("block", [1, 4])
+    def test_signs_that_agree_where_the_matrix_lives_are_not_taken_for_its_whole_range(self, block):
+        """On two coordinates a second vector of signs is the first or its opposite in half of the cases."""
+        matrix = np.diag([1.0, 1.0, *np.zeros(38)])
+        found = [trace(Dense(matrix), probes=8, seed=seed, block=block) for seed in range(30)]
+        assert [one.value for one in found] == pytest.approx([2.0] * 30, rel=1e-12)
 
     def test_probes_that_share_products_give_the_same_and_a_tolerance_is_met(self):
         for name in ("flat", "power law"):
-            matrix = symmetric(KINDS[name])
+            matrix = kind(name)
             alone, together = (
                 trace(Dense(matrix), probes=8, tolerance=0.05, max_products=400, block=block) for block in (1, 5)
             )
