@@ -46,9 +46,11 @@ def check(evaluation: Evaluation, losses: Losses) -> None:
         with evaluation.evaluating(), evaluation.watching():
             drawn = _generators(evaluation)
             _first_pass(evaluation, losses, first)
-            if drawn != _generators(evaluation):
-                raise Refusal(f"the loss is not deterministic. {_drawn_by(evaluation, losses, first)}")
             _check_weights(evaluation.model, weights)
+            if drawn != _generators(evaluation):
+                raise Refusal(
+                    f"the loss is not deterministic, or was not at the first pass. {_drawn_by(evaluation, losses, first)}"
+                )
             after = losses(another)
         alone = _with_gradients(evaluation, losses, another)
         if not agree(alone, after):

@@ -6,6 +6,7 @@ ones too, buffers, attributes with what lies in them, the modules themselves and
 and the batches that lie in a list.
 """
 
+import types
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,7 +16,8 @@ from .evaluation import Evaluation
 from .structure import same_bits
 
 _NUMBERS = (bool, int, float, complex, str, bytes, type(None))
-_BY_SIZE = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_BY_IDENTITY = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class Held:
@@ -64,12 +66,12 @@ def _attributes(modules: list[nn.Module]) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _shown(name: str, value: Any) -> Any:
-    if name in _BY_SIZE:
+    if name in _HOOKS:
         return tuple(map(id, value.values()))
     if name in ("training", "_parameters", "_buffers", "_modules") or isinstance(value, Tensor):
         return None
     if isinstance(value, _NUMBERS):
         return value
-    if callable(value):
+    if isinstance(value, _BY_IDENTITY):
         return id(getattr(value, "__func__", value))
-    return checksum([value])
+    return type(value), checksum([value])

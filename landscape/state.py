@@ -121,8 +121,12 @@ class _Lent:
 def _may_be_written(kind: type) -> bool:
     if kind not in _WRITABLE:
         written = issubclass(kind, (Tensor, np.ndarray, UserDict, UserList, SimpleNamespace, *_CONTAINERS))
-        _WRITABLE[kind] = written or (is_dataclass(kind) and not issubclass(kind, nn.Module))
+        _WRITABLE[kind] = written or (is_dataclass(kind) and not _frozen(kind))
     return _WRITABLE[kind]
+
+
+def _frozen(kind: Any) -> bool:
+    return bool(kind.__dataclass_params__.frozen)
 
 
 def _is_constant(value: Any) -> bool:
@@ -166,11 +170,9 @@ class _Copies:
             if all(new is old for new, old in zip(parts, value, strict=True)):
                 return value
             return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-        if isinstance(value, _CONTAINERS):
-            other = copy.copy(value)
-            self._done[id(value)] = value, other  # it may hold itself
-            return self._filled(other)
-        return value
+        other = copy.copy(value)
+        self._done[id(value)] = value, other  # it may hold itself
+        return self._filled(other)
 
     def _filled(self, container: Any) -> Any:
         if isinstance(container, MutableMapping):

@@ -176,7 +176,7 @@ def test_an_exhausted_space_is_left_for_what_is_small_beside_the_matrix_but_not_
     found = Ritz(3, np.array([-1]), values[:1], krylov.residuals(values[:1], shapes[:, :1]), 100.0, krylov.rounding)
     krylov.begin(torch.randn(1, 5, generator=generator, dtype=torch.float64))
     krylov.grow()
-    assert not _explored(krylov, found, wanted)
+    assert _explored(krylov, found, wanted) == (True, False)
 
 
 class Semidefinite(Dense):
@@ -222,7 +222,7 @@ def test_an_eigenvalue_is_off_by_no_more_than_its_residual():
 
 def test_in_float32_values_hold_and_residuals_are_still_true():
     operator = Dense(SPREAD, torch.float32)
-    pairs = lanczos(operator, top=5, bottom=1, tolerance=1e-5)
+    pairs = lanczos(operator, top=5, bottom=1, tolerance=1e-4)
     assert pairs.vectors.dtype == torch.float32
     assert pairs.converged.all()
     truth = np.linalg.eigvalsh(SPREAD)

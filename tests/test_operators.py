@@ -6,6 +6,7 @@ took no part in.
 
 import copy
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -277,6 +278,53 @@ def test_kept_graphs_give_identical_products_also_after_the_weights_have_moved(m
     assert torch.equal(kept @ vector_for(kept), before)
 
 
+CHANGES = {
+    "weights by data": lambda model, loss, x: [weight.data.mul_(1.5) for weight in model.parameters()],
+    "a frozen weight": lambda model, loss, x: model.frozen.data.add_(1),
+    "a buffer": lambda model, loss, x: model[1].running_mean.add_(1),
+    "a number": lambda model, loss, x: setattr(model[2], "negative_slope", 0.9),
+    "a list of numbers": lambda model, loss, x: model.scales.append(2.0),
+    "a tensor in a list": lambda model, loss, x: model.shifts[0].add_(1),
+    "a function": lambda model, loss, x: setattr(model, "last", torch.sin),
+    "a module": lambda model, loss, x: model.__setitem__(2, nn.Tanh()),
+    "a hook": lambda model, loss, x: model[0].register_forward_hook(lambda _m, _i, output: 2 * output),
+    "the loss": lambda model, loss, x: setattr(loss, "label_smoothing", 0.3),
+    "an input": lambda model, loss, x: x.mul_(2),
+}
+
+
+class Changing(nn.Sequential):
+    """A network in which everything that may change matters."""
+
+    def __init__(self):
+        super().__init__(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.LeakyReLU(0.3), nn.Linear(4, 3))
+        self.frozen = nn.Parameter(torch.ones(3), requires_grad=False)
+        self.scales, self.shifts, self.last = [0.5], [torch.zeros(3, dtype=torch.float64)], torch.tanh
+
+    def forward(self, x):
+        return self.last(super().forward(x) * self.frozen * sum(self.scales) + self.shifts[0])
+
+
+@BOTH
+@pytest.mark.parametrize("change", CHANGES)
+def test_kept_graphs_are_built_anew_once_when_anything_has_changed_and_that_is_said(matrix, change):
+    torch.manual_seed(0)
+    model, loss, x = Changing().double(), nn.CrossEntropyLoss(reduction="none"), X.clone()
+    objective = Objective(model, loss, [(x[:5], Y[:5]), (x[5:], Y[5:])])
+    operator = matrix(objective, keep_graph=True)
+    vector = vector_for(operator)
+    before = operator @ vector
+    CHANGES[change](model, loss, x)
+    with pytest.warns(UserWarning, match="they are built anew"):
+        found = operator @ vector
+    right = matrix(Objective(model, loss, [(x, Y)]), check=False) @ vector
+    torch.testing.assert_close(found, right, rtol=1e-9, atol=1e-12)
+    assert change == "the loss" or not torch.allclose(found, before)  # smoothed labels leave Gauss–Newton alone
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert torch.equal(operator @ vector, found)
+
+
 def test_kept_graphs_do_not_run_the_model_again():
     calls: list[int] = []
     model = smooth_net()
@@ -382,8 +430,9 @@ def test_several_vectors_at_once_give_each_its_product_for_one_pass_of_the_model
         Objective(net, cross_entropy_over_time, batches([2, 3], x, y)), keep_graph=keep_graph, check=False
     )
     vectors = torch.stack([vector_for(operator, seed) for seed in range(3)])
-    expected = torch.stack([operator @ vector for vector in vectors])
     net.register_forward_hook(lambda *_: calls.append(1))
+    expected = torch.stack([operator @ vector for vector in vectors])
+    calls.clear()
     assert torch.equal(operator @ vectors, expected)
     assert len(calls) == (0 if keep_graph else 2)  # batches
     assert operator.products == 6
