@@ -48,9 +48,8 @@ def check(evaluation: Evaluation, losses: Losses) -> None:
             _first_pass(evaluation, losses, first)
             _check_weights(evaluation.model, weights)
             if drawn != _generators(evaluation):
-                raise Refusal(
-                    f"the loss is not deterministic, or was not at the first pass. {_drawn_by(evaluation, losses, first)}"
-                )
+                why = _drawn_by(evaluation, losses, first)
+                raise Refusal(f"the loss is not deterministic, or was not at the first pass. {why}")
             after = losses(another)
         alone = _with_gradients(evaluation, losses, another)
         if not agree(alone, after):
