@@ -256,7 +256,10 @@ def _drawn_by(evaluation: Evaluation, losses: Losses, batch: Batch) -> str:
                 hook.remove()
         drawn = whole != _generators(evaluation)
     if drawing:
-        return f"{drawing[0]} draws at random in forward (dropout, noise, sampling): switch that off"
+        return (
+            f"{drawing[0]} draws at random in forward (dropout, noise, sampling): switch that off, or say check=False "
+            "if it changes nothing"
+        )
     if drawn:
         return "The loss or forward draws at random: switch that off"
     return (

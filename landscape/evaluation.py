@@ -15,6 +15,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from itertools import islice
 from typing import Any, TypedDict
 
@@ -26,6 +27,9 @@ from .batches import Batch, Batches, Keywords, Source, copied
 from .refusal import exhausted, explained
 from .state import is_compiled, preserved, resetting, uncompiled
 from .structure import described
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+Way = Callable[[Any], Arguments]
 
 
 class Reading(TypedDict, total=False):
@@ -81,7 +85,7 @@ class Evaluation:
         self.by_attribute = False  # whether modes are set past train(), which would fold weights into others
         self._forward, self._given_reset = forward, reset
         self._reset = reset
-        self._way: int | None = None
+        self._way: Way | None = None
         self.sized = size is not None  # by the caller, from what the loader yields
 
     @property
@@ -120,27 +124,30 @@ class Evaluation:
     def output(self, inputs: Any) -> Any:
         """What the model makes of one batch's input. Call it inside :meth:`evaluating`."""
         inputs = self.ready(inputs)
-        with explained("the model fails on a batch", self._cure(inputs)):
+        with explained("the model fails on a batch", partial(self._cure, inputs)):
             if self._forward:
                 return self._forward(self.model, inputs)
             return self._called(inputs)
 
     def _called(self, inputs: Any) -> Any:
         """The model's output, by the first of the ways to give it its input that works, and by that from then on."""
+        if self._way is not None:
+            arguments, keywords = self._way(inputs)
+            return self.model(*arguments, **keywords)
         possible, failed = ways(self.model, inputs), Exception()
-        for place, (arguments, keywords) in enumerate(possible):
-            if self._way in (None, place):
-                try:
-                    output = self.model(*arguments, **keywords)
-                except Exception as error:
-                    if self._way is not None or len(possible) == 1 or exhausted(error):
-                        raise
-                    failed = error if place == 0 else failed
-                    if self._reset:
-                        self._reset(self.model)
-                else:
-                    self._way = place
-                    return output
+        for place, way in enumerate(possible):
+            arguments, keywords = way(inputs)
+            try:
+                output = self.model(*arguments, **keywords)
+            except Exception as error:
+                if len(possible) == 1 or exhausted(error):
+                    raise
+                failed = error if place == 0 else failed
+                if self._reset:
+                    self._reset(self.model)
+            else:
+                self._way = way
+                return output
         raise failed
 
     def ready(self, inputs: Any) -> Any:
@@ -189,28 +196,39 @@ def _plain_paths() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
-def ways(model: nn.Module, inputs: Any) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """The arguments and keywords by which ``model`` may take ``inputs``, likeliest first, by its forward's signature.
+def ways(model: nn.Module, inputs: Any) -> list[Way]:
+    """How ``model`` may take ``inputs``, likeliest first, by its forward's signature.
 
-    One argument; the parts of a tuple or the entries of a mapping; of a batch that is a mapping its entries by name, or
-    its only one.
+    As one argument; as the parts of a tuple or the entries of a mapping; a batch that is a mapping by the names of its
+    entries, or as its only one.
     """
-    keywords = {str(key): value for key, value in inputs.items()} if isinstance(inputs, Mapping) else {}
-    found: list[tuple[tuple[Any, ...], dict[str, Any]]] = [((inputs,), {})]
+    found: list[Way] = [_whole]
     if isinstance(inputs, Keywords):
-        found = [((), keywords), *([(tuple(keywords.values()), {})] if len(keywords) == 1 else [])]
+        found = [_named, *([_parts_of] if len(inputs) == 1 else [])]
     elif isinstance(inputs, Mapping):
-        found.append(((), keywords))
+        found.append(_named)
     elif isinstance(inputs, tuple | list):
-        found.append((tuple(inputs), {}))
+        found.append(_parts_of)
     try:
         signature = inspect.signature(model.forward)
     except (TypeError, ValueError):
         return found
-    return [way for way in found if _fits(signature, way)] or found[:1]
+    return [way for way in found if _fits(signature, way(inputs))] or found[:1]
 
 
-def _fits(signature: inspect.Signature, way: tuple[tuple[Any, ...], dict[str, Any]]) -> bool:
+def _whole(inputs: Any) -> Arguments:
+    return (inputs,), {}
+
+
+def _named(inputs: Any) -> Arguments:
+    return (), {str(key): value for key, value in inputs.items()}
+
+
+def _parts_of(inputs: Any) -> Arguments:
+    return tuple(inputs.values() if isinstance(inputs, Mapping) else inputs), {}
+
+
+def _fits(signature: inspect.Signature, way: Arguments) -> bool:
     try:
         signature.bind(*way[0], **way[1])
     except TypeError:

@@ -1,6 +1,6 @@
 """What can't be measured, in one line: refusals, and exceptions of code that isn't ours turned into them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -11,7 +11,7 @@ class Refusal(ValueError):
 
 
 @contextmanager
-def explained(what: str, cure: str = "") -> Iterator[None]:
+def explained(what: str, cure: Callable[[], str] | str = "") -> Iterator[None]:
     """Turn an exception of code that isn't ours into a :class:`Refusal`.
 
     Memory that runs out, files that can't be read and connections that break stay what they are.
@@ -22,7 +22,8 @@ def explained(what: str, cure: str = "") -> Iterator[None]:
         if exhausted(error) or isinstance(error, Refusal | OSError):
             raise
         words = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
-        raise Refusal(f"{what}: {type(error).__name__}: {words.rstrip('.')}{'. ' if cure else ''}{cure}") from error
+        advice = cure if isinstance(cure, str) else cure()
+        raise Refusal(f"{what}: {type(error).__name__}: {words.rstrip('.')}{'. ' if advice else ''}{advice}") from error
 
 
 def exhausted(error: BaseException) -> bool:
