@@ -72,7 +72,7 @@ class GaussNewton(Curvature):
     def _of_output(self, output: Any, target: Any) -> Product:
         weights = self.objective.parameters.tensors
         outputs = [leaf for leaf in leaves(output) if isinstance(leaf, Tensor) and leaf.requires_grad]
-        if not outputs:
+        if not outputs or mapped(output, Tensor.detach) is output:
             raise Refusal(
                 f"Gauss-Newton needs the model's output, and finds no tensor with a gradient in {described(output)}: "
                 "let forward= return a tensor, or tensors in tuples, lists or mappings"
