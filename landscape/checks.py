@@ -11,20 +11,19 @@ go, and whether ``train()`` folds weights into others, as adapters that merge do
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .aliases import detached, used
-from .batches import Batch, checksum, copied
+from .batches import Batch, copied
+from .diagnosis import Losses, drawn_by, generators, kept_by
 from .evaluation import Evaluation
 from .refusal import Refusal, exhausted
 from .state import preserved
 from .structure import leaves, same_bits
 
-Losses = Callable[[Batch], Tensor]
 Weights = list[tuple[str, nn.Parameter, Tensor]]
 
 
@@ -44,11 +43,11 @@ def check(evaluation: Evaluation, losses: Losses) -> None:
         if any(type(module).train is not nn.Module.train for module in evaluation.model.modules()):
             _check_modes(evaluation, weights, lambda: _alone(evaluation, losses, first))
         with evaluation.evaluating(), evaluation.watching():
-            drawn = _generators(evaluation)
+            drawn = generators(evaluation)
             _first_pass(evaluation, losses, first)
             _check_weights(evaluation.model, weights)
-            if drawn != _generators(evaluation):
-                why = _drawn_by(evaluation, losses, first)
+            if drawn != generators(evaluation):
+                why = drawn_by(evaluation, losses, first)
                 raise Refusal(f"the loss is not deterministic, or was not at the first pass. {why}")
             after = losses(another)
         alone = _with_gradients(evaluation, losses, another)
@@ -191,7 +190,7 @@ def _reason(evaluation: Evaluation, losses: Losses, batches: tuple[Batch, Batch]
     """Why the losses of a batch were others after another one."""
     again = _alone(evaluation, losses, batches[1])
     if agree(alone, again):
-        kept = _kept_by(evaluation, losses, batches[0])
+        kept = kept_by(evaluation, losses, batches[0])
         return (
             f"the loss of a batch depends on the batches before it: it is {_mean(after)} after another one, alone "
             f"{_mean(alone)}. The model keeps a state{kept} that nothing clears: pass reset=, a function of the model "
@@ -199,83 +198,9 @@ def _reason(evaluation: Evaluation, losses: Losses, batches: tuple[Batch, Batch]
         )
     return (
         f"the loss is not deterministic: of the same batch at the same weights it is {_mean(alone)}, then "
-        f"{_mean(again)}, so that every difference would be noise. {_drawn_by(evaluation, losses, batches[1])}"
+        f"{_mean(again)}, so that every difference would be noise. {drawn_by(evaluation, losses, batches[1])}"
     )
 
 
 def _mean(losses: Tensor) -> str:
     return f"{float(losses.double().mean()):.5g}"
-
-
-def _kept_by(evaluation: Evaluation, losses: Losses, batch: Batch) -> str:
-    """Which attribute of which module another pass changes."""
-    with evaluation.evaluating() as model, evaluation.watching():
-        losses(batch)
-        before = _attributes(model)
-        losses(batch)
-        after = _attributes(model)
-    changed = [place for place in after if after[place] != before.get(place)]
-    return f" ({changed[0]})" if changed else ""
-
-
-def _attributes(model: nn.Module) -> dict[str, int]:
-    """A checksum of each module's buffers and attributes."""
-    return {
-        f"{key} of {_called(name, module)}": checksum([value])
-        for name, module in model.named_modules()
-        for key, value in [*module._buffers.items(), *vars(module).items()]
-        if isinstance(value, Tensor | np.ndarray | int | float | list | tuple | dict)
-        and key not in ("_parameters", "_buffers", "_modules", "training")
-    }
-
-
-def _drawn_by(evaluation: Evaluation, losses: Losses, batch: Batch) -> str:
-    """Which module draws at random, by the generators that its forward moves on."""
-    drawing: list[str] = []
-    states: dict[nn.Module, bytes] = {}
-
-    def before(module: nn.Module, *_: Any) -> None:
-        states[module] = _generators(evaluation)
-
-    def after(name: str) -> Callable[..., None]:
-        def note(module: nn.Module, *_: Any) -> None:
-            if states.get(module) != _generators(evaluation):
-                drawing.append(_called(name, module))
-
-        return note
-
-    with evaluation.evaluating() as model, evaluation.watching():
-        modules = list(model.named_modules())
-        hooks = [module.register_forward_pre_hook(before) for _, module in modules]
-        hooks += [module.register_forward_hook(after(name)) for name, module in modules]
-        whole = _generators(evaluation)
-        try:
-            losses(batch)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        drawn = whole != _generators(evaluation)
-    if drawing:
-        return (
-            f"{drawing[0]} draws at random in forward (dropout, noise, sampling): switch that off, or say check=False "
-            "if it changes nothing"
-        )
-    if drawn:
-        return "The loss or forward draws at random: switch that off"
-    return (
-        "No generator of torch's or NumPy's moves: look for one of the model's own, a clock, or a kernel that sums in "
-        "any order"
-    )
-
-
-def _generators(evaluation: Evaluation) -> bytes:
-    states = [torch.get_rng_state().numpy().tobytes()]
-    states.append(np.random.get_state(legacy=False)["state"]["key"].tobytes())  # noqa: NPY002
-    states.append(str(np.random.get_state(legacy=False)["state"]["pos"]).encode())  # noqa: NPY002
-    if evaluation.batches.device.type == "cuda":
-        states.append(torch.cuda.get_rng_state(evaluation.batches.device).numpy().tobytes())
-    return b"".join(states)
-
-
-def _called(name: str, module: nn.Module) -> str:
-    return f"module {name!r} ({type(module).__name__})" if name else f"the model ({type(module).__name__})"

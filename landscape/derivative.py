@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from .parameters import Parameters
 from .refusal import Refusal, exhausted
 
 
@@ -72,3 +73,18 @@ def derivative(
             "a layer's backward is first-order only: use its differentiable version"
         )
     return found
+
+
+def check_hooks(parameters: Parameters) -> None:
+    """Raise ValueError for a weight with a hook on its gradient."""
+    for name, weight in zip(parameters.names, parameters.tensors, strict=True):
+        if any(not _is_norses(hook) for hook in (weight._backward_hooks or {}).values()):
+            raise Refusal(
+                f"weight {name!r} has a hook on its gradient (clipping, masking, logging), which may change it: remove "
+                "the hook while the landscape is measured"
+            )
+
+
+def _is_norses(hook: object) -> bool:
+    """Norse's recurrent layers keep the diagonal of their weights at zero: those entries do not move."""
+    return str(getattr(hook, "__module__", "")).startswith("norse.")

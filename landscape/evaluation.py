@@ -25,7 +25,8 @@ from torch.nn.utils import parametrize
 
 from .batches import Batch, Batches, Keywords, Source, copied
 from .refusal import exhausted, explained
-from .state import is_compiled, preserved, resetting, uncompiled
+from .resetting import resetting
+from .state import is_compiled, preserved, uncompiled
 from .structure import described
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .batches import checksum
+from .checksum import checksum
 from .evaluation import Evaluation
 from .structure import same_bits
 

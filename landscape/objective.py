@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .batches import Batch, Source, examples
 from .checks import check
-from .derivative import twice_differentiable
+from .derivative import check_hooks, twice_differentiable
 from .evaluation import Evaluation, Reading
 from .means import is_mean
 from .parameters import Parameters
@@ -108,12 +108,7 @@ class Objective:
                 f"{self.evaluation.alias!r} shares memory with a weight, detached from it, and the model uses it: "
                 "the loss moves with it, and its gradient would not say so. Use the weight itself in forward"
             )
-        for name, weight in zip(self.parameters.names, self.parameters.tensors, strict=True):
-            if any(not _is_norses(hook) for hook in (weight._backward_hooks or {}).values()):
-                raise Refusal(
-                    f"weight {name!r} has a hook on its gradient (clipping, masking, logging), which may change it: "
-                    "remove the hook while the landscape is measured"
-                )
+        check_hooks(self.parameters)
         with self.evaluating() as model, torch.enable_grad():
             if order == 1:
                 yield model
@@ -252,11 +247,6 @@ class Objective:
             )
         self._unproven -= 1
         return loss
-
-
-def _is_norses(hook: object) -> bool:
-    """Norse's recurrent layers keep the diagonal of their weights at zero: those entries do not move."""
-    return str(getattr(hook, "__module__", "")).startswith("norse.")
 
 
 def averaged(losses: Tensor) -> Float[Tensor, ""]:

@@ -22,8 +22,9 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
-from .batches import WRITTEN, Batch, Source, checksum
+from .batches import WRITTEN, Batch, Source
 from .checks import check
+from .checksum import checksum
 from .evaluation import Evaluation, Reading
 from .first_layer import FirstLayers
 from .parameters import Parameters

@@ -1,4 +1,4 @@
-"""Everything a model holds, given back as found; and the state that neurons keep from one batch to the next.
+"""Everything a model holds, given back as found.
 
 A model holds more than its weights: buffers, ``.grad``, ``requires_grad``, modes, and whatever its modules keep in
 plain attributes (a membrane potential, a cache, a counter). :func:`preserved` lends the model copies of what can be
@@ -9,7 +9,7 @@ Weights are :meth:`landscape.parameters.Parameters.restored`'s business: copies 
 
 import copy
 from collections import Counter, UserDict, UserList, deque
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import is_dataclass
 from types import SimpleNamespace
@@ -22,8 +22,6 @@ from torch import Tensor, nn
 _TORCHS_OWN = frozenset(nn.Module().__dict__)
 _CONTAINERS = (list, tuple, dict, set, deque)
 _WRITABLE: dict[type, bool] = {}
-_METHODS: dict[type, str] = {}
-Reset = Callable[[nn.Module], object]
 
 
 @contextmanager
@@ -211,41 +209,6 @@ def memory(tensor: Tensor) -> int:
         return tensor.untyped_storage().data_ptr()
     except (NotImplementedError, RuntimeError):
         return 0
-
-
-def resetting(model: nn.Module) -> Reset | None:
-    """What clears the state of the neurons in ``model`` that are SpikingJelly's or snnTorch's; None without such.
-
-    Norse's neurons return their state, and keep none.
-    """
-    clearing = [method for module in model.modules() if (method := _clearing(module))]
-    if not clearing:
-        return None
-
-    def reset(_: nn.Module) -> None:
-        for method in clearing:
-            method()
-
-    return reset
-
-
-def _clearing(module: nn.Module) -> Callable[[], object] | None:
-    """The module's own method that clears its state, where its library is known."""
-    name = _method(type(module))
-    return getattr(module, name, None) if name else None
-
-
-def _method(kind: type) -> str:
-    if kind not in _METHODS:
-        _METHODS[kind] = _method_of(kind)
-    return _METHODS[kind]
-
-
-def _method_of(kind: type) -> str:
-    kinds = {(each.__module__.partition(".")[0], each.__name__) for each in kind.__mro__}
-    if ("spikingjelly", "MemoryModule") in kinds:
-        return "reset"
-    return "reset_mem" if ("snntorch", "SpikingNeuron") in kinds else ""
 
 
 def is_compiled(model: nn.Module) -> bool:

@@ -12,7 +12,8 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from landscape.batches import Batches, checksum, examples
+from landscape.batches import Batches, examples
+from landscape.checksum import checksum
 from landscape.directions import random_direction
 from landscape.objective import Objective
 from landscape.parameters import Parameters

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.state import preserved, resetting
+from landscape.resetting import resetting
+from landscape.state import preserved
 
 
 class Holding(nn.Module):
