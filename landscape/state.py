@@ -34,11 +34,13 @@ def preserved(model: nn.Module) -> Iterator[nn.Module]:
     """
     modules = list(model.modules())
     modes = [(module, module.training) for module in modules]
-    weights = list(model.parameters())
+    weights: list[Tensor] = list(model.parameters())
     gradients = [(weight, weight.grad, weight.requires_grad) for weight in weights]
     embeddings = [module for module in modules if isinstance(module, nn.Embedding | nn.EmbeddingBag)]
     shrinking = [module.weight for module in embeddings if module.max_norm is not None]
-    shrunk = [(weight, weight.detach().clone()) for weight in shrinking]  # an embedding that its forward writes to
+    if any(type(module).train is not nn.Module.train for module in modules):  # it may fold weights into others
+        shrinking = weights
+    shrunk = [(weight, weight.detach().clone()) for weight in shrinking]  # what forward, or train(), writes to
     lent = [_Lent(module) for module in modules]
     copies = _Copies(weights, [tensor for one in lent for tensor in one.tensors()])
     try:
