@@ -190,7 +190,7 @@ def test_overflow_marks_are_no_part_of_the_sum(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"timesteps": 0}, "timesteps and image_size must be positive .* got 0"),
+        ({"timesteps": 0}, "timesteps of n-mnist must be at least 1, got 0"),
         ({"image_size": 0}, "timesteps and image_size must be positive"),
         ({"workers": -1}, "workers not negative, got .* -1"),
         ({"by": "size"}, "argument by of n-mnist is 'size' .*count or time"),
