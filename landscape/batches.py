@@ -1,8 +1,6 @@
 """Batches as people have them: what a loader yields, read as input and target, counted, and the same at every reading.
 
-A batch is (input, target), or a mapping whose labels go by one of the names in ``LABELS`` and whose other entries are
-forward's keywords. Tensors may lie in tuples, named tuples, lists and mappings, and NumPy arrays count as tensors. What
-can't be guessed takes ``unpack``, and the refusal shows the line to write.
+What a batch is, is guessed (:mod:`landscape.guessing`) or told by ``unpack`` and ``size``. Arrays count as tensors.
 
 Whether a source yields the same at every reading is seen by a checksum of each batch: one of all its bytes, so that a
 loader that shuffles, also within a batch, or that augments is found out at whichever batch it first shows.
@@ -19,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
 from .checksum import checksum
+from .guessing import examples, guessed
 from .refusal import Refusal, explained
 from .structure import described, leaves, mapped, on_device
 
@@ -26,13 +25,8 @@ WRITTEN = (
     "forward, or the loss, writes to a batch that it is given, and not to the first one, so that it was not seen "
     "before: let it work on a copy, x.clone()"
 )
-LABELS = ("labels", "label", "targets", "target", "y")
 DATASET_BATCH = 100
 Source = Iterable[Any] | Dataset[Any]
-
-
-class Keywords(dict):
-    """A batch's input that forward takes by name."""
 
 
 class Batch(NamedTuple):
@@ -85,31 +79,41 @@ class Batches:
 
         Raises ValueError where the source yields something else than at first, unless it does so for good.
         """
+        for place, batch, total in self._same():
+            yield from self._lent(place, batch, total)
+
+    def kept(self) -> Iterator[Batch]:
+        """The same as copies, for whoever keeps them: a loader may use the memory of one batch for the next."""
+        for _, batch, _ in self._same():
+            yield self._moved(_copy(batch))
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the batches lie in a list, where they can be looked at again for nothing."""
+        return isinstance(self.source, list | tuple)
+
+    def present(self) -> list[int]:
+        """The checksums of batches kept in memory as they are now; those of the first reading for other sources."""
+        if self.in_memory:
+            return [checksum(self._pair(batch)) for batch in self.source]
+        return self.sums
+
+    def _same(self) -> Iterator[tuple[int, Batch, int]]:
+        """Place, batch and checksum of each batch with an example in it, as at first."""
         place = -1
         for place, (batch, total) in enumerate(self._read(0)):
             if place >= len(self.sums) or (total, batch.size) != (self.sums[place], self.sizes[place]):
                 self._look_again()
                 break
             if batch.size:
-                yield from self._lent(place, batch, total)
+                yield place, batch, total
         else:
             if place + 1 != len(self.sums):
                 self._look_again()
             return
-        for batch, _ in self._read(place):
+        for later, (batch, total) in enumerate(self._read(place), place):
             if batch.size:
-                yield self._moved(batch)
-
-    def kept(self) -> Iterator[Batch]:
-        """The same, for whoever keeps them: a loader may use the memory of one batch for the next."""
-        for batch in self:
-            yield Batch(copied(batch.inputs), copied(batch.target), batch.size)
-
-    def present(self) -> list[int]:
-        """The checksums of batches kept in memory as they are now; those of the first reading for other sources."""
-        if isinstance(self.source, list | tuple):
-            return [checksum(self._pair(batch)) for batch in self.source]
-        return self.sums
+                yield later, batch, total
 
     def _read(self, start: int) -> Iterator[tuple[Batch, int]]:
         for batch in _in_words(islice(self.source, start, None)):
@@ -128,10 +132,10 @@ class Batches:
 
         Raises ValueError where it was, and that is not known.
         """
-        if not self._watched or self.written or place in self._seen or not isinstance(self.source, list | tuple):
+        if not self._watched or self.written or place in self._seen or not self.in_memory:
             yield self._moved(batch)
             return
-        given = Batch(copied(batch.inputs), copied(batch.target), batch.size)
+        given = _copy(batch)
         yield self._moved(given)
         self._seen.add(place)
         if not self.written and checksum((given.inputs, given.target)) != total:
@@ -167,61 +171,6 @@ class Batches:
         )
 
 
-def guessed(batch: Any) -> tuple[Any, Any]:
-    """Input and target of ``batch``. Raises ValueError, with the line to write, where they can't be told."""
-    if isinstance(batch, Mapping):
-        names = [name for name in LABELS if name in batch]
-        if len(names) == 1:
-            return Keywords({key: value for key, value in batch.items() if key != names[0]}), batch[names[0]]
-        keys = [repr(key) for key in batch]
-        raise _unclear(
-            f"a batch is a mapping with {', '.join(keys) or 'nothing'} in it, of which "
-            f"{'several' if names else 'none'} may be the target ({', '.join(LABELS)})",
-            f"({{{keys[0]}: batch[{keys[0]}]}}, batch[{keys[-1]}])" if keys else "(batch['x'], batch['y'])",
-        )
-    if isinstance(batch, tuple | list) and len(batch) == 2:
-        return batch[0], batch[1]
-    if isinstance(batch, tuple | list) and len(batch) > 2:
-        shown = ", ".join(described(part) for part in batch)
-        raise _unclear(
-            f"a batch holds {len(batch)} things ({shown}), of which two are input and target", "(batch[0], batch[1])"
-        )
-    raise _unclear(
-        f"a batch is {described(batch)} and has no target. A loss without one is a landscape.closure.Closure; perhaps "
-        "the input is its own target",
-        "(batch, batch)",
-    )
-
-
-def _unclear(what: str, line: str) -> Refusal:
-    """A refusal with the line to write, which stands in full below it where errors are shown with their notes."""
-    refusal = Refusal(f"{what}. Say how to read it, by a function: lambda batch: {line}")
-    refusal.add_note(f"unpack=lambda batch: {line}")
-    return refusal
-
-
-def examples(inputs: Any, target: Any) -> int:
-    """How many examples a batch holds: the length of all tensors in its target, or of its inputs where it has none.
-
-    Raises ValueError where they differ.
-    """
-    for part, name in ((target, "target"), (inputs, "input")):
-        if isinstance(part, list) and part and not isinstance(part[0], Tensor | np.ndarray | list | tuple):
-            return len(part)
-        found = [leaf.shape for leaf in leaves(part)]
-        lengths = {shape[0] for shape in found if shape}
-        if len(lengths) == 1 and all(found):
-            return int(lengths.pop())
-        if found:
-            raise ValueError(
-                f"how many examples does a batch hold? The tensors in its {name} have the shapes "
-                f"{', '.join(str(list(shape)) for shape in found)}: say so, size=lambda batch: len(batch[0])"
-            )
-    raise ValueError(
-        "how many examples does a batch hold? There is no tensor in it: say so, size=lambda batch: len(batch[0])"
-    )
-
-
 def _rows(batches: list[Batch]) -> Counter[int]:
     """The checksums of single examples, of batches whose inputs are tensors that begin with the batch's dimension."""
     found: Counter[int] = Counter()
@@ -232,6 +181,10 @@ def _rows(batches: list[Batch]) -> Counter[int]:
         else:
             found[-1 - place] += 1 + checksum(batch.inputs)
     return found
+
+
+def _copy(batch: Batch) -> Batch:
+    return Batch(copied(batch.inputs), copied(batch.target), batch.size)
 
 
 def copied(value: Any) -> Any:

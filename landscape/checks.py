@@ -21,7 +21,7 @@ from .batches import Batch, copied
 from .diagnosis import Losses, drawn_by, generators, kept_by
 from .evaluation import Evaluation
 from .refusal import Refusal, exhausted
-from .state import preserved
+from .state import acts_on_train, preserved
 from .structure import leaves, same_bits
 
 Weights = list[tuple[str, nn.Parameter, Tensor]]
@@ -40,7 +40,7 @@ def check(evaluation: Evaluation, losses: Losses) -> None:
     first = batches[0]
     another = batches[-1] if batches[-1].size == first.size else first
     with _weights_back(evaluation.model) as weights:
-        if any(type(module).train is not nn.Module.train for module in evaluation.model.modules()):
+        if acts_on_train(evaluation.model):
             _check_modes(evaluation, weights, lambda: _alone(evaluation, losses, first))
         with evaluation.evaluating(), evaluation.watching():
             drawn = generators(evaluation)

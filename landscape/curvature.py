@@ -58,7 +58,7 @@ class Curvature(ABC):
         check_vectors(self, vectors)
         parameters = self.objective.parameters
         rows = vectors.detach().reshape(-1, self.dimension)
-        wide = torch.promote_types(self.dtype, torch.float32)
+        wide = parameters.wide
         totals = torch.zeros_like(rows, dtype=wide)
         with self.objective.differentiating():
             for weight, product in self._products():
@@ -98,8 +98,7 @@ class Curvature(ABC):
     def _batches(self) -> Iterator[tuple[float, Any, Any]]:
         """The objective's batches; copies, where graphs keep what a loader may write over."""
         batches = self.objective.evaluation.batches
-        keep = self.keep_graph and not isinstance(batches.source, list | tuple)
-        for batch in batches.kept() if keep else batches:
+        for batch in batches.kept() if self.keep_graph and not batches.in_memory else batches:
             yield batch.size / self.objective.size, batch.inputs, batch.target
 
     def _apart(self, inputs: Any, target: Any) -> Product:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .parameters import Parameters
 from .refusal import Refusal, exhausted
+from .structure import described, leaves, mapped
 
 
 @contextmanager
@@ -27,6 +29,22 @@ def twice_differentiable(model: nn.Module, device: torch.device) -> Iterator[Non
         torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled and not recurrent),
     ):
         yield
+
+
+def cut(output: Any) -> tuple[list[Tensor], list[Tensor], Any]:
+    """The tensors in a model's output that have a gradient, leaves in their place, and the output made of the latter.
+
+    A loss may write to that output. Raises ValueError where there is no such tensor, or it can't be replaced.
+    """
+    outputs = [leaf for leaf in leaves(output) if isinstance(leaf, Tensor) and leaf.requires_grad]
+    ends = {id(leaf): leaf.detach().requires_grad_() for leaf in outputs}
+    whole = mapped(output, lambda leaf: ends[id(leaf)].clone() if id(leaf) in ends else leaf)
+    if not outputs or whole is output:
+        raise Refusal(
+            f"this matrix needs the model's output, and finds no tensor with a gradient in {described(output)}: let "
+            "forward= return a tensor, or tensors in tuples, lists or mappings"
+        )
+    return outputs, list(ends.values()), whole
 
 
 def derivative(

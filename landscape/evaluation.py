@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from .batches import Batch, Batches, Keywords, Source, copied
+from .batches import Batch, Batches, Source, copied
+from .guessing import Keywords
 from .refusal import exhausted, explained
 from .resetting import resetting
 from .state import is_compiled, preserved, uncompiled

@@ -54,8 +54,7 @@ class FirstLayers:
 
         ``examples`` counts those of this batch and of all together.
         """
-        plain = {id(leaf): leaf for leaf in leaves(inputs) if _is_plain(leaf)}
-        known = {leaf.untyped_storage().data_ptr(): leaf._version for leaf in plain.values()}
+        known = {leaf.untyped_storage().data_ptr(): leaf._version for leaf in leaves(inputs) if _is_plain(leaf)}
         layers = list(self._layers)
         try:
             for layer in layers:
@@ -86,12 +85,11 @@ class FirstLayers:
         if key not in self._terms:
             terms = self._outputs(layer, x)
             if layer not in self._served:
-                finite = all(term.isfinite().all() for term in terms)  # 0 · inf is nan
-                self._served[layer] = finite and self._fits(terms, examples)
+                self._served[layer] = self._fits(terms, examples)
             if not self._served[layer]:
                 return original(x)
-            self._terms[key] = terms
-        return _combined(self._terms[key], point)
+            self._terms[key] = terms if all(term.isfinite().all() for term in terms) else []  # 0 · inf is nan
+        return _combined(self._terms[key], point) if self._terms[key] else original(x)
 
     def _in_place(self, layer: nn.Module, point: Point) -> bool:
         """Whether the layer has its own parameters, with the values of ``point``: forward may have seen to others."""

@@ -25,9 +25,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .derivative import derivative
+from .derivative import cut, derivative
 from .objective import Objective
-from .structure import leaves, mapped
 from .surface import mean_and_stderr
 
 FISHERS = ("gauss_newton", "empirical")
@@ -70,14 +69,12 @@ def _squared_slopes(objective: Objective, inputs: Any, target: Any) -> Float[Ten
 
 def _curved(objective: Objective, inputs: Any, target: Any) -> Float[Tensor, "example"]:
     """(J_i w)ᵀ (∂²ℓᵢ/∂z²) (J_i w), example by example: the derivative by each one's share c_i of Σ c_i ℓᵢ."""
-    output = objective.output(inputs)
-    outputs = [leaf for leaf in leaves(output) if isinstance(leaf, Tensor) and leaf.requires_grad]
+    outputs, ends, whole = cut(objective.output(inputs))
     tangents = _along_weights(objective, *outputs)
-    held = {id(leaf): leaf.detach().requires_grad_() for leaf in outputs}
-    losses = _each(objective.losses_of(mapped(output, lambda leaf: held.get(id(leaf), leaf)), target))
+    losses = _each(objective.losses_of(whole, target))
     share = torch.ones_like(losses, requires_grad=True)
-    slopes = derivative([losses], list(held.values()), [share], create_graph=True)
-    curved = derivative(slopes, list(held.values()), tangents, create_graph=True)
+    slopes = derivative([losses], ends, [share], create_graph=True)
+    curved = derivative(slopes, ends, tangents, create_graph=True)
     (forms,) = derivative(curved, [share], tangents)
     return forms if forms is not None else torch.zeros_like(share)
 

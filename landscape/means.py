@@ -15,11 +15,22 @@ import torch
 from torch import Tensor
 
 from .batches import copied
+from .refusal import Refusal
 from .structure import leaves, mapped
 
 _SINGLE = 8
 _WAYS = 16
 _ROUNDING = 64
+
+
+def check_mean(loss: Callable[[Any, Any], Tensor], output: Any, target: Any, count: int) -> None:
+    """Raise ValueError for what :func:`is_mean` denies."""
+    if not is_mean(loss, output, target, count):
+        raise Refusal(
+            "the loss returns a scalar that is not the mean over the examples of a batch (a sum, class weights, "
+            "ignored labels, shapes that broadcast, a comparison of examples), so that batches can't be averaged: "
+            "return one value per example, reduction='none'"
+        )
 
 
 def is_mean(loss: Callable[[Any, Any], Tensor], output: Any, target: Any, count: int) -> bool:

@@ -15,11 +15,12 @@ import torch.distributed as dist
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
-from .batches import Batch, Source, examples
+from .batches import Batch, Source
 from .checks import check
 from .derivative import check_hooks, twice_differentiable
 from .evaluation import Evaluation, Reading
-from .means import is_mean
+from .guessing import examples
+from .means import check_mean
 from .parameters import Parameters
 from .refusal import Refusal, explained
 
@@ -177,14 +178,14 @@ class Objective:
 
         Raises ValueError when no path leads from the loss back to the parameters.
         """
-        total = self._nothing()
+        total = self._zeros()
         for _, part in self._graded():
             total += part
         return self.reduced(total).to(self.parameters.dtype)
 
     def examples_and_gradient(self) -> tuple[Float64[Tensor, "size"], Float[Tensor, "dimension"]]:
         """ℓᵢ(w) of every example, on the CPU, and ∇L(w), from one pass. Raises what :meth:`gradient` raises."""
-        total, values = self._nothing(), []
+        total, values = self._zeros(), []
         for losses, part in self._graded():
             total += part
             values.append(losses)
@@ -203,7 +204,6 @@ class Objective:
 
     def _graded(self) -> Iterator[tuple[Tensor, Float[Tensor, "dimension"]]]:
         """The losses of each batch, and its part of the gradient."""
-        wide = torch.promote_types(self.parameters.dtype, torch.float32)
         with self.differentiating(order=1):
             for batch in self.evaluation.batches:
                 losses = self.losses(*batch)
@@ -211,12 +211,13 @@ class Objective:
                     raise ValueError("the loss has no gradient: it does not depend on the parameters, or was detached")
                 with explained("the gradient fails", _KEPT_GRAPH):
                     gradients = torch.autograd.grad(averaged(losses), self.parameters.tensors, allow_unused=True)
-                yield losses.detach(), batch.size / self.size * self.parameters.flatten(gradients).to(wide)
+                yield (
+                    losses.detach(),
+                    batch.size / self.size * self.parameters.flatten(gradients).to(self.parameters.wide),
+                )
 
-    def _nothing(self) -> Float[Tensor, "dimension"]:
-        """Zeros to sum gradients in: of half-precision weights, too, they are summed in single precision."""
-        wide = torch.promote_types(self.parameters.dtype, torch.float32)
-        return torch.zeros(self.parameters.dimension, dtype=wide, device=self.parameters.device)
+    def _zeros(self) -> Float[Tensor, "dimension"]:
+        return torch.zeros(self.parameters.dimension, dtype=self.parameters.wide, device=self.parameters.device)
 
     def _detached(self, batch: Batch) -> Tensor:
         return self.losses(*batch).detach()
@@ -239,12 +240,7 @@ class Objective:
         """``loss``, if a scalar one is a mean over the examples; looked at once for each batch."""
         if loss.ndim or not self._unproven or count is None:
             return loss
-        if not is_mean(self.loss, output, target, count):
-            raise Refusal(
-                "the loss returns a scalar that is not the mean over the examples of a batch (a sum, class weights, "
-                "ignored labels, shapes that broadcast, a comparison of examples), so that batches can't be averaged: "
-                "return one value per example, reduction='none'"
-            )
+        check_mean(self.loss, output, target, count)
         self._unproven -= 1
         return loss
 

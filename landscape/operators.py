@@ -26,11 +26,9 @@ import torch
 from torch import Tensor
 
 from .curvature import Curvature, Parts, Product
-from .derivative import derivative
+from .derivative import cut, derivative
 from .linear_operator import Operator, products, rademacher
 from .objective import Objective
-from .refusal import Refusal
-from .structure import described, leaves, mapped
 
 __all__ = ["Curvature", "GaussNewton", "Hessian", "Operator", "Remainder", "products", "rademacher"]
 
@@ -71,18 +69,10 @@ class GaussNewton(Curvature):
 
     def _of_output(self, output: Any, target: Any) -> Product:
         weights = self.objective.parameters.tensors
-        outputs = [leaf for leaf in leaves(output) if isinstance(leaf, Tensor) and leaf.requires_grad]
-        if not outputs or mapped(output, Tensor.detach) is output:
-            raise Refusal(
-                f"Gauss-Newton needs the model's output, and finds no tensor with a gradient in {described(output)}: "
-                "let forward= return a tensor, or tensors in tuples, lists or mappings"
-            )
+        outputs, ends, whole = cut(output)
         cotangents = [torch.zeros_like(leaf, requires_grad=True) for leaf in outputs]
         pullback = derivative(outputs, weights, cotangents, create_graph=True)
-        held = {id(leaf): leaf.detach().requires_grad_() for leaf in outputs}
-        ends = list(held.values())
-        given = mapped(output, lambda leaf: held[id(leaf)].clone() if id(leaf) in held else leaf)
-        loss = self.objective.output_loss(given, target)
+        loss = self.objective.output_loss(whole, target)
         slope = derivative([loss], ends, None, create_graph=True)
 
         def product(parts: Parts, keep: bool) -> Sequence[Tensor | None]:

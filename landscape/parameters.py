@@ -57,6 +57,11 @@ class Parameters:
         self.dimension = sum(self.sizes)
         self._modules = dict(model.named_modules())
 
+    @property
+    def wide(self) -> torch.dtype:
+        """The dtype in which to sum over batches: single precision for half-precision weights, else their own."""
+        return torch.promote_types(self.dtype, torch.float32)
+
     def owner(self, name: str) -> nn.Module:
         """The module that holds the parameter ``name`` as an attribute."""
         return self._modules[name.rpartition(".")[0]]

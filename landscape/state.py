@@ -38,7 +38,7 @@ def preserved(model: nn.Module) -> Iterator[nn.Module]:
     gradients = [(weight, weight.grad, weight.requires_grad) for weight in weights]
     embeddings = [module for module in modules if isinstance(module, nn.Embedding | nn.EmbeddingBag)]
     shrinking = [module.weight for module in embeddings if module.max_norm is not None]
-    if any(type(module).train is not nn.Module.train for module in modules):  # it may fold weights into others
+    if acts_on_train(model):  # it may fold weights into others
         shrinking = weights
     shrunk = [(weight, weight.detach().clone()) for weight in shrinking]  # what forward, or train(), writes to
     lent = [_Lent(module) for module in modules]
@@ -211,6 +211,11 @@ def memory(tensor: Tensor) -> int:
         return tensor.untyped_storage().data_ptr()
     except (NotImplementedError, RuntimeError):
         return 0
+
+
+def acts_on_train(model: nn.Module) -> bool:
+    """Whether a module has a ``train()`` of its own."""
+    return any(type(module).train is not nn.Module.train for module in model.modules())
 
 
 def is_compiled(model: nn.Module) -> bool:

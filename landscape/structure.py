@@ -5,6 +5,7 @@ import dataclasses
 import types
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,20 +37,26 @@ def leaves(value: Any, *, others: bool = False, depth: int = 8) -> Iterator[Any]
         yield from leaves(vars(value), others=others, depth=depth - 1)
 
 
-def mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    """``value`` with each tensor in it replaced; itself where nothing changes. Mappings keep their type if they can."""
+def mapped(value: Any, function: Callable[[Tensor], Tensor], *, arrays: bool = False) -> Any:
+    """``value`` with each tensor in it replaced; itself where nothing changes. Mappings keep their type if they can.
+
+    With ``arrays`` NumPy arrays of numbers count as the tensors that they become.
+    """
+    again = partial(mapped, function=function, arrays=arrays)
     if isinstance(value, Tensor):
         return function(value)
+    if arrays and isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        return function(torch.as_tensor(value))
     if isinstance(value, Mapping):
-        parts = {key: mapped(part, function) for key, part in value.items()}
+        parts = {key: again(part) for key, part in value.items()}
         return value if all(parts[key] is value[key] for key in parts) else _like_mapping(value, parts)
     if isinstance(value, tuple | list):
-        found = [mapped(part, function) for part in value]
+        found = [again(part) for part in value]
         if all(new is old for new, old in zip(found, value, strict=True)):
             return value
         return type(value)(*found) if hasattr(value, "_fields") else type(value)(found)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        changes = {field.name: mapped(getattr(value, field.name), function) for field in dataclasses.fields(value)}
+        changes = {field.name: again(getattr(value, field.name)) for field in dataclasses.fields(value)}
         if all(new is getattr(value, name) for name, new in changes.items()):
             return value
         other = copy.copy(value)
@@ -79,24 +86,10 @@ def on_device(value: Any, device: torch.device) -> Any:
 
     Other objects that know how to move (a packed sequence, a graph) are asked to.
     """
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
-        return torch.as_tensor(value).to(device)
-    if not isinstance(value, Tensor) and callable(move := getattr(value, "to", None)):
+    plain = isinstance(value, Tensor | np.ndarray)
+    if not plain and callable(move := getattr(value, "to", None)):
         return move(device)
-    if isinstance(value, Mapping | tuple | list) and any(isinstance(leaf, np.ndarray) for leaf in leaves(value)):
-        value = _without_arrays(value)
-    return mapped(value, lambda tensor: tensor.to(device))
-
-
-def _without_arrays(value: Any) -> Any:
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
-        return torch.as_tensor(value)
-    if isinstance(value, Mapping):
-        return _like_mapping(value, {key: _without_arrays(part) for key, part in value.items()})
-    if isinstance(value, tuple | list):
-        found = [_without_arrays(part) for part in value]
-        return type(value)(*found) if hasattr(value, "_fields") else type(value)(found)
-    return value
+    return mapped(value, lambda tensor: tensor.to(device), arrays=True)
 
 
 def described(value: Any) -> str:

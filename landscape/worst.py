@@ -88,8 +88,7 @@ def worst_rise(
     if not 0 < radius < float("inf") or steps < 1 or restarts < 1:
         raise ValueError(f"radius, steps and restarts must be positive, got {radius}, {steps} and {restarts}")
     parameters = objective.parameters
-    wide = torch.promote_types(parameters.dtype, torch.float32)  # offsets of half-precision weights, too, are summed
-    scale = (filter_scale(parameters) if adaptive else torch.ones_like(parameters.vector())).to(wide)
+    scale = (filter_scale(parameters) if adaptive else torch.ones_like(parameters.vector())).to(parameters.wide)
     generator = torch.Generator().manual_seed(seed)
     path = np.full((restarts, steps), np.nan)
     with parameters.restored() as weights:

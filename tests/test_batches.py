@@ -12,9 +12,10 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from landscape.batches import Batches, examples
+from landscape.batches import Batches
 from landscape.checksum import checksum
 from landscape.directions import random_direction
+from landscape.guessing import examples
 from landscape.objective import Objective
 from landscape.parameters import Parameters
 from landscape.surface import grid, surface

@@ -198,9 +198,11 @@ def test_the_shortcut_leaves_layers_alone_whose_weights_forward_sees_to(kind, mo
 
 def test_an_infinite_input_behind_a_bounded_layer_is_no_nan():
     model, x = network(), X.clone()
-    x[0, 0] = torch.inf
-    space = Points(model, metrics, [(x, Y)], [random_direction(Parameters(model), seed=0)])
-    assert np.isfinite(float(space.values((0.0,))["loss"].mean()))
+    x[9, 0] = torch.inf  # in the second batch
+    pairs = [(x[:6], Y[:6]), (x[6:], Y[6:])]
+    space = Points(model, metrics, pairs, [random_direction(Parameters(model), seed=0)])
+    for step in (0.0, 0.5, 0.0):
+        assert np.isfinite(float(space.values((step,))["loss"].mean()))
 
 
 def test_points_laid_out_before_training_are_refused_after_it():
