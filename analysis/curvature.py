@@ -2,10 +2,11 @@
 
 Matrices, by the name that column ``operator`` holds:
 
-- ``hessian``: the formal Hessian, and ``gauss_newton``: Jᵀ(∂²ℓ/∂O²)J; see :mod:`landscape.operators`
+- ``hessian``: the formal Hessian, and ``gauss_newton``: Jᵀ(∂²ℓ/∂O²)J; see :mod:`landscape.curvature.operators`
 - ``remainder``: the difference of the two, H − G, the loss's slope times the network's own second derivatives: of a
   spiking network what σ″, the surrogate's slope's slope, adds (the nonlinear modelling error of Dauphin et al. 2024)
-- ``empirical_fisher``: (1/N) Σ gᵢgᵢᵀ of single images' gradients at their own labels; see :mod:`landscape.fisher`
+- ``empirical_fisher``: (1/N) Σ gᵢgᵢᵀ of single images' gradients at their own labels; see
+  :mod:`landscape.curvature.fisher`
 - ``fisher``: the same at labels drawn from the softmax of the mean output. For the SDT loss alone, whose probability
   that is, and there an unbiased estimate of ``gauss_newton``. The TET loss is −log of no one distribution of labels
 
@@ -30,12 +31,19 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from landscape import operators
-from landscape.coordinates import Scaled
-from landscape.directions import filter_scale
-from landscape.fisher import EmpiricalFisher, Fisher, categorical
+from landscape.curvature import (
+    Curvature,
+    EmpiricalFisher,
+    Fisher,
+    GaussNewton,
+    Hessian,
+    Operator,
+    Scaled,
+    categorical,
+    operators,
+)
 from landscape.objective import Objective
-from landscape.operators import Curvature, GaussNewton, Hessian, Operator
+from landscape.surfaces import filter_scale
 from models import processes
 
 from . import command

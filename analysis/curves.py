@@ -6,8 +6,9 @@ mixes the steps.) That is the first way, for a static image shown for T' steps (
 of a stream ("truncated"), BatchNorm's statistics as "trained". Two others need a pass for each T', and combine:
 
 - "recut": the stream cut into T' frames, each of them longer, where the first T' of T frames end before the stream does
-- "recalibrated": BatchNorm's statistics taken anew from training images at T' steps (:mod:`landscape.recalibrate`). As
-  trained they are means over the trained T, and rates of the first steps differ from those of later ones.
+- "recalibrated": BatchNorm's statistics taken anew from training images at T' steps
+  (:mod:`landscape.evaluation.recalibrate`). As trained they are means over the trained T, and rates of the first steps
+  differ from those of later ones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,8 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from landscape.recalibrate import recalibrate
-from landscape.state import preserved
+from landscape.evaluation import preserved, recalibrate
 from models import data
 from models.networks.layers import Network
 

@@ -22,7 +22,8 @@ Tables, after the columns checkpoint, network, data, training, seed:
   for all ranks), symmetry |u·Hv − v·Hu| relative to the products' size, in raw coordinates, and gradient_overlap
   (vᵀg)²/‖g‖² of the eigenvector with the loss's gradient, in the same coordinates
 - ``trace.csv``: loss, operator, coordinates, trace, stderr, probes, products, converged (to ``--trace-tolerance``),
-  method ("xtrace" or "hutchinson", whichever spreads less; "none": no time was left); see :mod:`landscape.trace`
+  method ("xtrace" or "hutchinson", whichever spreads less; "none": no time was left); see
+  :mod:`landscape.spectrum.trace`
 - ``density.csv``: loss, operator, coordinates, probe, node, weight (a probe's sum to 1), complete (False where the time
   was up before all probes had all steps)
 - ``radius.csv``: loss, direction ("top", "top 2" …: formal eigenvectors; "random": filter-normalized Gaussian), draw,
@@ -31,7 +32,7 @@ Tables, after the columns checkpoint, network, data, training, seed:
   formal uᵀHu; made with the formal Hessian in raw coordinates
 - ``smoothed.csv``: the curvature of the Gaussian-smoothed loss, the mean over the random directions of radius.csv:
   loss, radius, relative_radius, value, stderr (over draws), examples_stderr (over images), participation, decided
-  (|value| exceeds two standard errors), draws, formal, formal_stderr; see :mod:`landscape.smoothed`
+  (|value| exceeds two standard errors), draws, formal, formal_stderr; see :mod:`landscape.sharpness.smoothed`
 - ``layers.csv`` (``--layers``): loss, operator, coordinates, layer (the module's name), weights (how many),
   top_eigenvalue of the layer's block, residual, converged, products (for it), trace, stderr; see :mod:`analysis.layers`
 - ``steps.csv`` (``--per-timestep``): loss ("tet"), operator, coordinates, timestep (1 … T), top_eigenvalue of the
@@ -49,8 +50,7 @@ from dataclasses import replace
 import pandas as pd
 import torch
 
-from landscape.memory import fits
-from landscape.objective import Objective
+from landscape.objective import Objective, fits
 from models import processes
 
 from . import command

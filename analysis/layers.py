@@ -6,8 +6,7 @@ By Cauchy's interlacing the top eigenvalue of a block is at most that of the who
 add up to its trace (each here from random probes of its own, so only within their errors).
 """
 
-from landscape.objective import Objective
-from landscape.parameters import Parameters
+from landscape.objective import Objective, Parameters
 
 from .curvature import Config, Rows, build, in_coordinates
 from .recording import kept

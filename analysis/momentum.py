@@ -41,8 +41,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from landscape.objective import Objective
-from landscape.parameters import Parameters
+from landscape.objective import Objective, Parameters
 from models.training.step_gradients import coherence_null, cosine, statistics, step_gradients
 
 from . import command

@@ -38,8 +38,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from landscape.objective import Objective
-from landscape.parameters import Parameters
+from landscape.objective import Objective, Parameters
 from models.checkpoint import Checkpoint, CheckpointError
 from models.networks.layers import Network
 from models.training import optimizer as optimizers

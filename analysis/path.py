@@ -4,12 +4,13 @@
 
 ``line`` is straight in all weights, biases and BatchNorm's parameters included; ``bezier`` is a quadratic curve whose
 middle is trained under each landscape loss asked for (Garipov et al. 2018), in train mode, with surrogate gradients
-where there are spikes; what is reported is the true loss. Formulas are in :mod:`landscape.paths` and
-:mod:`landscape.bezier`. **No permutation of units is aligned**: networks that differ in nothing else have a barrier.
+where there are spikes; what is reported is the true loss. Formulas are in :mod:`landscape.surfaces.paths` and
+:mod:`landscape.surfaces.bezier`. **No permutation of units is aligned**: networks that differ in nothing else have a
+barrier.
 
 BatchNorm's running statistics fit neither end's on the way. They are taken anew at every point from the training images
-(the default; see :mod:`landscape.recalibrate`), at the ends too, or with ``--no-recalibrate`` interpolated linearly,
-on the straight line alone. The latter adds a barrier of their own misfit (Jordan et al. 2023).
+(the default; see :mod:`landscape.evaluation.recalibrate`), at the ends too, or with ``--no-recalibrate`` interpolated
+linearly, on the straight line alone. The latter adds a barrier of their own misfit (Jordan et al. 2023).
 
 The splits are measured in one pass over each at every point. Several pairs are named as
 A B C D …; a pair that lies in ``--out`` already is not measured again. Tables, after checkpoint, network, data,
@@ -38,12 +39,9 @@ import tyro
 from torch import Tensor
 from tqdm import tqdm
 
-from landscape.bezier import Fit, fit_bezier
-from landscape.objective import Objective
-from landscape.parameters import Parameters
-from landscape.paths import Path, barrier, excess, placed
-from landscape.recalibrate import recalibrate
-from landscape.surface import grid, mean_and_stderr
+from landscape.evaluation import recalibrate
+from landscape.objective import Objective, Parameters
+from landscape.surfaces import Fit, Path, barrier, excess, fit_bezier, grid, mean_and_stderr, placed
 
 from . import command
 from .pairs import analyse_pairs

@@ -3,7 +3,7 @@
 - ``random``: Gaussian, every filter at the norm of the weights' filter (Li et al. 2018); any number of draws
 - ``top``: the top eigenvectors of the *formal* Hessian of the landscape's loss, restricted to the weights that move
 - ``trajectory``: principal components of the run's snapshots as seen from the final weights; see
-  :mod:`landscape.trajectory`
+  :mod:`landscape.surfaces.trajectory`
 - ``gradient``: −∇L of the landscape's loss, and a random direction less its part along −∇L; one plane a draw
 - ``adam``: −m̂/(√v̂ + ε), the direction of Adam's next step, and −∇L less its part along that. The moments are the
   optimizer's where the checkpoint holds them (``source`` "optimizer": then of the loss the network was trained with,
@@ -26,13 +26,10 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.directions import random_direction
-from landscape.lanczos import lanczos
-from landscape.memory import fits
-from landscape.objective import Objective
-from landscape.operators import Hessian
-from landscape.parameters import Parameters
-from landscape.trajectory import principal_components
+from landscape.curvature import Hessian
+from landscape.objective import Objective, Parameters, fits
+from landscape.spectrum import lanczos
+from landscape.surfaces import principal_components, random_direction
 
 from .adam import adam_step
 from .snapshots import snapshots
@@ -104,7 +101,7 @@ def axes(
     ``random`` gives ``draws`` of them, ``trajectory`` one, ``top`` and ``adam`` one for each of ``losses``,
     ``gradient`` one for each loss and draw (but a single line). ``batches`` are what gradients and Hessian average
     over. A line and a plane of one draw share their first direction. ``tolerance`` and ``max_products`` are
-    :func:`~landscape.lanczos.lanczos`'s, whose products ``progress`` counts.
+    :func:`~landscape.spectrum.lanczos`'s, whose products ``progress`` counts.
 
     Raises ValueError for an unknown kind, fewer than one draw, counts other than 1 and 2, a gradient of zero and axes
     that coincide; for a trajectory also what :func:`~analysis.snapshots.snapshots` raises.

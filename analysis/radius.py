@@ -4,11 +4,10 @@ import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
-from landscape.eigenpairs import Eigenpairs
+from landscape.curvature import Operator
 from landscape.objective import Objective
-from landscape.operators import Operator
-from landscape.radius import curvature_at_radius
-from landscape.smoothed import gaussian_direction, smoothed_curvature
+from landscape.sharpness import curvature_at_radius, gaussian_direction, smoothed_curvature
+from landscape.spectrum import Eigenpairs
 
 from .curvature import Config, Rows, records
 

@@ -2,16 +2,16 @@
 
 Every matrix has a folder of its own in ``--record``, named by checkpoint, loss, operator, coordinates, and layer or
 timestep. A folder of the same name that was made with other images, in another precision or from another checkpoint is
-refused. Other flags may change: what was computed of the same matrix is used. See :mod:`landscape.recorded`.
+refused. Other flags may change: what was computed of the same matrix is used. See
+:mod:`landscape.curvature.saved_products`.
 """
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from landscape.curvature import Operator, Recorded
 from landscape.objective import Objective
-from landscape.operators import Operator
-from landscape.recorded import Recorded
 from models import processes
 
 from .curvature import Config

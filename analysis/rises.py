@@ -10,12 +10,9 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from landscape.average import average_rise
-from landscape.directions import filter_scale
-from landscape.m_sharpness import m_sharpness
-from landscape.objective import Objective
-from landscape.parameters import Parameters
-from landscape.worst import worst_rise
+from landscape.objective import Objective, Parameters
+from landscape.sharpness import average_rise, m_sharpness, worst_rise
+from landscape.surfaces import filter_scale
 
 from . import command
 from .measures import CHANGES, INVARIANT

@@ -14,9 +14,9 @@ strength and loss:
 
 ==================  ==================================================================================================
 weight_noise        w + strength · D ν, ν standard normal, D the root mean square of each weight's filter: strength is
-                    the noise's norm over the filter's (:func:`landscape.directions.filter_scale`)
-rounding            each filter's weights rounded to strength bits (:mod:`landscape.quantize`); 32 are the weights as
-                    trained. Nothing is random, so draws is 1
+                    the noise's norm over the filter's (:func:`landscape.surfaces.filter_scale`)
+rounding            each filter's weights rounded to strength bits (:mod:`landscape.sharpness.quantize`); 32 are the
+                    weights as trained. Nothing is random, so draws is 1
 threshold_spread    thresholds that differ from neuron to neuron; strength is their relative spread
 decay_spread        decays that do
 lost_spikes         every spike lost with probability strength
@@ -50,9 +50,9 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from landscape.directions import filter_scale
-from landscape.parameters import Parameters
-from landscape.quantize import FEWEST, MOST, rounded
+from landscape.objective import Parameters
+from landscape.sharpness import FEWEST, MOST, rounded
+from landscape.surfaces import filter_scale
 from models.losses import LOSSES
 from models.perturbation import mismatched, noisy, unreliable
 

@@ -13,9 +13,9 @@ import pyhessian
 import torch
 from torch import Tensor
 
-from landscape.eigenpairs import relative
+from landscape.curvature import Hessian
 from landscape.objective import Objective
-from landscape.operators import Hessian
+from landscape.spectrum import relative
 
 from .spectrum import overlaps
 

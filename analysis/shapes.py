@@ -8,10 +8,10 @@ checkpoint, network, data, training, seed: loss, split, directions, axes_loss, k
   surface ends first, and the radius is then a lower bound
 - ``half_width``: how far it stays within ``rise`` above the centre; ``half_width_reached``
 - ``mean_rise`` at distance ``radius``: mean of L − L(0)
-- ``roughness``: how far neighbouring points jump (:mod:`landscape.shape`)
+- ``roughness``: how far neighbouring points jump (:mod:`landscape.surfaces.shape`)
 - ``minima``: local minima; ``significant_minima``: those with a persistence above ``threshold``, twice the median
   standard error of a rise above the centre; ``persistence``: the largest but the lowest minimum's own, which is
-  infinite; 0 where there is one minimum (:mod:`landscape.topology`)
+  infinite; 0 where there is one minimum (:mod:`landscape.surfaces.topology`)
 - ``infinite``: points where the loss is not finite
 
 Spread over draws is the error of any of them: a plane is one of many.
@@ -27,8 +27,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from landscape.shape import Radius, mean_rise, radius_at_rise, roughness
-from landscape.topology import topology
+from landscape.surfaces import Radius, mean_rise, radius_at_rise, roughness, topology
 
 from .tables import IDENTITY
 

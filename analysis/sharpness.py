@@ -8,17 +8,20 @@ measure, radius (where there is one), setting (what else was chosen), value, std
 draws (how many of them, or restarts), converged, rescaling. By ``--measures``:
 
 - ``average``: rise under Gaussian noise, relative to each filter (``average``), to each weight (``average_magnitude``)
-  or to nothing (``average_absolute``); radius is the noise in these units: :mod:`landscape.average`
-- ``worst``: the largest rise found in the ball ‖ε‖ ≤ radius, and after SAM's one step (``sam``): :mod:`landscape.worst`
+  or to nothing (``average_absolute``); radius is the noise in these units: :mod:`landscape.sharpness.average`
+- ``worst``: the largest rise found in the ball ‖ε‖ ≤ radius, and after SAM's one step (``sam``):
+  :mod:`landscape.sharpness.worst`
 - ``adaptive``: the same in filter-normalized coordinates (``adaptive_worst``, ``adaptive_sam``); radius is relative to
   ‖w‖ of the filters, so that at 1 all weights have moved by their own norm together
-- ``m``: ``m_sharpness``, the mean over groups of m images of each one's worst rise: :mod:`landscape.m_sharpness`
+- ``m``: ``m_sharpness``, the mean over groups of m images of each one's worst rise:
+  :mod:`landscape.sharpness.m_sharpness`
 - ``pac-bayes``: the σ at which the loss, or the error, has risen by ``--rise``, absolute (``pac_bayes_sigma``) and
   relative to each weight (``pac_bayes_sigma_magnitude``), and the bound's number for the distance from 0
-  (``pac_bayes_orig``) and from the initial weights (``pac_bayes_init``): :mod:`landscape.pac_bayes`
-- ``relative-flatness``: ``relative_flatness`` of ``--layer``, formal Hessian: :mod:`landscape.relative_flatness`
+  (``pac_bayes_orig``) and from the initial weights (``pac_bayes_init``): :mod:`landscape.sharpness.pac_bayes`
+- ``relative-flatness``: ``relative_flatness`` of ``--layer``, formal Hessian:
+  :mod:`landscape.sharpness.relative_flatness`
 - ``fisher-rao``: ``fisher_rao`` by Gauss-Newton (the Fisher matrix of the SDT loss; the TET loss is −log of no one
-  distribution) and ``fisher_rao_empirical`` by the images' own gradients: :mod:`landscape.fisher_rao`
+  distribution) and ``fisher_rao_empirical`` by the images' own gradients: :mod:`landscape.sharpness.fisher_rao`
 - ``norms``: table ``norms.csv``: :mod:`analysis.norms`
 
 A worst case has ``converged`` when the second half of the ascent and the choice of the start no longer matter much; it
@@ -34,12 +37,16 @@ import pandas as pd
 from torch import Tensor
 from tqdm import tqdm
 
-from landscape.fisher_rao import fisher_rao
-from landscape.memory import fits
-from landscape.norms import squared_distance
-from landscape.objective import Objective
-from landscape.pac_bayes import NoiseBorne, bound, noise_borne
-from landscape.relative_flatness import relative_flatness, weight_matrix
+from landscape.objective import Objective, fits
+from landscape.sharpness import (
+    NoiseBorne,
+    bound,
+    fisher_rao,
+    noise_borne,
+    relative_flatness,
+    squared_distance,
+    weight_matrix,
+)
 
 from . import command
 from .command import analyse

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.parameters import Parameters
+from landscape.objective import Parameters
 from models.checkpoint import Checkpoint, CheckpointError, load
 
 from .subject import Subject

@@ -9,15 +9,9 @@ from typing import Any, Literal
 from torch import Tensor
 from tqdm import tqdm
 
-from landscape.deadline import Deadline
-from landscape.density import density
-from landscape.eigenpairs import Eigenpairs, Ritz
-from landscape.forecast import Outlook
-from landscape.lanczos import lanczos
+from landscape.curvature import Operator
 from landscape.objective import Objective
-from landscape.operators import Operator
-from landscape.trace import trace
-from landscape.wanted import Wanted
+from landscape.spectrum import Deadline, Eigenpairs, Outlook, Ritz, Wanted, density, lanczos, trace
 
 from .curvature import Config, Rows, records
 

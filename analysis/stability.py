@@ -50,11 +50,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from tqdm import tqdm
 
-from landscape.coordinates import Scaled
-from landscape.lanczos import lanczos
-from landscape.memory import fits
-from landscape.objective import Objective
-from landscape.operators import Hessian, Operator
+from landscape.curvature import Hessian, Operator, Scaled
+from landscape.objective import Objective, fits
+from landscape.spectrum import lanczos
 from models.checkpoint import CheckpointError
 from models.losses import LOSSES
 from models.training.optimizer import Step

@@ -10,7 +10,7 @@ at a point gives the loss under SDT and under TET and the accuracy. The paper's 
 [−1, 1], one draw, weights trained with SDT and with TET, losses SDT and TET.
 
 With ``--tolerance 0.02`` a point takes only as many images, drawn at random, as bring the standard error of
-L(α, β) − L(0, 0) to 2 % of the surface's range, under each loss (:mod:`landscape.sampling`).
+L(α, β) − L(0, 0) to 2 % of the surface's range, under each loss (:mod:`landscape.surfaces.sampling`).
 
 A run that was stopped goes on when the same command is given again (:mod:`analysis.journal`), and its table is the
 same to the bit. ``torchrun -m analysis.surface`` splits the points over processes; the table is the same to the bit
@@ -43,10 +43,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from landscape.points import cached_size
-from landscape.recalibrate import recalibrate
-from landscape.sampling import Found, Task
-from landscape.surface import Surface, grid, surface
+from landscape.evaluation import recalibrate
+from landscape.surfaces import Found, Surface, Task, cached_size, grid, surface
 
 from . import command
 from .command import analyse

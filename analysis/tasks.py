@@ -5,8 +5,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from landscape.moments import Moments
-from landscape.sampling import Found, Task
+from landscape.surfaces import Found, Moments, Task
 from models import processes
 
 from .journal import Journal

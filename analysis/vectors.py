@@ -1,9 +1,9 @@
 """Eigenvectors in files, for planes through the loss and for whatever comes later.
 
 One file for each checkpoint, loss, matrix and system of coordinates: OUT/vectors/SHA-LOSS-OPERATOR-COORDINATES.pt, SHA
-the first twelve digits of the checkpoint's. :func:`landscape.eigenpairs.load` reads it; it is about checkpoint, sha256,
-loss, operator and coordinates. Each vector is a move of the weights of length one. (In filter-normalized coordinates an
-eigenvector ν is the move D·ν.)
+the first twelve digits of the checkpoint's. :func:`landscape.spectrum.eigenpairs.load` reads it; it is about
+checkpoint, sha256, loss, operator and coordinates. Each vector is a move of the weights of length one. (In
+filter-normalized coordinates an eigenvector ν is the move D·ν.)
 """
 
 from dataclasses import replace
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from landscape.eigenpairs import Eigenpairs, save
-from landscape.parameters import Parameters
+from landscape.objective import Parameters
+from landscape.spectrum import Eigenpairs, save
 
 from .subject import Subject
 

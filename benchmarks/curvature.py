@@ -34,8 +34,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from analysis.second_opinion import CountingPyHessian
-from landscape.lanczos import lanczos
-from landscape.operators import Hessian
+from landscape.curvature import Hessian
+from landscape.spectrum import lanczos
 
 from .problems import Loss, Problem, problem
 

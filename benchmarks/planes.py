@@ -15,10 +15,8 @@ import numpy as np
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from landscape.directions import random_direction
-from landscape.parameters import Parameters
-from landscape.points import cached_size
-from landscape.surface import grid
+from landscape.objective import Parameters
+from landscape.surfaces import cached_size, grid, random_direction
 from models.networks.layers import Network
 
 

@@ -32,9 +32,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from analysis.surface import _metrics
-from landscape import first_layer
-from landscape.parameters import Parameters
-from landscape.surface import surface
+from landscape.objective import Parameters
+from landscape.surfaces import first_layer, surface
 from models import train
 from models.data import load
 from models.networks import build

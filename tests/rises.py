@@ -4,8 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from landscape.directions import filter_scale
 from landscape.objective import Objective
+from landscape.surfaces import filter_scale
 
 
 def squares(output, target):

@@ -12,11 +12,10 @@ from torch.nn.functional import cross_entropy
 from analysis import hessian, surface
 from analysis.steps import step_loss
 from analysis.subject import Subject, per_image
-from landscape.coordinates import Scaled
-from landscape.directions import filter_scale
+from landscape.curvature import GaussNewton, Hessian, Scaled
 from landscape.objective import Objective
-from landscape.operators import GaussNewton, Hessian
-from landscape.trace import trace
+from landscape.spectrum import trace
+from landscape.surfaces import filter_scale
 
 EIGENVALUES_ONLY = {"trace": False, "density": False, "radius": False}
 

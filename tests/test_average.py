@@ -5,11 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.average import average_rise
-from landscape.directions import filter_scale
-from landscape.noise import noise_scale, noises
-from landscape.pac_bayes import noise_borne
-from landscape.worst import worst_rise
+from landscape.sharpness import average_rise, noise_borne, worst_rise
+from landscape.sharpness.noise import noise_scale, noises
+from landscape.surfaces import filter_scale
 from tests.rises import Spikes, convolutional, quadratic, rise_at, squares
 
 

@@ -12,13 +12,9 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from landscape.batches import Batches
-from landscape.checksum import checksum
-from landscape.directions import random_direction
-from landscape.guessing import examples
-from landscape.objective import Objective
-from landscape.parameters import Parameters
-from landscape.surface import grid, surface
+from landscape.evaluation import Batches, checksum, examples
+from landscape.objective import Objective, Parameters
+from landscape.surfaces import grid, random_direction, surface
 
 X = torch.randn(10, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 Y = torch.arange(10) % 3

@@ -9,9 +9,8 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
-from landscape.bezier import Fit, fit_bezier
 from landscape.objective import Objective
-from landscape.paths import Path, barrier
+from landscape.surfaces import Fit, Path, barrier, fit_bezier
 
 START, END = (torch.tensor(point, dtype=torch.float64) for point in ([1.0, 0.0], [-0.96, 0.28]))
 

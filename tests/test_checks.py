@@ -8,15 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from landscape.average import average_rise
-from landscape.directions import random_direction
-from landscape.means import is_mean
-from landscape.objective import Objective
-from landscape.operators import Hessian
-from landscape.parameters import Parameters
-from landscape.points import Points
-from landscape.recalibrate import recalibrate
-from landscape.surface import grid, surface
+from landscape.curvature import Hessian
+from landscape.evaluation import recalibrate
+from landscape.evaluation.means import is_mean
+from landscape.objective import Objective, Parameters
+from landscape.sharpness import average_rise
+from landscape.surfaces import grid, random_direction, surface
+from landscape.surfaces.points import Points
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(20, 6, generator=GENERATOR, dtype=torch.float64)

@@ -5,11 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from landscape.closure import Closure
-from landscape.fisher import EmpiricalFisher
-from landscape.lanczos import lanczos
-from landscape.objective import Objective
-from landscape.operators import GaussNewton, Hessian
+from landscape.curvature import EmpiricalFisher, GaussNewton, Hessian
+from landscape.objective import Closure, Objective
+from landscape.spectrum import lanczos
 
 GENERATOR = torch.Generator().manual_seed(0)
 

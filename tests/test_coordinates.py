@@ -11,13 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from landscape.coordinates import Scaled
-from landscape.directions import filter_scale
-from landscape.fisher import EmpiricalFisher
-from landscape.lanczos import lanczos
+from landscape.curvature import EmpiricalFisher, GaussNewton, Hessian, Operator, Scaled
 from landscape.objective import Objective
-from landscape.operators import GaussNewton, Hessian, Operator
-from landscape.trace import trace
+from landscape.spectrum import lanczos, trace
+from landscape.surfaces import filter_scale
 
 from .oracles import Dense, as_function, column_by_column, symmetric
 from .test_operators import X, Y, assert_same, batches, conv_net, images, smooth_net

@@ -19,7 +19,7 @@ from analysis.journal import Journal
 from analysis.result import Result, origin
 from figures import interactive, paper, records
 from figures.tables import TableError
-from landscape.recorded import Recorded
+from landscape.curvature import Recorded
 from models.checkpoint import load
 from models.training import momentum
 from tests.commands import ANALYSES

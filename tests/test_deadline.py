@@ -1,17 +1,14 @@
 """When the time is up, what is there is returned and says how far it got; and the bar appears only if it takes long."""
 
+import sys
 import time
 from functools import partial
 
 import numpy as np
 import pytest
 
-from landscape.bar import Bar
-from landscape.deadline import Deadline
-from landscape.eigenpairs import Ritz
-from landscape.forecast import Outlook
-from landscape.lanczos import lanczos
-from landscape.wanted import Wanted
+from landscape.spectrum import Deadline, Outlook, Ritz, Wanted, lanczos
+from landscape.spectrum.bar import Bar
 
 from .oracles import Dense
 from .test_lanczos import SPREAD, true_residuals
@@ -70,7 +67,7 @@ def test_time_enough_changes_nothing():
 def test_the_bar_appears_only_once_it_takes_longer_than_its_delay(capsys, monkeypatch):
     lanczos(Slow(0.001), top=2)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr("landscape.lanczos.Bar", partial(Bar, delay=0.1))
+    monkeypatch.setattr(sys.modules["landscape.spectrum.lanczos"], "Bar", partial(Bar, delay=0.1))
     lanczos(Slow(0.06), top=2, tolerance=1e-2)
     shown = capsys.readouterr().err
     assert "eigenvalues" in shown

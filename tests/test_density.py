@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from landscape.density import density
-from landscape.trace import trace
+from landscape.spectrum import density, trace
 
 from .oracles import Dense, symmetric
 from .test_deadline import SPREAD, Slow

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from landscape.diagonal import diagonal
-from landscape.trace import trace
+from landscape.spectrum import diagonal, trace
 
 from .oracles import Dense, symmetric
 

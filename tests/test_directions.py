@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from landscape.directions import filter_scale, random_direction
-from landscape.parameters import Parameters
+from landscape.objective import Parameters
+from landscape.surfaces import filter_scale, random_direction
 
 
 def network(seed: int = 0, channels: int = 3) -> nn.Sequential:

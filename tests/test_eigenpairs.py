@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.eigenpairs import Eigenpairs, load, save
-from landscape.lanczos import lanczos
-from landscape.parameters import Parameters
+from landscape.objective import Parameters
+from landscape.spectrum import Eigenpairs, lanczos, save
+from landscape.spectrum.eigenpairs import load
 
 from .killed import shoot_at
 from .oracles import Dense, symmetric

@@ -13,10 +13,8 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from landscape.fisher import EmpiricalFisher, Fisher, categorical
-from landscape.objective import Objective
-from landscape.operators import GaussNewton, Operator
-from landscape.parameters import Parameters
+from landscape.curvature import EmpiricalFisher, Fisher, GaussNewton, Operator, categorical
+from landscape.objective import Objective, Parameters
 
 from .oracles import (
     OnceDifferentiable,

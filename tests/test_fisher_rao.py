@@ -5,10 +5,9 @@ import torch
 from torch import nn
 from torch.func import functional_call, jacrev
 
-from landscape.fisher import EmpiricalFisher
-from landscape.fisher_rao import fisher_rao
+from landscape.curvature import EmpiricalFisher, GaussNewton
 from landscape.objective import Objective
-from landscape.operators import GaussNewton
+from landscape.sharpness import fisher_rao
 from tests.rises import Spikes, convolutional, cross_entropy, quadratic, squares
 
 

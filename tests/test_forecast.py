@@ -5,10 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from landscape.eigenpairs import Ritz
-from landscape.forecast import Outlook, duration, products, remaining, values
-from landscape.lanczos import lanczos
-from landscape.wanted import Wanted
+from landscape.spectrum import Outlook, Ritz, Wanted, lanczos
+from landscape.spectrum.forecast import duration, products, remaining, values
 
 from .test_krylov import Diagonal
 

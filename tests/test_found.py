@@ -10,14 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import IterableDataset
 
-from landscape import first_layer
-from landscape.directions import random_direction
-from landscape.fisher import Fisher, categorical
-from landscape.objective import Objective
-from landscape.operators import GaussNewton, Hessian
-from landscape.parameters import Parameters
-from landscape.points import Points
-from landscape.recalibrate import recalibrate
+from landscape.curvature import Fisher, GaussNewton, Hessian, categorical
+from landscape.evaluation import recalibrate
+from landscape.objective import Objective, Parameters
+from landscape.surfaces import first_layer, random_direction
+from landscape.surfaces.points import Points
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(12, 5, generator=GENERATOR, dtype=torch.float64)

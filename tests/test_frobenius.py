@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from landscape.frobenius import FrobeniusEstimate, frobenius
+from landscape.spectrum import frobenius
+from landscape.spectrum.frobenius import FrobeniusEstimate
 
 from .oracles import Dense, symmetric
 

@@ -5,7 +5,7 @@ import pytest
 
 from analysis import hessian
 from analysis.measures import measures, read_tables
-from landscape import operators
+from landscape.curvature import operators
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_time_enough_gives_all_of_it(tiny):
     assert tables["layers"]["trace"].notna().all()
 
 
-@pytest.mark.skipif(not hasattr(operators, "Remainder"), reason="landscape.operators has no Remainder yet")
+@pytest.mark.skipif(not hasattr(operators, "Remainder"), reason="landscape.curvature.operators has no Remainder yet")
 def test_the_remainder_is_what_gauss_newton_leaves_of_the_hessian(tiny):
     traces = {
         name: hessian.run(

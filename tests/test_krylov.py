@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from landscape.basis import Basis
-from landscape.krylov import Krylov
-from landscape.lanczos import Eigenpairs, Ritz, lanczos
+from landscape.spectrum import Eigenpairs, Ritz, lanczos
+from landscape.spectrum.basis import Basis
+from landscape.spectrum.krylov import Krylov
 
 from .oracles import Dense, symmetric
 from .test_lanczos import SPREAD, true_residuals

@@ -7,13 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse.linalg import eigsh
 
-from landscape.coordinates import Scaled
-from landscape.density import tridiagonalize
-from landscape.eigenpairs import Ritz, relative
-from landscape.krylov import Krylov
-from landscape.lanczos import Eigenpairs, _explored, lanczos
-from landscape.recorded import Recorded
-from landscape.wanted import Wanted
+from landscape.curvature import Recorded, Scaled
+from landscape.spectrum import Eigenpairs, Ritz, Wanted, lanczos, relative
+from landscape.spectrum.density import tridiagonalize
+from landscape.spectrum.krylov import Krylov
+from landscape.spectrum.lanczos import _explored
 
 from .oracles import Dense, symmetric, textbook_lanczos
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from torch import nn
 
-from landscape.m_sharpness import m_sharpness
 from landscape.objective import Objective
-from landscape.worst import worst_rise
+from landscape.sharpness import m_sharpness, worst_rise
 from tests.rises import convolutional, quadratic
 
 

@@ -9,9 +9,8 @@ from torch import nn
 
 from analysis import command, curvature, hessian
 from analysis.result import Result
-from landscape import memory
-from landscape.objective import Objective
-from landscape.operators import GaussNewton, Hessian
+from landscape.curvature import GaussNewton, Hessian
+from landscape.objective import Objective, memory
 from landscape.refusal import exhausted
 
 GIB = 2**30

@@ -14,8 +14,7 @@ from analysis.descent import clustered_stderr, descent
 from analysis.momentum import Config, draw_batches, run
 from analysis.streams import Stream
 from analysis.subject import Subject, per_image
-from landscape.objective import Objective
-from landscape.parameters import Parameters
+from landscape.objective import Objective, Parameters
 from models.checkpoint import load, save
 from models.training.step_gradients import coherence_null, step_gradients
 

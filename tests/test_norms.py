@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from landscape.norms import FROM_START, UNSCALED, norms, squared_distance
-from landscape.parameters import Parameters
+from landscape.objective import Parameters
+from landscape.sharpness import UNSCALED, norms, squared_distance
+from landscape.sharpness.norms import FROM_START
 
 
 def model(seed=0):

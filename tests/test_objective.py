@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from landscape.objective import Objective
-from landscape.parameters import Parameters
+from landscape.objective import Objective, Parameters
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(12, 3, generator=GENERATOR, dtype=torch.float64)

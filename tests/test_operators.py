@@ -20,10 +20,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy, mse_loss, scaled_dot_product_attention
 
-from landscape.lanczos import lanczos
-from landscape.objective import Objective
-from landscape.operators import GaussNewton, Hessian, Operator
-from landscape.parameters import Parameters
+from landscape.curvature import GaussNewton, Hessian, Operator
+from landscape.objective import Objective, Parameters
+from landscape.spectrum import lanczos
 
 from .oracles import (
     OnceDifferentiable,

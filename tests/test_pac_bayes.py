@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from landscape.average import average_rise
 from landscape.objective import Objective
-from landscape.pac_bayes import bound, noise_borne
+from landscape.sharpness import average_rise, bound, noise_borne
 from tests.rises import Spikes, convolutional, quadratic, squares
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from landscape.parameters import Parameters
-from landscape.state import preserved
+from landscape.evaluation import preserved
+from landscape.objective import Parameters
 
 
 def small() -> nn.Sequential:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from landscape.parameters import Parameters
-from landscape.paths import Path, barrier, excess, placed
+from landscape.objective import Parameters
+from landscape.surfaces import Path, barrier, excess, placed
 
 T = np.linspace(0, 1, 11)
 

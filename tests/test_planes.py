@@ -14,10 +14,9 @@ from torch import Tensor
 from analysis import planes
 from analysis.planes import KINDS, Axes, axes
 from analysis.subject import Subject, per_image
-from landscape.directions import random_direction
-from landscape.objective import Objective
-from landscape.operators import Hessian
-from landscape.parameters import Parameters
+from landscape.curvature import Hessian
+from landscape.objective import Objective, Parameters
+from landscape.surfaces import random_direction
 from models.checkpoint import load, save
 
 Batches = list[tuple[Tensor, Tensor]]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from landscape.parameters import Parameters
-from landscape.quantize import rounded
+from landscape.objective import Parameters
+from landscape.sharpness import rounded
 
 BITS = st.integers(2, 16)
 

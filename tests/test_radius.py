@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.objective import Objective
-from landscape.radius import curvature_at_radius
+from landscape.sharpness import curvature_at_radius
 
 
 def squares(output, target):

@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from landscape.recalibrate import recalibrate
-from landscape.state import preserved
+from landscape.evaluation import preserved, recalibrate
 from models.networks import build
 
 

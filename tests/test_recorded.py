@@ -10,11 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from landscape.density import density
-from landscape.lanczos import lanczos
-from landscape.operators import Operator
-from landscape.recorded import Recorded
-from landscape.trace import trace
+from landscape.curvature import Operator, Recorded
+from landscape.spectrum import density, lanczos, trace
 
 from .oracles import Dense, symmetric
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from analysis import hessian
-from landscape.operators import Curvature
+from landscape.curvature import Curvature
 
 
 @pytest.fixture(scope="module")

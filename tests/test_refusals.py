@@ -5,12 +5,9 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from landscape.density import density
-from landscape.fisher import EmpiricalFisher
-from landscape.lanczos import lanczos
+from landscape.curvature import EmpiricalFisher, GaussNewton, Hessian
 from landscape.objective import Objective
-from landscape.operators import GaussNewton, Hessian
-from landscape.trace import trace
+from landscape.spectrum import density, lanczos, trace
 
 X, Y = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 2
 

@@ -5,9 +5,8 @@ import torch
 from torch import nn
 from torch.func import functional_call, hessian
 
-from landscape.objective import Objective
-from landscape.parameters import Parameters
-from landscape.relative_flatness import relative_flatness, weight_matrix
+from landscape.objective import Objective, Parameters
+from landscape.sharpness import relative_flatness, weight_matrix
 from tests.rises import Spikes, convolutional, cross_entropy
 
 

@@ -10,8 +10,8 @@ import torch
 from analysis import robustness
 from analysis.robustness import NAMES, Config, perturbed, run
 from analysis.subject import Subject, correct, per_image
-from landscape.directions import filter_scale
-from landscape.parameters import Parameters
+from landscape.objective import Parameters
+from landscape.surfaces import filter_scale
 from models.networks import build
 from models.perturbation import noisy
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landscape.shape import mean_rise, radius_at_rise, roughness
+from landscape.surfaces import mean_rise, radius_at_rise, roughness
 
 AXIS = np.linspace(-1, 1, 41)
 LINE = np.zeros(1)

@@ -12,9 +12,8 @@ from analysis.measures import _SHARPNESS, measures
 from analysis.norms import UNKNOWN, initial_weights
 from analysis.subject import Subject, correct, per_image
 from analysis.tables import read
-from landscape.average import average_rise
 from landscape.objective import Objective
-from landscape.pac_bayes import noise_borne
+from landscape.sharpness import average_rise, noise_borne
 from models.checkpoint import load, save
 from models.networks import build
 

@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.directions import filter_scale
 from landscape.objective import Objective
-from landscape.radius import curvature_at_radius
-from landscape.smoothed import gaussian_direction, smoothed_curvature
+from landscape.sharpness import curvature_at_radius, gaussian_direction, smoothed_curvature
+from landscape.surfaces import filter_scale
 
 
 def squares(output, target):

@@ -9,12 +9,11 @@ import torch
 
 from analysis import hessian
 from analysis.subject import Subject, per_image
-from landscape.coordinates import Scaled
-from landscape.directions import filter_scale
-from landscape.eigenpairs import load
-from landscape.frobenius import frobenius
+from landscape.curvature import GaussNewton, Hessian, Scaled
 from landscape.objective import Objective
-from landscape.operators import GaussNewton, Hessian
+from landscape.spectrum import frobenius
+from landscape.spectrum.eigenpairs import load
+from landscape.surfaces import filter_scale
 
 MATRICES = {"hessian": Hessian, "gauss_newton": GaussNewton}
 

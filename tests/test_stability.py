@@ -14,8 +14,8 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from analysis import stability
 from analysis.stability import Config, limit, run, snapshots
-from landscape.coordinates import Scaled
-from landscape.lanczos import lanczos
+from landscape.curvature import Scaled
+from landscape.spectrum import lanczos
 from models import train
 from models.checkpoint import load, save
 from models.training import recipe

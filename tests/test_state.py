@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.resetting import resetting
-from landscape.state import preserved
+from landscape.evaluation import preserved
+from landscape.evaluation.resetting import resetting
 
 
 class Holding(nn.Module):

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from landscape.directions import random_direction
-from landscape.objective import Objective
-from landscape.parameters import Parameters
-from landscape.points import Points
-from landscape.surface import evaluate_points, grid, surface
+from landscape.objective import Objective, Parameters
+from landscape.surfaces import grid, random_direction, surface
+from landscape.surfaces.points import Points
+from landscape.surfaces.surface import evaluate_points
 
 
 def squares(output, target):

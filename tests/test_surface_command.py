@@ -8,8 +8,8 @@ import torch
 from analysis import surface
 from analysis.planes import axes
 from analysis.subject import Subject, correct, per_image
-from landscape.parameters import Parameters
-from landscape.recalibrate import recalibrate
+from landscape.evaluation import recalibrate
+from landscape.objective import Parameters
 
 SMALL = {"images": 20, "draws": 1, "points": 3, "plane_points": 3, "extent": 0.5, "quiet": True, "dtype": "float64"}
 

@@ -7,12 +7,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from landscape import first_layer
-from landscape.directions import random_direction
-from landscape.parameters import Parameters
-from landscape.points import Points, cached_size, evaluate_points
-from landscape.recalibrate import recalibrate
-from landscape.surface import surface
+from landscape.evaluation import recalibrate
+from landscape.objective import Parameters
+from landscape.surfaces import cached_size, first_layer, random_direction, surface
+from landscape.surfaces.points import Points, evaluate_points
 from models.losses import sdt_loss
 from models.networks import build
 

@@ -9,9 +9,8 @@ from torch import nn
 
 from analysis import surface as command
 from analysis.subject import Subject
-from landscape.moments import Moments
-from landscape.sampling import FEWEST, Task, in_turn, sampled
-from landscape.surface import grid, surface
+from landscape.surfaces import Moments, Task, grid, surface
+from landscape.surfaces.sampling import FEWEST, in_turn, sampled
 
 SIZE = 3000
 

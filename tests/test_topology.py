@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from landscape.topology import topology
+from landscape.surfaces import topology
 
 GRIDS = arrays(float, st.tuples(st.integers(1, 7), st.integers(1, 7)), elements=st.floats(-100, 100, width=32))
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from scipy.stats import t as student
 
-from landscape.operators import rademacher
-from landscape.trace import TraceEstimate, trace
-from landscape.xtrace import OffDiagonal, XTrace
+from landscape.curvature import rademacher
+from landscape.spectrum import trace
+from landscape.spectrum.trace import TraceEstimate
+from landscape.spectrum.xtrace import OffDiagonal, XTrace
 
 from .oracles import Dense, symmetric
 from .test_deadline import Slow
@@ -19,14 +20,21 @@ OFF_DIAGONAL = float(2 * ((MATRIX**2).sum() - (np.diag(MATRIX) ** 2).sum()))
 N = 60
 xtrace = partial(trace, method="xtrace")
 RANKS = np.arange(1, N + 1)
-SPECTRA = {
-    "flat": np.linspace(0.5, 1.5, N),
-    "power law": 1 / RANKS,
-    "steep power law": 1 / RANKS**2,
-    "few outliers over a bulk": np.r_[20, 12, 8, np.linspace(-0.5, 0.7, N - 3)],
-    "indefinite": np.linspace(-1, 1.5, N),
-    "indefinite power law": (-1.0) ** RANKS / RANKS,
-}
+
+
+def spectra(count: int) -> dict[str, np.ndarray]:
+    """Spectra of so many eigenvalues, flat, decaying and indefinite."""
+    ranks = np.arange(1, count + 1)
+    return {
+        "flat": np.linspace(0.5, 1.5, count),
+        "power law": 1 / ranks,
+        "steep power law": 1 / ranks**2,
+        "few outliers over a bulk": np.r_[20, 12, 8, np.linspace(-0.5, 0.7, count - 3)],
+        "indefinite": np.linspace(-1, 1.5, count),
+    }
+
+
+SPECTRA = spectra(N) | {"indefinite power law": (-1.0) ** RANKS / RANKS}
 
 
 def errors_and_stderrs(spectrum: np.ndarray, seeds: int, **arguments) -> tuple[np.ndarray, np.ndarray]:
@@ -237,15 +245,9 @@ def test_a_block_of_none_is_refused():
 
 
 WIDE = 150
-PLACES = np.arange(1, WIDE + 1)
-KINDS = {
-    "flat": np.linspace(0.5, 1.5, WIDE),
-    "power law": 1 / PLACES,
-    "steep power law": 1 / PLACES**2,
-    "few outliers over a bulk": np.r_[20, 12, 8, np.linspace(-0.5, 0.7, WIDE - 3)],
+KINDS = spectra(WIDE) | {
     "ten outliers over a bulk": np.r_[np.linspace(20, 8, 10), np.linspace(-0.5, 0.7, WIDE - 10)],
     "low rank": np.r_[5, -3, 2, 1, 0.5, np.zeros(WIDE - 5)],
-    "indefinite": np.linspace(-1, 1.5, WIDE),
 }
 UNCLEAR = ["power law", "ten outliers over a bulk"]  # at 4 probes either is taken in a good part of cases
 NEARLY_DIAGONAL = ["nearly diagonal power law", "nearly diagonal ten outliers over a bulk"]

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from landscape import trajectory
-from landscape.trajectory import principal_components
+from landscape.surfaces import principal_components, trajectory
 
 
 def path(count: int, dimension: int, seed: int = 0) -> tuple[Tensor, Tensor]:

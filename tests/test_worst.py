@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from torch import nn
 
-from landscape import worst
-from landscape.directions import filter_scale
 from landscape.objective import Objective
-from landscape.worst import worst_rise
+from landscape.sharpness import worst, worst_rise
+from landscape.surfaces import filter_scale
 from tests.rises import Spikes, convolutional, quadratic, rise_at, squares
 
 

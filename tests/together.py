@@ -15,10 +15,8 @@ from torch.nn.functional import cross_entropy
 from analysis import command, hessian
 from analysis.curvature import Labels
 from analysis.result import Result
-from landscape.fisher import Fisher
-from landscape.memory import fits
-from landscape.objective import Objective
-from landscape.operators import GaussNewton, Hessian
+from landscape.curvature import Fisher, GaussNewton, Hessian
+from landscape.objective import Objective, fits
 from models import processes
 
 SPLITS = ([3, 4, 2], [9])  # of the second, one process gets nothing

@@ -12,7 +12,7 @@ from .entry import MEASURES
 from .judge import interrupted, judged
 from .table import ENTRIES
 
-_MARK = {"right": "ok", "refused": "refused", "absent": "-", "WRONG": "WRONG", "ERROR": "ERROR"}
+_MARK = {"right": "ok", "refused": "refused", "WRONG": "WRONG", "ERROR": "ERROR"}
 
 
 def main() -> int:

@@ -1,51 +1,23 @@
 """The questions as a user puts them to the project: the only place here that knows its names."""
 
-import importlib
 from typing import Any
 
 import numpy as np
 import torch
 
+import landscape
+
 from .entry import Case
 from .naive import ALPHAS, BETAS, DRAWS, Naive
 
-_ROOMS = {
-    "Objective": ("objective",), "Closure": ("closure", "objective.closure"), "Parameters": ("parameters", "objective"),
-    "Hessian": ("operators", "curvature"), "GaussNewton": ("operators", "curvature"),
-    "Remainder": ("operators", "curvature"), "surface": ("surface",),
-    "average_rise": ("average", "sharpness", "sharpness.average"),
-    "worst_rise": ("worst", "sharpness", "sharpness.worst"),
-    "curvature_at_radius": ("radius", "sharpness", "sharpness.radius"),
-    "recalibrate": ("recalibrate", "objective", "objective.recalibrate"), "first_layer": ("", "surface"),
-}  # fmt: skip
 _TO_SURFACE = ("mode", "unpack", "forward", "size", "reset", "check", "parameters")
-
-
-class Absent(Exception):
-    """The project has no such thing yet."""
-
-
-def found(name: str) -> Any:
-    """A name of ``landscape``, in whichever room it lies."""
-    for room in _ROOMS[name]:
-        path = f"landscape.{room}".rstrip(".")
-        try:
-            module = importlib.import_module(path)
-            if name == "first_layer":
-                return importlib.import_module(f"{path}.first_layer")
-            if hasattr(module, name):
-                return getattr(module, name)
-        except ModuleNotFoundError as error:
-            if not (error.name or "").startswith("landscape"):
-                raise
-    raise Absent(name)
 
 
 def objective(case: Case) -> Any:
     keywords = dict(case.keywords)
     if case.names is not None:
-        keywords["parameters"] = found("Parameters")(case.model, case.names)
-    return found("Closure" if case.closure else "Objective")(case.model, case.loss, case.batches, **keywords)
+        keywords["parameters"] = landscape.Parameters(case.model, case.names)
+    return (landscape.Closure if case.closure else landscape.Objective)(case.model, case.loss, case.batches, **keywords)
 
 
 def value(case: Case, naive: Naive) -> Any:
@@ -60,28 +32,28 @@ def surface(case: Case, naive: Naive) -> Any:
     metric = case.metric or case.loss
     keywords = {name: each for name, each in case.keywords.items() if name in _TO_SURFACE}
     if case.names is not None:
-        keywords["parameters"] = found("Parameters")(case.model, case.names)
+        keywords["parameters"] = landscape.Parameters(case.model, case.names)
     directions = [vector(case, naive, each) for each in naive.directions]
 
     def metrics(output: Any, target: Any) -> dict[str, Any]:
         return {"loss": metric(output, target)}
 
-    return found("surface")(case.model, metrics, case.batches, directions, ALPHAS, BETAS, **keywords).mean["loss"]
+    return landscape.surface(case.model, metrics, case.batches, directions, ALPHAS, BETAS, **keywords).mean["loss"]
 
 
 def average(case: Case, naive: Naive) -> Any:
-    rise = found("average_rise")(objective(case), radii=[naive.sigma], draws=DRAWS, noise="absolute", seed=0)
+    rise = landscape.average_rise(objective(case), radii=[naive.sigma], draws=DRAWS, noise="absolute", seed=0)
     return rise.rises[0]
 
 
 def worst(case: Case, naive: Naive) -> Any:
-    return found("worst_rise")(objective(case), radius=naive.radius, steps=3, restarts=1, seed=0)
+    return landscape.worst_rise(objective(case), radius=naive.radius, steps=3, restarts=1, seed=0)
 
 
 def second_difference(case: Case, naive: Naive) -> Any:
     question = objective(case)
     along = vector(case, naive, naive.directions[0])
-    return found("curvature_at_radius")(question, along, [naive.radius]).second_difference
+    return landscape.curvature_at_radius(question, along, [naive.radius]).second_difference
 
 
 def gradient(case: Case, naive: Naive) -> Any:
@@ -89,7 +61,7 @@ def gradient(case: Case, naive: Naive) -> Any:
 
 
 def _products(matrix: str, case: Case, naive: Naive) -> Any:
-    made = found(matrix)
+    made = getattr(landscape, matrix)
     operator = made(objective(case))
     block = torch.stack([vector(case, naive, each) for each in naive.directions])
     return (operator @ block).double().numpy()
@@ -109,7 +81,7 @@ def remainder(case: Case, naive: Naive) -> Any:
 
 def recalibrate(case: Case) -> int:
     keywords = {name: each for name, each in case.keywords.items() if name in ("unpack", "forward", "size", "reset")}
-    return found("recalibrate")(case.model, case.batches, **keywords)
+    return landscape.recalibrate(case.model, case.batches, **keywords)
 
 
 def vector(case: Case, naive: Naive, along: torch.Tensor) -> torch.Tensor:

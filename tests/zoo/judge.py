@@ -21,14 +21,14 @@ from .naive import Naive
 
 @dataclass(frozen=True)
 class Outcome:
-    """``status`` is right, refused, absent, WRONG (also: not given back, refused for nothing) or ERROR."""
+    """``status`` is right, refused, WRONG (also: not given back, refused for nothing) or ERROR."""
 
     status: str
     sentence: str = ""
 
     @property
     def good(self) -> bool:
-        return self.status in ("right", "refused", "absent")
+        return self.status in ("right", "refused")
 
 
 @cache
@@ -55,8 +55,6 @@ def _answered(entry: Entry, measure: str, case: Case, naive: Naive) -> Outcome:
     try:
         with entry.around():
             answer = getattr(asked, measure)(case, naive)
-    except asked.Absent:
-        return Outcome("absent")
     except (ValueError, TypeError) as error:
         return _refused(error, pattern)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what the table tells

@@ -1,0 +1,30 @@
+"""A model on batches: read, checked once, evaluated, and given back as found."""
+
+from .batches import WRITTEN, Batch, Batches, Source
+from .checks import check
+from .checksum import checksum
+from .evaluation import Evaluation, Reading
+from .guessing import examples
+from .means import check_mean
+from .recalibrate import recalibrate
+from .state import preserved
+from .structure import described, leaves, mapped, same_bits
+
+__all__ = [
+    "WRITTEN",
+    "Batch",
+    "Batches",
+    "Evaluation",
+    "Reading",
+    "Source",
+    "check",
+    "check_mean",
+    "checksum",
+    "described",
+    "examples",
+    "leaves",
+    "mapped",
+    "preserved",
+    "recalibrate",
+    "same_bits",
+]
