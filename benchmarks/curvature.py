@@ -33,7 +33,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from analysis.second_opinion import CountingPyHessian
+from analysis.hessian.second_opinion import CountingPyHessian
 from landscape.curvature import Hessian
 from landscape.spectrum import lanczos
 

@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from analysis import hessian, surface
-from analysis.steps import step_loss
+from analysis.hessian.steps import step_loss
 from analysis.subject import Subject, per_image
 from landscape.curvature import GaussNewton, Hessian, Scaled
 from landscape.objective import Objective

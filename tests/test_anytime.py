@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.anytime import anytime, check_thresholds
+from analysis.timesteps.anytime import anytime, check_thresholds
 
 
 def made_up(images, steps, seed=0):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.calibration import calibration
+from analysis.timesteps.calibration import calibration
 
 
 def found(confidence, right, **settings):

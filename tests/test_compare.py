@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 from analysis import compare
-from analysis.doubts import apart
-from analysis.measures import IDENTITY, measures, read_tables
+from analysis.compare.doubts import apart
+from analysis.compare.measures import IDENTITY, measures, read_tables
 
 SEEDS = range(4)
 

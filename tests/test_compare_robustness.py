@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import compare
-from analysis.measures import measures
+from analysis.compare.measures import measures
 from models.checkpoint import load, save
 
 from .test_compare import SEEDS, identity, row, tables, write

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.correlation import correlations, kendall, rank_correlation
-from analysis.measures import IDENTITY
+from analysis.compare.correlation import correlations, kendall, rank_correlation
+from analysis.compare.measures import IDENTITY
 
 
 @given(st.integers(3, 9), st.integers(0, 2**32 - 1))

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from analysis import compare, history, path, surface
-from analysis.journal import Journal
 from analysis.result import Result, origin
+from analysis.surface.journal import Journal
 from figures import interactive, paper, records
 from figures.tables import TableError
 from landscape.curvature import Recorded

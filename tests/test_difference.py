@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.difference import difference, holm
+from analysis.compare.difference import difference, holm
 
 values = st.lists(st.floats(-5, 5), min_size=3, max_size=8)
 

@@ -5,7 +5,7 @@ import torch
 
 from analysis import energy, timesteps
 from analysis.energy import Config, run
-from analysis.operations import Meter
+from analysis.energy.operations import Meter
 from analysis.subject import Subject
 from models.neurons.lif import LIF
 

@@ -23,9 +23,9 @@ import torch
 
 from analysis import command, energy, surface
 from analysis.command import analyse
-from analysis.journal import Journal
 from analysis.result import Result, origin, sha256
 from analysis.subject import Subject
+from analysis.surface.journal import Journal
 from models.checkpoint import load
 from models.writing import alone, check_writable, held, locked
 from tests.figure_tables import write

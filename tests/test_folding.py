@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from analysis.folding import folded
+from analysis.energy.folding import folded
 from models.networks import build
 from models.networks.layers import BatchNorm2d
 from models.neurons.lif import LIF

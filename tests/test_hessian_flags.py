@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis import hessian
-from analysis.measures import measures, read_tables
+from analysis.compare.measures import measures, read_tables
 from landscape.curvature import operators
 
 
@@ -42,7 +42,7 @@ def test_what_can_not_be_had_is_refused_before_anything_is_computed(tiny, settin
 
 
 def test_under_torchrun_there_is_no_time_budget(tiny, monkeypatch):
-    monkeypatch.setattr("analysis.curvature.processes.world", lambda: 2)
+    monkeypatch.setattr("analysis.hessian.curvature.processes.world", lambda: 2)
     with pytest.raises(ValueError, match="leave it out under torchrun"):
         hessian.run(hessian.Config((tiny,), **SMALL, seconds=10.0))
 

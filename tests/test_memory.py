@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from analysis import command, curvature, hessian
+from analysis import command
+from analysis.hessian import command as hessian
+from analysis.hessian import curvature
 from analysis.result import Result
 from landscape.curvature import GaussNewton, Hessian
 from landscape.objective import Objective, memory

@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn.functional import one_hot, softmax
 
 from analysis import momentum
-from analysis.descent import clustered_stderr, descent
 from analysis.momentum import Config, draw_batches, run
-from analysis.streams import Stream
+from analysis.momentum.descent import clustered_stderr, descent
+from analysis.momentum.streams import Stream
 from analysis.subject import Subject, per_image
 from landscape.objective import Objective, Parameters
 from models.checkpoint import load, save

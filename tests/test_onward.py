@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from analysis import momentum
-from analysis.onward import Plan, continued, onward
+from analysis.momentum.onward import Plan, continued, onward
 from analysis.subject import Subject, per_image
 from models.checkpoint import CheckpointError, load, save
 from models.losses import LOSSES
@@ -106,7 +106,9 @@ def test_the_network_itself_stays_as_it_is(subject, both):
 
 
 def test_losses_are_looked_at_21_times_at_most(digits_checkpoint, monkeypatch):
-    monkeypatch.setattr("analysis.onward.evaluate", lambda *_: {"loss_sdt": 0.0, "loss_tet": 0.0, "accuracy": 0.0})
+    monkeypatch.setattr(
+        "analysis.momentum.onward.evaluate", lambda *_: {"loss_sdt": 0.0, "loss_tet": 0.0, "accuracy": 0.0}
+    )
     small = Subject.load(digits_checkpoint("tet"))
     found = tables(small, steps=30, batch_size=4)["switch"]
     assert sorted(set(found["step"])) == [round(1.5 * i) for i in range(21)]

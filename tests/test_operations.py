@@ -10,7 +10,7 @@ from spikingjelly.activation_based.op_counter import DispatchCounterMode, MACCou
 from torch import nn
 from torch.nn.functional import conv2d
 
-from analysis.operations import Meter, fan_out
+from analysis.energy.operations import Meter, fan_out
 from models.networks import build
 from models.networks.layers import AvgPool2d, Conv2d, MaxPool2d, Network
 from models.neurons.lif import LIF, Neuron

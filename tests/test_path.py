@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parameters_to_vector
 
-from analysis import path
+from analysis.path import command as path
 from analysis.path import Config, main, run
 from analysis.subject import Subject, correct, per_image
 from models.checkpoint import load, save

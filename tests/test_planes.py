@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from analysis import planes
-from analysis.planes import KINDS, Axes, axes
 from analysis.subject import Subject, per_image
+from analysis.surface import planes
+from analysis.surface.planes import KINDS, Axes, axes
 from landscape.curvature import Hessian
 from landscape.objective import Objective, Parameters
 from landscape.surfaces import random_direction

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.shapes import minima, shapes
+from analysis.surface.shapes import minima, shapes
 
 IDENTITY = {"checkpoint": "ckpt.pt", "network": "net", "data": "digits", "training": "sdt", "seed": 0}
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from analysis import sharpness
-from analysis.measures import _SHARPNESS, measures
-from analysis.norms import UNKNOWN, initial_weights
+from analysis.compare.measures import _SHARPNESS, measures
+from analysis.sharpness.norms import UNKNOWN, initial_weights
 from analysis.subject import Subject, correct, per_image
 from analysis.tables import read
 from landscape.objective import Objective

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from analysis import surface
-from analysis.planes import axes
 from analysis.subject import Subject, correct, per_image
+from analysis.surface.planes import axes
 from landscape.evaluation import recalibrate
 from landscape.objective import Parameters
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from analysis import surface
-from analysis.journal import Journal
+from analysis.surface.journal import Journal
 
 FLAGS = ["--images", "40", "--draws", "1", "--points", "5", "--plane-points", "9", "--chunk", "16", "--split", "both"]
 SMALL = ["--images", "20", "--draws", "1", "--points", "3", "--plane-draws", "0"]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from analysis import surface as command
 from analysis.subject import Subject
+from analysis.surface import command
 from landscape.surfaces import Moments, Task, grid, surface
 from landscape.surfaces.sampling import FEWEST, in_turn, sampled
 

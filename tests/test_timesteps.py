@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from analysis import timesteps
-from analysis.calibration import calibration
-from analysis.curves import curve
 from analysis.subject import Subject
 from analysis.timesteps import Config, measure, run
+from analysis.timesteps.calibration import calibration
+from analysis.timesteps.curves import curve
 from models.losses import LOSSES
 
 MEASURES = ("accuracy_cumulative", "accuracy_at_step", "loss_sdt", "loss_tet", "loss_at_step")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from analysis import command, hessian
-from analysis.curvature import Labels
+from analysis.hessian.curvature import Labels
 from analysis.result import Result
 from landscape.curvature import Fisher, GaussNewton, Hessian
 from landscape.objective import Objective, fits

@@ -1,0 +1,50 @@
+"""How much of a network survives a disturbance, over all its strengths: one number per curve of table robustness.
+
+The mean over strengths between 0 and the largest (the area under the curve, by trapezoids, over its length), for
+rounding the mean over the numbers of bits; of the accuracy, of the accuracy lost, and of the loss's rise above the
+network as trained. Two single strengths besides, to quote: noise of 0.2 on the weights, and 4 bits.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from ..robustness import UNROUNDED
+from ..tables import IDENTITY
+
+QUOTED = {"weight_noise": (0.2, "of 0.2"), "rounding": (4, "to 4 bits")}
+
+
+def survival(table: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, str, str, str]]:
+    """Rows with a value per checkpoint (and landscape loss), the measure's name, its column, and the robust side."""
+    for (split, perturbation), curves in table.groupby(["split", "perturbation"], sort=False):
+        what = f"{str(perturbation).replace('_', ' ')}{'' if split == 'test' else ', training images'}"
+        keys, rounding = [*IDENTITY, "loss"], perturbation == "rounding"
+        parts = [(key, _means(curve, rounding)) for key, curve in curves.groupby(keys, sort=False)]
+        found = pd.DataFrame([dict(zip(keys, key, strict=True)) | row for key, row in parts])
+        for reach, means in found.groupby("reach", sort=False):
+            once = means.drop_duplicates(IDENTITY).drop(columns="loss")  # the same with both losses
+            yield once, f"accuracy under {what} {reach}", "accuracy", "higher"
+            yield once, f"accuracy lost to {what} {reach}", "lost", "lower"
+            yield means, f"rise of loss under {what} {reach}", "rise", "lower"
+        if perturbation in QUOTED:
+            strength, named = QUOTED[str(perturbation)]
+            chosen = curves[curves["strength"] == strength].drop_duplicates(IDENTITY).drop(columns="loss")
+            if len(chosen):
+                yield chosen, f"accuracy under {what} {named}", "accuracy", "higher"
+
+
+def _means(curve: pd.DataFrame, rounding: bool) -> dict[str, object]:
+    """Mean accuracy, accuracy lost and rise of the loss over one checkpoint's curve, and how far it reaches."""
+    curve = curve.set_index("strength").sort_index()[["accuracy", "value"]]
+    trained = curve.reindex([UNROUNDED if rounding else 0.0]).iloc[0]
+    if rounding:
+        curve = curve.drop(index=UNROUNDED, errors="ignore")
+        mean, reach = curve.mean(), f"to {', '.join(f'{bits:g}' for bits in curve.index)} bits"
+    else:
+        strength = curve.index.to_numpy()
+        mean = pd.Series(np.trapezoid(curve, strength, axis=0) / (np.ptp(strength) or np.nan), curve.columns)
+        reach = f"up to {strength[-1]:g}"
+    lost, rise = trained["accuracy"] - mean["accuracy"], mean["value"] - trained["value"]
+    return {"reach": reach, "accuracy": mean["accuracy"], "lost": lost, "rise": rise}

@@ -1,0 +1,247 @@
+"""Which matrix, of which weights, in which coordinates: what the tables of curvature are asked with, and share.
+
+Matrices, by the name that column ``operator`` holds:
+
+- ``hessian``: the formal Hessian, and ``gauss_newton``: Jᵀ(∂²ℓ/∂O²)J; see :mod:`landscape.curvature.operators`
+- ``remainder``: the difference of the two, H − G, the loss's slope times the network's own second derivatives: of a
+  spiking network what σ″, the surrogate's slope's slope, adds (the nonlinear modelling error of Dauphin et al. 2024)
+- ``empirical_fisher``: (1/N) Σ gᵢgᵢᵀ of single images' gradients at their own labels; see
+  :mod:`landscape.curvature.fisher`
+- ``fisher``: the same at labels drawn from the softmax of the mean output. For the SDT loss alone, whose probability
+  that is, and there an unbiased estimate of ``gauss_newton``. The TET loss is −log of no one distribution of labels
+
+Column ``coordinates``: ``raw`` is ∂²/∂w², in units of loss per squared weight; ``filter`` is D(∂²/∂w²)D with D the root
+mean square of each weight's filter, in units of loss, which does not change when weights before a BatchNorm are
+rescaled. Biases and BatchNorm's parameters do not move in it.
+
+**Smallest eigenvalues** are those of ``hessian`` and ``remainder``. The others are positive semi-definite: with more
+weights than outputs their smallest is zero, thousands of times over, so it is left out and said so.
+
+**Time** (``--seconds``) is each matrix's: its eigenvalues come first, the trace gets what they leave, and the density
+what that leaves; what has no time left is not begun. An eigenvalue that was not reached has a row without a value, a
+trace that was not begun one without any probe; neither they nor what was cut short are ``converged`` (``complete``).
+Each layer and each timestep has as much time again, for its eigenvalue and trace.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from landscape.curvature import (
+    Curvature,
+    EmpiricalFisher,
+    Fisher,
+    GaussNewton,
+    Hessian,
+    Operator,
+    Scaled,
+    categorical,
+    operators,
+)
+from landscape.objective import Objective
+from landscape.surfaces import filter_scale
+from models import processes
+
+from .. import command
+
+BOTH = ("hessian", "gauss_newton")
+ADDITIVE = (*BOTH, "remainder")
+SEMIDEFINITE = ("gauss_newton", "fisher", "empirical_fisher")
+Matrix = Curvature
+Rows = list[dict[str, Any]]
+_OF_THE_DATA: dict[str, type[Curvature]] = {
+    "hessian": Hessian,
+    "gauss_newton": GaussNewton,
+    "empirical_fisher": EmpiricalFisher,
+}
+if hasattr(operators, "Remainder"):
+    _OF_THE_DATA["remainder"] = operators.Remainder
+
+
+@dataclass(frozen=True)
+class Config(command.OneSplit):
+    """Top Hessian eigenvalues, trace, spectral density and curvature against radius of checkpoints."""
+
+    operator: Literal["hessian", "gauss_newton", "remainder", "empirical_fisher", "fisher", "both"] = "both"
+    """The matrix; both: formal Hessian and Gauss-Newton; remainder: their difference. fisher goes with --loss sdt."""
+    coordinates: Literal["raw", "filter", "both"] = "raw"
+    """The weights', or filter-normalized ones, in which rescaling weights before a BatchNorm changes nothing."""
+    layers: bool = False
+    """Also each layer's own block: table layers."""
+    per_timestep: bool = False
+    """Also each timestep's part of the TET loss: table steps."""
+    top: int = 5
+    """Eigenvalues from the largest."""
+    bottom: int = 1
+    """Eigenvalues from the smallest, of hessian and remainder; the others are positive semi-definite."""
+    tolerance: float = 1e-3
+    """Residual of each eigenvalue to reach, relative to it."""
+    max_products: int = 100
+    """Products of the operator with a vector to stop at, converged or not."""
+    seconds: float | None = None
+    """Time for each matrix: its eigenvalues, then its trace, then its density, as far as they get."""
+    max_basis: int | None = None
+    """Vectors that Lanczos keeps before it restarts: memory for some more products. The trace then keeps none."""
+    block: int = 1
+    """Vectors in one product, which share forward pass and gradient: fewer passes where graphs are not kept, for more
+    products and memory."""
+    trace: bool = True
+    """The trace: table trace."""
+    trace_tolerance: float = 0.05
+    """Standard error of the trace to reach, relative to it."""
+    density: bool = True
+    """The spectral density: table density."""
+    probes: int = 3
+    """Random vectors for the density, and for the traces of layers and timesteps."""
+    steps: int = 16
+    """Lanczos steps per probe of the density."""
+    radius: bool = True
+    """Curvature of the true loss against radius: tables radius and smoothed."""
+    radius_top: int = 3
+    """Top eigenvectors to follow it along."""
+    draws: int = 3
+    """Random directions to follow it along, and to smooth over."""
+    radii: int = 9
+    """Radii, over four decades up to the weights' own norm."""
+    label_draws: int = 1
+    """Labels drawn for each image, for --operator fisher."""
+    backend: Literal["lanczos", "pyhessian"] = "lanczos"
+    """pyhessian: a second opinion on the formal Hessian's eigenvalues and trace by that package (by magnitude)."""
+    save_vectors: bool = False
+    """Also the eigenvectors, in OUT/vectors."""
+    record: Path | None = None
+    """Folder that keeps every product, so that a run that was killed and is started again goes on where it was. Takes
+    the room of all products; removed when the tables are written."""
+    keep_graph: bool = True
+    """Keep each batch's gradient graph for all products, where all of them take at most a quarter of the free memory:
+    faster."""
+
+    less_memory: ClassVar[str] = "a smaller --chunk or --max-basis, or --no-keep-graph,"
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """The operators asked for."""
+        return BOTH if self.operator == "both" else (self.operator,)
+
+    def ends(self, operator: str) -> tuple[int, int]:
+        """Eigenvalues of ``operator`` from the largest and from the smallest."""
+        return self.top, 0 if operator in SEMIDEFINITE else self.bottom
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """The coordinates asked for."""
+        return ("raw", "filter") if self.coordinates == "both" else (self.coordinates,)
+
+
+def check(config: Config) -> None:
+    """Raise ValueError for flags that do not go together, before anything is computed."""
+    if config.backend == "pyhessian":
+        _check_pyhessian(config)
+    if config.operator == "fisher" and "tet" in config.losses:
+        raise ValueError(
+            "the TET loss is not -log of a probability of labels, so it has no Fisher matrix to draw them for: "
+            "use --loss sdt, or --operator gauss_newton"
+        )
+    if config.per_timestep and ("tet" not in config.losses or config.operator not in (*ADDITIVE, "both")):
+        raise ValueError(
+            "only the TET loss has curvature that is a mean over timesteps, and only as hessian, gauss_newton or "
+            "remainder; "
+            f"--per-timestep got --loss {config.loss} --operator {config.operator}"
+        )
+    _check_ends(config)
+    for flag, given in (("save-vectors", config.save_vectors), ("record", config.record)):
+        if given and not config.out:
+            raise ValueError(f"--{flag} needs --out, the folder to write to")
+    for asked, flag, count in (
+        (config.density or config.layers or config.per_timestep, "probes", config.probes),
+        (config.radius, "draws", config.draws),
+    ):
+        if asked and count < 2:
+            raise ValueError(f"--{flag} must be at least 2 to have a standard error, got {count}")
+    if min(config.radii, config.radius_top + 1, config.label_draws) < 1:
+        raise ValueError(
+            "--radii and --label-draws must be at least 1 and --radius-top at least 0, "
+            f"got {config.radii}, {config.label_draws} and {config.radius_top}"
+        )
+
+
+def _check_ends(config: Config) -> None:
+    if config.top < 1 and (flat := [name for name in config.operators if name in SEMIDEFINITE]):
+        raise ValueError(
+            f"{' and '.join(flat)} is positive semi-definite: its smallest eigenvalues are zero and are left out. "
+            "Ask for at least one --top, or for --operator hessian"
+        )
+    if config.seconds is not None and not config.seconds > 0:
+        raise ValueError(f"--seconds must be positive, got {config.seconds}")
+    if config.seconds is not None and processes.world() > 1:
+        raise ValueError("--seconds is measured by each process for itself: leave it out under torchrun")
+
+
+def remark_on_ends(config: Config) -> str:
+    """What is left out of what was asked for, in a line; empty if nothing is."""
+    flat = [name for name in config.operators if name in SEMIDEFINITE and config.bottom]
+    if not flat or config.backend == "pyhessian":
+        return ""
+    return f"{', '.join(flat)}: positive semi-definite, so the smallest eigenvalues are zero and left out"
+
+
+def _check_pyhessian(config: Config) -> None:
+    plain = "hessian" in config.operators and config.coordinates == "raw"
+    if not plain or config.layers or config.per_timestep or config.save_vectors:
+        raise ValueError(
+            "--backend pyhessian gives the formal Hessian of all weights in raw coordinates: "
+            "leave --operator, --coordinates, --layers, --per-timestep and --save-vectors out"
+        )
+    if processes.world() > 1:
+        raise ValueError("--backend pyhessian works in one process: start it without torchrun")
+
+
+def build(name: str, objective: Objective, config: Config, *, checked: bool = False) -> Matrix:
+    """The matrix called ``name``. What is ``checked`` already, a part of a matrix that was, is not checked again.
+
+    Whether ``config.keep_graph`` can be had, :func:`analysis.hessian.measure` has seen to.
+    """
+    keep = config.keep_graph
+    check = not checked and not config.low_precision
+    if name == "fisher":
+        labels = Labels(objective.offset)
+        return Fisher(objective, labels, draws=config.label_draws, seed=config.seed, keep_graph=keep, check=check)
+    if name not in _OF_THE_DATA:
+        raise ValueError(f"no matrix called {name}; there are {', '.join(_OF_THE_DATA)}")
+    return _OF_THE_DATA[name](objective, keep_graph=keep, check=check)
+
+
+def in_coordinates(matrix: Matrix, coordinates: str) -> tuple[Operator, Tensor | None]:
+    """``matrix`` itself for "raw"; D · matrix · D, and the diagonal of D, for "filter"."""
+    if coordinates == "raw":
+        return matrix, None
+    scale = filter_scale(matrix.objective.parameters)
+    return Scaled(matrix, scale), scale
+
+
+class Labels:
+    """Labels drawn from the softmax of the mean of the logits over time, one number of a stream for every image.
+
+    The first ``skipped`` numbers of each stream belong to the images of other processes: any split of the images draws
+    the same labels.
+    """
+
+    def __init__(self, skipped: int = 0):
+        self.skipped = skipped
+        self._begun: list[torch.Generator] = []
+
+    def __call__(self, logits: Tensor, generator: torch.Generator) -> Tensor:
+        """A label for each image of ``logits`` [time batch class]."""
+        if not any(generator is other for other in self._begun):
+            torch.rand(self.skipped, 1, generator=generator, dtype=torch.float64)
+            self._begun.append(generator)
+        return categorical(logits.mean(0), generator)
+
+
+def records(found: Any, key: Mapping[str, Any], **more: Any) -> Rows:
+    """One row for each of a result's frame, after the columns of ``key``."""
+    return [{**key, **record, **more} for record in found.to_frame().to_dict("records")]

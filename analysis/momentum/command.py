@@ -1,0 +1,227 @@
+"""Gradients by timestep, what momentum keeps of them, and whether the loss follows them.
+
+    python -m analysis.momentum runs/tet-0/ckpt.pt
+
+Deng et al. 2022 (section 4.2) argue by a "loss of momentum" that they never define. These are definitions. W are the
+weights of a checkpoint, b = 1 … K batches of training images, δ_i(t) = ∂ℓ_i/∂O_i(t) an image's error signal, and::
+
+    g_b(t) = mean_i δ_i(t)ᵀ ∂O_i(t)/∂W        the step's term of equations 8 (SDT) and 10 (TET), its 1/T included,
+
+so that Σ_t g_b(t) is the gradient g_b. For SDT δ is the same at every t, for TET it is not. ḡ is a mean over batches.
+Everything but ``--steps`` is at frozen weights, and BatchNorm in training mode unless asked otherwise.
+
+Tables, after checkpoint, network, data, training, seed, loss:
+
+- ``momentum.csv``: timestep (1 … T; 0 is the whole gradient), error_norm √mean_i ‖T δ_i(t)‖² (at 0: of Σ_t δ_i(t); of
+  the outputs, so the same for all layers), gradient_norm ‖ḡ(t)‖, gain = gradient_norm/error_norm, cosine_to_total
+  cos(ḡ(t), ḡ), share ⟨ḡ(t), ḡ⟩/‖ḡ‖² (sums to 1 over t ≥ 1), noise √mean_b ‖g_b(t) − ḡ(t)‖², coherence
+  ‖m_K‖ / mean_b ‖g_b(t)‖ with m the bias-corrected moving average of decay β over the batches, coherence_null
+  (:func:`models.training.step_gradients.coherence_null`), batches K, beta
+- ``momentum_pairs.csv``: timestep, other, cosine of ḡ(timestep) and ḡ(other)
+- ``descent.csv``: direction ("gradient" ḡ, "momentum" m_K, "step-t" ḡ(t)) and the columns of
+  :mod:`analysis.momentum.descent`
+
+``--layers`` adds ``momentum_layers.csv``, ``momentum_pairs_layers.csv`` and ``descent_layers.csv`` (along the first two
+directions): the same with a column layer, of the part of every vector that is a module's own weights. ``--steps K``
+adds ``momentum_steps.csv`` and ``switch.csv``: :mod:`analysis.momentum.onward`.
+
+``gradient_norm`` of K batches still holds noise²/K in its square. Memory: a batch's graph and backward
+(:mod:`models.training.step_gradients`), and 2T + 6 vectors of the weights' size, twice that with ``--layers``, however
+many batches. VGGSNN at T = 10 with 50 images of 48×48 a batch takes 7.2 GiB on a CPU with the fused neuron. BatchNorm
+ties a batch's images together, so it is one forward; for less memory take a smaller ``--batch-size``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from tqdm import tqdm
+
+from landscape.objective import Objective, Parameters
+from models.training.step_gradients import coherence_null, cosine, statistics, step_gradients
+
+from .. import command
+from ..command import analyse
+from ..hessian.layers import by_layer
+from ..result import Result
+from ..subject import Batch, Subject, per_image
+from .descent import descent
+from .onward import Plan, onward
+from .streams import Stream
+
+WHOLE = "whole"
+Streams = dict[str, dict[int, Stream]]
+
+
+@dataclass(frozen=True)
+class Config(command.OneSplit):
+    """Gradient and momentum statistics by timestep, and realised against predicted decrease of the loss."""
+
+    batches: int = 20
+    """K, the batches that the gradient is taken on."""
+    batch_size: int = 0
+    """Images in a batch; 0 takes as many as in training, or all images where they are fewer."""
+    chunk: int = 50
+    """Images in one backward: the error signals of chunk / batch size timesteps go together, of one at least."""
+    beta: float | None = None
+    """Decay of the moving average; by default the optimizer's momentum (Adam: the first beta)."""
+    mode: Literal["train", "eval"] = "train"
+    """BatchNorm's: each batch's own statistics as in training, or the running ones."""
+    relative_steps: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+    """Steps of the descent, as length relative to the weights'; none leaves it out."""
+    layers: bool = False
+    """Each layer by itself, too."""
+    steps: int = 0
+    """K, steps to train on from the checkpoint, on a copy, with each of the losses; 0 takes none."""
+    step_rate: float | None = None
+    """Learning rate of the first of them; by default a quarter of training's first rate."""
+
+    less_memory: ClassVar[str] = "a smaller --batch-size"
+
+
+def draw_batches(
+    images: Float[Tensor, "..."], labels: Int[Tensor, "image"], *, count: int, size: int, seed: int
+) -> tuple[list[Batch], Int[Tensor, "example"]]:
+    """``count`` batches of ``size`` from permutations of the images, and which image each of their examples is.
+
+    As many permutations as it takes; what a permutation leaves over for a smaller batch is left out. Images are
+    [image, ...], or [time, image, ...] for events. Raises ValueError for batches that can't be had.
+    """
+    if count < 1 or not 1 <= size <= len(labels):
+        raise ValueError(
+            f"can't draw {count} batches of {size} from {len(labels)} images: ask for at least one, of at most all"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    chosen: list[Tensor] = []
+    while len(chosen) < count:
+        order = torch.randperm(len(labels), generator=generator)
+        chosen += order[: len(order) // size * size].split(size)
+    chosen = [index.to(labels.device) for index in chosen[:count]]
+    time_axes = images.dim() - 4
+    return [(images.index_select(time_axes, index), labels[index]) for index in chosen], torch.cat(chosen)
+
+
+def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
+    """The tables of one checkpoint; both losses see the same batches."""
+    images, labels = subject.batch(config.split, config.images)
+    beta = _beta(subject, config)
+    size = _batch_size(subject, config, len(labels))
+    plan = Plan(config.steps, config.step_rate, size, beta, config.images, config.seed, config.quiet)
+    batches, index = draw_batches(images, labels, count=config.batches, size=size, seed=config.seed)
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for loss in config.losses:
+        settled = config.mode == "eval"  # in training, dropout may draw
+        objective = Objective(subject.network, per_image(loss), batches, mode=config.mode, check=settled)
+        pieces = _pieces(objective.parameters, config.layers)
+        streams, errors = _stream(objective, pieces, beta, config)
+        for layer, piece in pieces.items():
+            found = {"momentum": _statistics(streams[layer], errors), "momentum_pairs": _pairs(streams[layer])}
+            if config.relative_steps:
+                found["descent"] = _descent(objective, streams, layer, piece, index, config)
+            for name, table in found.items():
+                table.insert(0, "loss", loss)
+                if layer != WHOLE:
+                    table.insert(1, "layer", layer)
+                tables.setdefault(name if layer == WHOLE else f"{name}_layers", []).append(table)
+    stacked = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
+    return stacked | (onward(subject, config.losses, plan) if plan.steps else {})
+
+
+def _batch_size(subject: Subject, config: Config, images: int) -> int:
+    if config.batch_size:
+        return config.batch_size
+    usual = subject.checkpoint.training.get("batch_size")
+    if usual is None:
+        raise ValueError(f"{subject.path} doesn't say what batches it was trained on: give --batch-size")
+    return min(int(usual), images)
+
+
+def _beta(subject: Subject, config: Config) -> float:
+    beta = subject.checkpoint.training.get("momentum") if config.beta is None else config.beta
+    if beta is None:
+        raise ValueError(f"{subject.path} doesn't say what momentum it was trained with: give --beta")
+    if not 0 <= beta < 1:
+        raise ValueError(f"beta must lie in [0, 1), got {beta}")
+    return float(beta)
+
+
+def _pieces(parameters: Parameters, layers: bool) -> dict[str, slice]:
+    """Where in a vector of all weights the whole lies, and each layer."""
+    pieces, start = {WHOLE: slice(0, parameters.dimension)}, 0
+    sizes = dict(zip(parameters.names, parameters.sizes, strict=True))
+    for layer, names in by_layer(parameters).items() if layers else ():
+        end = start + sum(sizes[name] for name in names)
+        pieces[layer], start = slice(start, end), end
+    return pieces
+
+
+def _stream(
+    objective: Objective, pieces: Mapping[str, slice], beta: float, config: Config
+) -> tuple[Streams, dict[int, float]]:
+    """Gradients by layer and the error signals' root mean squares, by timestep, 0 for the whole, over all batches."""
+    weights = objective.parameters.tensors
+    streams: Streams = {layer: {} for layer in pieces}
+    squares: dict[int, float] = {}
+    with objective.evaluating():
+        bar = tqdm(objective.batches(), unit="batch", disable=config.quiet, delay=2, leave=False)
+        for share, images, labels in bar:
+            at_once = max(1, config.chunk // len(labels))
+            logits = objective.model(images)
+            for t, error, gradient in step_gradients(logits, labels, objective.loss, weights, at_once=at_once):
+                for layer, piece in pieces.items():
+                    if t in streams[layer]:
+                        streams[layer][t].add(gradient[piece])
+                    else:
+                        streams[layer][t] = Stream(gradient[piece], beta)
+                squares[t] = squares.get(t, 0.0) + share * float(error.square().sum(1).mean())
+    ordered = {layer: dict(sorted(found.items())) for layer, found in streams.items()}
+    return ordered, {t: square**0.5 for t, square in squares.items()}
+
+
+def _statistics(streams: Mapping[int, Stream], errors: Mapping[int, float]) -> pd.DataFrame:
+    found = statistics({t: stream.mean for t, stream in streams.items()}, errors)
+    rows = [
+        {
+            "timestep": t,
+            **found[t],
+            "noise": stream.noise,
+            "coherence": stream.coherence,
+            "coherence_null": coherence_null(stream.beta, stream.count),
+            "batches": stream.count,
+            "beta": stream.beta,
+        }
+        for t, stream in streams.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _pairs(streams: Mapping[int, Stream]) -> pd.DataFrame:
+    steps = {t: stream.mean for t, stream in streams.items() if t > 0}
+    rows = [{"timestep": t, "other": s, "cosine": cosine(steps[t], steps[s])} for t in steps for s in steps]
+    return pd.DataFrame(rows)
+
+
+def _descent(
+    objective: Objective, streams: Streams, layer: str, piece: slice, index: Tensor, config: Config
+) -> pd.DataFrame:
+    """Along the vectors of ``layer``, zero elsewhere."""
+    own = streams[layer]
+    directions = {"gradient": own[0].mean, "momentum": own[0].momentum}
+    if layer == WHOLE:
+        directions |= {f"step-{t}": stream.mean for t, stream in own.items() if t > 0}
+    whole, steps = streams[WHOLE][0].mean, config.relative_steps
+    return descent(objective, whole, directions, relative_steps=steps, images=index, piece=piece)
+
+
+def run(config: Config) -> Result:
+    """The tables momentum, momentum_pairs and descent of every checkpoint, and with ``steps`` two more."""
+    return analyse(config, measure)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    return command.main(Config, run, argv, "python -m analysis.momentum")

@@ -1,0 +1,197 @@
+"""K steps of training on from a checkpoint, on a copy: what momentum does there, and whether a minimum is left.
+
+From one and the same weights training goes on with each loss in turn, without regulariser, on the same batches. So a
+network that SDT trained to the end goes on once with SDT and once with TET: the second is Figure 3 of Deng et al. 2022
+(SDT for 200 epochs, then TET), the first is its control, which says what the new learning rate alone would have done.
+
+The optimizer is the checkpoint's, with its state where the checkpoint holds one ("checkpoint"), else with none
+("fresh"). A finished run's rate is zero, so K steps have a rate of their own: it falls along the last third of a
+cosine, as after two thirds of the paper's schedule::
+
+    η_k = 2r (1 + cos(π (2 + (k−1)/K) / 3)),   k = 1 … K,   from r (by default a quarter of training's first rate) to 0
+
+At step k, g is the batch's gradient in training mode, g(t) its terms (:mod:`models.training.step_gradients`), m the
+optimizer's first moment and w the weights, before the step and after it:
+
+- ``momentum_steps.csv``, after loss (trained on with): optimizer, state, step k, timestep (1 … T; 0 is the whole),
+  learning_rate, error_norm, gradient_norm ‖g(t)‖, gain, cosine_to_total, share (of this batch), momentum_norm ‖m_k‖
+  (timestep 0 only), cosine_to_momentum cos(g_k(t), m_(k−1)), with the momentum before this gradient joined it, so 0 for
+  independent noise (empty where there is none yet), kept and kept_null (:class:`models.training.step_gradients.Kept`,
+  over the steps from 1 to k), predicted ⟨g(t), w_k − w_(k+1)⟩, realised L(w_k) − L(w_(k+1)) (timestep 0 only), both on
+  this batch, and so of the loss that the step was made for
+- ``switch.csv``, after loss: step (0 … K, at most 21 of them), split, images, loss_sdt, loss_tet, accuracy, all in eval
+  mode, distance ‖w − w_0‖, relative_distance ‖w − w_0‖/‖w_0‖
+
+Adam's m is corrected for its start; SGD's is (1 − β) times PyTorch's buffer, which is not.
+"""
+
+import math
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, fields
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from landscape.objective import Objective, Parameters
+from models.checkpoint import Checkpoint, CheckpointError
+from models.networks.layers import Network
+from models.training import optimizer as optimizers
+from models.training import recipe
+from models.training.epoch import evaluate
+from models.training.momentum import first_moment, moments
+from models.training.step_gradients import Kept, cosine, statistics, step_gradients
+
+from ..subject import Batch, Subject, per_image
+
+_EVALUATIONS = 20  # after the one at the start
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``steps`` K, ``rate`` r (None: a quarter of training's first), batches of ``batch_size`` drawn with ``seed``.
+
+    ``beta`` is the decay that ``kept`` is taken with, ``images`` how many of each split the losses are evaluated on.
+    Raises ValueError for a negative number, and a rate that
+    isn't positive.
+    """
+
+    steps: int
+    rate: float | None
+    batch_size: int
+    beta: float
+    images: int | None
+    seed: int
+    quiet: bool
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or (self.rate is not None and not 0 < self.rate < math.inf):
+            raise ValueError(f"steps can't be negative and their rate is positive, got {self.steps} and {self.rate}")
+
+
+def onward(subject: Subject, losses: tuple[str, ...], plan: Plan) -> dict[str, pd.DataFrame]:
+    """The two tables of one checkpoint, whose network stays as it is.
+
+    Raises ValueError when a loss stops being finite, CheckpointError for an optimizer's state that doesn't fit.
+    """
+    tables: dict[str, list[pd.DataFrame]] = {"momentum_steps": [], "switch": []}
+    for loss in losses:
+        walk = _Walk(subject, loss, plan)
+        walk.go()
+        for name, rows in (("momentum_steps", walk.rows), ("switch", walk.evaluations)):
+            table = pd.DataFrame(rows)
+            table.insert(0, "loss", loss)
+            tables[name].append(table)
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
+
+
+class _Walk:
+    """The copy of the network that takes the steps, and the rows found on its way."""
+
+    def __init__(self, subject: Subject, loss: str, plan: Plan):
+        self.subject, self.loss, self.plan = subject, loss, plan
+        self.network = deepcopy(subject.network)
+        self.weights = Parameters(self.network)
+        self.optimizer, self.state = continued(subject.checkpoint, self.network)
+        self.start = self.weights.vector()
+        self.kept: dict[int, Kept] = {}
+        self.rows: list[dict[str, Any]] = []
+        self.evaluations: list[dict[str, Any]] = []
+
+    def go(self) -> None:
+        """Take the steps."""
+        steps = self.plan.steps
+        stops = {round(steps * i / _EVALUATIONS) for i in range(_EVALUATIONS + 1)}
+        rate = self.plan.rate or _settings(self.subject.checkpoint).learning_rate / 4
+        self._evaluate(0)
+        batches = islice(_batches(self.subject, self.plan), steps)
+        bar = tqdm(batches, total=steps, unit="step", disable=self.plan.quiet, delay=2, leave=False)
+        for step, (images, labels) in enumerate(bar, 1):
+            for group in self.optimizer.param_groups:
+                group["lr"] = 2 * rate * (1 + math.cos(math.pi * (2 + (step - 1) / steps) / 3))
+            self._step(step, images, labels)
+            if step in stops:
+                self._evaluate(step)
+
+    def _step(self, step: int, images: Tensor, labels: Tensor) -> None:
+        loss, weights = per_image(self.loss), self.weights
+        self.network.train()
+        logits = self.network(images)
+        before = float(loss(logits.detach(), labels).mean())
+        if not math.isfinite(before):
+            raise ValueError(f"the loss is {before} at step {step} from {self.subject.path}: lower --step-rate")
+        errors, gradients = {}, {}
+        for t, error, gradient in step_gradients(logits, labels, loss, weights.tensors):
+            errors[t], gradients[t] = float(error.square().sum(1).mean().sqrt()), gradient
+        momentum, moved = first_moment(self.optimizer), weights.vector()
+        for weight, part in zip(weights.tensors, weights.split(gradients[0]), strict=True):
+            weight.grad = part
+        self.optimizer.step()
+        moved -= weights.vector()
+        after = Objective(self.network, loss, [(images, labels)], parameters=weights, mode="train", check=False).value()
+        numbers = statistics(gradients, errors)
+        found = {t: self._head(step) | {"timestep": t} | numbers[t] for t in gradients}
+        for t, gradient in gradients.items():
+            found[t] |= self._kept(t, gradient, momentum)
+            found[t]["predicted"] = float(gradient.double() @ moved.double())
+        moment = first_moment(self.optimizer)
+        found[0] |= {"realised": before - after} | ({} if moment is None else {"momentum_norm": float(moment.norm())})
+        self.rows += found.values()
+
+    def _kept(self, t: int, gradient: Tensor, momentum: Tensor | None) -> dict[str, float]:
+        kept = self.kept.setdefault(t, Kept(self.plan.beta))
+        kept.add(gradient)
+        along = math.nan if momentum is None else cosine(gradient, momentum)
+        return {"cosine_to_momentum": along, "kept": kept.part, "kept_null": kept.null}
+
+    def _head(self, step: int) -> dict[str, Any]:
+        kind, rate = self.subject.checkpoint.training.get("optimizer", "adam"), self.optimizer.param_groups[0]["lr"]
+        return {"optimizer": kind, "state": self.state, "step": step, "learning_rate": rate}
+
+    def _evaluate(self, step: int) -> None:
+        distance = float((self.weights.vector() - self.start).norm())
+        far = {"distance": distance, "relative_distance": distance / float(self.start.norm())}
+        for split in ("train", "test"):
+            batches = self.subject.batches(split, self.plan.images, 250)
+            images = sum(len(labels) for _, labels in batches)
+            found = evaluate(self.network, batches)
+            self.evaluations.append({"step": step, "split": split, "images": images} | found | far)
+
+
+def continued(checkpoint: Checkpoint, network: Network) -> tuple[torch.optim.Optimizer, str]:
+    """The optimizer that ``checkpoint`` was trained with, on the weights of ``network``, and where its state is from.
+
+    "checkpoint", or "fresh" where it begins anew. What a checkpoint made elsewhere doesn't say of its optimizer is what
+    :class:`models.training.recipe.Config` says. Raises CheckpointError for a state that doesn't fit.
+    """
+    optimizer = optimizers.build(_settings(checkpoint), network)
+    state = (checkpoint.resume or {}).get("optimizer", {})
+    if not state.get("state"):
+        return optimizer, "fresh"
+    optimizers.Step.of(checkpoint)  # looks through all but the first moments
+    optimizer.load_state_dict(deepcopy(state))  # which keeps the tensors it is given, and steps change them
+    for (name, weight), held in zip(network.named_parameters(), moments(optimizer), strict=True):
+        if held is None or held.shape != weight.shape:
+            raise CheckpointError(f"the optimizer's state can't be used: no momentum that fits {name}")
+    return optimizer, "checkpoint"
+
+
+def _settings(checkpoint: Checkpoint) -> recipe.Config:
+    known = {field.name for field in fields(recipe.Config)}
+    given = {name: value for name, value in checkpoint.training.items() if name in known}
+    return recipe.Config(**{"out": Path(), **given})
+
+
+def _batches(subject: Subject, plan: Plan) -> Iterator[Batch]:
+    """The training images in random order, augmented as in training, again and again."""
+    data, generator = subject.data, torch.Generator().manual_seed(plan.seed)
+    augment = data.augment if _settings(subject.checkpoint).augment else None
+    while True:
+        yield from data.train.batches(
+            plan.batch_size, generator=generator, augment=augment, device=subject.device, dtype=subject.dtype
+        )

@@ -1,0 +1,136 @@
+"""Questions put to two checkpoints at once: which two fit together, the loop over pairs, the columns that name them.
+
+Checkpoints are given as A B, or as A B C D … for several pairs. Every row of a table begins with the first one's
+identity (checkpoint, network, data, training, seed) and then names the second: other, other_training, other_seed.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+from tqdm import tqdm
+
+from models import processes
+from models.checkpoint import load
+from models.writing import check_writable
+
+from ..command import Config, guarded, recorded
+from ..precision import check_precision
+from ..result import Result, origin, provenance, sha256
+from ..subject import Subject
+
+C = TypeVar("C", bound=Config)
+Tables = Mapping[str, pd.DataFrame]
+
+
+def analyse_pairs(config: C, names: Sequence[str], measure: Callable[[Subject, Subject, C], Tables]) -> Result:
+    """Put ``measure`` to every pair of checkpoints and stack its tables: some of ``names``, the first one always.
+
+    Tables grow on disk by the pair. A pair whose rows lie there already, made with the same settings from the same
+    files, is not measured again; rows of other pairs stay. Raises ValueError for an odd number of checkpoints, for two
+    that do not fit together, and where ``config.out`` holds tables made with other settings.
+    """
+    pairs = _pairs(config.checkpoints)
+    check_precision(config.dtype, allowed=config.low_precision)
+    if processes.world() > 1:
+        raise ValueError(f"this analysis does not split over {processes.world()} processes: start it without torchrun")
+    if config.out:
+        check_writable(config.out)
+    started = time.perf_counter()
+    tables, hashes = _stored(config, names)
+    for pair in tqdm(pairs, unit="pair", disable=config.quiet or len(pairs) == 1):
+        digests = {path.as_posix(): sha256(path) for path in pair}
+        if names[0] in tables and _of(tables[names[0]], pair).any() and digests.items() <= hashes.items():
+            continue
+        begun, (first, second) = time.perf_counter(), _loaded(pair, config)
+        for name, table in guarded(partial(measure, first, second, config), config).items():
+            rows = _identified(table, first, second)
+            kept = tables[name][~_of(tables[name], pair)] if name in tables else rows[:0]
+            tables[name] = pd.concat([kept, rows], ignore_index=True) if len(kept) else rows
+        hashes |= digests
+        if config.out:
+            _result(tables, config, hashes, started).save(config.out)
+        if not config.quiet:
+            print(f"{pair[0]} to {pair[1]}: {time.perf_counter() - begun:.1f} s", file=sys.stderr)
+    return _result(tables, config, hashes, started)
+
+
+def _result(tables: dict[str, pd.DataFrame], config: Config, hashes: dict[str, str], started: float) -> Result:
+    return Result(dict(tables), provenance(recorded(config), hashes, time.perf_counter() - started))
+
+
+def _pairs(paths: tuple[Path, ...]) -> list[tuple[Path, Path]]:
+    if not paths:
+        raise ValueError("no checkpoint given: name two, as 'python -m models.train' writes them, or several pairs")
+    if len(paths) % 2:
+        raise ValueError(f"a path has two ends: name checkpoints in pairs, A B or A B C D; got {len(paths)}")
+    for path in paths:
+        if not path.is_file():
+            raise FileNotFoundError(f"no checkpoint at {path}: train one with 'python -m models.train --out DIR'")
+    return list(zip(paths[::2], paths[1::2], strict=True))
+
+
+def _loaded(pair: tuple[Path, Path], config: Config) -> tuple[Subject, Subject]:
+    """Both checkpoints with the one's data."""
+    first = Subject.load(pair[0], device=config.device, dtype=config.dtype, data_root=config.data_root)
+    checkpoint = load(pair[1])
+    network = checkpoint.network().to(first.device, first.dtype)
+    second = Subject(pair[1], checkpoint, network, first.data, first.device, first.dtype)
+    differences = list(_differences(first, second))
+    if differences:
+        raise ValueError(f"no path leads from {pair[0]} to {pair[1]}: {'; '.join(differences)}")
+    weights = zip(first.network.parameters(), second.network.parameters(), strict=True)
+    if all(bool((one == other).all()) for one, other in weights):
+        raise ValueError(f"{pair[0]} and {pair[1]} hold the same weights: there is no path between them to speak of")
+    return first, second
+
+
+def _differences(first: Subject, second: Subject) -> Iterator[str]:
+    """What keeps two checkpoints from being points of one landscape."""
+    one, other = first.checkpoint, second.checkpoint
+    for what, here, there in (("network", one.model["name"], other.model["name"]),
+                              ("data", one.data["name"], other.data["name"])):  # fmt: skip
+        if here != there:
+            yield f"{what} is {here} and {there}"
+    if one.model["name"] == other.model["name"]:
+        yield from _unequal("", first.network.arguments, second.network.arguments)
+    if one.data["name"] == other.data["name"]:
+        yield from _unequal("of the data ", one.data["arguments"], other.data["arguments"])
+
+
+def _unequal(prefix: str, one: Mapping[str, object], other: Mapping[str, object]) -> Iterator[str]:
+    for name in sorted(one.keys() | other.keys()):
+        if one.get(name) != other.get(name):
+            yield f"{prefix}{name} is {one.get(name)} and {other.get(name)}"
+
+
+def _identified(table: pd.DataFrame, first: Subject, second: Subject) -> pd.DataFrame:
+    named = second.identity
+    identity = first.identity | {
+        "other": named["checkpoint"], "other_training": named["training"], "other_seed": named["seed"],
+    }  # fmt: skip
+    return pd.concat([pd.DataFrame([identity] * len(table), index=table.index), table], axis=1)
+
+
+def _of(table: pd.DataFrame, pair: tuple[Path, Path]) -> "pd.Series[bool]":
+    """Which rows are of this pair."""
+    return (table["checkpoint"] == pair[0].as_posix()) & (table["other"] == pair[1].as_posix())
+
+
+def _stored(config: Config, names: Sequence[str]) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+    """The tables in ``config.out`` and the hashes of their checkpoints; none where there is no main table."""
+    main = config.out / f"{names[0]}.csv" if config.out else None
+    if main is None or not (main.exists() and main.with_suffix(".json").exists()):
+        return {}, {}
+    before = origin(main)
+    changed = list(_unequal("", before["settings"], json.loads(json.dumps(recorded(config), default=str))))
+    if changed:
+        raise ValueError(f"{main} was made with other settings ({'; '.join(changed)} now): choose another --out")
+    files = {name: main.with_name(f"{name}.csv") for name in names}
+    tables = {name: pd.read_csv(path) for name, path in files.items() if path.exists()}
+    return tables, before["checkpoints"]

@@ -1,0 +1,165 @@
+"""What sharpness is asked with, and the rises of the loss when weights are moved: on average, at worst, by group.
+
+Each function yields the rows of one measure; columns and measures are described in :mod:`analysis.sharpness`.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor
+
+from landscape.objective import Objective, Parameters
+from landscape.sharpness import average_rise, m_sharpness, worst_rise
+from landscape.surfaces import filter_scale
+
+from .. import command
+from ..compare.measures import CHANGES, INVARIANT
+from ..subject import Subject
+
+Measure = Literal["average", "worst", "adaptive", "m", "pac-bayes", "relative-flatness", "fisher-rao", "norms"]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Config(command.OneSplit):
+    """Sharpness of checkpoints: average, worst and adaptive rises, PAC-Bayes, relative flatness, Fisher-Rao, norms."""
+
+    measures: tuple[Measure, ...] = (
+        "average", "worst", "adaptive", "m", "pac-bayes", "relative-flatness", "fisher-rao", "norms",
+    )  # fmt: skip
+    """What to measure."""
+    noise: tuple[float, ...] = (0.05, 0.1, 0.2, 0.5)
+    """Radii of the average: noise relative to each filter's norm."""
+    magnitude: tuple[float, ...] = (0.2,)
+    """Radii of the average under noise relative to each weight."""
+    absolute: tuple[float, ...] = (0.02,)
+    """Radii of the average under noise of this standard deviation on every weight."""
+    draws: int = 20
+    """Noise draws, in antithetic pairs."""
+    worst: tuple[float, ...] = (0.05, 0.1, 0.2)
+    """Radii of the worst case, absolute."""
+    adaptive: tuple[float, ...] = (0.005, 0.01, 0.02)
+    """Radii of the adaptive worst case, relative to the weights' norm."""
+    steps: int = 20
+    """Ascent steps."""
+    restarts: int = 2
+    """Starting points of the ascent: the weights, and random points of the sphere."""
+    m: tuple[int, ...] = (20,)
+    """Images in a group of m-sharpness, each at every radius of --m-radii."""
+    m_radii: tuple[float, ...] = (0.1,)
+    """Radii of m-sharpness, absolute."""
+    rise: float = 0.1
+    """How far pac-bayes lets the mean rise."""
+    rise_of: Literal["loss", "error"] = "loss"
+    """Of what: the landscape's loss, or the share of wrong answers as in the papers."""
+    sigma_draws: int = 10
+    """Noise draws of pac-bayes, in antithetic pairs, at every σ that the search tries."""
+    layer: str | None = None
+    """Whose relative flatness; by default the output layer's."""
+    probes: int = 20
+    """Random vectors for the relative flatness of a layer too large to be summed exactly."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One checkpoint under one loss."""
+
+    subject: Subject
+    objective: Objective
+    config: Config
+
+    def on(self, batches: Sequence[Any], names: Sequence[str] | None = None) -> Objective:
+        """The same loss on other batches, as a function of all parameters or of those named."""
+        parameters = Parameters(self.subject.network, names)
+        return Objective(self.subject.network, self.objective.loss, batches, parameters=parameters, check=False)
+
+    def batches(self, size: int) -> list[tuple[Tensor, Tensor]]:
+        """The images measured on, ``size`` a batch."""
+        return self.subject.batches(self.config.split, self.config.images, size)
+
+
+def row(
+    measure: str,
+    estimate: tuple[float, float],
+    over: str,
+    draws: int,
+    rescaling: str,
+    *,
+    radius: float = math.nan,
+    setting: str = "",
+    converged: bool = True,
+) -> Row:
+    """A row of the table, but for its loss and images; ``estimate`` is the value and its standard error."""
+    value, stderr = estimate
+    return {
+        "measure": measure,
+        "radius": radius,
+        "setting": setting,
+        "value": value,
+        "stderr": stderr,
+        "over": over,
+        "draws": draws,
+        "converged": converged,
+        "rescaling": rescaling,
+    }
+
+
+def average(case: Case) -> Iterator[Row]:
+    """Under each kind of noise, at each of its radii."""
+    config = case.config
+    for noise, name, radii in (
+        ("filter", "average", config.noise),
+        ("magnitude", "average_magnitude", config.magnitude),
+        ("absolute", "average_absolute", config.absolute),
+    ):
+        if radii:
+            found = average_rise(case.objective, radii=radii, draws=config.draws, noise=noise, seed=config.seed)
+            for radius, value, stderr in zip(radii, found.value, found.stderr, strict=True):
+                rescaling = CHANGES if noise == "absolute" else INVARIANT
+                yield row(name, (float(value), float(stderr)), "draws", config.draws, rescaling, radius=radius)
+
+
+def worst(case: Case) -> Iterator[Row]:
+    """In each ball, and after one step in it."""
+    return _balls(case, "", case.config.worst, 1.0, CHANGES)
+
+
+def adaptive(case: Case) -> Iterator[Row]:
+    """The unit of length is √n: a random point at that distance moves each filter by its norm."""
+    unit = float((filter_scale(case.objective.parameters) > 0).sum()) ** 0.5
+    return _balls(case, "adaptive_", case.config.adaptive, unit, INVARIANT)
+
+
+def _balls(case: Case, prefix: str, radii: Sequence[float], unit: float, rescaling: str) -> Iterator[Row]:
+    config = case.config
+    for radius in radii:
+        found = worst_rise(
+            case.objective, radius=radius * unit, steps=config.steps, restarts=config.restarts, adaptive=bool(prefix),
+            seed=config.seed,
+        )  # fmt: skip
+        yield row(
+            f"{prefix}worst", (found.value, found.stderr), "images", config.restarts, rescaling, radius=radius,
+            converged=found.converged,
+        )  # fmt: skip
+        yield row(f"{prefix}sam", (found.first, found.first_stderr), "images", 1, rescaling, radius=radius)
+
+
+def by_group(case: Case) -> Iterator[Row]:
+    """Of the images in stored order, m at a time; what is left over has no part in it."""
+    config = case.config
+    for m in config.m:
+        if not 1 <= m <= case.objective.size // 2:
+            raise ValueError(
+                f"--m must be at least 1 and at most half the {case.objective.size} images, for two groups; got {m}"
+            )
+        size = max(part for part in range(1, min(m, config.chunk) + 1) if m % part == 0)
+        parts, each = case.batches(size), m // size
+        groups = [case.on(parts[place * each : (place + 1) * each]) for place in range(case.objective.size // m)]
+        for radius in config.m_radii:
+            found = m_sharpness(groups, radius=radius, steps=config.steps, seed=config.seed)
+            yield row(
+                "m_sharpness", (found.value, found.stderr), "groups", len(groups), CHANGES, radius=radius,
+                setting=f"m = {m}", converged=found.converged,
+            )  # fmt: skip

@@ -1,0 +1,231 @@
+"""Loss surfaces around a checkpoint in one and two dimensions: random, along curvature, along the path of training.
+
+    python -m analysis.surface runs/tet-0/ckpt.pt
+    python -m analysis.surface runs/tet-0/ckpt.pt --directions top --split both --tolerance 0.02
+
+The surface is L(w + α d₁ + β d₂) of the *true* loss (steps and all). By default d₁ and d₂ are Gaussian, every filter
+scaled to the norm of the weights' filter (Li, Xu, Taylor, Studer, Goldstein 2018, section 4); other axes are those of
+:mod:`analysis.surface.planes`. Biases and BatchNorm stay put, its statistics as trained unless ``--recalibrate``. One
+forward at a point gives the loss under SDT and under TET and the accuracy. The paper's figure 2 is this plane for α, β
+in [−1, 1], one draw, weights trained with SDT and with TET, losses SDT and TET.
+
+With ``--tolerance 0.02`` a point takes only as many images, drawn at random, as bring the standard error of
+L(α, β) − L(0, 0) to 2 % of the surface's range, under each loss (:mod:`landscape.surfaces.sampling`).
+
+A run that was stopped goes on when the same command is given again (:mod:`analysis.surface.journal`), and its table is
+the same to the bit. ``torchrun -m analysis.surface`` splits the points over processes; the table is the same to the bit
+where each process has as many threads.
+
+Table ``surface.csv``, after checkpoint, network, data, training, seed:
+
+- loss, split; directions (random, top, …) and axes_loss (the loss they were made from, or "any"); kind ("line" or
+  "plane"), draw (numbers the lines and the planes of a split), alpha, beta (0 on a line)
+- value; stderr (of the value, over images); rise_stderr (of value − value at the origin, over the same images: much
+  smaller); sampling_stderr (for not having taken all images asked for; 0 without ``--tolerance``)
+- accuracy, accuracy_stderr (over images); images (how many the point took)
+
+Tables ``shapes.csv``, each surface in a few numbers, and ``minima.csv``, its local minima and how they merge: see
+:mod:`analysis.surface.shapes`.
+Table ``surface_axes.csv``: the directions, see :meth:`analysis.surface.planes.Axes.to_frame` (its kind, loss and seed
+are here directions, axes_loss and axes_seed; kind and draw are those of surface.csv). With ``--directions trajectory``
+also ``surface_path.csv``: epoch, alpha, beta, distance, off_plane of the snapshots on each of its lines and planes.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from landscape.evaluation import recalibrate
+from landscape.surfaces import Found, Surface, Task, cached_size, grid, surface
+
+from .. import command
+from ..command import analyse
+from ..result import Result, sha256
+from ..subject import Batch, Subject, correct, per_image
+from .journal import Journal
+from .planes import Axes, axes
+from .shapes import minima, shapes
+from .tasks import carried_out
+
+_BLOCK = 50  # images that a tolerance adds at once
+_RENAMED = {"kind": "directions", "loss": "axes_loss", "seed": "axes_seed"}  # beside the checkpoint's own seed
+
+
+@dataclass(frozen=True)
+class Config(command.BothSplits):
+    """1D and 2D loss surfaces of checkpoints."""
+
+    split: Literal["train", "test", "both"] = "train"
+    """Images to measure on."""
+    directions: Literal["random", "top", "trajectory", "gradient", "adam"] = "random"
+    """Random, filter by filter; top eigenvectors; principal components of the snapshots; the gradient; Adam's step."""
+    draws: int = 3
+    """Independent random directions for the lines."""
+    plane_draws: int = 1
+    """Independent pairs of random directions for the planes; 0 leaves planes out."""
+    points: int = 41
+    """Points of a line."""
+    plane_points: int = 21
+    """Points of a plane along each axis."""
+    extent: float = 1.0
+    """Largest alpha and beta; at 1 a filter has moved by its own norm. A trajectory has its own range."""
+    tolerance: float | None = None
+    """Standard error wanted of L(α, β) − L(0, 0), relative to the surface's range; None takes all images everywhere."""
+    recalibrate: bool = False
+    """Take BatchNorm's statistics anew at every point, from training images."""
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """One line or plane on one split."""
+
+    kind: str
+    draw: int
+    split: str
+    axes: Axes
+
+
+def measure(subject: Subject, config: Config, journal: Callable[[], Journal]) -> dict[str, pd.DataFrame]:
+    """The tables of one checkpoint."""
+    if config.draws < 1 or config.plane_draws < 0:
+        raise ValueError(f"draws must be at least 1 and plane draws at least 0, got {config.draws, config.plane_draws}")
+    sheets = list(_sheets(subject, config))
+    frames = []
+    with tqdm(unit="point", total=0, smoothing=0.05, disable=config.quiet) as bar:
+        bar.total = sum(_size(sheet, config) for sheet in sheets)
+        for sheet in sheets:
+            label: list[str | int] = [subject.sha256, sheet.split, sheet.kind, sheet.draw]
+            run = partial(carried_out, journal(), label, bar)
+            frames.append(_rows(_measured(subject, sheet, config, run), sheet, config))
+    table = pd.concat(frames, ignore_index=True)
+    return {"surface": table, "shapes": shapes(table), "minima": minima(table), **_about(sheets)}
+
+
+def _sheets(subject: Subject, config: Config) -> Iterator[_Sheet]:
+    """Every line, then every plane, each on every split. Grids are checked before directions are made."""
+    for count in (1, 2) if config.plane_draws else (1,):
+        _grids(config, ((-1.0, 1.0),), count)
+    batches = subject.batches(config.splits[0], config.images, config.chunk)
+    for kind, count, draws in (("line", 1, config.draws), ("plane", 2, config.plane_draws)):
+        if draws:
+            found = axes(
+                config.directions, subject, batches,
+                losses=config.losses, count=count, draws=draws, seed=config.seed,
+            )  # fmt: skip
+            for draw, spanned in enumerate(found):
+                yield from (_Sheet(kind, draw, split, spanned) for split in config.splits)
+
+
+def _grids(config: Config, ranges: Iterable[tuple[float, float]], count: int) -> list[Any]:
+    points = config.points if count == 1 else config.plane_points
+    return [grid(low * config.extent, high * config.extent, points) for low, high in ranges]
+
+
+def _size(sheet: _Sheet, config: Config) -> int:
+    return config.points if sheet.kind == "line" else config.plane_points**2
+
+
+def _measured(
+    subject: Subject,
+    sheet: _Sheet,
+    config: Config,
+    run: Callable[[Sequence[Task], Callable[[Task], Found]], list[Found]],
+) -> Surface:
+    grids = _grids(config, sheet.axes.ranges, len(sheet.axes.ranges))
+    return surface(
+        subject.network,
+        metrics(config.losses),
+        _batches(subject, sheet.split, config),
+        sheet.axes.directions,
+        grids[0],
+        grids[1] if len(grids) > 1 else None,
+        prepare=_recalibration(subject, config) if config.recalibrate else None,
+        channels_last=True,
+        tolerance=None if config.tolerance is None else dict.fromkeys(config.losses, config.tolerance),
+        run=run,
+    )
+
+
+def _batches(subject: Subject, split: str, config: Config) -> list[Batch]:
+    """The images asked for; in random order and small parts where few may do."""
+    size = config.chunk
+    if subject.device == "cpu":
+        size = min(size, cached_size(subject.network, subject.batches(split, 1, 1)[0][0]))
+    if config.tolerance is None:
+        return subject.batches(split, config.images, size)
+    part = subject.data.train if split == "train" else subject.data.test
+    batches = part.batches(
+        min(size, _BLOCK),
+        generator=torch.Generator().manual_seed(config.seed),
+        limit=None if config.images is None else min(config.images, len(part)),
+        device=subject.device,
+    )
+    return [(images.to(subject.dtype), labels) for images, labels in batches]
+
+
+def _recalibration(subject: Subject, config: Config) -> Callable[[nn.Module], object]:
+    """BatchNorm's statistics on training images, whatever the split: test images are not for fitting."""
+    return partial(recalibrate, batches=subject.batches("train", config.images, config.chunk), check=False)
+
+
+def _rows(found: Surface, sheet: _Sheet, config: Config) -> pd.DataFrame:
+    """One row per loss and point, the accuracy beside it."""
+    table = found.to_frame()
+    accuracy = table[table["metric"] == "accuracy"]
+    beside = {"accuracy": accuracy["value"].to_numpy(), "accuracy_stderr": accuracy["stderr"].to_numpy()}
+    losses = [table[table["metric"] == name].assign(**beside) for name in config.losses]
+    rows = pd.concat(losses, ignore_index=True).rename(columns={"metric": "loss"})
+    place = {"split": sheet.split, "directions": config.directions, "axes_loss": sheet.axes.loss}
+    rows = rows.assign(**place, kind=sheet.kind, draw=sheet.draw)
+    measured = ["value", "stderr", "rise_stderr", "sampling_stderr", *beside, "images"]
+    return rows[["loss", *place, "kind", "draw", "alpha", "beta", *measured]]
+
+
+def _about(sheets: Sequence[_Sheet]) -> dict[str, pd.DataFrame]:
+    """The axes of the sheets, and their paths where they have one."""
+    spanned = {(sheet.kind, sheet.draw): sheet.axes for sheet in sheets}
+    frames = [
+        found.to_frame().rename(columns=_RENAMED).assign(kind=kind, draw=draw)
+        for (kind, draw), found in spanned.items()
+    ]
+    paths = [found.path.assign(kind=kind) for (kind, _), found in spanned.items() if found.path is not None]
+    tables = {"surface_axes": pd.concat([frame.dropna(axis=1, how="all") for frame in frames], ignore_index=True)}
+    return tables | ({"surface_path": pd.concat(paths, ignore_index=True)} if paths else {})
+
+
+def metrics(losses: Sequence[str]) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
+    """What one forward gives, image by image: each loss asked for, and whether the class is right."""
+    functions = {name: per_image(name) for name in losses} | {"accuracy": correct}
+    return lambda logits, labels: {name: function(logits, labels) for name, function in functions.items()}
+
+
+def run(config: Config) -> Result:
+    """The table surface of every checkpoint, taken up where a run of the same settings was stopped."""
+    kept: list[Journal] = []
+    with ExitStack() as closing:
+
+        def journal() -> Journal:
+            """Opened when the first checkpoint has been read, so that nothing lies about after a refusal."""
+            if not kept:
+                origin = {path.as_posix(): sha256(path) for path in config.checkpoints}
+                versions = {"torch": torch.__version__, "threads": torch.get_num_threads()}
+                kept.append(Journal(config.out, "surface", {**command.recorded(config), **origin, **versions}))
+                closing.callback(kept[0].close)
+            return kept[0]
+
+        result = analyse(config, partial(measure, journal=journal), shared=True)
+        for each in kept:
+            each.remove()
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    return command.main(Config, run, argv, "python -m analysis.surface")

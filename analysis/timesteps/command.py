@@ -1,0 +1,151 @@
+"""Temporal scalability: what one network says as it is given more or fewer steps.
+
+    python -m analysis.timesteps runs/tet-0/ckpt.pt
+
+measures every T' up to twice the trained T from one pass; ``--recalibrate`` and ``--recut`` add other ways of giving
+the network T' steps, which take a pass for each (:mod:`analysis.timesteps.curves`). Steps beyond the trained T show
+the same static image for longer; a stream of events just ends. Several checkpoints trained at several T make Figure 4A
+of Deng et al. 2022.
+
+Table ``timesteps.csv``, after checkpoint, network, data, training, seed, one row for each split, way and T':
+
+- split ("train", "test"), frames ("repeated": a static image; "truncated": the first T' of the stream's frames;
+  "recut"), statistics (BatchNorm's, "trained" or "recalibrated"), timesteps T', trained_timesteps, images
+- accuracy_cumulative, of the mean of O(1) … O(T'); accuracy_at_step, of O(T') alone
+- loss_sdt, loss_tet: equations 7 and 9 with T' for T (Deng et al. 2022), no regulariser; loss_at_step, the
+  cross-entropy of O(T') alone
+- agreement_cumulative, agreement_at_step, settling: :mod:`analysis.timesteps.agreement`, "final" meaning at the
+  largest T'
+- confidence, the largest softmax probability of the mean; ece, ece_null, bins: :mod:`analysis.timesteps.calibration`
+- each of these but the null with its ``_stderr`` over images: the sample standard deviation over √images, which for an
+  accuracy p is √(p(1−p)/(images−1)), and for the ece the bootstrap's. It says nothing of other training runs; spread
+  over seeds does.
+
+Table ``anytime.csv``: split, trained_timesteps, limit (the largest T'), images, and the columns of
+:mod:`analysis.timesteps.anytime`, a row for each threshold. Of the first way alone: statistics of T' steps, or frames
+of a T'-th of the stream, take knowing T' before beginning.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from .. import command
+from ..command import analyse
+from ..result import Result
+from ..subject import Subject
+from .agreement import agreement
+from .anytime import THRESHOLDS, anytime, check_thresholds
+from .calibration import BINS, calibration
+from .curves import Curves, Sample, curves, ways
+
+
+@dataclass(frozen=True)
+class Config(command.Config):
+    """Accuracy, loss, agreement and calibration against timesteps, and anytime inference.
+
+    On training and on test images, under both losses whatever --loss says.
+    """
+
+    images: int | None = None
+    """How many of each split, the first ones; None takes all. Both splits are measured, whatever --split says."""
+    max_timesteps: int | None = None
+    """The largest T; by default twice the trained one, for events the stream's, and 1 without spikes."""
+    recalibrate: bool = False
+    """Measure with BatchNorm's statistics taken anew at each T too, from the training images in batches of --chunk."""
+    recut: bool = False
+    """Measure streams of events cut into T frames too, beside the first T of the frames trained with."""
+    thresholds: tuple[float, ...] = THRESHOLDS
+    """Confidences at which anytime inference stops."""
+    bins: int = BINS
+    """Bins of the calibration error."""
+
+
+def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
+    """The scalability curves of one checkpoint on both splits, and its anytime inference.
+
+    Raises ValueError for flags out of range, and for --recut where there is no stream.
+    """
+    check_thresholds(config.thresholds)
+    steps, trained = horizon(subject, config.max_timesteps), subject.trained_timesteps
+    sample = Sample(config.images, config.chunk, config.data_root)
+    every = ways(subject, recut=config.recut, recalibrated=config.recalibrate)
+    found = curves(subject, every, steps, sample, quiet=config.quiet)
+    tables = [
+        _headed({"split": split, **way._asdict()}, _summary(one, trained, config))
+        for way, splits in found.items()
+        for split, one in splits.items()
+    ]
+    stops = [
+        _headed({"split": split, "trained_timesteps": trained, "limit": steps}, _anytime(one, config))
+        for split, one in found[every[0]].items()
+    ]
+    return {"timesteps": pd.concat(tables, ignore_index=True), "anytime": pd.concat(stops, ignore_index=True)}
+
+
+def horizon(subject: Subject, asked: int | None) -> int:
+    """The largest T to measure: what was asked, else the events' own, 1 without spikes, twice the trained one.
+
+    Raises ValueError for fewer than one step, or more than the events have.
+    """
+    longest = subject.data.steps
+    if asked is not None:
+        if not 1 <= asked <= (longest or asked):
+            limits = f"between 1 and the {longest} steps of the events" if longest else "at least 1"
+            raise ValueError(f"--max-timesteps must be {limits}, got {asked}")
+        return asked
+    if longest:
+        return longest
+    return 2 * subject.trained_timesteps if subject.network.arguments["spiking"] else 1
+
+
+def _headed(place: dict[str, str | int], table: pd.DataFrame) -> pd.DataFrame:
+    """``table`` with columns before its own that say where it belongs."""
+    return pd.DataFrame([place] * len(table)).join(table)
+
+
+def _summary(found: Curves, trained: int, config: Config) -> pd.DataFrame:
+    """Means over images with their standard errors, one row a T'."""
+    classes = found["class_cumulative"], found["class_at_step"]
+    measured = {name: values for name, values in found.items() if not name.startswith("class")} | agreement(*classes)
+    steps, images = found["confidence"].shape
+    table = pd.DataFrame({"timesteps": range(1, steps + 1), "trained_timesteps": trained, "images": images})
+    for name, values in measured.items():
+        table[name] = values.mean(1).numpy()
+        table[f"{name}_stderr"] = values.std(1).numpy() / images**0.5
+    return table.join(_calibration(*_certainty(found), config))
+
+
+def _certainty(found: Curves) -> tuple[np.ndarray, np.ndarray]:
+    """How confident the mean output is, and whether it is right, [time, image]."""
+    return found["confidence"].numpy(), found["accuracy_cumulative"].bool().numpy()
+
+
+def _calibration(confidence: np.ndarray, right: np.ndarray, config: Config) -> pd.DataFrame:
+    generator = np.random.default_rng(config.seed)
+    rows = [
+        calibration(sure, hits, generator=generator, bins=config.bins)
+        for sure, hits in zip(confidence, right, strict=True)
+    ]
+    return pd.DataFrame(
+        [{"ece": one.ece, "ece_stderr": one.stderr, "ece_null": one.null, "bins": config.bins} for one in rows]
+    )
+
+
+def _anytime(found: Curves, config: Config) -> pd.DataFrame:
+    confidence, right = _certainty(found)
+    table = anytime(confidence, right, config.thresholds)
+    table.insert(0, "images", confidence.shape[1])
+    return table
+
+
+def run(config: Config) -> Result:
+    """The tables timesteps and anytime of every checkpoint."""
+    return analyse(config, measure)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    return command.main(Config, run, argv, "python -m analysis.timesteps")

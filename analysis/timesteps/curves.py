@@ -1,0 +1,141 @@
+"""What a network says of each image when it is given 1, 2, … T steps, in four ways.
+
+In eval mode the logits O(t) depend on the steps up to t alone, so one pass at the largest T holds the answer for every
+smaller one: with T' steps the network predicts from the mean of O(1) … O(T'). (Not so in train mode, where BatchNorm
+mixes the steps.) That is the first way, for a static image shown for T' steps ("repeated") and for the first T' frames
+of a stream ("truncated"), BatchNorm's statistics as "trained". Two others need a pass for each T', and combine:
+
+- "recut": the stream cut into T' frames, each of them longer, where the first T' of T frames end before the stream does
+- "recalibrated": BatchNorm's statistics taken anew from training images at T' steps
+  (:mod:`landscape.evaluation.recalibrate`). As trained they are means over the trained T, and rates of the first steps
+  differ from those of later ones.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Float64, Int
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+
+from landscape.evaluation import preserved, recalibrate
+from models import data
+from models.networks.layers import Network
+
+from ..subject import Subject
+
+SPLITS = ("train", "test")
+RECUT, RECALIBRATED = "recut", "recalibrated"
+Curves = dict[str, Tensor]
+
+
+class Way(NamedTuple):
+    """How the network is given its steps: where the frames come from, and BatchNorm's statistics."""
+
+    frames: str
+    statistics: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What to measure on: the first ``images`` of each split, or all, ``chunk`` in one pass, from files in ``root``."""
+
+    images: int | None
+    chunk: int
+    root: str | None = None
+
+
+def ways(subject: Subject, *, recut: bool, recalibrated: bool) -> list[Way]:
+    """The way that needs one pass first, then those asked for.
+
+    Raises ValueError where there is no stream to cut.
+    """
+    static = subject.data.steps is None
+    if recut and "timesteps" not in subject.data.arguments:
+        what = "its images are static" if static else "its frames were cut elsewhere"
+        raise ValueError(f"--recut needs streams of events: {subject.path} was trained on {subject.data.name}, {what}")
+    frames = ["repeated" if static else "truncated", *([RECUT] if recut else [])]
+    return [Way(each, kind) for kind in ("trained", *([RECALIBRATED] if recalibrated else [])) for each in frames]
+
+
+def curve(
+    logits: Float[Tensor, "time batch class"], labels: Int[Tensor, "batch"]
+) -> dict[str, Float64[Tensor, "time batch"]]:
+    """What T' steps give for each image, in row T' − 1: losses in nats, and the classes predicted."""
+    logits = logits.double()
+    counts = torch.arange(1, len(logits) + 1, dtype=logits.dtype, device=logits.device)[:, None]
+    mean = logits.cumsum(0) / counts[:, :, None]
+    at_step, classes = _entropy(logits, labels), {"cumulative": mean.argmax(2), "at_step": logits.argmax(2)}
+    return {
+        **{f"accuracy_{name}": (found == labels).double() for name, found in classes.items()},
+        "loss_sdt": _entropy(mean, labels),
+        "loss_tet": at_step.cumsum(0) / counts,
+        "loss_at_step": at_step,
+        "confidence": mean.softmax(2).amax(2),
+        **{f"class_{name}": found.double() for name, found in classes.items()},
+    }
+
+
+def _entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy at each step and image, [time, batch]."""
+    return cross_entropy(logits.movedim(0, -1), labels[:, None].expand(-1, len(logits)), reduction="none").T
+
+
+@torch.no_grad()
+def curves(
+    subject: Subject, every: Sequence[Way], steps: int, sample: Sample, *, quiet: bool
+) -> dict[Way, dict[str, Curves]]:
+    """The columns of :func:`curve` for all images of each split, each way, on the CPU.
+
+    ``every`` as :func:`ways` gives it. The network comes back as it was.
+    """
+    first, *others = every
+    rows: dict[Way, dict[str, list[Curves]]] = {way: {split: [] for split in SPLITS} for way in others}
+    for given in tqdm(range(1, steps + 1), desc="other ways", unit="T", disable=quiet or not others):
+        views = {frames: _view(subject, frames, given, sample) for frames in {way.frames for way in others}}
+        for way in others:
+            for split, found in _given(views[way.frames], way.statistics, given, sample):
+                rows[way][split].append(found)
+    stacked = {way: {split: _stacked(found) for split, found in splits.items()} for way, splits in rows.items()}
+    return {first: {split: _pass(subject, split, steps, sample) for split in SPLITS}} | stacked
+
+
+def _pass(subject: Subject, split: str, steps: int, sample: Sample) -> Curves:
+    batches = subject.batches(split, sample.images, sample.chunk)
+    parts = [curve(subject.network(images, timesteps=steps), labels) for images, labels in batches]
+    return {name: torch.cat([part[name] for part in parts], dim=1).cpu() for name in parts[0]}
+
+
+def _view(subject: Subject, frames: str, steps: int, sample: Sample) -> Subject:
+    """The network with the data that this many frames are taken from."""
+    if frames != RECUT or steps == subject.data.steps:
+        return subject
+    arguments = subject.data.arguments | {"timesteps": steps}
+    return replace(subject, data=data.load(subject.data.name, root=sample.root, **arguments))
+
+
+def _given(subject: Subject, statistics: str, steps: int, sample: Sample) -> Iterator[tuple[str, Curves]]:
+    """Each split's columns for this many steps."""
+    with preserved(subject.network):
+        if statistics == RECALIBRATED:
+            recalibrate(_Given(subject.network, steps), subject.batches("train", sample.images, sample.chunk))
+        for split in SPLITS:
+            yield split, {name: values[-1] for name, values in _pass(subject, split, steps, sample).items()}
+
+
+def _stacked(rows: list[Curves]) -> Curves:
+    return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+class _Given(nn.Module):
+    """The network, told how many steps to take."""
+
+    def __init__(self, network: Network, steps: int):
+        super().__init__()
+        self.network, self.steps = network, steps
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images, timesteps=self.steps)
