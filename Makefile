@@ -1,7 +1,7 @@
 # make demo: train, measure, compare, draw and report SDT and TET on digits.   make test: every check there is.
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := models landscape analysis figures
+PACKAGES := models landscape tables analysis figures
 
 .PHONY: demo test lint bench clean
 

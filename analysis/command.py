@@ -17,11 +17,11 @@ from tqdm import tqdm
 
 from landscape.refusal import exhausted
 from models import processes
-from models.cli import command, parse
-from models.writing import check_writable
+from tables.command_line import command, parse
+from tables.files import check_writable
+from tables.result import Result, provenance
 
 from .precision import check_precision, tf32
-from .result import Result, provenance
 from .subject import Subject
 
 Tables = Mapping[str, pd.DataFrame]

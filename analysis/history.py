@@ -18,10 +18,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from models.training import momentum
+from tables.result import Result
 
 from . import command
 from .command import Config, analyse
-from .result import Result
 from .subject import Subject
 
 

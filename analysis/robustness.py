@@ -55,10 +55,10 @@ from landscape.sharpness import FEWEST, MOST, rounded
 from landscape.surfaces import filter_scale
 from models.losses import LOSSES
 from models.perturbation import mismatched, noisy, unreliable
+from tables.result import Result
 
 from . import command
 from .command import analyse
-from .result import Result
 from .subject import Batch, Subject, correct, per_image
 
 UNROUNDED = 32

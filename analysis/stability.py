@@ -56,10 +56,10 @@ from landscape.spectrum import lanczos
 from models.checkpoint import CheckpointError
 from models.losses import LOSSES
 from models.training.optimizer import Step
+from tables.result import Result
 
 from . import command
 from .command import analyse
-from .result import Result
 from .subject import Subject, per_image
 
 Key = tuple[str, str]

@@ -26,11 +26,11 @@ import torch
 from tqdm import tqdm
 
 from models import train
-from models.cli import command as run_command
 from models.training import recipe
+from tables.command_line import command as run_command
+from tables.result import Result, origin, provenance, sha256
 
 from . import command, compare, energy, hessian, history, momentum, robustness, sharpness, surface, timesteps
-from .result import Result, origin, provenance, sha256
 
 LANDSCAPE_IMAGES = 200
 

@@ -23,9 +23,13 @@ import pandas as pd
 import tyro
 from plotly.offline import get_plotlyjs
 
-from . import command, tables, vtk
-from .bands import counted
-from .style import LOOKS, LOSSES
+from tables import reading as tables
+from tables import rows
+from tables.files import replacing_alone
+
+from . import command, vtk
+from .style.bands import counted
+from .style.look import LOOKS, LOSSES
 from .views import IMAGES, View, views
 
 _PROG = "python -m figures.interactive"
@@ -51,14 +55,14 @@ def run(config: Config, say: command.Say) -> list[Path]:
     except tables.TableError as error:
         say(str(error))
         return []
-    for suffix, part in tables.families(frame):
+    for suffix, part in rows.families(frame):
         try:
             found = views(part)
         except tables.TableError as error:
             say(f"surfaces{suffix}: {tables.path(config.directory, 'surface')}: {error}")
             continue
         target = config.directory / "figures" / f"surfaces{suffix}.html"
-        with command.replacing(target) as partial:
+        with replacing_alone(target) as partial:
             partial.write_text(page(part, found, images=measured_images(config.directory)), encoding="utf-8")
         files.append(target)
         if config.vtk:

@@ -4,9 +4,9 @@
 
 The page holds its pictures, the surfaces to turn (plotly.js, once) and no link to load anything: it opens without a
 network, and its content security policy forbids it one. Every picture of :mod:`figures.paper` that the tables allow has
-a sentence that is computed (:mod:`figures.readings`); the paper's own numbers stand beside ours
-(:mod:`figures.published`). What a missing or unusable table takes away is said on the page; a table that can't be read
-costs a line on stderr too. The same tables and records give the same bytes.
+a sentence that is computed (:mod:`figures.page.readings`); the paper's own numbers stand beside ours
+(:mod:`figures.page.published`). What a missing or unusable table takes away is said on the page; a table that can't be
+read costs a line on stderr too. The same tables and records give the same bytes.
 """
 
 import sys
@@ -19,14 +19,19 @@ from typing import Annotated, TypeVar
 import pandas as pd
 import tyro
 
-from . import command, sections, tables, turning
-from .gaps import listed
-from .markup import prose, text, wide
-from .plates import Plate, plates
-from .readings import SUMMARY
-from .readings_minima import Tables
-from .records import Record, changed, record
-from .style import COLUMN
+from tables import reading as tables
+from tables import rows
+from tables.files import replacing_alone
+from tables.record import Record, changed, record
+
+from . import command
+from .page import sections, turning
+from .page.gaps import listed
+from .page.markup import prose, text, wide
+from .page.plates import Plate, plates
+from .page.readings import SUMMARY
+from .page.readings_minima import Tables
+from .style.look import COLUMN
 
 Read = TypeVar("Read")
 _PROG = "python -m figures.report"
@@ -53,7 +58,7 @@ def run(config: Config, say: command.Say) -> list[Path]:
         say(sections.since(other))
     made, missing = plates(found)
     target = config.directory / "report.html"
-    with command.replacing(target) as partial:
+    with replacing_alone(target) as partial:
         content = page(config.directory, found, records, made, (*unusable, *missing), without, other)
         partial.write_text(content, encoding="utf-8")
     return [target]
@@ -109,7 +114,7 @@ def _families(found: Tables) -> list[tuple[str, Tables]]:
     parts = []
     for network, data in sorted(names):
         part = pd.DataFrame({"network": [network], "data": [data]})
-        own = {name: same for name, table in found.items() if len(same := tables.same(part, table))}
+        own = {name: same for name, table in found.items() if len(same := rows.same(part, table))}
         both = any({"sdt", "tet"} <= set(table["training"]) for table in own.values() if "training" in table)
         parts.append((f"{network} on {data}", own, both))
     return [(name, own) for name, own, both in parts if both] or [(name, own) for name, own, _ in parts]

@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from .bands import student
-from .style import LOOKS, LOSSES
-from .tables import TableError
+from tables.reading import TableError
+
+from .style.bands import student
+from .style.look import LOOKS, LOSSES
 
 IMAGES = {"train": "training images", "test": "test images"}
 MEAN, TRAJECTORY = "mean", "trajectory"

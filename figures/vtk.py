@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .command import replacing
+from tables.files import replacing_alone
+
 from .views import KEYS, View
 
 
@@ -29,7 +30,7 @@ def write(views: Sequence[View], folder: Path, suffix: str = "") -> list[Path]:
         points, cells, data = sheet(view)
         name = "-".join(f"{key}-{view.key[key]}" if key in ("draw", "seed") else view.key[key] for key in KEYS)
         files.append(folder / f"surface{suffix}-{name}.vtu")
-        with replacing(files[-1]) as partial:
+        with replacing_alone(files[-1]) as partial:
             meshio.Mesh(points, [("quad", cells)], point_data=data).write(partial, file_format="vtu")
     return files
 

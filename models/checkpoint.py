@@ -31,11 +31,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tables.files import replacing
+
 from . import data
 from .networks import build
 from .networks.layers import Network
 from .validation import complaint
-from .writing import replacing
 
 FORMAT = 1
 _UNREADABLE = (

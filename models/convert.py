@@ -24,9 +24,11 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from tables.command_line import command
+from tables.files import alone, check_writable, remove_leftovers
+
 from . import foreign
 from .checkpoint import Checkpoint, CheckpointError, load, save
-from .cli import command
 from .data import Data, check_arguments
 from .data import load as load_data
 from .foreign import SOURCES, Source, State
@@ -34,7 +36,6 @@ from .networks import build
 from .neurons.lif import Neuron
 from .nodes import Node
 from .training import recipe
-from .writing import alone, check_writable, remove_leftovers
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
-from .writing import held
+from tables.files import held
 
 
 @contextmanager

@@ -21,14 +21,15 @@ from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 
+from tables.command_line import command
+from tables.files import alone, remove_leftovers
+
 from . import heap, processes
 from .checkpoint import Checkpoint, load
-from .cli import command
 from .training import cost, phases, recipes
 from .training.recipe import Config, resolved, settings, timeline
 from .training.run import Run
 from .training.stopping import finished, warn_unreached
-from .writing import alone, remove_leftovers
 
 
 def run(config: Config) -> Checkpoint:

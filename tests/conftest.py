@@ -43,7 +43,7 @@ def digits_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[...,
 @pytest.fixture(scope="session")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Every made-up table of figures, three seeds a side, read back as figures read them."""
-    from figures.tables import read
+    from tables.reading import read
     from tests.figure_tables import complete, write
 
     frames = complete(seeds=3)
@@ -77,7 +77,7 @@ def figure() -> Iterator[Any]:
     """A figure as wide as a page, in the look of all pictures."""
     from matplotlib.figure import Figure
 
-    from figures import style
+    from figures.style import look as style
 
     with style.paper():
         yield Figure(figsize=(style.PAGE, 4), layout="constrained")

@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from analysis import compare
-from analysis.tables import LAYOUTS
 from figures import paper
+from figures.pictures import catalogue
+from tables.comparable import LAYOUTS
 from tests.figure_tables import LOSSES, complete, identity, made_up
 
 pytestmark = pytest.mark.filterwarnings("error")
 FRAMES = made_up(seeds=2)
 WHOLE = complete(seeds=2)
-PICTURES = {picture.name: picture for picture in paper.PICTURES}
+PICTURES = {picture.name: picture for picture in catalogue.PICTURES}
 
 
 def each(rows):
@@ -173,7 +174,7 @@ def test_a_damaged_table_is_drawn_or_a_line_for_each_of_its_pictures(tmp_path, c
     save(tmp_path, picture.table, damaged(WHOLE[picture.table].to_csv(index=False).encode(), kind, places, byte))
     capsys.readouterr()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paper, "PICTURES", (picture,))
+        patch.setattr(catalogue, "PICTURES", (picture,))
         patch.setattr(Figure, "savefig", lambda *_, **__: None)  # slow, and tested in test_figures_paper
         status = paper.main([str(tmp_path)])
     lines = capsys.readouterr().err.splitlines()
@@ -212,7 +213,7 @@ def test_a_damaged_table_is_drawn_or_a_line_for_each_of_its_pictures(tmp_path, c
 def test_a_bad_number_costs_its_picture_and_no_later_one(name, column, value, expected, tmp_path, capsys, monkeypatch):
     table = PICTURES[name].table
     later = PICTURES["flatness" if name == "energy" else "energy"]
-    monkeypatch.setattr(paper, "PICTURES", (PICTURES[name], later))
+    monkeypatch.setattr(catalogue, "PICTURES", (PICTURES[name], later))
     monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
     for beside in PICTURES[name].beside:
         save(tmp_path, beside, WHOLE[beside])
@@ -239,7 +240,7 @@ def test_a_bad_number_costs_its_picture_and_no_later_one(name, column, value, ex
     ],
 )
 def test_a_surface_that_was_cut_off_is_not_drawn(wrong, says, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(paper, "PICTURES", (PICTURES["surfaces"],))
+    monkeypatch.setattr(catalogue, "PICTURES", (PICTURES["surfaces"],))
     save(tmp_path, "surface", wrong)
     assert paper.main([str(tmp_path)]) == 1
     assert says in capsys.readouterr().err.splitlines()[0]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from analysis.subject import Subject
 from models.checkpoint import FORMAT, Checkpoint, CheckpointError, load, save
 from models.networks import build
-from models.writing import replacing
+from tables.files import replacing
 
 
 @pytest.fixture
@@ -306,7 +306,7 @@ def test_a_kill_while_writing_leaves_the_old_file(tmp_path):
     program = """
         import os, signal, sys
         from pathlib import Path
-        from models.writing import replacing
+        from tables.files import replacing
         with replacing(Path(sys.argv[1])) as partial:
             partial.write_text("half of the new")
             os.kill(os.getpid(), signal.SIGKILL)

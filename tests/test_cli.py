@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 import tyro
 
-from models.cli import command, parse
+from tables.command_line import command, parse
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import torch
 
 from analysis import command
 from analysis.command import Config, analyse
-from analysis.result import Result, sha256
 from analysis.subject import Subject, correct, per_image
 from models.checkpoint import load, save
 from models.losses import sdt_loss, tet_loss
-from models.writing import check_writable
+from tables.files import check_writable
+from tables.result import Result, sha256
 from tests.commands import ANALYSES
 
 ENDS = {"path": 2}  # the checkpoints that an analysis takes at least, where that is more than one

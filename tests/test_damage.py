@@ -15,13 +15,15 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from analysis import compare, history, path, surface
-from analysis.result import Result, origin
 from analysis.surface.journal import Journal
-from figures import interactive, paper, records
-from figures.tables import TableError
+from figures import interactive, paper
+from figures.pictures import catalogue
 from landscape.curvature import Recorded
 from models.checkpoint import load
 from models.training import momentum
+from tables import record as records
+from tables.reading import TableError
+from tables.result import Result, origin
 from tests.commands import ANALYSES
 from tests.figure_rows import coarse
 from tests.figure_tables import complete, made_up, write
@@ -253,7 +255,7 @@ FRAMES = complete(seeds=2)
 
 
 @settings(IN_PLACE, max_examples=25)
-@given(data=st.data(), picture=st.sampled_from(paper.PICTURES))
+@given(data=st.data(), picture=st.sampled_from(catalogue.PICTURES))
 @pytest.mark.filterwarnings("error")
 def test_a_partial_table_is_drawn_as_far_as_it_goes_or_said_to_lack_something(data, picture, tmp_path, capsys):
     """Without some of the values in one or two columns, as when a measurement was left out or has not come so far."""
@@ -265,7 +267,7 @@ def test_a_partial_table_is_drawn_as_far_as_it_goes_or_said_to_lack_something(da
     write(tmp_path, {name: FRAMES[name] for name in picture.beside} | {picture.table: frame})
     capsys.readouterr()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paper, "PICTURES", (picture,))
+        patch.setattr(catalogue, "PICTURES", (picture,))
         patch.setattr(Figure, "savefig", lambda *_, **__: None)  # slow, and tested in test_figures_paper
         status = paper.main([str(tmp_path)])
     out, err = capsys.readouterr()
@@ -286,9 +288,9 @@ def test_a_partial_table_is_drawn_as_far_as_it_goes_or_said_to_lack_something(da
     ],
 )
 def test_tables_of_one_split_one_step_one_kind_of_statistics(name, column, left, says, tmp_path, capsys, monkeypatch):
-    (picture,) = (one for one in paper.PICTURES if one.name == name)
+    (picture,) = (one for one in catalogue.PICTURES if one.name == name)
     frame = FRAMES[picture.table]
     write(tmp_path, {picture.table: frame[frame[column] == (left or frame[column].min())]})
-    monkeypatch.setattr(paper, "PICTURES", (picture,))
+    monkeypatch.setattr(catalogue, "PICTURES", (picture,))
     assert paper.main([str(tmp_path)]) == bool(says)
     assert says in capsys.readouterr().err

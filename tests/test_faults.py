@@ -23,11 +23,11 @@ import torch
 
 from analysis import command, energy, surface
 from analysis.command import analyse
-from analysis.result import Result, origin, sha256
 from analysis.subject import Subject
 from analysis.surface.journal import Journal
 from models.checkpoint import load
-from models.writing import alone, check_writable, held, locked
+from tables.files import alone, check_writable, held, locked
+from tables.result import Result, origin, sha256
 from tests.figure_tables import write
 from tests.killed import shoot_at, starter
 from tests.test_bad_tables import TABLES

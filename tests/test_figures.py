@@ -11,8 +11,10 @@ from matplotlib.colors import same_color, to_rgba
 from matplotlib.figure import Figure
 from scipy import stats
 
-from figures import contours, energy, flatness, momentum, radius, scalability, spectra, style, surfaces, training
-from figures.tables import TableError, read
+from figures.pictures import energy, flatness, momentum, radius, scalability, spectra, surfaces, training
+from figures.style import contours
+from figures.style import look as style
+from tables.reading import TableError, read
 from tests.figure_tables import LOSSES, complete, made_up, write
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from scipy import stats
 
-from figures.bands import counted, curve, handles, over_seeds, remark, student
-from figures.style import LOOKS
+from figures.style.bands import counted, curve, handles, over_seeds, remark, student
+from figures.style.look import LOOKS
 
 # at x = 1: seed 0 draws 1 and 3, seed 1 draws 4 and 4; at x = 2: seeds 0 and 1 have 5 and 7, once each
 FRAME = pd.DataFrame(

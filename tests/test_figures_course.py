@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from figures import course, momentum_layers, switch
-from figures.tables import TableError
+from figures.pictures import course, momentum_layers, switch
+from tables.reading import TableError
 from tests.drawing import caption_of
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -10,18 +10,19 @@ from pathlib import Path
 import pytest
 
 from figures import interactive, paper, report
-from figures.command import replacing
+from figures.pictures import catalogue
+from tables.files import replacing_alone
 from tests.figure_rows import coarse
 from tests.figure_tables import made_up, write
 from tests.killed import shoot_at, starter
 
 COMMANDS = {"paper": paper.main, "report": report.main, "interactive": interactive.main}
-PICTURES = tuple(one for one in paper.PICTURES if one.name == "energy")  # all take long
+PICTURES = tuple(one for one in catalogue.PICTURES if one.name == "energy")  # all take long
 
 
 def started(name: str, folder: Path) -> int:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paper, "PICTURES", PICTURES)
+        patch.setattr(catalogue, "PICTURES", PICTURES)
         return COMMANDS[name]([str(folder)])
 
 
@@ -33,7 +34,7 @@ def die_at(number: int, before: bool, name: str, folder: Path) -> int:
 
 def fill(target: Path, begun: Path) -> int:
     """Begin to write a file and never end."""
-    with replacing(target):
+    with replacing_alone(target):
         begun.touch()
         signal.pause()
     return 1
@@ -51,7 +52,7 @@ def wait_and_fill(target: Path, waiting: Path) -> int:
             original(handle, how)
 
     pytest.MonkeyPatch().setattr(fcntl, "flock", flock)
-    with replacing(target) as partial:
+    with replacing_alone(target) as partial:
         partial.write_text("whole")
     return 0
 

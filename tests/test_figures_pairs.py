@@ -6,8 +6,9 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from figures import pairs, style
-from figures.tables import TableError
+from figures.pictures import pairs
+from figures.style import look as style
+from tables.reading import TableError
 from tests.drawing import caption_of
 from tests.figure_tables import LOSSES, STEPS
 

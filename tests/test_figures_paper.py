@@ -12,14 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from figures import paper
+from figures.pictures import catalogue
 from tests.figure_tables import complete, made_up, write
 
 pytestmark = pytest.mark.filterwarnings("error")
-NAMES = {picture.name for picture in paper.PICTURES}
+NAMES = {picture.name for picture in catalogue.PICTURES}
 
 
 def only(monkeypatch, *names):
-    monkeypatch.setattr(paper, "PICTURES", tuple(one for one in paper.PICTURES if one.name in names))
+    monkeypatch.setattr(catalogue, "PICTURES", tuple(one for one in catalogue.PICTURES if one.name in names))
 
 
 def test_every_figure_is_made_in_both_formats(tmp_path, capsys):
@@ -213,7 +214,7 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, mon
     assert (tmp_path / "figures" / "energy.pdf").read_text() == "old"
 
 
-@pytest.mark.parametrize("picture", paper.PICTURES, ids=lambda picture: picture.name)
+@pytest.mark.parametrize("picture", catalogue.PICTURES, ids=lambda picture: picture.name)
 def test_type_is_never_below_seven_points_and_widths_are_the_pages(picture):
     frames = complete(seeds=2)
     with paper.style.paper():

@@ -1,6 +1,6 @@
 """Tables in part: without a column, without rows, of one network, with nothing measured; what there is gets drawn.
 
-Of every table of :mod:`figures.layouts`, through both commands. What can't be drawn is said, on a line each or on the
+Of every table of :mod:`tables.schema`, through both commands. What can't be drawn is said, on a line each or on the
 page, and nothing ends in a traceback.
 """
 
@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from figures import paper, plates, report, tables
-from figures.layouts import TABLES
+from figures import paper, report
+from figures.page import plates
+from figures.pictures import catalogue
+from tables import reading as tables
+from tables.schema import TABLES
 from tests.figure_tables import complete, write
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -61,14 +64,14 @@ def parts(text, pictures):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_what_there_is_of_a_table_is_drawn_and_what_there_is_not_is_said(name, frames, tmp_path, capsys, monkeypatch):
-    pictures = tuple(one for one in paper.PICTURES if name in (one.table, *one.beside))
-    monkeypatch.setattr(paper, "PICTURES", pictures)
+    pictures = tuple(one for one in catalogue.PICTURES if name in (one.table, *one.beside))
+    monkeypatch.setattr(catalogue, "PICTURES", pictures)
     monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
     monkeypatch.setattr(
         plates, "_drawn", lambda *_: ("data:,", "One panel.", "A caption.", 7.0)
     )  # what paper has just drawn
-    monkeypatch.setattr("figures.turning.surfaces", lambda *_: ({}, ""))
-    monkeypatch.setattr("figures.sections.beside", lambda _: "")  # slow, and tested so in test_readings
+    monkeypatch.setattr("figures.page.turning.surfaces", lambda *_: ({}, ""))
+    monkeypatch.setattr("figures.page.sections.beside", lambda _: "")  # slow, and tested so in test_readings
     needed = {one for picture in pictures for one in (picture.table, *picture.beside)} | {"compare"}
     write(tmp_path, {one: frames[one] for one in needed})
     for way, part in readable(name, frames[name]):
@@ -87,7 +90,9 @@ def test_what_there_is_of_a_table_is_drawn_and_what_there_is_not_is_said(name, f
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_without_a_column_it_must_have_or_rows_is_one_line(name, frames, tmp_path, capsys, monkeypatch):
     write(tmp_path, {one: frames[one] for one in {name, "energy", "compare"}})
-    monkeypatch.setattr(paper, "PICTURES", tuple(one for one in paper.PICTURES if one.table in (name, "energy")))
+    monkeypatch.setattr(
+        catalogue, "PICTURES", tuple(one for one in catalogue.PICTURES if one.table in (name, "energy"))
+    )
     monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
     monkeypatch.setattr(plates, "_drawn", lambda *_: ("data:,", "One panel.", "A caption.", 7.0))
     for column in TABLES[name].columns:

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from figures import correlation, parts, robustness, sharpness
-from figures.tables import TableError
+from figures.pictures import correlation, parts, robustness, sharpness
+from tables.reading import TableError
 from tests.drawing import caption_of
 
 pytestmark = pytest.mark.filterwarnings("error")

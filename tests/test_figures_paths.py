@@ -6,8 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from figures import paths, surfaces, trajectory
-from figures.tables import TableError
+from figures.pictures import paths, surfaces, trajectory
+from tables.reading import TableError
 from tests.drawing import caption_of
 
 pytestmark = pytest.mark.filterwarnings("error")

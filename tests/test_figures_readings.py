@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from figures import readings, tables
+from figures.page import readings
+from tables import reading as tables
 from tests.figure_tables import identity
 
 SDT = (1.0, 2.0, 3.0, 4.5)

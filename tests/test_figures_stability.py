@@ -5,9 +5,12 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from figures import paper, style
-from figures.stability import stability
-from figures.tables import TableError, shared_seeds
+from figures import paper
+from figures.pictures import catalogue
+from figures.pictures.stability import stability
+from figures.style import look as style
+from tables.reading import TableError
+from tables.rows import shared_seeds
 from tests.figure_tables import write
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -82,7 +85,7 @@ def test_a_table_with_nothing_to_see_is_named(table, figure, change, said):
 def test_snapshots_of_a_run_are_no_copies_of_it_and_copies_are(table, tmp_path, monkeypatch, capsys):
     assert shared_seeds(table) == 0
     assert shared_seeds(pd.concat([table, table.assign(checkpoint=table["checkpoint"] + "-copy")])) == 12
-    monkeypatch.setattr(paper, "PICTURES", tuple(one for one in paper.PICTURES if one.name == "stability"))
+    monkeypatch.setattr(catalogue, "PICTURES", tuple(one for one in catalogue.PICTURES if one.name == "stability"))
     snapshots = table["checkpoint"] + "-" + table["epoch"].astype(str)
     write(tmp_path, {"stability": table.assign(checkpoint=snapshots)})
     assert paper.main([str(tmp_path)]) == 0

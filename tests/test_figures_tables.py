@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from figures.layouts import TABLES
-from figures.tables import TableError, available, families, one_split, path, read
+from tables.reading import TableError, available, path, read
+from tables.rows import families, one_split
+from tables.schema import TABLES
 from tests.figure_tables import complete, write
 
 

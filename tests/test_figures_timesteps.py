@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from figures import agreement, anytime, calibration, energy, scalability, style
-from figures.tables import TableError, most_trained
+from figures.pictures import agreement, anytime, calibration, energy, scalability
+from figures.style import look as style
+from tables.reading import TableError
+from tables.rows import most_trained
 from tests.drawing import caption_of
 
 pytestmark = pytest.mark.filterwarnings("error")

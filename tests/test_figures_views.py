@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from figures.tables import TableError
 from figures.views import spanned, views
+from tables.reading import TableError
 
 pytestmark = pytest.mark.filterwarnings("error")
 GRID = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])

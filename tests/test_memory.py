@@ -10,10 +10,10 @@ from torch import nn
 from analysis import command
 from analysis.hessian import command as hessian
 from analysis.hessian import curvature
-from analysis.result import Result
 from landscape.curvature import GaussNewton, Hessian
 from landscape.objective import Objective, memory
 from landscape.refusal import exhausted
+from tables.result import Result
 
 GIB = 2**30
 NO_KEEP = ["--no-keep-graph"]

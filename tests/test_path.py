@@ -12,8 +12,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parameters_to_vector
 
-from analysis.path import command as path
 from analysis.path import Config, main, run
+from analysis.path import command as path
 from analysis.subject import Subject, correct, per_image
 from models.checkpoint import load, save
 from models.networks import build

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from figures import published
+from figures.page import published
 from tests.figure_tables import complete, made_up
 
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from figures import gaps, published, readings, sections, tables
-from figures.readings_minima import comparison
+from figures.page import gaps, published, readings, sections
+from figures.page.readings_minima import comparison
+from tables import reading as tables
 from tests.figure_rows import LOSSES
 from tests.figure_tables import complete, identity, made_up
 

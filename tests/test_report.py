@@ -11,12 +11,14 @@ import pandas as pd
 import pytest
 from plotly.offline import get_plotlyjs
 
-from figures import markup, paper, plates, readings, report
+from figures import report
+from figures.page import markup, plates, readings
+from figures.pictures import catalogue
 from tests.figure_tables import complete, made_up, write
 
 pytestmark = pytest.mark.filterwarnings("error")
 DRAWN = ("surfaces", "scalability", "steps")
-EVERY = {one.name for one in paper.PICTURES}
+EVERY = {one.name for one in catalogue.PICTURES}
 TABLES = 6  # networks, flatness, the rest of the comparison, beside the paper, tables, checkpoints
 VOID = {"meta", "link", "br", "img"}
 VERSIONS = {"snn-landscape": "0.1.0", "python": "3.11.7"}
@@ -26,7 +28,7 @@ VERSIONS = {"snn-landscape": "0.1.0", "python": "3.11.7"}
 def few():
     """Few pictures, for speed; the tests of the pictures draw them all."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paper, "PICTURES", tuple(one for one in paper.PICTURES if one.name in DRAWN))
+        patch.setattr(catalogue, "PICTURES", tuple(one for one in catalogue.PICTURES if one.name in DRAWN))
         yield
 
 
@@ -58,7 +60,7 @@ def folder(tmp_path_factory):
     frames = small()
     folder = records(write(tmp_path_factory.mktemp("report"), frames), frames)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paper, "PICTURES", tuple(one for one in paper.PICTURES if one.name in DRAWN))
+        patch.setattr(catalogue, "PICTURES", tuple(one for one in catalogue.PICTURES if one.name in DRAWN))
         assert report.main([str(folder)]) == 0
     return folder
 

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from figures import paper, report
+from figures import report
+from figures.pictures import catalogue
 from tests.browser import CHROMIUM, DRIVER, opened
 from tests.figure_tables import complete, write
 from tests.test_figures_browser import wait
@@ -25,7 +26,7 @@ def browser(tmp_path_factory):
     names = ("surface", "timesteps", "steps", "history", "compare")
     folder = write(tmp_path_factory.mktemp("report"), {name: frames[name] for name in names})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paper, "PICTURES", tuple(one for one in paper.PICTURES if one.name in DRAWN))
+        patch.setattr(catalogue, "PICTURES", tuple(one for one in catalogue.PICTURES if one.name in DRAWN))
         assert report.main([str(folder)]) == 0
     with opened(folder / "report.html", tmp_path_factory.mktemp("chromium")) as found:
         yield found

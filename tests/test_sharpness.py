@@ -11,11 +11,11 @@ from analysis import sharpness
 from analysis.compare.measures import _SHARPNESS, measures
 from analysis.sharpness.norms import UNKNOWN, initial_weights
 from analysis.subject import Subject, correct, per_image
-from analysis.tables import read
 from landscape.objective import Objective
 from landscape.sharpness import average_rise, noise_borne
 from models.checkpoint import load, save
 from models.networks import build
+from tables.comparable import read
 
 SMALL = {
     "images": 20, "draws": 3, "noise": (0.1, 0.3), "worst": (0.1,), "adaptive": (0.01,), "steps": 3, "m": (5,),

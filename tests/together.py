@@ -14,10 +14,10 @@ from torch.nn.functional import cross_entropy
 
 from analysis import command, hessian
 from analysis.hessian.curvature import Labels
-from analysis.result import Result
 from landscape.curvature import Fisher, GaussNewton, Hessian
 from landscape.objective import Objective, fits
 from models import processes
+from tables.result import Result
 
 SPLITS = ([3, 4, 2], [9])  # of the second, one process gets nothing
 

@@ -34,9 +34,9 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from models.cli import command
+from tables.command_line import command
+from tables.result import Result, provenance, sha256
 
-from ..result import Result, provenance, sha256
 from ..subject import TWIN
 from .correlation import correlations
 from .difference import difference, holm

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..tables import IDENTITY, LAYOUTS, read
+from tables.comparable import IDENTITY, LAYOUTS, read
+
 from .survival import survival
 
 INVARIANT, CHANGES = "invariant", "changes"

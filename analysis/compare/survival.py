@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from tables.comparable import IDENTITY
+
 from ..robustness import UNROUNDED
-from ..tables import IDENTITY
 
 QUOTED = {"weight_noise": (0.2, "of 0.2"), "rounding": (4, "to 4 bits")}
 

@@ -40,10 +40,10 @@ import torch
 from torch import Tensor
 
 from models.networks import build
+from tables.result import Result
 
 from .. import command
 from ..command import analyse
-from ..result import Result
 from ..subject import Subject
 from ..timesteps import horizon
 from ..timesteps.curves import curve

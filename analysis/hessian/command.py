@@ -53,10 +53,10 @@ import torch
 
 from landscape.objective import Objective, fits
 from models import processes
+from tables.result import Result
 
 from .. import command
 from ..command import analyse
-from ..result import Result
 from ..subject import Subject, per_image
 from .curvature import Config, Rows, build, check, in_coordinates, remark_on_ends
 from .layers import layers

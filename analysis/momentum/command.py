@@ -43,11 +43,11 @@ from tqdm import tqdm
 
 from landscape.objective import Objective, Parameters
 from models.training.step_gradients import coherence_null, cosine, statistics, step_gradients
+from tables.result import Result
 
 from .. import command
 from ..command import analyse
 from ..hessian.layers import by_layer
-from ..result import Result
 from ..subject import Batch, Subject, per_image
 from .descent import descent
 from .onward import Plan, onward

@@ -41,9 +41,9 @@ from tqdm import tqdm
 from landscape.evaluation import recalibrate
 from landscape.objective import Objective, Parameters
 from landscape.surfaces import Fit, Path, barrier, excess, fit_bezier, grid, mean_and_stderr, placed
+from tables.result import Result
 
 from .. import command
-from ..result import Result
 from ..subject import Batch, Subject, correct, per_image
 from .pairs import analyse_pairs
 

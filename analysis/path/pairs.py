@@ -17,11 +17,11 @@ from tqdm import tqdm
 
 from models import processes
 from models.checkpoint import load
-from models.writing import check_writable
+from tables.files import check_writable
+from tables.result import Result, origin, provenance, sha256
 
 from ..command import Config, guarded, recorded
 from ..precision import check_precision
-from ..result import Result, origin, provenance, sha256
 from ..subject import Subject
 
 C = TypeVar("C", bound=Config)

@@ -46,11 +46,11 @@ from landscape.sharpness import (
     squared_distance,
     weight_matrix,
 )
+from tables.result import Result
 
 from .. import command
 from ..command import analyse
 from ..compare.measures import CHANGES, INVARIANT
-from ..result import Result
 from ..subject import Subject, correct, per_image
 from .norms import initial_weights, norms_table
 from .rises import Case, Config, Row, adaptive, average, by_group, row, worst

@@ -16,8 +16,7 @@ from models.data.splits import Split
 from models.device import device as usable_device
 from models.losses import LOSSES
 from models.networks.layers import Network
-
-from ..result import sha256
+from tables.result import sha256
 
 Batch = tuple[Tensor, Tensor]
 TWIN = "-relu"

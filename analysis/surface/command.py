@@ -44,10 +44,10 @@ from tqdm import tqdm
 
 from landscape.evaluation import recalibrate
 from landscape.surfaces import Found, Surface, Task, cached_size, grid, surface
+from tables.result import Result, sha256
 
 from .. import command
 from ..command import analyse
-from ..result import Result, sha256
 from ..subject import Batch, Subject, correct, per_image
 from .journal import Journal
 from .planes import Axes, axes

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from models import processes
-from models.writing import held
+from tables.files import held
 
 _SYNC = 1.0  # seconds
 

@@ -28,8 +28,7 @@ import numpy as np
 import pandas as pd
 
 from landscape.surfaces import Radius, mean_rise, radius_at_rise, roughness, topology
-
-from ..tables import IDENTITY
+from tables.comparable import IDENTITY
 
 RISE, RADIUS = 0.5, 0.5
 KEYS = ("loss", "split", "directions", "axes_loss", "kind", "draw")

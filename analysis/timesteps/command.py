@@ -32,9 +32,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from tables.result import Result
+
 from .. import command
 from ..command import analyse
-from ..result import Result
 from ..subject import Subject
 from .agreement import agreement
 from .anytime import THRESHOLDS, anytime, check_thresholds

@@ -30,7 +30,8 @@ from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from ..writing import replacing
+from tables.files import replacing
+
 from .splits import Augment, Split, share
 
 CHUNK = 256

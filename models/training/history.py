@@ -4,7 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..writing import replacing
+from tables.files import replacing
 
 MEASURED = ("train_loss_sdt", "train_loss_tet", "test_loss_sdt", "test_loss_tet", "train_accuracy", "test_accuracy")
 COLUMNS = ("epoch", *MEASURED, "learning_rate", "seconds")

@@ -22,10 +22,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tables.files import replacing
+
 from ..data.splits import Split
 from ..losses import LOSSES
 from ..networks.layers import Network
-from ..writing import replacing
 from .step_gradients import Kept, cosine, statistics, step_gradients
 
 NAME = "momentum_history.csv"

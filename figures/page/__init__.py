@@ -1,0 +1,1 @@
+"""The parts of the report: pictures with their sentences, tables, the paper's numbers, surfaces to turn."""

@@ -1,0 +1,157 @@
+"""The pictures of :mod:`figures.paper` for a page: as SVG inside the page, caption and reading as text beside them.
+
+SVG ids are made from a fixed salt, so that the same tables give the same bytes.
+"""
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tables import reading as tables
+from tables import rows
+
+from ..pictures import catalogue
+from ..style import look as style
+from .readings import READINGS
+
+HEADINGS = {
+    "surfaces": "Loss surfaces around the weights",
+    "surface-lines": "Loss along lines through the weights",
+    "trajectory": "The way of training on its own plane",
+    "eigenvalues": "Largest and smallest eigenvalues",
+    "density": "Spectral density",
+    "radius": "Curvature of the true loss against radius",
+    "sharpness": "Rise of the loss against radius",
+    "scalability": "Accuracy against the number of timesteps",
+    "per-timestep": "Accuracy of each timestep alone",
+    "scalability-ways": "What statistics or frames taken anew add",
+    "agreement": "How early a network makes up its mind",
+    "calibration": "Confidence against accuracy",
+    "anytime": "Stopping when confident",
+    "momentum": "Gradients by timestep",
+    "momentum-pairs": "Cosines between the timesteps' gradients",
+    "descent": "Does the loss follow the gradient?",
+    "momentum-layers": "Gradients by layer",
+    "momentum-steps": "What momentum keeps, step by step",
+    "momentum-history": "What momentum keeps, in the course of training",
+    "switch": "Leaving the minimum when the loss is switched",
+    "energy": "Accuracy against energy",
+    "training": "Training curves",
+    "layers": "Curvature by layer",
+    "steps": "Curvature by timestep",
+    "robustness": "What the networks survive",
+    "paths": "Paths between minima",
+    "barriers": "Barriers between minima",
+    "gap-in-loss": "Flatness against the gap in loss",
+    "gap-in-accuracy": "Flatness against the gap in accuracy",
+    "stability": "Top eigenvalue along training",
+    "flatness": "Which minimum is flatter, by every measure",
+}
+
+
+@dataclass(frozen=True)
+class Plate:
+    """One picture: ``image`` is a data URI, ``width`` in inches, ``reading`` or else ``unread``, why there is none.
+
+    ``shown`` says what is in the picture, for who can't see it.
+    """
+
+    name: str
+    heading: str
+    image: str
+    width: float
+    shown: str
+    caption: str
+    reading: str
+    unread: str
+    tables: tuple[str, ...]
+
+
+def plates(found: Mapping[str, pd.DataFrame]) -> tuple[list[Plate], list[str]]:
+    """A plate for each picture that the tables ``found`` allow, and a line for each that they don't."""
+    made: list[Plate] = []
+    missing: list[str] = []
+    for picture in catalogue.PICTURES:
+        names = (picture.table, *picture.beside)
+        lacking = [name for name in names if name not in found]
+        if lacking:
+            missing.append(f"{HEADINGS[picture.name]}: no usable table {', '.join(lacking)}")
+            continue
+        for suffix, part in rows.families(found[picture.table]):
+            own = {name: rows.same(part, frame) for name, frame in found.items()}
+            try:
+                made.append(_plate(picture, suffix, part, {name: one for name, one in own.items() if len(one)}))
+            except tables.TableError as error:
+                missing.append(f"{HEADINGS[picture.name]}: {error}")
+    return made, missing
+
+
+def _plate(picture: catalogue.Picture, suffix: str, part: pd.DataFrame, own: Mapping[str, pd.DataFrame]) -> Plate:
+    others = [own.get(name, pd.DataFrame()) for name in picture.beside]
+    image, shown, caption, width = _drawn(picture, (part, *others))
+    reading, unread = "", ""
+    try:
+        reading = READINGS[picture.name]({**own, picture.table: part})
+    except tables.TableError as error:
+        unread = str(error)
+    which = f" ({part['network'].iloc[0]} on {part['data'].iloc[0]})" if suffix else ""
+    names = (picture.table, *picture.beside)
+    return Plate(
+        picture.name + suffix, HEADINGS[picture.name] + which, image, width, shown, caption, reading, unread, names
+    )
+
+
+def _drawn(picture: catalogue.Picture, frames: Sequence[pd.DataFrame]) -> tuple[str, str, str, float]:
+    """The picture without its caption as a data URI, what is in it, the caption, and the width in inches."""
+    with style.paper():
+        matplotlib.rcParams["svg.hashsalt"] = "snn-landscape"
+        figure = Figure(figsize=(picture.width, picture.height), layout="constrained")
+        picture.draw(figure, *frames)
+        caption = " ".join(figure.get_supxlabel().split())
+        figure.supxlabel("")
+        file = io.BytesIO()
+        figure.savefig(file, format="svg", metadata={"Creator": "snn-landscape", "Date": None})
+    image = f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return image, described(figure), caption, figure.get_figwidth()
+
+
+def described(figure: Figure) -> str:
+    """What is in a picture: its panels' titles, what is drawn against what, its colours, and what the legend names."""
+    bars = [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]
+    panels = [ax for ax in figure.axes if ax not in bars]
+    named = _once(ax.get_title() for ax in panels if _label(ax, "y") != _words(ax.get_title()))
+    titles = f" ({'; '.join(named)})" if named else ""
+    parts = [f"{len(panels)} panels{titles}" if len(panels) > 1 else ""]
+    parts += ["; ".join(_once(f"{_label(ax, 'y')} against {_label(ax, 'x')}" for ax in panels))]
+    parts += [f"in colour {'; '.join(_once(bar.get_ylabel() or bar.get_xlabel() for bar in bars))}" if bars else ""]
+    parts += [f"showing {'; '.join(_once(one.get_text() for one in box.get_texts()))}" for box in figure.legends]
+    return ", ".join(part for part in parts if part) + "."
+
+
+def _label(ax: Axes, name: str) -> str:
+    """What an axis is called: its label, or that of a panel it is shared or in a row with; a y axis else the title."""
+    shared = (ax.get_shared_x_axes() if name == "x" else ax.get_shared_y_axes()).get_siblings(ax)
+    beside = [one for one in ax.figure.axes if name == "y" and _row(one) == _row(ax)]
+    labels = _once((one.xaxis if name == "x" else one.yaxis).get_label_text() for one in (ax, *shared, *beside))
+    ticks = len(ax.get_xticks() if name == "x" else ax.get_yticks())
+    return labels[0] if labels else (name == "y" and _words(ax.get_title())) or f"{ticks} names"
+
+
+def _row(ax: Axes) -> object:
+    place = ax.get_subplotspec()
+    return place.rowspan if place else None
+
+
+def _once(lines: Iterable[str]) -> list[str]:
+    """Each of ``lines`` that has words, once."""
+    return list(dict.fromkeys(filter(None, map(_words, lines))))
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())

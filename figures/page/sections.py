@@ -1,0 +1,186 @@
+"""The tables of the report: networks and seeds, the comparison, the paper's numbers beside ours, and provenance."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+
+from tables.record import Record, contents
+
+from ..style.look import LOOKS, LOSSES
+from . import published
+from .gaps import listed, mean, number, of_row
+from .markup import folded, lines, prose, table, text
+from .readings_minima import Tables
+
+_MOST = 8  # numbers of the paper in one cell
+_IDENTITY = ["network", "data", "training", "seed"]
+
+
+def networks(tables: Tables) -> str:
+    """Which networks were trained on what, with which seeds and for how long, and where they ended."""
+    found = [one[_IDENTITY] for one in tables.values() if set(_IDENTITY) <= set(one)]
+    if not found:
+        return "<p>No table says which networks were measured.</p>"
+    identity = pd.concat(found).drop_duplicates().sort_values(_IDENTITY)
+    header = [
+        "network",
+        "data",
+        "trained with",
+        "seeds",
+        "T",
+        "epochs",
+        "last training loss (SDT loss)",
+        "test accuracy",
+    ]
+    rows = []
+    for (network, data, training), part in identity.groupby(["network", "data", "training"]):
+        seeds = ", ".join(f"{seed:.0f}" for seed in sorted(part["seed"].unique()))
+        label = LOOKS[str(training)].label
+        own = {name: _of(one, str(network), str(data), str(training)) for name, one in tables.items()}
+        rows.append(
+            [text(cell) for cell in (network, data, label, f"{seeds} (n = {part['seed'].nunique()})", *_ended(own))]
+        )
+    return table("What was trained, and where it ended", header, rows)
+
+
+def _of(frame: pd.DataFrame, network: str, data: str, training: str) -> pd.DataFrame:
+    for column, value in (("network", network), ("data", data), ("training", training)):
+        frame = frame[frame[column] == value] if column in frame else frame
+    return frame
+
+
+def _ended(tables: Tables) -> list[str]:
+    """T, epochs, last training loss and test accuracy, where tables say."""
+    said = ["not said"] * 4
+    steps = tables.get("timesteps", pd.DataFrame())
+    if len(steps):
+        said[0] = ", ".join(number(one) for one in sorted(steps["trained_timesteps"].dropna().unique()))
+    history = tables.get("history", pd.DataFrame())
+    if len(history):
+        last = history[history["epoch"] == history.groupby("checkpoint")["epoch"].transform("max")]
+        training = str(last["training"].iloc[0])
+        said[1] = " to ".join(dict.fromkeys(f"{one:.0f}" for one in (last["epoch"].min(), last["epoch"].max())))
+        loss = mean(last, "train_loss_sdt", training)
+        accuracy = mean(last.assign(percent=100 * last["test_accuracy"]), "percent", training)
+        said[2] = f"{number(loss.mean)} ({loss.interval})"
+        said[3] = f"{number(accuracy.mean, 4)} % ({accuracy.interval})"
+    return said
+
+
+def comparison(tables: Tables) -> str:
+    """Every row of the comparison, by what it is about, with its doubts."""
+    if "compare" not in tables:
+        return "<p>No usable table compare: python -m analysis.compare DIR makes one.</p>"
+    frame = tables["compare"]
+    flat = frame["lower_is_flatter"].eq(True)
+    robust = frame["robust"].ne("") & ~flat if "robust" in frame else flat & ~flat
+    columns = _columns(frame)
+    shown = {"Flatness (less is flatter)": flat, "Robustness": robust, "Everything else": ~(flat | robust)}
+    said = []
+    for name, which in shown.items():
+        rows = [[prose(str(cell(row))) for cell in columns.values()] for _, row in frame[which].iterrows()]
+        if rows:
+            made = table(f"{name}, means over seeds", list(columns), rows, "comparison")
+            said.append(made if which is flat else folded(f"{name}: {len(rows)} row{'s' * (len(rows) > 1)}", made))
+    return "".join(said)
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, Callable[[pd.Series], object]]:
+    """What the comparison shows, and how; some only where the table has something to show."""
+    loss = {name: f", {words}" for name, words in LOSSES.items()}
+    columns: dict[str, Callable[[pd.Series], object]] = {
+        "measure": lambda row: f"{row['measure']}{loss.get(row['loss'], '')}",
+        "T": lambda row: row["timesteps"],
+        "unit": lambda row: row["unit"],
+        "SDT": lambda row: number(row["sdt"], 4),
+        "TET": lambda row: number(row["tet"], 4),
+        "no spikes": lambda row: _parsed(row["ann"], 4),
+        "TET − SDT": lambda row: number(row["difference"]),
+        "95 % interval": lambda row: f"{number(row['low'])}\u00a0…\u00a0{number(row['high'])}",
+        "adjusted p": lambda row: _parsed(row["p_adjusted"], 2),
+        "n": lambda row: f"{row['n']:.0f}",
+        "finding": _finding,
+        "doubts (trust)": lambda row: "; ".join(of_row(row).doubts) or "none found",
+    }
+    shown = {
+        "T": "timesteps" in frame and frame["timesteps"].nunique() > 1,
+        "unit": "unit" in frame,
+        "no spikes": "ann" in frame and pd.to_numeric(frame["ann"], errors="coerce").notna().any(),
+        "adjusted p": "p_adjusted" in frame,
+    }
+    return {name: cell for name, cell in columns.items() if shown.get(name, True)}
+
+
+def _parsed(cell: object, digits: int) -> str:
+    return number(float(pd.to_numeric(pd.Series([cell]), errors="coerce").iloc[0]), digits)
+
+
+def _finding(row: pd.Series) -> str:
+    verdict = of_row(row).verdict
+    if verdict in ("few", "lost"):
+        return {"few": "too few seeds", "lost": "not measured"}[verdict]
+    if verdict == "undecided":
+        return "can't be told apart"
+    side, robust = row["flatter"], str(row.get("more_robust", ""))
+    if side in LOOKS:
+        return f"{LOOKS[side].label} flatter"
+    return f"{LOOKS[robust].label} more robust" if robust in LOOKS else f"{verdict} with TET"
+
+
+def beside(tables: Tables) -> str:
+    """The paper's tables and figures beside ours."""
+    header = ["in the paper", "question", "theirs", "ours (95 % interval)", "ours − theirs", "what differs"]
+    rows = [
+        [text(one.source), f'{text(one.question)}<span class="line quiet">{prose(one.setting)}</span>',
+         text(f"{len(one.paper)} numbers") if len(one.paper) > _MOST else lines(one.paper, "line whole"),
+         lines(one.ours) or "nothing comparable", lines(one.difference, "line whole") or "–",
+         prose(one.why) + (folded("theirs", lines(one.paper)) if len(one.paper) > _MOST else "")]
+        for one in published.beside(tables)
+    ]  # fmt: skip
+    return table("The paper's numbers beside ours", header, rows, "beside")
+
+
+def provenance(records: Mapping[str, Record], tables: Tables, without: Sequence[str], changed: Sequence[str]) -> str:
+    """What every table was made of and with, and which were ``changed`` since."""
+    said = f"<p><strong>{text(since(changed))}</strong></p>" if changed else ""
+    said += "<p>No table has a record beside it.</p>" if not records else _made(records, tables) + _checkpoints(records)
+    return said + "".join(f"<p>{text(line)}</p>" for line in without)
+
+
+def since(changed: Sequence[str]) -> str:
+    """What is to be said of tables that were changed since they were written."""
+    what = f"{listed([f'{name}.csv' for name in changed])} {'was' if len(changed) == 1 else 'were'} changed"
+    return f"{what} since the record beside {'it' if len(changed) == 1 else 'them'} was written."
+
+
+def _made(records: Mapping[str, Record], tables: Tables) -> str:
+    kinds = {name: _with(one) for name, one in records.items()}
+    several = len(set(kinds.values())) > 1
+    rows = []
+    for name, one in records.items():
+        frame = tables.get(name, pd.DataFrame())
+        seeds = sorted(frame["seed"].unique()) if "seed" in frame else []
+        settings = ", ".join(f"{key} {json.dumps(value, ensure_ascii=False)}" for key, value in one.settings.items())
+        count, networks = len(frame) or "not read", ", ".join(f"{seed:.0f}" for seed in seeds) or "–"
+        cells = (count, networks, len(one.checkpoints), number(one.seconds, 4), *((kinds[name],) * several))
+        place = f'<span id="made-{text(name)}">{text(name)}.csv</span>'
+        rows.append([place, *map(text, cells), folded("settings", text(settings))])
+    header = ["table", "rows", "seeds of networks", "checkpoints", "seconds"]
+    header += [*(["made with"] * several), "settings"]
+    said = "" if several else f"<p>All tables were made with {text(next(iter(kinds.values())))}.</p>"
+    return said + table("How each table was made", header, rows)
+
+
+def _with(one: Record) -> str:
+    versions = ", ".join(f"{package} {version}" for package, version in one.versions.items())
+    return f"{versions}; {one.machine}"
+
+
+def _checkpoints(records: Mapping[str, Record]) -> str:
+    rows = []
+    for checkpoint, found in contents(records).items():
+        for digest, names in found.items():
+            which = "all that name it" if len(found) == 1 else f"{listed(names)}: another content than in other tables"
+            rows.append([text(checkpoint), f"<code>{text(digest)}</code>", text(which)])
+    return table("Checkpoints", ["checkpoint", "sha256", "in tables"], rows) if rows else ""

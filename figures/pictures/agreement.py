@@ -1,0 +1,57 @@
+"""How early a network makes up its mind: agreement with its final prediction, and when it settles there.
+
+Left, how often the prediction with T steps, of their mean or of step T alone, is the one with all steps. Right, the
+share of images for which T is the first number of steps from which the prediction of the mean no longer changes; at
+the largest T that is every image whose prediction changed in the last step.
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from tables.rows import check_columns, check_measured, most_trained, one_split
+
+from ..style.bands import Curve, curve, handles, remark
+from ..style.look import LOOKS, caption, legend
+from .scalability import as_trained
+
+_PANELS = (
+    (("agreement_cumulative", "", 1.0), ("agreement_at_step", ", step T alone", 0.5)),
+    (("settling", "", 1.0),),
+)
+
+
+def agreement(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
+    """Draw both panels into ``figure``: curves by (column, training).
+
+    On one split, of networks trained at the T that most were.
+    """
+    check_columns(frame, "agreement_cumulative", "agreement_at_step", "settling")
+    split, rows = one_split(as_trained(frame), "test")
+    trained, rows = most_trained(rows)
+    check_measured(rows, "agreement_cumulative", "settling")
+    axes = figure.subplots(1, 2, sharex=True)
+    curves: dict[tuple[str, str], Curve] = {}
+    for ax, columns in zip(axes, _PANELS, strict=True):
+        for column, suffix, alpha in columns:
+            for training, look in LOOKS.items():
+                part = rows[rows["training"] == training]
+                if len(part):
+                    curves[column, training] = curve(
+                        ax, part.assign(percent=100 * part[column]), "timesteps", "percent", training,
+                        alpha=alpha, marker="" if suffix else None, name=f"{look.label}{suffix}",
+                    )  # fmt: skip
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        ax.set_xlabel("timesteps T at inference")
+    axes[0].set_ylabel("agrees with the final class (%)")
+    axes[1].set_ylabel("settles at T (% of images)")
+    axes[1].set_yscale("symlog", linthresh=1.0)
+    axes[1].set_yticks([0, 1, 10, 100], ["0", "1", "10", "100"])
+    axes[1].set_ylim(bottom=0)
+    legend(figure, handles(curves.values()))
+    caption(
+        figure,
+        f"On {rows['images'].max():.0f} {split} images; trained at T = {trained}; final: with T ="
+        f" {rows['timesteps'].max():.0f}. {remark(curves.values())}",
+    )
+    return curves

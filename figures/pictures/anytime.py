@@ -1,0 +1,65 @@
+"""Stopping when confident: accuracy against the mean number of steps used, one point for each threshold.
+
+The faint line is the same networks with a fixed number of steps for every image. The panel on the right is the accuracy
+above that line, at the same mean number of steps, the fair comparison: paired by image, and here averaged over seeds.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tables.rows import check_measured, most_trained, one_split
+
+from ..style.bands import Curve, drawn, handles, over_seeds, remark
+from ..style.look import LOOKS, caption, legend, reference
+from .scalability import as_trained
+
+
+def anytime(figure: Figure, frame: pd.DataFrame, fixed: pd.DataFrame) -> dict[tuple[str, str], Curve]:
+    """Draw both panels into ``figure``: curves by ("accuracy", "fixed" or "gain", training).
+
+    ``fixed`` is the table timesteps. On one split, of networks trained at the T that most were.
+    """
+    split, rows = one_split(frame, "test")
+    trained, rows = most_trained(rows)
+    check_measured(rows, "accuracy")
+    fixed = as_trained(fixed)
+    fixed = fixed[(fixed["split"] == split) & (fixed["trained_timesteps"] == trained)]
+    rows = rows.assign(accuracy=100 * rows["accuracy"], gain=100 * rows["gain"])
+    left, right = figure.subplots(1, 2, sharex=True)
+    curves: dict[tuple[str, str], Curve] = {}
+    for training, look in LOOKS.items():
+        part = rows[rows["training"] == training]
+        same = fixed[fixed["training"] == training]
+        if len(same):
+            table = over_seeds(same.assign(percent=100 * same["accuracy_cumulative"]), ["timesteps"], "percent")
+            table = table.sort_values("timesteps").assign(low=np.nan, high=np.nan)  # its band hides the other's
+            curves["fixed", training] = drawn(
+                left, table, "timesteps", training, dash="-", marker="", alpha=0.45, name=f"{look.label}, T for all"
+            )
+        if len(part):
+            curves["accuracy", training] = _against_steps(left, part, "accuracy", training)
+            curves["gain", training] = _against_steps(right, part, "gain", training)
+    reference(right, 0.0)
+    left.set_ylabel(f"{split} accuracy (%)")
+    right.set_ylabel("gain over T for all (points)")
+    for ax in (left, right):
+        ax.set_xlabel("mean timesteps used")
+    legend(figure, handles(curves.values()))
+    sweep = sorted(rows["threshold"].unique())
+    caption(
+        figure,
+        f"Stops when the largest probability of the mean output reaches a threshold, {sweep[0]:g} … {sweep[-1]:g},"
+        f" at T = {rows['limit'].max():.0f} at the latest. {rows['images'].max():.0f} {split} images; trained at"
+        f" T = {trained}. {remark(curves.values())}",
+    )
+    return curves
+
+
+def _against_steps(ax: Axes, rows: pd.DataFrame, column: str, training: str) -> Curve:
+    """Means over seeds at each threshold: of ``column`` up, of the steps used across."""
+    table = over_seeds(rows, ["threshold"], column)
+    steps = over_seeds(rows, ["threshold"], "mean_steps").set_index("threshold")["mean"]
+    table["steps"] = table["threshold"].map(steps)
+    return drawn(ax, table.sort_values("threshold"), "steps", training, name=f"{LOOKS[training].label}, when confident")

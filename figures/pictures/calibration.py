@@ -1,0 +1,55 @@
+"""Whether networks are as often right as they are confident, against the number of timesteps.
+
+Left, the expected calibration error; the dotted lines are what it would be of a perfectly calibrated network with the
+same confidences, since it is biased upward. Right, mean confidence minus accuracy, which is not: above zero networks
+are overconfident on the whole, below it underconfident.
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from tables.rows import check_columns, check_measured, most_trained, one_split
+
+from ..style.bands import Curve, curve, handles, over_seeds, remark
+from ..style.look import GREY, LOOKS, caption, legend, reference
+from .scalability import as_trained
+
+
+def calibration(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
+    """Draw both panels into ``figure``: curves by ("ece" or "overconfidence", training).
+
+    On one split, of networks trained at the T that most were.
+    """
+    check_columns(frame, "confidence", "ece", "ece_null")
+    split, rows = one_split(as_trained(frame), "test")
+    trained, rows = most_trained(rows)
+    check_measured(rows, "ece")
+    rows = rows.assign(ece=100 * rows["ece"], null=100 * rows["ece_null"])
+    rows["overconfidence"] = 100 * (rows["confidence"] - rows["accuracy_cumulative"])
+    axes = dict(zip(("ece", "overconfidence"), figure.subplots(1, 2, sharex=True), strict=True))
+    curves: dict[tuple[str, str], Curve] = {}
+    for training in LOOKS:
+        part = rows[rows["training"] == training]
+        if part.empty:
+            continue
+        for column, ax in axes.items():
+            curves[column, training] = curve(ax, part, "timesteps", column, training)
+        null = over_seeds(part, ["timesteps"], "null").sort_values("timesteps")
+        axes["ece"].plot(null["timesteps"], null["mean"], ":", color=LOOKS[training].colour)
+    reference(axes["overconfidence"], 0.0)
+    for ax in axes.values():
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        ax.set_xlabel("timesteps T at inference")
+    axes["ece"].set_ylabel("calibration error, ECE (%)")
+    axes["ece"].set_ylim(bottom=0)
+    axes["overconfidence"].set_ylabel("confidence − accuracy (points)")
+    legend(figure, [*handles(curves.values()), Line2D([], [], color=GREY, linestyle=":", label="calibrated perfectly")])
+    bins = f" {rows['bins'].max():.0f} bins of equal width." if "bins" in rows else ""
+    caption(
+        figure,
+        f"Of the mean output on {rows['images'].max():.0f} {split} images; trained at T = {trained}.{bins}"
+        f" {remark(curves.values())}",
+    )
+    return curves

@@ -1,0 +1,102 @@
+"""What momentum keeps of the gradient in the course of training, and of K steps on from where it ended.
+
+:func:`epochs`: of the training objective, regulariser included, on a fixed few images at the end of every epoch.
+:func:`steps`: of the loss trained with, without one, on each step's own batch. Both have the norm of the gradient, the
+cosine of the gradient and the momentum that it is about to join (0 for independent noise), and the part of the
+gradients' length that momentum keeps (1 when they agree, dotted what independent noise would keep).
+:func:`epochs` adds the error norm, :func:`steps` the decrease of the loss, realised over predicted, both summed up from
+the first step on.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tables.rows import check_measured
+
+from ..style.bands import Curve, curve, handles, over_seeds, remark
+from ..style.look import GREY, LOOKS, caption, fit_means, fit_scale, legend, reference
+from .momentum import TRAINED, matching, reference_handle
+
+SHARED = {
+    "gradient_norm": "gradient norm",
+    "cosine_to_momentum": "cosine of gradient and momentum",
+    "kept": "part that momentum keeps",
+}
+EPOCHS = {"error_norm": "error norm"} | SHARED
+STEPS = SHARED | {"ratio": "realised / predicted so far"}
+_BOUNDS = {"cosine_to_momentum": (-1.0, 1.0), "kept": (0.0, 1.05), "ratio": (-np.inf, np.inf)}  # norms: 0 … ∞
+_GOALS = {"cosine_to_momentum": 0.0, "ratio": 1.0}
+_SHOWN = (-3.0, 5.0)  # the first steps' ratios can be anything
+Curves = dict[tuple[str, str], Curve]
+
+
+def epochs(figure: Figure, frame: pd.DataFrame) -> Curves:
+    """Draw the columns of the whole gradient by epoch into ``figure``: curves by (column, training)."""
+    rows = matching(frame)
+    rows = rows[rows["timestep"] == 0]
+    curves = _panels(figure, rows, "epoch", EPOCHS, "independent noise")
+    images = sorted({int(one) for one in rows["images"]})
+    caption(
+        figure,
+        f"Objective of training (with its regulariser), {' or '.join(map(str, images))} images, end of each epoch; "
+        f"kept: of the epoch's own steps. Bands may leave the panel. {remark(curves.values())}",
+    )
+    return curves
+
+
+def steps(figure: Figure, frame: pd.DataFrame) -> Curves:
+    """Draw the same by step, and the summed decrease, into ``figure``: curves by (column, training)."""
+    rows = matching(frame)
+    rows = rows[rows["timestep"] == 0].sort_values("step")
+    sums = rows.groupby("checkpoint")[["realised", "predicted"]].cumsum()
+    rows = rows.assign(ratio=(sums["realised"] / sums["predicted"]).where(sums["predicted"] != 0))
+    curves = _panels(figure, rows, "step", STEPS, "independent noise; smooth loss, η → 0")
+    fresh = "" if (rows["state"] == "checkpoint").all() else " Some began with a fresh optimizer."
+    caption(
+        figure,
+        f"Training on with {TRAINED}, each step's own batch. The learning rate falls to 0.{fresh} Bands may leave the "
+        f"panel. {remark(curves.values())}",
+    )
+    return curves
+
+
+def _panels(figure: Figure, rows: pd.DataFrame, x: str, titles: dict[str, str], dotted: str) -> Curves:
+    check_measured(rows, *titles)
+    axes = figure.subplots(2, 2, sharex=True)
+    curves: Curves = {}
+    for ax, (column, title) in zip(axes.flat, titles.items(), strict=True):
+        own = []
+        for training in LOOKS:
+            part = rows[rows["training"] == training]
+            if np.isfinite(part[column]).any():
+                one = curve(ax, part, x, column, training)
+                one.line.set_markevery(max(1, len(one.table) // 8))
+                curves[column, training] = one
+                own.append(one)
+        ax.set_title(title)
+        _finish(ax, column, rows, x, own)
+    for ax in axes[-1]:
+        ax.set_xlabel(x)
+    legend(figure, [*handles(curves.values()), reference_handle(dotted)])
+    return curves
+
+
+def _finish(ax: Axes, column: str, rows: pd.DataFrame, x: str, curves: list[Curve]) -> None:
+    """Scale and reference of one panel."""
+    goal: list[float] = []
+    if column == "kept":
+        null = over_seeds(rows, [x], "kept_null").sort_values(x)
+        ax.plot(null[x], null["mean"], color=GREY, linewidth=0.7, linestyle=(0, (1, 1.5)), zorder=1, label="_null")
+        goal = list(null["mean"])
+    elif column in _GOALS:
+        goal = [_GOALS[column]]
+        reference(ax, _GOALS[column])
+    elif fit_scale(ax, rows[column]) == "log":
+        return
+    table = pd.concat([one.table[["mean", "low", "high"]] for one in curves]) if curves else pd.DataFrame()
+    if len(table):
+        means = [*(np.clip(table["mean"], *_SHOWN) if column == "ratio" else table["mean"]), *goal]
+        low, high = _BOUNDS.get(column, (0.0, np.inf))
+        fit_means(ax, means, table[["low", "high"]].to_numpy().ravel(), low=low, high=high)

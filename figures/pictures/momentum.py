@@ -1,0 +1,169 @@
+"""Step gradients by timestep, and how well the gradient predicts the loss.
+
+Both pictures show matching losses: the gradient of the cross-entropy part of the loss that the network was trained
+with. A regulariser that it was trained with besides is not in it.
+
+:func:`statistics`: the first factor of equations 8 and 10 (``error_norm``), the norm of the step's term, their quotient
+(``gain``, the second factor), the cosine with the whole gradient, the share of its squared length (shares sum to 1, so
+an even one is 1/T), and the coherence of an exponential average over batches, 1 when batches agree and
+√((1−β)/(1+β)) when they are independent noise.
+
+:func:`descent`: (L(W) − L(W − ηu)) / (η⟨ḡ, u⟩), 1 for η → 0 where a gradient is a gradient.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from tables.reading import TableError
+from tables.rows import check_measured
+
+from ..style.bands import Curve, bars, curve, handles, over_seeds, remark
+from ..style.look import GREY, LOOKS, caption, fit_scale, legend, reference
+
+COLUMNS = {
+    "error_norm": "error norm",
+    "gradient_norm": "gradient norm",
+    "gain": "gain (gradient / error norm)",
+    "cosine_to_total": "cosine to whole gradient",
+    "share": "share of whole gradient",
+    "coherence": "coherence over batches",
+}
+TRAINED = "the cross-entropy part of the loss trained with (no regulariser)"
+_WITH_WHOLE = ("gradient_norm", "coherence")
+_LINEAR = 3.0  # ratios beyond go on a logarithmic scale
+_MOST = 6  # panels of the descent picture
+
+
+def matching(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows where the landscape's loss is the one that was trained with. Raises TableError when there are none."""
+    rows = frame[frame["loss"] == frame["training"]]
+    if rows.empty:
+        raise TableError("no rows in which loss, the landscape's, equals training")
+    return rows
+
+
+def statistics(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
+    """Draw the main columns of the momentum table by timestep into ``figure``: curves by (column, training)."""
+    rows = matching(frame)
+    steps = rows[rows["timestep"] > 0]
+    check_measured(steps, *COLUMNS)
+    axes = figure.subplots(2, 3, sharex=True)
+    curves: dict[tuple[str, str], Curve] = {}
+    for ax, column in zip(axes.flat, COLUMNS, strict=True):
+        for training in LOOKS:
+            part = steps[steps["training"] == training]
+            if len(part):
+                curves[column, training] = curve(ax, part, "timestep", column, training)
+        if column in _WITH_WHOLE:
+            _whole(ax, rows, column)
+        _finish(ax, column, rows)
+    for ax in axes[-1]:
+        ax.set_xlabel("timestep t")
+    legend(figure, [*handles(curves.values()), reference_handle("even share 1/T; coherence of independent noise")])
+    batches = sorted({int(one) for one in rows["batches"].dropna()})
+    caption(
+        figure,
+        f"Gradient of {TRAINED}, per timestep, 1/T included; {' or '.join(map(str, batches))} batches; "
+        f"“all”: the sum over timesteps. {remark(curves.values())}",
+    )
+    return curves
+
+
+def _whole(ax: Axes, rows: pd.DataFrame, column: str) -> None:
+    """The whole gradient's value (timestep 0), one place right of the last step."""
+    last = rows["timestep"].max()
+    whole = rows[(rows["timestep"] == 0) & np.isfinite(rows[column])]
+    for training, side in (("sdt", -0.1), ("tet", 0.1)):
+        part = whole[whole["training"] == training]
+        if len(part):
+            bars(ax, last + 1 + side, over_seeds(part, ["timestep"], column), training)
+
+
+def _finish(ax: Axes, column: str, rows: pd.DataFrame) -> None:
+    """Title, scale, reference line, and a tick per step."""
+    last = int(rows["timestep"].max())
+    step = max(1, round(last / 5))
+    ticks = [*range(1, last + 1, step), last + 1]
+    names = [*(str(t) for t in ticks[:-1]), "all"]
+    ax.set_xticks(ticks, names)
+    ax.set_title(COLUMNS[column])
+    if column in ("error_norm", "gradient_norm", "gain"):
+        fit_scale(ax, rows[column])
+    if column == "share":
+        for total in sorted(rows.groupby("checkpoint")["timestep"].max().unique()):
+            reference(ax, 1 / total)
+    if column == "coherence":
+        for null in sorted(set(rows["coherence_null"].dropna().round(6))):
+            reference(ax, null)
+
+
+def reference_handle(label: str) -> Line2D:
+    """A legend entry that looks like :func:`~figures.style.look.reference`."""
+    return Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (1, 1.5)), label=label)
+
+
+def descent(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
+    """Draw realised over predicted decrease against relative step into ``figure``: curves by (direction, training).
+
+    One panel per direction: gradient, momentum, and steps from the first to the last, evenly thinned to fit.
+    """
+    rows = matching(frame)
+    check_measured(rows, "ratio")
+    names = directions(sorted(rows["direction"].unique()))
+    lines = -(-len(names) // 3)
+    figure.set_figheight(0.85 + 1.6 * lines)
+    axes = figure.subplots(lines, 3, sharex=True, sharey=True, squeeze=False)
+    axes[0, 0].set_xscale("log")  # before anything is drawn, which may be at a single step
+    if rows["relative_step"].nunique() == 1:  # as small as it may be: left alone, matplotlib finds no room around it
+        axes[0, 0].set_xlim(rows["relative_step"].iloc[0] / 10, rows["relative_step"].iloc[0] * 10)
+    curves: dict[tuple[str, str], Curve] = {}
+    for ax, name in zip(axes.flat, names, strict=False):
+        for training in LOOKS:
+            part = rows[(rows["direction"] == name) & (rows["training"] == training)]
+            if len(part):
+                curves[name, training] = curve(ax, part, "relative_step", "ratio", training)
+        reference(ax, 1.0)
+        ax.set_title(name.replace("step-", "gradient of step "))
+    _trim(axes, len(names), list(curves.values()))
+    legend(figure, [*handles(curves.values()), reference_handle("smooth loss, η → 0")])
+    caption(
+        figure,
+        f"Realised over predicted decrease of {TRAINED}, (L(W) − L(W − ηu)) / (η⟨ḡ, u⟩). Bands may "
+        f"leave the panel. {remark(curves.values())}",
+    )
+    return curves
+
+
+def directions(found: Sequence[str]) -> list[str]:
+    """The order of panels, at most six: gradient, momentum, others, then steps from first to last, evenly thinned."""
+    steps = sorted((name for name in found if name.startswith("step-")), key=lambda name: int(name.split("-")[1]))
+    first = [name for name in ("gradient", "momentum") if name in found]
+    first += sorted(set(found) - set(first) - set(steps))
+    room = max(_MOST - len(first), 1)
+    kept = sorted({round(i) for i in np.linspace(0, len(steps) - 1, min(room, len(steps)))}) if steps else []
+    return [*first, *(steps[i] for i in kept)]
+
+
+def _trim(axes: np.ndarray, used: int, curves: Sequence[Curve]) -> None:
+    """Take away unused panels, name the outer axes, and fit the range to the means."""
+    for ax in axes.flat[used:]:
+        ax.remove()
+    for ax in axes[:, 0]:
+        ax.set_ylabel("realised / predicted")
+    for ax in axes.flat[max(0, used - 3) : used]:
+        ax.set_xlabel("relative step η‖u‖/‖W‖")
+        ax.tick_params(labelbottom=True)
+    means = np.concatenate([one.table["mean"].to_numpy() for one in curves])
+    means = np.append(means[np.isfinite(means)], [0.0, 1.0])
+    low, high = means.min(), means.max()
+    if low < -_LINEAR or high > _LINEAR:
+        axes.flat[0].set_yscale("symlog", linthresh=_LINEAR)
+        axes.flat[0].yaxis.set_major_formatter("{x:g}")
+        axes.flat[0].set_ylim(1.6 * min(low, -1.0), 1.6 * high)
+    else:
+        axes.flat[0].set_ylim(low - 0.15 * (high - low), high + 0.15 * (high - low))

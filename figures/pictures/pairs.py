@@ -1,0 +1,132 @@
+"""Whether the gradients of different timesteps point the same way: cos(ḡ(t), ḡ(s)), a small heatmap per training.
+
+ḡ(t) is the step's term of the mean gradient (equations 8 and 10, Deng et al. 2022) of the cross-entropy part of the
+loss that was trained with. Cosines are averaged over seeds; the number below is their standard deviation between seeds
+(n−1 in the denominator), neither a standard error nor a band. The colours span all that a cosine can be, −1 … 1 with
+white at 0, and so compare between panels and between pictures. The diagonal is 1 by definition, except that a gradient
+of zero has no cosine.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
+
+from tables.reading import TableError
+
+from ..style.bands import counted
+from ..style.look import LOOKS, PAPER, SMALL, caption
+from .momentum import TRAINED, matching
+
+_COLOURS = "PRGn"  # apart for the colour-blind, and neither end is a training's colour
+_DARK = (-0.633, 0.743)  # beyond these, white numbers have more contrast with the cell than black ones
+_UNMEASURED = "#bdbdbd"
+_BESIDE, _WRITTEN = 4, 10  # the most timesteps for panels side by side, and for numbers that fit into their cells
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """One training over seeds, timestep down and other across: ``mean``, ``std`` (NaN for one seed), and ``n``."""
+
+    mean: pd.DataFrame
+    std: pd.DataFrame
+    n: pd.DataFrame
+
+    @property
+    def between(self) -> np.ndarray:
+        """n of the pairs of different timesteps."""
+        return self.n.to_numpy()[~np.eye(len(self.n), dtype=bool)]
+
+
+def pairs(frame: pd.DataFrame) -> Pairs:
+    """Average the cosines of one training over seeds; those that aren't finite are not measured and left out."""
+    steps = sorted({*frame["timestep"].dropna().astype(int), *frame["other"].dropna().astype(int)})
+    finite = frame[np.isfinite(frame["cosine"])]
+    seeds = finite.groupby(["timestep", "other", "seed"])["cosine"].mean().groupby(["timestep", "other"])
+    mean, std, n = (
+        one.unstack().reindex(index=steps, columns=steps) for one in (seeds.mean(), seeds.std(), seeds.count())
+    )
+    return Pairs(mean, std, n.fillna(0).astype(int))
+
+
+def cosines(figure: Figure, frame: pd.DataFrame) -> dict[str, QuadMesh]:
+    """Draw a panel per training into ``figure``, whose height is set to hold them: the cells by training.
+
+    Panels stand side by side up to four timesteps and above each other beyond, and cells have numbers up to ten. A
+    training without a finite cosine of two different timesteps is left out; raises TableError when that's all.
+    """
+    rows = matching(frame)
+    parts = {training: pairs(rows[rows["training"] == training]) for training in LOOKS}
+    found = {training: one for training, one in parts.items() if one.between.any()}
+    if not found:
+        raise TableError("no finite cosine of two different timesteps")
+    steps = max(len(one.mean) for one in found.values())
+    axes = _axes(figure, len(found), beside=steps <= _BESIDE)
+    cells = {}
+    for ax, (training, one) in zip(axes.flat, found.items(), strict=True):
+        cells[training] = _panel(ax, one, written=steps <= _WRITTEN)
+        ax.set_title(f"{LOOKS[training].label}-trained, {counted(one.between.tolist())}")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("timestep t")
+    for ax in axes[-1]:
+        ax.set_xlabel("timestep s")
+    _colours(figure, axes, next(iter(cells.values())))
+    caption(figure, _text(found, written=steps <= _WRITTEN))
+    return cells
+
+
+def _axes(figure: Figure, panels: int, *, beside: bool) -> np.ndarray:
+    """As many square panels, ``beside`` or above each other, in a figure as high as they need."""
+    figure.set_layout_engine("compressed")  # no gaps where square panels leave room
+    figure.set_figheight(2.95 if beside else 1.05 + 3.15 * panels)
+    return figure.subplots(*((1, panels) if beside else (panels, 1)), squeeze=False)
+
+
+def _panel(ax: Axes, one: Pairs, *, written: bool) -> QuadMesh:
+    """The heatmap, and in its cells the mean above the deviation."""
+    sns.heatmap(
+        one.mean, ax=ax, vmin=-1.0, vmax=1.0, cmap=_COLOURS, cbar=False, square=True, linewidths=0.5, linecolor=PAPER,
+        annot=one.mean.map(_number) if written else None, fmt="", annot_kws={"fontsize": SMALL},
+    )  # fmt: skip
+    means, deviations = one.mean.to_numpy(), one.std.to_numpy()
+    for text in list(ax.texts):
+        column, row = (int(place) for place in text.get_position())
+        text.set_color("black" if _DARK[0] < means[row, column] < _DARK[1] else "white")
+        deviation = deviations[row, column]
+        if row == column:
+            text.set_text("1")  # by definition, and so without a deviation
+        elif np.isfinite(deviation):
+            text.set_verticalalignment("bottom")
+            below = ax.text(column + 0.5, row + 0.5, f"±{_number(deviation)}", ha="center", va="top", fontsize=SMALL)
+            below.set_color(text.get_color())
+    ax.set(facecolor=_UNMEASURED, xlabel="", ylabel="")
+    ax.tick_params(length=0, labelrotation=0)
+    (mesh,) = (drawn for drawn in ax.collections if isinstance(drawn, QuadMesh))
+    return mesh
+
+
+def _number(value: float) -> str:
+    """Two decimals, with no zero before the point (a cosine needs none) and never minus zero."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("0.", ".", 1).replace("-", "−")
+
+
+def _colours(figure: Figure, axes: np.ndarray, cells: QuadMesh) -> None:
+    """One scale for all panels, below them and as far from them in a high figure as in a low one."""
+    bar = figure.colorbar(
+        cells, ax=axes, location="bottom", label="cos(ḡ(t), ḡ(s))", ticks=[-1, -0.5, 0, 0.5, 1],
+        aspect=35, pad=0.1 / figure.get_figheight(),
+    )  # fmt: skip
+    bar.outline.set_linewidth(0.4)
+
+
+def _text(found: dict[str, Pairs], *, written: bool) -> str:
+    text = f"Gradients of {TRAINED}, at two timesteps. "
+    if max(one.between.max() for one in found.values()) == 1:
+        text += "One seed."
+    else:
+        text += "Mean ± standard deviation over seeds." if written else "Mean over seeds."
+    return text + (" Grey: not measured." if any((one.n == 0).any(axis=None) for one in found.values()) else "")

@@ -1,0 +1,151 @@
+"""Paths between trained networks, and the barriers on them: is the way from one minimum to the other uphill?
+
+Lines of panels are the trainings of start and end, columns the landscape's loss and the accuracy. The straight line is
+grey; a curve whose middle was trained to keep a loss low has that loss's colour. Pairs of networks are averaged, and
+the band is over them; of a single pair it is two standard errors over images. A barrier is the largest excess over the
+chord between the ends' losses: a mere tilt is none.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from tables.rows import check_measured, one_split
+
+from ..style.bands import counted, over_seeds
+from ..style.look import GREY, LOOKS, LOSSES, SMALL, caption, fit_means, legend
+from ..views import IMAGES
+
+_BLACK = "#1c1c1c"
+_SPLITS = {"train": "training images", "test": "test images"}
+Key = tuple[str, str, str, str]
+
+
+def paths(figure: Figure, frame: pd.DataFrame) -> dict[Key, Line2D]:
+    """Draw losses and accuracy along the paths into ``figure``: lines by (start, end, column, kind of path)."""
+    split, rows = one_split(one_treatment(frame), "train")
+    check_measured(rows, "value")
+    rows = rows.assign(accuracy=100 * rows["accuracy"], accuracy_stderr=100 * rows["accuracy_stderr"])
+    ends = sorted(set(zip(rows["training"], rows["other_training"], strict=True)))
+    figure.set_figheight(1.0 + 1.75 * len(ends))
+    axes = figure.subplots(len(ends), 3, sharex=True, squeeze=False)
+    for ax in axes[:, :2].flat:
+        ax.sharey(axes[0, 0])
+    for ax in axes[1:, 2]:
+        ax.sharey(axes[0, 2])
+    lines: dict[Key, Line2D] = {}
+    for line, (start, end) in zip(axes, ends, strict=True):
+        part = rows[(rows["training"] == start) & (rows["other_training"] == end)]
+        for ax, (name, chosen, column) in zip(line, _columns(part), strict=True):
+            for kind, one in chosen.groupby("path", sort=False):
+                lines[start, end, name, str(kind)] = _line(ax, one, column, str(kind))
+            ax.set_title({**LOSSES, "accuracy": "accuracy"}[name] + f", {LOOKS[start].label} to {LOOKS[end].label}")
+            ax.set_ylabel("accuracy (%)" if name == "accuracy" else "loss (nats)")
+    for ax in axes[-1]:
+        ax.set_xlabel("t, along the path")
+    legend(figure, _handles(lines))
+    _fit(axes[0, 0], lines, LOSSES, np.inf)
+    _fit(axes[0, 2], lines, ("accuracy",), 100.0)
+    caption(figure, f"On {IMAGES.get(split, split)}. Bands may leave the panel. {_remark(rows)}")
+    return lines
+
+
+def _fit(ax: Axes, lines: dict[Key, Line2D], names: Iterable[str], high: float) -> None:
+    drawn = [np.asarray(line.get_ydata(), dtype=float) for key, line in lines.items() if key[2] in names]
+    fit_means(ax, np.concatenate(drawn), [], low=0, high=high)
+
+
+def barriers(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Line2D]:
+    """Draw the heights of the barriers into ``figure``, a row for each path and loss: markers by (row, split)."""
+    rows = one_treatment(frame)
+    check_measured(rows, "barrier")
+    rows = rows.assign(row=[_row(*names) for names in rows[["training", "other_training", "loss", "path"]].to_numpy()])
+    names = list(dict.fromkeys(rows.sort_values(["training", "other_training", "loss"], kind="stable")["row"]))
+    figure.set_figheight(1.2 + 0.22 * len(names))
+    ax = figure.subplots()
+    markers: dict[tuple[str, str], Line2D] = {}
+    for split, face, side in (("train", _BLACK, -0.14), ("test", "white", 0.14)):
+        for height, name in enumerate(names):
+            part = rows[(rows["row"] == name) & (rows["split"] == split)]
+            if np.isfinite(part["barrier"]).any():
+                markers[name, split] = _interval(ax, part, height + side, face)
+    ax.set_yticks(range(len(names)), names, fontsize=SMALL)
+    ax.set(xlabel="barrier (nats)", ylim=(len(names) - 0.4, -0.6))
+    ax.axvline(0.0, color=GREY, linewidth=0.6, zorder=0)
+    shown = {split: marker for (_, split), marker in markers.items()}
+    for split, marker in shown.items():
+        marker.set_label(_SPLITS.get(split, split))
+    legend(figure, shown.values())
+    caption(figure, f"Largest excess over the chord between the ends' losses. {_remark(rows)}")
+    return markers
+
+
+def one_treatment(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of one way with BatchNorm's statistics, recalibrated where there are such; with the path's name."""
+    kinds = set(frame["statistics"])
+    chosen = frame[frame["statistics"] == ("recalibrated" if "recalibrated" in kinds else min(kinds))]
+    return chosen.assign(path=chosen["fitted"].where(chosen["kind"] == "bezier", "line"))
+
+
+def _columns(part: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str]]:
+    """Both losses, and the accuracy, which is the same in the rows of either."""
+    for loss in LOSSES:
+        yield loss, part[part["loss"] == loss], "value"
+    yield "accuracy", part.drop_duplicates(["checkpoint", "other", "path", "t"]), "accuracy"
+
+
+def _line(ax: Axes, rows: pd.DataFrame, column: str, kind: str) -> Line2D:
+    """Mean over pairs and band, in the look of the path."""
+    table = _over_pairs(rows, ["t"], column, "stderr" if column == "value" else f"{column}_stderr").sort_values("t")
+    look = LOOKS.get(kind)
+    colour = look.colour if look else GREY
+    (line,) = ax.plot(table["t"], table["mean"], color=colour, linestyle=look.dash if look else (0, (1, 1)))
+    line.set_linewidth(1.2 if look else 1.6)
+    ax.fill_between(table["t"], table["low"], table["high"], color=colour, alpha=0.2, linewidth=0, zorder=1)
+    line.set_label(_path(kind))
+    return line
+
+
+def _over_pairs(rows: pd.DataFrame, by: list[str], column: str, error: str) -> pd.DataFrame:
+    """Mean with its band over pairs; for one pair, two standard errors over images."""
+    pairs = rows.assign(seed=rows.groupby(["checkpoint", "other"]).ngroup())
+    table = over_seeds(pairs, by, column)
+    known = pairs.assign(**{error: pairs[error].where(np.isfinite(pairs[error]))})  # an infinite error is no band
+    half = 2 * known.groupby(by)[error].mean().to_numpy()
+    one = (table["n"] == 1).to_numpy()
+    return table.assign(
+        low=np.where(one, table["mean"] - half, table["low"]), high=np.where(one, table["mean"] + half, table["high"])
+    )
+
+
+def _interval(ax: Axes, rows: pd.DataFrame, height: float, face: str) -> Line2D:
+    table = _over_pairs(rows, ["split"], "barrier", "stderr").iloc[0]
+    if np.isfinite([table["low"], table["high"]]).all():
+        ax.plot([table["low"], table["high"]], [height, height], "-", color=_BLACK, linewidth=1.0)
+    (marker,) = ax.plot(
+        [table["mean"]], [height], "o", color=_BLACK, markerfacecolor=face, markersize=4, linestyle="none"
+    )
+    return marker
+
+
+def _row(start: str, end: str, loss: str, path: str) -> str:
+    return f"{LOOKS[start].label} to {LOOKS[end].label}, {LOSSES[loss]}, {_path(path)}"
+
+
+def _path(kind: str) -> str:
+    return f"curve under {LOSSES[kind]}" if kind in LOSSES else "straight line"
+
+
+def _handles(lines: dict[Key, Line2D]) -> list[Line2D]:
+    return list({str(line.get_label()): line for line in lines.values()}.values())
+
+
+def _remark(rows: pd.DataFrame) -> str:
+    pairs = rows.drop_duplicates(["checkpoint", "other"]).groupby(["training", "other_training"]).size()
+    band = "Mean and 95 % t-band over pairs of networks" if pairs.max() > 1 else "Band: two standard errors over images"
+    treated = "taken anew at every point" if (rows["statistics"] == "recalibrated").all() else "interpolated"
+    return f"{band}, {counted(pairs)}. BatchNorm's statistics {treated}."

@@ -1,0 +1,118 @@
+"""Curvature of the true loss against the radius it is measured at, beside the formal curvature of the same direction.
+
+A spiking network's loss is a staircase: its second difference [L(w + ru) − 2L(w) + L(w − ru)]/r² has no limit as r → 0
+but grows like noise/r², and only at a stated radius is it a number. A log axis can't show negative values: what is
+drawn is the absolute value of the mean over seeds, with a hollow marker where the mean is negative, a marker on the
+bottom edge where it is zero, and a band that reaches the bottom where the interval contains zero.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType
+
+from tables.rows import check_measured
+
+from ..style.bands import Curve, drawn, handles, over_seeds, remark
+from ..style.look import GREY, LOOKS, LOSSES, caption, empty, legend, log_scale
+
+_DOTTED: LineStyleType = (0, (1, 1))
+_TINY = 1e-12  # stands for zero on a log axis: below every panel
+DIRECTIONS = {"top": "top formal eigenvector", "random": "random, filter-normalised"}
+
+
+def radii(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Curve]:
+    """Draw |second difference| against relative radius into ``figure``: curves by (direction, loss, training)."""
+    check_measured(frame, "second_difference")
+    directions = [name for name in DIRECTIONS if (frame["direction"] == name).any()]
+    directions += sorted(set(frame["direction"]) - set(directions))
+    figure.set_figheight(0.9 + 1.8 * len(directions))
+    axes = figure.subplots(len(directions), len(LOSSES), squeeze=False, sharex=True, sharey="row")
+    curves: dict[tuple[str, str, str], Curve] = {}
+    for row, direction in zip(axes, directions, strict=True):
+        for ax, loss in zip(row, LOSSES, strict=True):
+            part = frame[(frame["direction"] == direction) & (frame["loss"] == loss)]
+            here = {str(training): _draw(ax, rows, str(training)) for training, rows in part.groupby("training")}
+            curves |= {(direction, loss, training): one for training, one in here.items()}
+            ax.set_title(f"{DIRECTIONS.get(direction, direction)}, {LOSSES[loss]}")
+            if not here:
+                empty(ax, "not measured")
+        log_scale(*row)
+        _fit(row, [one for (name, _, _), one in curves.items() if name == direction])
+    for ax in axes[-1]:
+        ax.set(xscale="log", xlabel="relative radius ‖Δw‖/‖w‖")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("|second difference|")
+    formal = Line2D([], [], color=GREY, linestyle=_DOTTED, linewidth=1.0, label="formal uᵀHu")
+    hollow = Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none", label="negative mean")
+    legend(figure, [*handles(curves.values()), formal, hollow])
+    caption(
+        figure,
+        "Second differences of the true loss (nats per squared weight), absolute value of the mean; a band that "
+        "reaches the bottom contains zero. Over random directions it is the curvature of the Gaussian-smoothed loss. "
+        "Dotted: the formal Hessian's value along the same directions, same colours. "
+        f"{remark(curves.values())}",
+    )
+    return curves
+
+
+def on_ladder(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the column ``at``: the relative radius that curves are averaged at.
+
+    Seeds share either their absolute or their relative radii, not both. What they share tells which rows belong
+    together; if it is the absolute radius, their ``at`` is the mean of the relative ones.
+    """
+    rounded = {name: rows[name].map(lambda value: float(f"{value:.4g}")) for name in ("radius", "relative_radius")}
+    shared = min(rounded, key=lambda name: (rounded[name].nunique(), name == "radius"))
+    return rows.assign(at=rows.groupby(rounded[shared])["relative_radius"].transform("mean"))
+
+
+def _draw(ax: Axes, rows: pd.DataFrame, training: str) -> Curve:
+    """The curve of one training, its signs, and its formal value."""
+    signed = over_seeds(on_ladder(rows), ["at"], "second_difference")
+    curve = drawn(ax, absolute(signed), "at", training, marker="")
+    _signs(ax, signed, training)
+    formal = over_seeds(rows.assign(all=0), ["all"], "formal")["mean"].iloc[0]
+    if formal and np.isfinite(formal):
+        ax.axhline(abs(formal), color=LOOKS[training].colour, linestyle=_DOTTED, linewidth=1.0, zorder=1.5)
+    return curve
+
+
+def absolute(signed: pd.DataFrame) -> pd.DataFrame:
+    """A table of means and intervals under |·|: an interval that contains zero starts at (a stand-in for) zero.
+
+    A mean of exactly zero becomes NaN, which breaks the line there.
+    """
+    ends = signed[["low", "high"]].abs()
+    across = (signed["low"] <= 0) & (signed["high"] >= 0)
+    return signed.assign(
+        mean=signed["mean"].abs().where(signed["mean"] != 0),
+        low=ends.min(axis=1).where(~across, _TINY),
+        high=ends.max(axis=1),
+    )
+
+
+def _signs(ax: Axes, signed: pd.DataFrame, training: str) -> None:
+    """Filled markers where the mean is positive, hollow where it is negative, on the bottom edge where it is zero."""
+    look = LOOKS[training]
+    style: dict[str, Any] = {"linestyle": "none", "marker": look.marker, "color": look.colour}
+    for sign, face in ((1, look.colour), (-1, "white")):
+        at = signed[np.sign(signed["mean"]) == sign]
+        ax.plot(at["at"], at["mean"].abs(), markerfacecolor=face, **style)
+    zero = signed[signed["mean"] == 0]
+    bottom: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False, "markerfacecolor": "white"}
+    if len(zero):
+        ax.plot(zero["at"], [0.0] * len(zero), **style, **bottom)
+
+
+def _fit(row: np.ndarray, curves: Sequence[Curve]) -> None:
+    """A y range for the row that holds the means and the upper ends of the bands."""
+    ends = np.concatenate([one.table[["mean", "high"]].to_numpy().ravel() for one in curves])
+    ends = ends[np.isfinite(ends) & (ends > 0)]
+    if len(ends):
+        row[0].set_ylim(0.4 * ends.min(), 2.5 * ends.max())

@@ -1,0 +1,95 @@
+"""What a network still knows when its weights, neurons, spikes or images are not as they were: accuracy and strength.
+
+One panel a perturbation, all on one scale of accuracy. Where strength begins, at 0 or at unrounded weights, the network
+is as trained. Draws are averaged within a seed, and the band is that of the mean over seeds; of one seed it is two
+standard errors over draws to either side. A perturbation that draws nothing, such as rounding, has no band then.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from tables.rows import check_measured, one_split
+
+from ..style.bands import Curve, drawn, handles, over_seeds, remark
+from ..style.look import LOOKS, caption, fit_means, legend
+
+PERTURBATIONS = {
+    "weight_noise": ("noise on weights", "of each filter's norm"),
+    "rounding": ("rounded weights", "bits"),
+    "threshold_spread": ("unlike thresholds", "relative spread"),
+    "decay_spread": ("unlike decays", "relative spread"),
+    "lost_spikes": ("lost spikes", "probability"),
+    "spurious_spikes": ("spurious spikes", "probability"),
+    "input_noise": ("noise on pixels", "of their deviation"),
+}
+_COLUMNS = 4
+_UNROUNDED = 32
+
+
+def robustness(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
+    """Draw a panel per perturbation into ``figure``, whose height is set to hold them: curves by (it, training)."""
+    split, rows = one_split(frame, "test")
+    check_measured(rows, "accuracy")
+    rows = rows.drop_duplicates(["checkpoint", "perturbation", "strength"])  # accuracy is the same under both losses
+    rows = rows.assign(accuracy=100 * rows["accuracy"], error=200 * rows["accuracy_stderr"])
+    names = [name for name in PERTURBATIONS if (rows["perturbation"] == name).any()]
+    names += sorted(set(rows["perturbation"]) - set(names))
+    columns = min(_COLUMNS, len(names))
+    lines = -(-len(names) // columns)
+    figure.set_figheight(0.95 + 1.55 * lines)
+    axes = figure.subplots(lines, columns, sharey=True, squeeze=False)
+    curves: dict[tuple[str, str], Curve] = {}
+    for ax, name in zip(axes.flat, names, strict=False):
+        part = rows[rows["perturbation"] == name]
+        title, unit = PERTURBATIONS.get(name, (name, "strength"))
+        ax.set(title=title, xlabel=unit)
+        part = part.assign(at=_bits(ax, part["strength"]) if name == "rounding" else part["strength"])
+        curves |= {(name, training): one for training, one in _panel(ax, part).items()}
+    for ax in axes.flat[len(names) :]:
+        ax.remove()
+    for ax in axes[:, 0]:
+        ax.set_ylabel(f"{split} accuracy (%)")
+    ends = pd.concat([one.table[["mean", "low", "high"]] for one in curves.values()])
+    fit_means(axes[0, 0], ends["mean"], ends[["low", "high"]].to_numpy().ravel(), low=0, high=100)
+    legend(figure, handles(curves.values()))
+    caption(figure, _text(rows, split, list(curves.values())))
+    return curves
+
+
+def _bits(ax: Axes, strength: pd.Series) -> pd.Series:
+    """Evenly spaced places, from most bits to fewest; weights as trained are called that."""
+    bits = sorted(strength.unique(), reverse=True)
+    ax.xaxis.set_major_locator(FixedLocator(range(len(bits))))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticklabels(["none" if one >= _UNROUNDED else f"{one:g}" for one in bits])
+    return strength.map({one: place for place, one in enumerate(bits)})
+
+
+def _panel(ax: Axes, part: pd.DataFrame) -> dict[str, Curve]:
+    curves = {}
+    for training, look in LOOKS.items():
+        one = part[part["training"] == training]
+        if np.isfinite(one["accuracy"]).any():
+            table = over_seeds(one, ["at"], "accuracy").sort_values("at")
+            if one["seed"].nunique() == 1:
+                table = _over_draws(table, one)
+            curves[training] = drawn(ax, table, "at", training, name=look.label)
+    return curves
+
+
+def _over_draws(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Two standard errors over draws to either side of the mean; none where nothing was drawn."""
+    half = table["at"].map(rows.groupby("at")["error"].mean()).replace(0.0, np.nan)
+    return table.assign(low=table["mean"] - half, high=table["mean"] + half)
+
+
+def _text(rows: pd.DataFrame, split: str, curves: list[Curve]) -> str:
+    images = " or ".join(f"{one:.0f}" for one in sorted(rows["images"].unique()))
+    said = remark(curves)
+    if rows.groupby("training")["seed"].nunique().max() == 1:
+        said = "One seed; bands: two standard errors over draws."
+    draws = f"{max(rows['draws']):.0f} draws of everything random, averaged within a seed"
+    return f"On {images} {split} images, {draws}. Bands may leave the panel. {said}"

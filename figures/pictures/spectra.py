@@ -1,0 +1,169 @@
+"""Curvature spectra: the outermost eigenvalues, and the spectral density by stochastic Lanczos quadrature.
+
+Rows are operators, named in full because they are different things: the *formal* Hessian is double backward through the
+surrogate derivative of the spike, Gauss–Newton is positive semi-definite. Columns are the losses the curvature is of.
+
+A density's nodes θ and weights ω (Σω = 1 for a probe) are smoothed by a Gaussian of width σ, Σ ω·N(λ; θ, σ²), so that
+the area under a curve is one whatever σ; both trainings of a panel get the same σ. No peak is narrower than σ: widths
+of that size are the smoothing's and not the spectrum's.
+
+Drawn are eigenvalues in raw coordinates; rows in others, which have other units, are left out.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from tables.reading import TableError
+from tables.rows import check_measured
+
+from ..style.bands import named, over_seeds
+from ..style.look import GREY, LOOKS, LOSSES, caption, legend
+
+OPERATORS = {
+    "hessian": "formal Hessian",
+    "gauss_newton": "Gauss–Newton",
+    "remainder": "remainder H − G",
+    "empirical_fisher": "empirical Fisher",
+    "fisher": "Fisher",
+}
+_SIDE = {"sdt": -0.16, "tet": 0.16}
+_FLOOR = 1e-6  # of the highest peak: one eigenvalue of a million
+
+
+def panels(figure: Figure, frame: pd.DataFrame) -> Iterator[tuple[str, str, Axes, pd.DataFrame]]:
+    """One panel per operator (rows) and loss (columns): operator, loss, axes, its rows of the table."""
+    operators = [name for name in OPERATORS if (frame["operator"] == name).any()]
+    operators += sorted(set(frame["operator"]) - set(operators))
+    figure.set_figheight(0.75 + 1.75 * len(operators))
+    axes = figure.subplots(len(operators), len(LOSSES), squeeze=False, sharey="row")
+    for row, operator in zip(axes, operators, strict=True):
+        for ax, loss in zip(row, LOSSES, strict=True):
+            ax.set_title(f"{OPERATORS.get(operator, operator)}, {LOSSES[loss]}")
+            yield operator, loss, ax, frame[(frame["operator"] == operator) & (frame["loss"] == loss)]
+
+
+def eigenvalues(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], PathCollection]:
+    """Draw each seed's eigenvalues by rank into ``figure``, and their means: the points by (operator, loss, training).
+
+    Points of eigenvalues that did not converge are hollow.
+    """
+    frame = raw(frame)
+    check_measured(frame, "eigenvalue")
+    points: dict[tuple[str, str, str], PathCollection] = {}
+    means: list[tuple[str, Line2D, pd.Series]] = []
+    for operator, loss, ax, rows in panels(figure, frame):
+        ranks = sorted(rows["rank"].unique(), key=lambda rank: (rank < 0, rank))
+        for training in LOOKS:
+            part = rows[(rows["training"] == training) & np.isfinite(rows["eigenvalue"])]
+            if len(part):
+                points[operator, loss, training], mean, n = _seeds_and_mean(ax, part, ranks, training)
+                means.append((LOOKS[training].label, mean, n))
+        ax.set_xticks(range(len(ranks)), [f"{rank:.0f}".replace("-", "−") for rank in ranks])
+        ax.set(xlabel="rank (1: largest, −1: smallest)", ylabel="eigenvalue")
+        if (rows["eigenvalue"] < 0).any():
+            ax.axhline(0.0, color=GREY, linewidth=0.5, zorder=0)
+    legend(figure, named(means))
+    unconverged, lost = int(frame["converged"].eq(False).sum()), int((~np.isfinite(frame["eigenvalue"])).sum())
+    hollow = f" Hollow: {unconverged} not converged." if unconverged else ""
+    missing = f" Not drawn: {lost} not finite." if lost else ""
+    caption(figure, f"Points: seeds; bars: their mean. Units: loss (nats) per squared weight.{hollow}{missing}")
+    return points
+
+
+def raw(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows in raw coordinates, which all are where no column says so; TableError where none are."""
+    if "coordinates" not in frame:
+        return frame
+    chosen = frame[frame["coordinates"] == "raw"]
+    if chosen.empty:
+        raise TableError("no row in raw coordinates: measure with --coordinates raw or both")
+    return chosen
+
+
+def _seeds_and_mean(
+    ax: Axes, rows: pd.DataFrame, ranks: Sequence[float], training: str
+) -> tuple[PathCollection, Line2D, pd.Series]:
+    """Every seed's point beside the rank's tick, a bar at the mean, and n."""
+    look, side = LOOKS[training], _SIDE[training]
+    place = {rank: i + side for i, rank in enumerate(ranks)}
+    solid, clear = to_rgba(look.colour, 0.55), (0.0, 0.0, 0.0, 0.0)
+    faces = [clear if converged is False else solid for converged in rows["converged"]]
+    points = ax.scatter(
+        rows["rank"].map(place), rows["eigenvalue"], s=9, marker=look.marker, facecolors=faces, edgecolors=look.colour,
+        linewidths=0.6,
+    )  # fmt: skip
+    table = over_seeds(rows, ["rank"], "eigenvalue")
+    (mean,) = ax.plot(
+        table["rank"].map(place), table["mean"], linestyle="none", marker="_", markersize=9, markeredgewidth=1.6,
+        color=look.colour,
+    )  # fmt: skip
+    return points, mean, table["n"]
+
+
+def smoothed(nodes: np.ndarray, weights: np.ndarray, grid: np.ndarray, width: float) -> np.ndarray:
+    """Σ ω·N(λ; θ, σ²) at each λ of ``grid``, σ = ``width``."""
+    scaled = (grid[:, None] - nodes[None, :]) / width
+    return (np.exp(-0.5 * scaled**2) @ weights) / (width * np.sqrt(2 * np.pi))
+
+
+def density(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Line2D]:
+    """Draw the spectral density into ``figure``, log y: the mean curves by (operator, loss, training).
+
+    σ is a hundredth of the panel's range. Thin lines are seeds (means over probes), thick ones the mean over seeds.
+    """
+    frame = raw(frame)
+    frame = frame[np.isfinite(frame["node"]) & np.isfinite(frame["weight"])]
+    check_measured(frame, "node")
+    means: dict[tuple[str, str, str], Line2D] = {}
+    for operator, loss, ax, rows in panels(figure, frame):
+        grid, width = _grid(rows["node"])
+        for training in LOOKS:
+            part = rows[rows["training"] == training]
+            if len(part):
+                means[operator, loss, training] = _density_lines(ax, part, grid, width, training)
+        ax.set(xlabel="eigenvalue", ylabel="density")
+        peak = max((np.max(line.get_ydata()) for key, line in means.items() if key[:2] == (operator, loss)), default=0)
+        if peak > 0:
+            ax.set(yscale="log", ylim=(_FLOOR * peak, 3 * peak))
+        ax.axvline(0.0, color=GREY, linewidth=0.5, zorder=0)
+    seeds = frame.groupby(["operator", "loss", "training"])["seed"].nunique()
+    legend(figure, named((LOOKS[key[2]].label, line, [int(seeds[key])]) for key, line in means.items()))
+    probes = int(frame.groupby(["checkpoint", "operator", "loss"])["probe"].nunique().max())
+    caption(
+        figure,
+        f"Stochastic Lanczos quadrature, {probes} probe{'s' * (probes > 1)} a seed, smoothed with σ = 1 % of the "
+        "panel's range, which spreads mass by σ, also below zero; thick: mean over seeds, thin: each seed. Cut off at "
+        "a millionth of the peak.",
+    )
+    return means
+
+
+def _grid(nodes: pd.Series) -> tuple[np.ndarray, float]:
+    """Where the panel's densities are evaluated, six widths beyond the outermost nodes, and the width σ."""
+    if nodes.empty:
+        return np.array([0.0, 1.0]), 1.0
+    low, high = float(nodes.min()), float(nodes.max())
+    width = 0.01 * (high - low) or 0.01 * abs(high) or 0.01
+    return np.linspace(low - 6 * width, high + 6 * width, 561), width
+
+
+def _density_lines(ax: Axes, rows: pd.DataFrame, grid: np.ndarray, width: float, training: str) -> Line2D:
+    look, curves = LOOKS[training], []
+    for _, seed in rows.groupby("seed"):
+        repeats = [
+            smoothed(probe["node"].to_numpy(), probe["weight"].to_numpy(), grid, width)
+            for _, probe in seed.groupby(["checkpoint", "probe"])
+        ]
+        curves.append(np.mean(repeats, axis=0))
+    if len(curves) > 1:
+        for one in curves:
+            ax.plot(grid, one, color=look.colour, linewidth=0.4, alpha=0.45)
+    (mean,) = ax.plot(grid, np.mean(curves, axis=0), color=look.colour, linestyle=look.dash)
+    return mean

@@ -1,0 +1,1 @@
+"""One look for all pictures: sizes and colours, bands over seeds, contours."""

@@ -1,0 +1,190 @@
+"""Mean over seeds with its 95 % band: the statistic, and how it is drawn.
+
+Repeats inside a seed (random draws, probes, images) are averaged first, so that n counts trainings and not
+measurements. The band is Student's: mean ± t(0.975, n−1)·s/√n, s the standard deviation over seeds with n−1 in the
+denominator. It is an interval for the mean and not the range of the seeds. One seed has no band.
+
+NaN is "not measured" and left out. Infinite values would take mean and axis with them: they are left out too, counted,
+and shown as arrowheads on the edge of the panel.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.container import ErrorbarContainer
+from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType
+
+from .look import LOOKS
+
+
+@cache
+def student(dof: int) -> float:
+    """The 97.5 % quantile of Student's t with ``dof`` degrees of freedom.
+
+    P(|t| <= x) is a finite sum in the angle arctan(x/√dof) (Abramowitz and Stegun 1964, eqs. 26.7.3 and 26.7.4), which
+    is then bisected. Raises ValueError for dof < 1.
+    """
+    if dof < 1:
+        raise ValueError(f"an interval needs at least two seeds, got {dof + 1}")
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _coverage(middle, dof) < 0.95 else (low, middle)
+    return math.sqrt(dof) * math.tan(low)
+
+
+def _coverage(angle: float, dof: int) -> float:
+    sine, cosine, odd = math.sin(angle), math.cos(angle), dof % 2
+    term, total = (cosine if odd else 1.0), 0.0
+    for k in range(1, dof // 2 + 1):
+        total += term
+        term *= cosine**2 * (2 * k / (2 * k + 1) if odd else (2 * k - 1) / (2 * k))
+    return 2 / math.pi * (angle + sine * total) if odd else sine * total
+
+
+def over_seeds(frame: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
+    """Mean of ``value`` over seeds for each ``by``: columns ``by``, mean, low, high, n, above, below.
+
+    low and high are NaN for n = 1; above and below count the values that were +∞ and −∞ and are in no mean.
+    """
+    keys = list(by)
+    finite = frame.assign(**{value: frame[value].where(np.isfinite(frame[value]))})
+    seeds = finite.groupby([*keys, "seed"])[value].mean().groupby(keys)
+    table = pd.DataFrame({"mean": seeds.mean(), "n": seeds.count()})
+    pairs = zip(table["n"], seeds.std(), strict=True)
+    half = np.array([student(n - 1) * s / math.sqrt(n) if n > 1 else math.nan for n, s in pairs])
+    table["low"], table["high"] = table["mean"] - half, table["mean"] + half
+    for name, infinite in (("above", np.inf), ("below", -np.inf)):
+        table[name] = (frame[value] == infinite).groupby([frame[key] for key in keys]).sum()
+    return table.reset_index()
+
+
+def counted(n: Sequence[int] | pd.Series) -> str:
+    """``n = 5``, or ``n = 3–5`` where some points have fewer."""
+    present = [int(one) for one in n if one > 0]
+    low, high = min(present, default=0), max(present, default=0)
+    return f"n = {low}" if low == high else f"n = {low}–{high}"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What :func:`curve` drew: ``band`` is None for one seed, ``edge`` the arrowheads, ``table`` the numbers."""
+
+    line: Line2D
+    band: PolyCollection | None
+    table: pd.DataFrame
+    edge: list[Line2D]
+    name: str
+
+    @property
+    def infinite(self) -> int:
+        """How many values were infinite."""
+        return int(self.table[["above", "below"]].to_numpy().sum())
+
+
+def curve(
+    axes: Axes,
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    training: str,
+    *,
+    dash: LineStyleType | None = None,
+    marker: str | None = None,
+    alpha: float = 1.0,
+    name: str | None = None,
+) -> Curve:
+    """Draw mean and band of ``y`` over seeds against ``x`` in the look of ``training``, and return the artists.
+
+    ``dash``, ``marker`` and ``name`` replace the look's own; ``alpha`` makes faint.
+    """
+    table = over_seeds(frame, [x], y).sort_values(x)
+    return drawn(axes, table, x, training, dash=dash, marker=marker, alpha=alpha, name=name)
+
+
+def drawn(
+    axes: Axes,
+    table: pd.DataFrame,
+    x: str,
+    training: str,
+    *,
+    dash: LineStyleType | None = None,
+    marker: str | None = None,
+    alpha: float = 1.0,
+    name: str | None = None,
+) -> Curve:
+    """The drawing half of :func:`curve`: a ``table`` of :func:`over_seeds`, or one that was changed since."""
+    look = LOOKS[training]
+    (line,) = axes.plot(
+        table[x],
+        table["mean"],
+        color=look.colour,
+        linestyle=look.dash if dash is None else dash,
+        marker=look.marker if marker is None else marker,
+        alpha=alpha,
+    )
+    band = None
+    if table["low"].notna().any():
+        shade = 0.2 * alpha
+        band = axes.fill_between(
+            table[x], table["low"], table["high"], color=look.colour, alpha=shade, linewidth=0, zorder=1
+        )
+    return Curve(line, band, table, _edge(axes, table, x, look.colour), look.label if name is None else name)
+
+
+def _edge(axes: Axes, table: pd.DataFrame, x: str, colour: str) -> list[Line2D]:
+    """Arrowheads where values are infinite: at the top and the bottom edge, whatever the scale."""
+    artists: list[Line2D] = []
+    for column, height, marker in (("above", 0.985, "^"), ("below", 0.015, "v")):
+        at = table.loc[table[column] > 0, x]
+        if len(at):
+            transform = axes.get_xaxis_transform()
+            artists += axes.plot(
+                at, [height] * len(at), marker, transform=transform, color=colour, clip_on=False, label="_infinite"
+            )
+    return artists
+
+
+def bars(axes: Axes, x: float, table: pd.DataFrame, training: str) -> ErrorbarContainer:
+    """One row of :func:`over_seeds` as a point with its interval, at ``x``."""
+    row, look = table.iloc[0], LOOKS[training]
+    half = 0.0 if math.isnan(row["low"]) else row["high"] - row["mean"]
+    return axes.errorbar(
+        [x], [row["mean"]], [half], color=look.colour, marker=look.marker, linestyle="none", elinewidth=0.8, capsize=1.5
+    )
+
+
+def named(drawn: Iterable[tuple[str, Line2D, Sequence[int] | pd.Series]]) -> list[Line2D]:
+    """A legend entry for every name among (name, line, n): its first line, labelled "SDT, n = 5" by all its n."""
+    lines: dict[str, Line2D] = {}
+    counts: dict[str, list[int]] = {}
+    for name, line, n in drawn:
+        lines.setdefault(name, line)
+        counts.setdefault(name, []).extend(n)
+    for name, line in lines.items():
+        line.set_label(f"{name}, {counted(counts[name])}")
+    return list(lines.values())
+
+
+def handles(curves: Iterable[Curve]) -> list[Line2D]:
+    """The legend entries of ``curves``, one a name."""
+    return named((one.name, one.line, one.table["n"]) for one in curves)
+
+
+def remark(curves: Iterable[Curve]) -> str:
+    """What a caption has to say of the curves: what the band is, if there is one, and how many values are infinite."""
+    curves = list(curves)
+    band = (
+        "Mean and 95 % t-band over each training's own seeds."
+        if any(one.band for one in curves)
+        else "One seed: no band."
+    )
+    count = sum(one.infinite for one in curves)
+    return band + (f" Arrowheads on the edge: {count} infinite value{'s' * (count > 1)}, in no mean." if count else "")
