@@ -11,7 +11,7 @@ from landscape.spectrum import Eigenpairs, Ritz, lanczos
 from landscape.spectrum.basis import Basis
 from landscape.spectrum.krylov import Krylov
 
-from .oracles import Dense, symmetric
+from ..oracles import Dense, symmetric
 from .test_lanczos import SPREAD, true_residuals
 
 BULK = np.linspace(-1, 1, 60)

@@ -38,7 +38,7 @@ def whole(tmp_path_factory) -> Checkpoint:
 def process():
     """Processes that begin with everything imported, forked from one that has a single thread."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(["tests.test_stopping"])
+    context.set_forkserver_preload(["tests.models.test_stopping"])
     return context.Process
 
 

@@ -21,10 +21,10 @@ from models.networks.layers import BatchNorm2d
 from models.training import parallel
 from models.training.recipe import Config
 
-from .interrupted import interrupted
+from ..interrupted import interrupted
 
 SHORT = {"train_images": 41, "batch_size": 10, "timesteps": 2, "precision": "float64", "learning_rate": 0.01}
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def config(out: Path, **changes) -> Config:
@@ -68,7 +68,7 @@ def test_torchrun_goes_on_with_a_run_of_one_process_to_the_same_losses_and_weigh
 def context():
     """Processes that begin with everything imported."""
     made = get_context("forkserver")
-    made.set_forkserver_preload(["tests.test_parallel"])
+    made.set_forkserver_preload(["tests.models.test_parallel"])
     return made
 
 

@@ -6,7 +6,7 @@ import torch
 
 from landscape.spectrum import density, trace
 
-from .oracles import Dense, symmetric
+from ..oracles import Dense, symmetric
 from .test_deadline import SPREAD, Slow
 
 MATRIX = symmetric(np.linspace(-2, 3, 12) ** 3, seed=3)

@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from landscape.curvature import EmpiricalFisher, Fisher, GaussNewton, Operator, categorical
 from landscape.objective import Objective, Parameters
 
-from .oracles import (
+from ..oracles import (
     OnceDifferentiable,
     SilentlyCut,
     Spike,

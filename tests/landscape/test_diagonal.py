@@ -6,7 +6,7 @@ import torch
 
 from landscape.spectrum import diagonal, trace
 
-from .oracles import Dense, symmetric
+from ..oracles import Dense, symmetric
 
 MATRICES = {
     "flat": symmetric(np.linspace(0.5, 1.5, 40)),

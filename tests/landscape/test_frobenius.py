@@ -6,7 +6,7 @@ import pytest
 from landscape.spectrum import frobenius
 from landscape.spectrum.frobenius import FrobeniusEstimate
 
-from .oracles import Dense, symmetric
+from ..oracles import Dense, symmetric
 
 SPECTRA = {
     "flat": np.linspace(0.5, 1.5, 60),

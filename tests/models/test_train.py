@@ -13,7 +13,7 @@ from models.train import main, run
 from models.training.epoch import evaluate
 from models.training.recipe import Config, settings
 
-from .interrupted import interrupted
+from ..interrupted import interrupted
 
 SHORT = {"epochs": 3, "train_images": 60, "batch_size": 20, "timesteps": 2, "quiet": True}
 

@@ -13,7 +13,7 @@ import torch
 from landscape.curvature import Operator, Recorded
 from landscape.spectrum import density, lanczos, trace
 
-from .oracles import Dense, symmetric
+from ..oracles import Dense, symmetric
 
 MATRIX = symmetric(np.linspace(-1, 2, 40) ** 3, seed=4)
 Run = Callable[[Operator], list[float]]

@@ -16,7 +16,7 @@ from landscape.objective import Objective
 from landscape.spectrum import lanczos, trace
 from landscape.surfaces import filter_scale
 
-from .oracles import Dense, as_function, column_by_column, symmetric
+from ..oracles import Dense, as_function, column_by_column, symmetric
 from .test_operators import X, Y, assert_same, batches, conv_net, images, smooth_net
 
 MATRICES = pytest.mark.parametrize("matrix", [Hessian, GaussNewton, EmpiricalFisher])

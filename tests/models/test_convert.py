@@ -24,8 +24,8 @@ from models.networks.layers import Network
 from models.neurons.lif import Neuron
 from models.nodes import Node
 
-from .foreign_networks import TetResNet19, TetVGG, lively
-from .killed import shoot_at, starter
+from ..foreign_networks import TetResNet19, TetVGG, lively
+from ..killed import shoot_at, starter
 
 TET = Neuron()
 
@@ -209,7 +209,7 @@ class TestTheCommand:
     def test_killed_while_it_writes_and_started_again_it_leaves_the_same_checkpoint(self, before, plain, tmp_path):
         out = tmp_path / "run" / "ckpt.pt"
         argv = [str(plain), *FLAGS, "--out", str(out)]
-        child = starter("tests.test_convert")(die_at_the_end, before, argv)
+        child = starter("tests.models.test_convert")(die_at_the_end, before, argv)
         child.join()
         assert child.exitcode == -signal.SIGKILL
         assert out.exists() != before

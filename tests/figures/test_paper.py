@@ -45,7 +45,7 @@ def test_the_same_tables_give_the_same_bytes_in_another_process(tmp_path, monkey
     script = "import sys; from figures import paper; sys.exit(paper.main(sys.argv[1:]) + 10 * ('torch' in sys.modules))"
     command = [sys.executable, "-c", script]
     done = subprocess.run(
-        [*command, str(there)], cwd=Path(__file__).parents[1], env={**os.environ, "PYTHONHASHSEED": "7"}, check=False
+        [*command, str(there)], cwd=Path(__file__).parents[2], env={**os.environ, "PYTHONHASHSEED": "7"}, check=False
     )
     assert done.returncode == 0  # and torch was not needed
     for name in ("energy.pdf", "energy.png"):

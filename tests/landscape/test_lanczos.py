@@ -13,7 +13,7 @@ from landscape.spectrum.density import tridiagonalize
 from landscape.spectrum.krylov import Krylov
 from landscape.spectrum.lanczos import _explored
 
-from .oracles import Dense, symmetric, textbook_lanczos
+from ..oracles import Dense, symmetric, textbook_lanczos
 
 SPREAD = symmetric(np.concatenate([np.linspace(-1, 1, 95), [3.0, 4.0, 6.0, 10.0, 100.0]]), seed=1)
 VALUES = st.one_of(st.just(0.0), st.floats(0.0625, 10, width=16), st.floats(-10, -0.0625, width=16))

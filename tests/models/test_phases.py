@@ -13,7 +13,7 @@ from models.training import phases
 from models.training.phases import Phase, parse
 from models.training.recipe import Config, resolved, timeline
 
-from .interrupted import interrupted
+from ..interrupted import interrupted
 
 SHORT = {"train_images": 40, "batch_size": 20, "quiet": True}
 TEXT = "2 loss=sdt timesteps=1; 1; 2 learning_rate=1e-3"

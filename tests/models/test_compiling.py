@@ -91,7 +91,7 @@ def test_a_compiler_that_fails_is_said_in_one_line_once_and_the_loop_computes(as
 
 @pytest.fixture(scope="module")
 def forked():
-    return starter("tests.test_compiling")
+    return starter("tests.models.test_compiling")
 
 
 def until(happened) -> None:

@@ -17,7 +17,7 @@ from models.neurons.lif import LIF
 from models.neurons.selection import select
 from models.train import Config, run
 
-from .interrupted import interrupted
+from ..interrupted import interrupted
 
 
 def numbers(*shape, seed=0, dtype=torch.float32):

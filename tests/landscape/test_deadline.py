@@ -10,7 +10,7 @@ import pytest
 from landscape.spectrum import Deadline, Outlook, Ritz, Wanted, lanczos
 from landscape.spectrum.bar import Bar
 
-from .oracles import Dense
+from ..oracles import Dense
 from .test_lanczos import SPREAD, true_residuals
 
 

@@ -59,7 +59,7 @@ def wait_and_fill(target: Path, waiting: Path) -> int:
 
 @pytest.fixture(scope="module")
 def forked():
-    return starter("tests.test_figures_faults")
+    return starter("tests.figures.test_faults")
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from landscape.curvature import GaussNewton, Hessian, Operator
 from landscape.objective import Objective, Parameters
 from landscape.spectrum import lanczos
 
-from .oracles import (
+from ..oracles import (
     OnceDifferentiable,
     SilentlyCut,
     Spike,

@@ -17,7 +17,7 @@ from models.training import epoch
 from models.training.recipe import Config, resolved
 from models.training.run import Run
 
-from .interrupted import interrupted
+from ..interrupted import interrupted
 
 SHORT = {"train_images": 45, "batch_size": 20, "timesteps": 2, "epochs": 2, "quiet": True}
 

@@ -12,7 +12,7 @@ from landscape.spectrum import trace
 from landscape.spectrum.trace import TraceEstimate
 from landscape.spectrum.xtrace import OffDiagonal, XTrace
 
-from .oracles import Dense, symmetric
+from ..oracles import Dense, symmetric
 from .test_deadline import Slow
 
 MATRIX = symmetric(np.linspace(-1, 3, 20))

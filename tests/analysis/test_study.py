@@ -100,7 +100,7 @@ def test_a_study_killed_half_way_and_started_again_ends_with_the_same_tables(con
     flags = [f"--{name.replace('_', '-')}={getattr(small, name)}" for name in names]
     process = subprocess.Popen(
         [sys.executable, "-m", "analysis.study", *flags],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -14,8 +14,8 @@ from landscape.objective import Parameters
 from landscape.spectrum import Eigenpairs, lanczos, save
 from landscape.spectrum.eigenpairs import load
 
-from .killed import shoot_at
-from .oracles import Dense, symmetric
+from ..killed import shoot_at
+from ..oracles import Dense, symmetric
 
 MODEL = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)).double()
 ABOUT = {"loss": "tet", "sha256": "ab" * 32, "images": 100}

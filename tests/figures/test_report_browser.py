@@ -9,7 +9,7 @@ from figures import report
 from figures.pictures import catalogue
 from tests.browser import CHROMIUM, DRIVER, opened
 from tests.figure_tables import complete, write
-from tests.test_figures_browser import wait
+from tests.figures.test_browser import wait
 
 DRAWN = ("surfaces", "scalability", "steps")
 DESK = {"width": 1100, "height": 800, "deviceScaleFactor": 1, "mobile": False}

@@ -14,7 +14,7 @@ from models.training.momentum import COLUMNS, NAME, MomentumHistory, first_momen
 from models.training.recipe import Config
 from models.training.step_gradients import coherence_null
 
-from .interrupted import interrupted
+from ..interrupted import interrupted
 
 SHORT = {"epochs": 3, "train_images": 60, "batch_size": 20, "timesteps": 2, "quiet": True, "record_momentum": True}
 
