@@ -2,9 +2,9 @@
 
 from .bezier import Fit, fit_bezier
 from .directions import filter_scale, random_direction
+from .layout import cached_size
 from .moments import Moments
 from .paths import Path, barrier, excess, placed
-from .points import cached_size
 from .sampling import Found, Task
 from .shape import Radius, mean_rise, radius_at_rise, roughness
 from .surface import Surface, grid, mean_and_stderr, surface

@@ -35,10 +35,13 @@ _HOOKS = (
 
 
 class FirstLayers:
-    """Outputs of the first layers of ``model``; ``moves`` holds each parameter that moves, its value and its steps."""
+    """Outputs of the first layers of ``model``; ``moves`` holds each parameter that moves, its value and its steps.
 
-    def __init__(self, model: nn.Module, moves: Steps):
-        self._moves = moves
+    ``lay_out`` puts an output into the order in memory that the layers after it are fast with.
+    """
+
+    def __init__(self, model: nn.Module, moves: Steps, *, lay_out: Callable[[Tensor], Tensor] = lambda output: output):
+        self._moves, self._lay_out = moves, lay_out
         self._axes = len(next(iter(moves.values()))[1])
         self._left = BUDGET
         self._served: dict[nn.Module, bool] = {}
@@ -119,7 +122,7 @@ class FirstLayers:
         parts = {name: self._part(weight) for name, weight in layer._parameters.items() if weight is not None}
         values = [{name: value for name, (value, _) in parts.items()}]
         values += [{name: steps[axis] for name, (_, steps) in parts.items()} for axis in range(self._axes)]
-        return [_at(layer, x, each) for each in values]
+        return [self._lay_out(_at(layer, x, each)) for each in values]
 
     def _part(self, parameter: nn.Parameter) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Value and steps of a parameter; steps of zero where it doesn't move."""

@@ -16,16 +16,18 @@ it the example's loss. That happens between any two orders of summation, at a fe
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Unpack
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
-from ..evaluation import WRITTEN, Batch, Evaluation, Reading, Source, check, checksum, mapped, preserved, same_bits
+from ..evaluation import WRITTEN, Batch, Evaluation, Reading, Source, check, checksum, mapped, same_bits
 from ..objective import Parameters
 from ..refusal import Refusal, explained
 from .first_layer import FirstLayers
+from .layout import laid_out
 
 Metrics = Callable[[Any, Any], Mapping[str, Tensor]]
 Point = tuple[float, ...]
@@ -69,9 +71,9 @@ class Points:
         self.model, self.metrics, self.prepare = self._evaluation.model, metrics, prepare
         self.dimension = len(directions)
         self._moves = _moves(parameters, directions)
+        lay_out = partial(laid_out, channels_last=channels_last)
         self._batches = [
-            Batch(mapped(batch.inputs, lambda tensor: _laid_out(tensor, channels_last)), batch.target, batch.size)
-            for batch in self._evaluation.batches.kept()
+            Batch(mapped(batch.inputs, lay_out), batch.target, batch.size) for batch in self._evaluation.batches.kept()
         ]
         self._sums = [checksum((batch.inputs, batch.target)) for batch in self._batches]
         self._unused = set(range(len(self._batches)))
@@ -80,7 +82,9 @@ class Points:
         self.sizes = [batch.size for batch in self._batches]
         if self._evaluation.checked:
             check(self._evaluation, self._stacked)
-        self._first = FirstLayers(self.model, {move.weight: (move.found, move.steps) for move in self._moves})
+        steps = {move.weight: (move.found, move.steps) for move in self._moves}
+        self._first = FirstLayers(self.model, steps, lay_out=lay_out)
+        self._lent = False
 
     def values(self, point: Point, start: int = 0, stop: int | None = None) -> dict[str, Float64[Tensor, "example"]]:
         """Every metric of every example of the batches from ``start`` to before ``stop``, on the CPU, in their order.
@@ -95,6 +99,23 @@ class Points:
                 self._check_unwritten(number)
         # In float64: the differences taken later are far smaller than the values.
         return {name: torch.cat(values).cpu().double() for name, values in collected.items()}
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """In here the model is given back once, at the end, and not after every point: a tenth of a small one's time.
+
+        Weights come back after every point all the same. Only where nothing of a point could reach the next: a checked
+        model in eval mode, and no ``prepare``; elsewhere this does nothing.
+        """
+        if self.prepare is not None or self._evaluation.mode != "eval" or not self._evaluation.checked:
+            yield
+            return
+        with self._evaluation.evaluating():
+            self._lent = True
+            try:
+                yield
+            finally:
+                self._lent = False
 
     def _check_unwritten(self, number: int) -> None:
         """Raise ValueError where a batch other than the first was written to, the first time that it is used."""
@@ -134,12 +155,13 @@ class Points:
     def _at(self, point: Point) -> Iterator[None]:
         if len(point) != self.dimension:
             raise ValueError(f"a point has one coordinate per direction, {self.dimension}, got {point}")
-        with self._evaluation.evaluating() as model:
+        with nullcontext(self.model) if self._lent else self._evaluation.evaluating() as model:
             if not all(same_bits(move.weight, move.found) for move in self._moves):
                 raise Refusal("the model's weights have changed since these points were laid out: make them anew")
             try:
                 for move in self._moves:
                     move.to(point)
+                torch.clear_autocast_cache()
                 if self.prepare is not None:
                     self.prepare(model)
                 yield
@@ -175,29 +197,6 @@ def evaluate_points(
         yield index, space.values(point)
 
 
-def cached_size(model: nn.Module, example: Tensor, *, limit: int = 2**23) -> int:
-    """Examples in one pass for which no layer's output takes more than ``limit`` bytes, judged by a pass of one.
-
-    On a CPU larger passes are slower: a layer finds nothing of its input in the cache any more, and memory for outputs
-    beyond some 30 MB is mapped anew for each. (ResNet-19 at T = 4 takes a quarter more time an image at 32 than at 4.)
-    """
-    largest = 1
-
-    def note(_module: nn.Module, _inputs: object, output: object) -> None:
-        nonlocal largest
-        if isinstance(output, Tensor):
-            largest = max(largest, output.numel() * output.element_size())
-
-    hooks = [module.register_forward_hook(note) for module in model.modules()]
-    try:
-        with preserved(model), torch.no_grad():
-            model.eval()(example)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return max(1, limit // largest)
-
-
 @dataclass(frozen=True, eq=False)
 class _Move:
     """One parameter, a copy of its value as found, and its directions."""
@@ -225,13 +224,3 @@ def _moves(parameters: Parameters, directions: Sequence[Tensor]) -> list[_Move]:
         for weight, part in zip(parameters.tensors, parts, strict=True)
         if any(step.any() for step in part)
     ]
-
-
-def _laid_out(tensor: Tensor, channels_last: bool) -> Tensor:
-    """Channels innermost: of [batch, channel, H, W], and of [time, batch, channel, H, W] with time folded in."""
-    if not channels_last or tensor.ndim not in (4, 5):
-        return tensor
-    folded = tensor.flatten(0, 1) if tensor.ndim == 5 else tensor
-    # A copy, and not .contiguous(): with one channel that finds nothing to do, and what follows keeps channels first.
-    folded = torch.empty_like(folded, memory_format=torch.channels_last).copy_(folded)
-    return folded.unflatten(0, tensor.shape[:2]) if tensor.ndim == 5 else folded

@@ -125,8 +125,9 @@ def surface(
     )  # fmt: skip
     height = _Heights(space)
     points = list(product(*map(np.ndarray.tolist, axes)))
-    found = sampled(points, space.sizes, height, tolerance or {}, _counted(run, progress))
-    found[height.origin] = height.centre()  # of all examples, however few the other points took
+    with space.lent():
+        found = sampled(points, space.sizes, height, tolerance or {}, _counted(run, progress))
+        found[height.origin] = height.centre()  # of all examples, however few the other points took
     return _surface(axes, [found[point] for point in points], found[height.origin])
 
 

@@ -483,7 +483,7 @@ def test_both_trainings_keep_their_colours_in_every_picture(tables, figure):
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_broken_numbers_crash_no_picture(seeds):
-    from figures.paper import PICTURES
+    from figures.pictures.catalogue import PICTURES
 
     rng = np.random.default_rng(seeds)
     frames = complete(seeds=seeds)
