@@ -27,7 +27,7 @@ def job(path, tmp_path_factory) -> tuple[subprocess.CompletedProcess[str], Path]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
     done = subprocess.run(
-        [*launch, str(root / "tests" / "together.py"), str(path), "--out", str(out)],
+        [*launch, "-m", "tests.together", str(path), "--out", str(out)],
         capture_output=True, text=True, timeout=300, check=False, env=environment, cwd=root,
     )  # fmt: skip
     return done, out
