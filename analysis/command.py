@@ -19,7 +19,8 @@ from landscape.refusal import exhausted
 from models import processes
 from tables.command_line import command, parse
 from tables.files import check_writable
-from tables.result import Result, provenance
+from tables.record import provenance
+from tables.result import Result
 
 from .precision import check_precision, tf32
 from .subject import Subject

@@ -2,7 +2,7 @@
 
     python -m analysis.robustness runs/tet-0/ckpt.pt
 
-Table ``robustness.csv``, after checkpoint, network, data, training, seed, one row for each split, perturbation,
+Table ``robustness.csv``, after checkpoint, network, data, method, training, seed, one row for each split, perturbation,
 strength and loss:
 
 - split ("test", "train"); perturbation and strength, as below; loss ("sdt", "tet": equation 7 or 9 of Deng et al. 2022,

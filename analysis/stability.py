@@ -28,11 +28,11 @@ Lanczos starts from the top eigenvector of the snapshot before (kept as a direct
 and iterates to a finer tolerance than a picture needs, lest it stop at an eigenvalue that another has overtaken since.
 It saves a tenth of the products or so; ``--no-warm`` starts at random every time.
 
-Table ``stability.csv``, a row a snapshot, loss and matrix, after checkpoint, network, data, training, seed: epoch,
-optimizer, loss, matrix ("hessian"; with Adam also "preconditioned", from the first step on), top_eigenvalue, residual,
-converged, participation, products, warm (started from an earlier snapshot), limit (none for
-Adam's unpreconditioned matrix), learning_rate (of the epoch that led there), training_loss (the row's loss, on the
-images measured), curvature.
+Table ``stability.csv``, a row a snapshot, loss and matrix, after checkpoint, network, data, method, training, seed:
+epoch, optimizer, loss, matrix ("hessian"; with Adam also "preconditioned", from the first step on), top_eigenvalue,
+residual, converged, participation, products, warm (started from an earlier snapshot), limit (none for Adam's
+unpreconditioned matrix), learning_rate (of the epoch that led there), training_loss (the row's loss, on the images
+measured), curvature.
 """
 
 import math
@@ -104,6 +104,8 @@ def trained_objective(subject: Subject, step: Step) -> Callable[[Tensor, Tensor]
     training = subject.checkpoint.training
     if missing := [name for name in names if name not in training]:
         raise CheckpointError(f"{subject.path}: training lacks {', '.join(missing)}, so its objective is unknown")
+    if training["loss"] not in LOSSES:
+        raise CheckpointError(f"{subject.path}: trained with {training['loss']}, so its objective is unknown")
     loss = partial(LOSSES[training["loss"]], reduction="none", **{name: training[name] for name in names})
     if not step.weight_decay:
         return loss

@@ -1,4 +1,4 @@
-"""The planes of the surface table as a page to turn and point at: SDT- and TET-trained networks side by side.
+"""The planes of the surface table as a page to turn and point at: the networks of each method side by side.
 
     python -m figures.interactive runs/demo          # DIR/figures/surfaces.html
     python -m figures.interactive runs/demo --vtk    # and files for ParaView
@@ -6,7 +6,7 @@
 One HTML file with everything inside, plotly.js too (4.8 MB): it opens without a network, and its content security
 policy forbids it one. The loss that the landscape is made of, images, draw and network are chosen on the page, among
 what the table holds: :mod:`figures.views` says what is averaged and what the errors are. Height and colour have one
-scale, over both panels and all choices, and both panels have one camera. Numbers are rounded to six digits.
+scale, over all panels and choices, and all panels have one camera. Numbers are rounded to six digits.
 """
 
 import html
@@ -27,10 +27,11 @@ from tables import reading as tables
 from tables import rows
 from tables.files import replacing_alone
 
-from . import command, vtk
+from . import command, folder, vtk
 from .style.bands import counted
-from .style.look import LOOKS, LOSSES
+from .style.methods import compared, label, looks, losses, methods_of
 from .views import IMAGES, View, views
+from .words.prose import listed
 
 _PROG = "python -m figures.interactive"
 _TEMPLATE = Path(__file__).with_name("page.html")
@@ -49,12 +50,17 @@ class Config:
 
 def run(config: Config, say: command.Say) -> list[Path]:
     """Write one page for each network and data set; returns the files. Raises OSError where that can't be done."""
-    files: list[Path] = []
-    try:
-        frame = tables.read(config.directory, "surface")
-    except tables.TableError as error:
-        say(str(error))
+    found, unusable = folder.read(config.directory)
+    if "surface" in unusable:
+        say(unusable["surface"])
         return []
+    frame = found["surface"] if "surface" in found else tables.read(config.directory, "surface")
+    with compared(methods_of(found)):
+        return _pages(config, frame, say)
+
+
+def _pages(config: Config, frame: pd.DataFrame, say: command.Say) -> list[Path]:
+    files: list[Path] = []
     for suffix, part in rows.families(frame):
         try:
             found = views(part)
@@ -73,13 +79,13 @@ def run(config: Config, say: command.Say) -> list[Path]:
 def page(frame: pd.DataFrame, found: Sequence[View], *, images: int | None = None) -> str:
     """The page for the views ``found`` of ``frame``, one network on one data set."""
     heading, about = words(frame, images)
-    seeds = frame.groupby("training")["seed"].nunique()
-    trainings = {
-        name: {"label": look.label, "colour": look.colour, "count": counted([int(seeds[name])])}
-        for name, look in LOOKS.items()
-        if name in seeds
-    }
-    data = {"views": [_plain(view) for view in found], "trainings": trainings, "losses": LOSSES, "images": IMAGES}
+    seeds = frame.groupby("method")["seed"].nunique()
+    methods = [
+        {"name": name, "label": label(name), "colour": look.colour, "count": counted([int(seeds[name])])}
+        for name, look in looks(frame["method"]).items()
+    ]
+    named = losses(frame["loss"])
+    data = {"views": [_plain(view) for view in found], "methods": methods, "losses": named, "images": IMAGES}
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     prose = {"TITLE": f"{heading} – snn-landscape", "HEADING": heading, "ABOUT": about}
     parts = {name: html.escape(content) for name, content in prose.items()} | {"PLOTLY": get_plotlyjs(), "DATA": text}
@@ -92,14 +98,13 @@ def words(frame: pd.DataFrame, images: int | None) -> tuple[str, str]:
     """The heading, and a sentence on what was measured: networks, data, seeds, images."""
     network, data = (str(frame[name].iloc[0]) for name in ("network", "data"))
     parts = []
-    for training, look in LOOKS.items():
-        seeds = sorted(int(seed) for seed in frame.loc[frame["training"] == training, "seed"].unique())
-        if seeds:
-            named = ", ".join(map(str, seeds))
-            parts.append(f"{len(seeds)} trained with {look.label} (seed{'s' * (len(seeds) > 1)} {named})")
+    for method in looks(frame["method"]):
+        seeds = sorted(int(seed) for seed in frame.loc[frame["method"] == method, "seed"].unique())
+        named = ", ".join(map(str, seeds))
+        parts.append(f"{len(seeds)} trained with {label(method)} (seed{'s' * (len(seeds) > 1)} {named})")
     splits = " and ".join(IMAGES.get(split, split) for split in sorted(frame["split"].unique(), reverse=True))
     number = f"{images} " if images else ""
-    about = f"Networks {network}: {' and '.join(parts)}. Loss and accuracy on {number}{splits}."
+    about = f"Networks {network}: {listed(parts)}. Loss and accuracy on {number}{splits}."
     return f"Loss around trained weights: {network} on {data}", about
 
 

@@ -22,9 +22,11 @@ from tables import reading as tables
 from tables import rows
 from tables.files import replacing_alone
 
-from . import command
+from . import command, folder
 from .pictures import catalogue
+from .pictures.picture import Picture
 from .style import look as style
+from .style.methods import compared, methods_of
 
 _PROG = "python -m figures.paper"
 _METADATA: dict[str, dict[str, str | None]] = {
@@ -46,32 +48,35 @@ def run(config: Config, say: command.Say) -> list[Path]:
 
     Raises OSError when DIR/figures can't be written.
     """
-    out = config.directory / "figures"
-    files: list[Path] = []
+    found, unusable = folder.read(config.directory)
     absent: dict[str, list[str]] = {}
-    for picture in catalogue.PICTURES:
-        names = (picture.table, *picture.beside)
-        if missing := [name for name in names if not tables.path(config.directory, name).is_file()]:
-            absent[picture.name] = missing
-            continue
-        try:
-            frame, *others = (tables.read(config.directory, name) for name in names)
-        except (OSError, tables.TableError) as error:
-            say(f"{picture.name}: {error}")
-            continue
-        if shared := rows.shared_seeds(frame):
-            say(
-                f"{picture.name}: {shared} checkpoints share a seed with another; each seed is averaged and counts once"
-            )
-        for suffix, part in rows.families(frame):
-            try:
-                files += _make(
-                    picture, (part, *(rows.same(part, other) for other in others)), out / (picture.name + suffix)
-                )
-            except tables.TableError as error:
-                say(f"{picture.name}{suffix}: {tables.path(config.directory, picture.table)}: {error}")
+    files: list[Path] = []
+    with compared(methods_of(found)):
+        for picture in catalogue.PICTURES:
+            names = (picture.table, *picture.beside)
+            if missing := [name for name in names if not tables.path(config.directory, name).is_file()]:
+                absent[picture.name] = missing
+            elif wrong := [unusable[name] for name in names if name in unusable]:
+                say(f"{picture.name}: {wrong[0]}")
+            else:
+                files += _pictures(config, picture, [found[name] for name in names], say)
     if absent and files:
         say(_left_out(absent))
+    return files
+
+
+def _pictures(config: Config, picture: Picture, frames: Sequence[pd.DataFrame], say: command.Say) -> list[Path]:
+    """One picture for each network and data set of its table."""
+    frame, *others = frames
+    files: list[Path] = []
+    if shared := rows.shared_seeds(frame):
+        say(f"{picture.name}: {shared} checkpoints share a seed with another; each seed is averaged and counts once")
+    for suffix, part in rows.families(frame):
+        stem = config.directory / "figures" / (picture.name + suffix)
+        try:
+            files += _make(picture, (part, *(rows.same(part, other) for other in others)), stem)
+        except tables.TableError as error:
+            say(f"{picture.name}{suffix}: {tables.path(config.directory, picture.table)}: {error}")
     return files
 
 
@@ -82,7 +87,7 @@ def _left_out(absent: Mapping[str, Sequence[str]]) -> str:
     return f"{which} left out, as {'their' if len(absent) > 1 else 'its'} tables (in brackets) are not there: {named}"
 
 
-def _make(picture: catalogue.Picture, frames: Sequence[pd.DataFrame], stem: Path) -> list[Path]:
+def _make(picture: Picture, frames: Sequence[pd.DataFrame], stem: Path) -> list[Path]:
     """Draw one picture and write it in both formats, with the panels where the first put them: placing is slow."""
     with style.paper():
         figure = Figure(figsize=(picture.width, picture.height), layout="constrained")

@@ -4,7 +4,7 @@
 
 The page holds its pictures, the surfaces to turn (plotly.js, once) and no link to load anything: it opens without a
 network, and its content security policy forbids it one. Every picture of :mod:`figures.paper` that the tables allow has
-a sentence that is computed (:mod:`figures.page.readings`); the paper's own numbers stand beside ours
+a sentence that is computed (:mod:`figures.words`); the paper's own numbers stand beside ours
 (:mod:`figures.page.published`). What a missing or unusable table takes away is said on the page; a table that can't be
 read costs a line on stderr too. The same tables and records give the same bytes.
 """
@@ -25,13 +25,14 @@ from tables.files import replacing_alone
 from tables.record import Record, changed, record
 
 from . import command
-from .page import sections, turning
-from .page.gaps import listed
+from .page import published, sections, turning
 from .page.markup import prose, text, wide
 from .page.plates import Plate, plates
-from .page.readings import SUMMARY
-from .page.readings_minima import Tables
+from .page.summary import answers
 from .style.look import COLUMN
+from .style.methods import compared, label, looks, methods_of
+from .words.comparison import Tables
+from .words.prose import listed
 
 Read = TypeVar("Read")
 _PROG = "python -m figures.report"
@@ -56,10 +57,11 @@ def run(config: Config, say: command.Say) -> list[Path]:
     other = changed(config.directory, records)
     if other:
         say(sections.since(other))
-    made, missing = plates(found)
     target = config.directory / "report.html"
-    with replacing_alone(target) as partial:
+    with compared(methods_of(found)):
+        made, missing = plates(found)
         content = page(config.directory, found, records, made, (*unusable, *missing), without, other)
+    with replacing_alone(target) as partial:
         partial.write_text(content, encoding="utf-8")
     return [target]
 
@@ -90,21 +92,32 @@ def page(
 ) -> str:
     """The whole page: ``without`` are lines on records that there aren't, ``other`` tables changed since theirs."""
     places, scripts = turning.surfaces(directory, found)
+    methods = {label(name): look.words for name, look in looks().items()}
+    names = listed(list(methods))
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=f"SDT and TET: {text(listed([name for name, _ in _families(found)]))} – snn-landscape",
+        title=text(f"{names or 'Networks'}: {listed([name for name, _ in _families(found)])} – snn-landscape"),
+        heading=text(_heading(list(methods))),
+        colours=text(", ".join(f"{name} {words}" for name, words in methods.items())),
         summary=_titled(found, _summary),
         networks=sections.networks(found),
         comparison=_titled(found, sections.comparison),
         figures="".join(_article(one, places.get(one.name, "")) for one in made) + _absent(missing),
         beside=_titled(found, sections.beside),
-        methods=_METHODS.read_text(encoding="utf-8"),
+        methods=Template(_METHODS.read_text(encoding="utf-8")).substitute(losses=published.defined(found)),
         provenance=sections.provenance(records, found, without, other),
         scripts=scripts,
     )
 
 
+def _heading(methods: list[str]) -> str:
+    if len(methods) < 2:
+        return f"Trained{''.join(f' with {name}' for name in methods)}: where training ended, and how flat it is there"
+    *others, last = (f"with {name}" for name in methods)
+    return f"Trained {', '.join(others)} or {last}: which minimum is flatter, and does it matter?"
+
+
 def _families(found: Tables) -> list[tuple[str, Tables]]:
-    """The tables of each network and data set, and its name; of those with both trainings where there are any."""
+    """The tables of each network and data set, and its name; of those with several methods where there are any."""
     keyed = [table for table in found.values() if {"network", "data"} <= set(table)]
     names = dict.fromkeys(
         (str(a), str(b)) for one in keyed for a, b in one[["network", "data"]].drop_duplicates().values
@@ -115,9 +128,9 @@ def _families(found: Tables) -> list[tuple[str, Tables]]:
     for network, data in sorted(names):
         part = pd.DataFrame({"network": [network], "data": [data]})
         own = {name: same for name, table in found.items() if len(same := rows.same(part, table))}
-        both = any({"sdt", "tet"} <= set(table["training"]) for table in own.values() if "training" in table)
-        parts.append((f"{network} on {data}", own, both))
-    return [(name, own) for name, own, both in parts if both] or [(name, own) for name, own, _ in parts]
+        several = len(methods_of(own)) > 1
+        parts.append((f"{network} on {data}", own, several))
+    return [(name, own) for name, own, several in parts if several] or [(name, own) for name, own, _ in parts]
 
 
 def _titled(found: Tables, inner: Callable[[Tables], str]) -> str:
@@ -128,14 +141,9 @@ def _titled(found: Tables, inner: Callable[[Tables], str]) -> str:
 
 def _summary(found: Tables) -> str:
     """What a reader asks first, answered where the tables do."""
-    said = []
-    for words, reading in SUMMARY.items():
-        try:
-            answer = reading(found)
-        except tables.TableError as error:
-            answer = f"Not answered: {error}."
-        said.append(f"<li><strong>{text(words)}</strong> {prose(answer)}</li>")
-    return f'<ul class="summary">{"".join(said)}</ul>'
+    told = answers(found, alone=len(methods_of(found)) == 1)
+    said = [f"<li><strong>{text(words)}</strong> {prose(answer)}</li>" for words, answer in told.items()]
+    return f'<ul class="summary">{"".join(said)}</ul>' if said else "<p>No table answers a question here.</p>"
 
 
 def _article(one: Plate, turned: str) -> str:

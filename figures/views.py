@@ -15,6 +15,7 @@ makes the mean infinite; what was not measured is NaN and in no mean. Means are 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -22,12 +23,13 @@ import pandas as pd
 from tables.reading import TableError
 
 from .style.bands import student
-from .style.look import LOOKS, LOSSES
+from .style.methods import label, looks, loss_label, losses
 
 IMAGES = {"train": "training images", "test": "test images"}
 MEAN, TRAJECTORY = "mean", "trajectory"
+_ANY = "any"  # loss that directions were made from
 WITHIN = 0.5
-KEYS = ("directions", "loss", "split", "draw", "seed", "training")
+KEYS = ("directions", "loss", "split", "draw", "seed", "method")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +67,9 @@ class View:
         place = f"α = {self.alphas[column]:.3g}, β = {self.betas[row]:.3g}".replace("-", "−")
         finite = self.value[np.isfinite(self.value)]
         loss, split, seed = (self.key[name] for name in ("loss", "split", "seed"))
-        whose = f"trained with {LOOKS[self.key['training']].label}, "
+        whose = f"trained with {label(self.key['method'])}, "
         whose += "mean over seeds" if seed == MEAN else f"seed {seed}"
-        text = f"{LOSSES.get(loss, loss)} on {IMAGES.get(split, split)}, {whose}: from {finite.min():.3g} at {place} "
+        text = f"{loss_label(loss)} on {IMAGES.get(split, split)}, {whose}: from {finite.min():.3g} at {place} "
         text += f"to {finite.max():.3g}."
         if np.isfinite(self.near[0]):
             error = f" ± {self.near[1]:.2g}" * bool(np.isfinite(self.near[1]))
@@ -83,7 +85,10 @@ def views(frame: pd.DataFrame) -> list[View]:
     Raises TableError when none is left, and for a plane of fewer than two by two points.
     """
     frame = spanned(frame, "plane")
-    found = [view for _, rows in frame.groupby(["directions", "loss", "split", "training"]) for view in _of(rows)]
+    order = [sorted(frame["directions"].unique()), losses(frame["loss"]), sorted(frame["split"].unique())]
+    groups = dict(iter(frame.groupby(["directions", "loss", "split", "method"])))
+    keys = [key for key in product(*order, looks(frame["method"])) if key in groups]
+    found = [view for key in keys for view in _of(groups[key])]
     found = [view for view in found if np.isfinite(view.value).any()]
     if not found:
         raise TableError("no finite value of value")
@@ -102,12 +107,13 @@ def spanned(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
         return rows.assign(directions="random")
     if "axes_loss" not in rows:
         return rows
-    made_of = rows["axes_loss"].map({loss: f" of the {name}" for loss, name in LOSSES.items()}).fillna("")
+    words = {loss: f" of the {loss_label(loss)}" for loss in losses(rows["axes_loss"]) if loss != _ANY}
+    made_of = [words.get(loss, "") for loss in rows["axes_loss"].astype(str)]
     return rows.assign(directions=rows["directions"] + made_of)
 
 
 def _of(rows: pd.DataFrame) -> Iterator[View]:
-    """The views of one training's planes: means first, where there is something to average."""
+    """The views of one method's planes: means first, where there is something to average."""
     seeds, draws = (sorted(int(one) for one in rows[name].unique()) for name in ("seed", "draw"))
     grids = {len(part.groupby(["alpha", "beta"])) for _, part in rows.groupby("seed")}
     shared = grids == {len(rows.groupby(["alpha", "beta"]))}
@@ -120,7 +126,7 @@ def _of(rows: pd.DataFrame) -> Iterator[View]:
 
 def _view(rows: pd.DataFrame, seeds: list[int], draws: list[int]) -> View:
     first = rows.iloc[0]
-    key = {name: str(first[name]) for name in ("directions", "loss", "split", "training")}
+    key = {name: str(first[name]) for name in ("directions", "loss", "split", "method")}
     key |= {"seed": _name(seeds), "draw": _name(draws)}
     alphas, betas = (np.sort(rows[name].unique()) for name in ("alpha", "beta"))
     if min(len(alphas), len(betas)) < 2:

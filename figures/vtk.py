@@ -6,6 +6,9 @@ the picture such a point, which must lie somewhere, lies at the highest finite l
 ``finite`` is 0 at both: ParaView's Threshold takes them out.
 """
 
+import hashlib
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +17,8 @@ import numpy as np
 from tables.files import replacing_alone
 
 from .views import KEYS, View
+
+_LONGEST = 120  # bytes of a name
 
 
 def write(views: Sequence[View], folder: Path, suffix: str = "") -> list[Path]:
@@ -25,14 +30,27 @@ def write(views: Sequence[View], folder: Path, suffix: str = "") -> list[Path]:
         import meshio
     except ImportError as error:
         raise OSError("files for ParaView need meshio: pip install meshio") from error
-    files = []
+    files, taken = [], Counter(_name(view).casefold() for view in views)
     for view in views:
         points, cells, data = sheet(view)
-        name = "-".join(f"{key}-{view.key[key]}" if key in ("draw", "seed") else view.key[key] for key in KEYS)
-        files.append(folder / f"surface{suffix}-{name}.vtu")
+        name = _name(view)
+        files.append(folder / f"surface{suffix}-{_plain(name, alike=taken[name.casefold()] > 1)}.vtu")
         with replacing_alone(files[-1]) as partial:
             meshio.Mesh(points, [("quad", cells)], point_data=data).write(partial, file_format="vtu")
     return files
+
+
+def _name(view: View) -> str:
+    return "-".join(f"{key}-{view.key[key]}" if key in ("draw", "seed") else view.key[key] for key in KEYS)
+
+
+def _plain(name: str, *, alike: bool) -> str:
+    """As a file may be called; one that loses something, or is ``alike`` another but for case, ends in a digest."""
+    plain = re.sub(r"[^\w .+-]+", "-", name)
+    if plain == name and len(name.encode()) <= _LONGEST and not alike:
+        return plain
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{plain.encode()[: _LONGEST - len(digest)].decode(errors='ignore')}-{digest}"
 
 
 def sheet(view: View) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:

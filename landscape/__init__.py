@@ -6,6 +6,7 @@ eigenvalues, density, trace), :mod:`~landscape.surfaces` (lines, planes, paths),
 norms). What most scripts need is here.
 """
 
+from . import earlier
 from .curvature import EmpiricalFisher, Fisher, GaussNewton, Hessian, Remainder
 from .evaluation import recalibrate
 from .objective import Closure, Objective, Parameters
@@ -39,3 +40,5 @@ __all__ = [
     "trace",
     "worst_rise",
 ]
+
+earlier.alias()

@@ -2,14 +2,19 @@
 
 The file is a dict of plain values and tensors, read with ``weights_only=True``, so that opening it runs no code::
 
-    format      1
+    format      2
     model       {name, arguments}: what rebuilds the network
     state_dict  its weights and buffers
     data        {name, arguments}: what it was trained on (not where that lies)
-    training    {loss, seed, epochs, every hyperparameter, epochs_done, until_loss_reached (null without --until-loss)}
+    training    {loss, method, seed, epochs, every hyperparameter, epochs_done, until_loss_reached (null without
+                --until-loss)}
     history     {column: [value per epoch]}
     versions    {package: version}
     resume      {optimizer, schedule, generator}: what a run needs to go on; absent from weights made elsewhere
+
+``loss`` is what was minimized, one of :mod:`models.losses` for networks trained here and any name for others.
+``method`` is how the network was trained, a free label by which tables and comparisons know it; where it is not given
+it is the loss's name, as in all files of format 1, which had none and are still read.
 
 Snapshots are whole checkpoints too: the optimizer's state holds the learning rate, betas and second moments that decide
 how curved a loss it can stand (:mod:`models.training.optimizer`), at the price of two more numbers a weight with Adam.
@@ -38,7 +43,8 @@ from .networks import build
 from .networks.layers import Network
 from .validation import complaint
 
-FORMAT = 1
+FORMAT = 2
+_READ = (1, FORMAT)
 _UNREADABLE = (
     RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OSError, pickle.UnpicklingError,
     zipfile.BadZipFile, zlib.error, NotImplementedError, struct.error, AssertionError,
@@ -53,7 +59,10 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network and where it comes from; see the module's docstring for the fields."""
+    """A trained network and where it comes from; see the module's docstring for the fields.
+
+    A ``training`` without a method gets that of its loss.
+    """
 
     model: dict[str, Any]
     state_dict: dict[str, Tensor]
@@ -62,6 +71,10 @@ class Checkpoint:
     history: dict[str, list[float]]
     versions: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in ("torch", "numpy")})
     resume: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if "loss" in self.training and "method" not in self.training:
+            object.__setattr__(self, "training", self.training | {"method": self.training["loss"]})
 
     def network(self) -> Network:
         """The network with its trained weights, in eval mode.
@@ -87,11 +100,14 @@ class Checkpoint:
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write ``checkpoint`` to ``path``, whole or not at all: the same bytes for the same content.
 
-    Raises OSError where that can't be done: no space, no permission.
+    Raises CheckpointError for what :func:`load` would refuse, OSError where nothing can be written: no space, no
+    permission.
     """
     content = {"format": FORMAT} | {name: getattr(checkpoint, name) for name in _FIELDS}
     if checkpoint.resume is not None:
         content["resume"] = checkpoint.resume
+    if wrong := complaint(content):
+        raise CheckpointError(f"{path} can't be written, since it could not be read: {wrong}")
     buffer = io.BytesIO()  # on a full disk torch.save to a file fails with an internal error that doesn't say so
     torch.save(content, buffer)
     with replacing(path) as partial:
@@ -111,8 +127,9 @@ def load(path: Path) -> Checkpoint:
             " put its state dict into a models.checkpoint.Checkpoint, or use landscape on the module directly"
         )
     found = content["format"]
-    if type(found) is not int or found != FORMAT:
-        raise CheckpointError(f"{path} has checkpoint format {found!r}, this version reads format {FORMAT}")
+    if type(found) is not int or found not in _READ:
+        known = " and ".join(map(str, _READ))
+        raise CheckpointError(f"{path} has checkpoint format {found!r}, this version reads formats {known}")
     missing = [name for name in _FIELDS if name not in content]
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(missing)}: it has {_describe(content)}")

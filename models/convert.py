@@ -36,6 +36,7 @@ from .networks import build
 from .neurons.lif import Neuron
 from .nodes import Node
 from .training import recipe
+from .validation import check_label
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,11 @@ class Config:
     """The checkpoint, FOLDER/ckpt.pt."""
     data: str
     """Data set that it was trained on, by its name in models.train."""
-    loss: Literal["sdt", "tet"]
-    """What it was trained with: a column of every table. At T = 1 the two are one."""
+    loss: str
+    """What it was trained with, by any name (sdt, tet, ce, …): a column of every table. At T = 1 sdt, tet and ce are
+    one. The landscape's losses are sdt and tet all the same."""
+    method: str | None = None
+    """What its way of training is called in tables and comparisons; by default the loss's name."""
     timesteps: int | None = None
     """T that it was trained for; by default the network's usual one."""
     seed: int = 0
@@ -104,6 +108,9 @@ def run(config: Config) -> Checkpoint:
     """
     if config.network not in SOURCES:
         raise ValueError(f"--as {config.network} is no network known elsewhere; there are {', '.join(SOURCES)}")
+    method = config.loss if config.method is None else config.method
+    for flag, label in (("--loss", config.loss), ("--method", method)):
+        check_label(label, flag)
     source = SOURCES[config.network]
     neuron = _neuron(source, config)
     state = foreign.state_dict(config.source)
@@ -121,7 +128,7 @@ def run(config: Config) -> Checkpoint:
     _check_data(data, checkpoint)
     asked = {"batch_size": config.batch_size, "momentum": config.momentum}
     told = {name: value for name, value in asked.items() if value is not None}
-    training = {"loss": config.loss, "seed": config.seed, **told, **origin}
+    training = {"loss": config.loss, "method": method, "seed": config.seed, **told, **origin}
     checkpoint = replace(checkpoint, data={"name": data.name, "arguments": data.arguments}, training=training)
     with alone(config.out.parent):
         remove_leftovers(config.out.parent, config.out.name)

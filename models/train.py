@@ -9,6 +9,8 @@ best test epoch's. ``--until-loss`` ends a run by its training loss instead of i
 :mod:`models.training.stopping`. ``--recipe`` starts from a row of the paper's tables (:mod:`models.training.recipes`),
 ``--phases`` changes loss, T or learning rate on the way (:mod:`models.training.phases`), torchrun makes it several
 processes (:mod:`models.training.parallel`), and ``--dry-run`` says what it would cost (:mod:`models.training.cost`).
+``--method NAME`` is what tables and comparisons call this way of training, by default the loss's name; ``--vary-data``
+draws the training images with the seed.
 
 Started again with the same settings it goes on after the last epoch saved, to the same weights, bit for bit on a CPU,
 however it ended: killed, also while saving; SIGTERM (status 143); a full disk; a loss that is no number. The last good

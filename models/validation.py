@@ -7,6 +7,7 @@ What is expected is written as annotations are::
     float                        or an int that a float holds exactly; no bool
     X | Y, None, Literal, Any    as in annotations
     list[X], dict[str, X]        every item is an X
+    Label                        a str that names a way of training: see :func:`check_label`
     {"key": X, …}                a dict with these keys, where one of ``NotRequired[X]`` may be absent. Other keys are
                                  left alone unless ``...: X`` says what they hold
 
@@ -14,12 +15,17 @@ bool is told apart from int, since ``True`` is no count and ``"no"`` no truth va
 """
 
 import reprlib
+import unicodedata
 from types import UnionType
-from typing import Any, Literal, NotRequired, Union, get_args, get_origin
+from typing import Any, Literal, NewType, NotRequired, Union, get_args, get_origin
 
 from torch import Tensor
 
 MOST_TIMESTEPS = 10_000
+LONGEST_LABEL = 200
+Label = NewType("Label", str)
+_LABEL = f"a name of 1 to {LONGEST_LABEL} characters on one line, none of them a control character"
+_UNPRINTED = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of a pair, line and paragraph separators
 _SHOWN = (bool, int, float, complex, str, bytes, type(None))
 _QUOTES = "\"'"
 _PLAIN = bool | int | float | str | None
@@ -44,7 +50,8 @@ _STRUCTURE = {
     "state_dict": dict[str, Tensor],
     "data": {"name": str, "arguments": dict[str, _PLAIN]},
     "training": {
-        "loss": Literal["sdt", "tet"],
+        "loss": Label,
+        "method": NotRequired[Label],
         "seed": int,
         "momentum": NotRequired[float],
         "batch_size": NotRequired[int],
@@ -62,6 +69,25 @@ def check_timesteps(count: int, what: str = "timesteps") -> None:
     if not 1 <= count <= MOST_TIMESTEPS:
         bound = "at least 1" if count < 1 else f"at most {MOST_TIMESTEPS:,}"
         raise ValueError(f"{what} must be {bound}, got {count}")
+
+
+def check_label(text: str, what: str) -> None:
+    """Raise ValueError unless ``text``, which is called ``what``, can name a method or a loss in every table.
+
+    Commas, slashes, quotes and letters of any script are welcome; what a table, a path or a line of output would not
+    show is not: nothing but blanks, line breaks, control characters, halves of a surrogate pair.
+    """
+    if not _is_label(text):
+        raise ValueError(f"{what} must be {_LABEL}, got {reprlib.repr(text)}")
+
+
+def _is_label(value: object) -> bool:
+    return (
+        isinstance(value, str)
+        and bool(value.strip())
+        and len(value) <= LONGEST_LABEL
+        and not any(unicodedata.category(character) in _UNPRINTED for character in value)
+    )
 
 
 def complaint(content: dict[Any, Any]) -> str:
@@ -116,6 +142,8 @@ def _inside(where: str, key: str) -> str:
 
 
 def _is(value: object, expected: Any) -> bool:
+    if expected is Label:
+        return _is_label(value)
     if get_origin(expected) in (Union, UnionType):
         return any(_is(value, each) for each in get_args(expected))
     if get_origin(expected) is dict:
@@ -132,4 +160,6 @@ def _is(value: object, expected: Any) -> bool:
 def _name(expected: Any) -> str:
     if get_origin(expected) is Literal:
         return " or ".join(str(each) for each in get_args(expected))
+    if expected is Label:
+        return _LABEL
     return expected.__name__ if isinstance(expected, type) else str(expected)

@@ -1,9 +1,10 @@
-"""Reading the tables that pictures are made of: ``DIR/tables/NAME.csv``, checked before anything is drawn.
+"""Reading saved tables, each checked by its schema before anything is compared or drawn.
 
-A table is tidy: one observation a row. Columns that pictures use are listed in :mod:`tables.schema`; others may be
-there. A number may be empty (not measured) or infinite unless it says where a measurement belongs, or counts; a word
-may not, except where emptiness means something. A file that was cut off is noticed where it can be: the last line must
-end, every line must have the header's columns, and rows of a kind must be equally many in all checkpoints of a network.
+A file that was cut off or garbled is noticed where it can be: the last line must end, every line must have the header's
+columns, and rows of a kind must be equally many in all checkpoints of a network (:mod:`tables.schema`). A cut exactly
+between two checkpoints can't be seen so; whether a table is what its record says is :func:`tables.record.changed`.
+
+Tables of earlier versions are read: without ``method`` it is the loss trained with.
 """
 
 import csv
@@ -13,25 +14,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .schema import EVEN, TABLES, Layout
+from .columns import Column
+from .methods import with_methods
+from .schema import SCHEMA, Table
 
 
 class TableError(ValueError):
-    """A table that is there but can't be drawn: what was found, and what was expected."""
+    """A table that is there but can't be used: what was found, and what was expected."""
 
 
-_WHOLE = {"seed", "epoch", "rank", "probe", "draw", "timestep", "other", "timesteps", "trained_timesteps"}
-_WHOLE |= {"images", "batches", "n", "draws", "step"}
-_FINITE = {"alpha", "beta", "t", "strength"}
-_POSITIVE = {"radius", "relative_radius", "relative_step"}
 _LARGEST = 1e100  # squares of what is smaller are numbers
-_VOCABULARY = {
-    "training": ("sdt", "tet"),
-    "other_training": ("sdt", "tet"),
-    "fitted": ("sdt", "tet", "-"),
-    "flatter": ("sdt", "tet", ""),
-}
 _FLAGS = {"true": True, "false": False, "1": True, "0": False, "": None}
+_ESTIMATORS = ("xtrace", "hutchinson", "none")
 
 
 def path(directory: Path, name: str) -> Path:
@@ -41,34 +35,34 @@ def path(directory: Path, name: str) -> Path:
 
 def available(directory: Path) -> tuple[str, ...]:
     """Names of the known tables that exist below ``directory``."""
-    return tuple(name for name in TABLES if path(directory, name).is_file())
+    return tuple(name for name in SCHEMA if path(directory, name).is_file())
 
 
 def read(directory: Path, name: str) -> pd.DataFrame:
-    """The table ``name`` of ``directory``, its columns checked and typed.
-
-    Raises FileNotFoundError when there is none, and TableError when it has no row, lacks a column, or holds something
-    that isn't what its column says (the message names the line).
-    """
-    file, layout = path(directory, name), TABLES[name]
+    """The table ``name`` of ``directory``, see :func:`read_file`. Raises FileNotFoundError too, when there is none."""
+    file = path(directory, name)
     if not file.is_file():
         raise FileNotFoundError(f"no table {file}")
-    frame = _parsed(file)
-    missing = [column for column in layout.columns if column not in frame]
-    if missing:
-        found = ", ".join(map(str, frame.columns))
-        raise TableError(f"{file}: lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; has {found}")
-    if frame.empty:
-        raise TableError(f"{file}: has a header and no rows")
-    for column in layout.numbers:
-        frame[column] = _numbers(frame[column], file)
-    for column in layout.optional:
-        if column in frame:
-            frame[column] = _numbers(frame[column], file, anywhere=True)
-    for column in layout.flags:
-        frame[column] = _flags(frame[column], file)
-    _check_words(frame, layout, file)
-    _check_complete(frame, name, file)
+    return read_file(file, name)
+
+
+def read_file(file: Path, name: str) -> pd.DataFrame:
+    """The table ``name`` that lies at ``file``, its columns checked and typed.
+
+    Raises TableError when it has no row, lacks a column, or holds something that isn't what its column says; the
+    message names the file, the line, and the command that writes it.
+    """
+    table = SCHEMA[name]
+    try:
+        frame = _older(_parsed(file), table)
+        _check_columns(frame, table)
+        for column in table.columns:
+            if column.name in frame:
+                frame[column.name] = _typed(frame[column.name], column, may_lack=column.name in table.later)
+        _check_even(frame, table)
+    except TableError as wrong:
+        raise TableError(f"{file}: {wrong}; make it again with python -m analysis.{table.command}") from wrong
+    frame.attrs["file"] = str(file)
     return frame
 
 
@@ -82,14 +76,32 @@ def _parsed(file: Path) -> pd.DataFrame:
                 rows.append(fields)
                 if len(fields) != len(header):
                     found = f"line {lines.line_num} has {len(fields)} fields, the header {len(header)}"
-                    raise TableError(f"{file}: {found}; the table looks cut short or garbled")
+                    raise TableError(f"{found}; the table looks cut short or garbled")
     except (csv.Error, UnicodeDecodeError) as error:
-        raise TableError(f"{file}: not a CSV table ({error})") from error
+        raise TableError(f"not a CSV table ({error})") from error
     if len(set(header)) < len(header) or not header:
-        raise TableError(f"{file}: not a CSV table (no header, or a column twice)")
+        raise TableError("not a CSV table (no header, or a column twice)")
     if not file.read_bytes().endswith(b"\n"):
-        raise TableError(f"{file}: the last line does not end; the table looks cut short")
+        raise TableError("the last line does not end; the table looks cut short")
     return pd.DataFrame(rows, columns=header, dtype=str)
+
+
+def _older(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """What earlier versions wrote, in today's columns."""
+    if "estimator" in frame or "method" not in frame or table.name != "trace":
+        pass
+    elif frame["method"].isin(_ESTIMATORS).all():
+        frame = frame.rename(columns={"method": "estimator"})
+    return with_methods(frame)
+
+
+def _check_columns(frame: pd.DataFrame, table: Table) -> None:
+    missing = [name for name in table.needed if name not in frame]
+    if missing:
+        found = ", ".join(map(str, frame.columns))
+        raise TableError(f"lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; has {found}")
+    if frame.empty:
+        raise TableError("has a header and no rows")
 
 
 def _first(wrong: pd.Series, column: pd.Series) -> str:
@@ -98,56 +110,53 @@ def _first(wrong: pd.Series, column: pd.Series) -> str:
     return f"line {row + 2} has {str(column.iloc[row])!r} as {column.name}"
 
 
-def _numbers(column: pd.Series, file: Path, *, anywhere: bool = False) -> pd.Series:
-    """The numbers in a column of text, checked for what its name says unless ``anywhere`` they may lie."""
-    text = column.fillna("").str.strip()
-    numbers = pd.to_numeric(text, errors="coerce").astype(float)
-    wrong = numbers.isna() & ~text.str.lower().isin(["", "nan"])
+def _typed(text: pd.Series, column: Column, *, may_lack: bool) -> pd.Series:
+    """A column of text as what it is."""
+    bare = text.fillna("").str.strip()
+    if column.kind in ("word", "text"):
+        wrong = (bare == "") & (column.kind == "word")
+        if wrong.any():
+            raise TableError(f"{_first(wrong, text)}; the table looks cut short")
+        if column.words and not (known := bare.isin([*column.words, ""])).all():
+            raise TableError(f"{_first(~known, text)}, expected one of {', '.join(column.words)}")
+        return text
+    if column.kind in ("flag", "maybe"):
+        wrong = ~bare.str.lower().isin(list(_FLAGS))
+        if column.kind == "flag" and not may_lack:
+            wrong |= bare == ""
+        if wrong.any():
+            raise TableError(f"{_first(wrong, text)}, neither true nor false")
+        return bare.str.lower().map(_FLAGS).astype(object)
+    numbers = pd.to_numeric(bare, errors="coerce").astype(float)
+    wrong = numbers.isna() & ~bare.str.lower().isin(["", "nan"])
     if wrong.any():
-        raise TableError(f"{file}: {_first(wrong, column)}, not a number")
-    for unfit, expected in _unfit(numbers, "" if anywhere else str(column.name)):
+        raise TableError(f"{_first(wrong, text)}, not a number")
+    for unfit, expected in _unfit(numbers, "number" if may_lack and numbers.isna().all() else column.kind):
+        unfit &= ~(numbers.isna() & may_lack)
         if unfit.any():
-            raise TableError(f"{file}: {_first(unfit, column)}, expected {expected}")
+            raise TableError(f"{_first(unfit, text)}, expected {expected}")
     return numbers
 
 
-def _unfit(numbers: pd.Series, name: str) -> Iterator[tuple[pd.Series, str]]:
-    """Where ``numbers`` can't be what the column ``name`` says, and what was expected there."""
+def _unfit(numbers: pd.Series, kind: str) -> Iterator[tuple[pd.Series, str]]:
+    """Where ``numbers`` can't be of that kind, and what was expected there."""
     finite = np.isfinite(numbers)
     yield finite & (numbers.abs() > _LARGEST), f"a number below {_LARGEST:g}"
-    if name in _WHOLE:
+    if kind == "whole":
         yield ~(finite & (numbers.abs() < 1e9) & (numbers % 1 == 0)), "a whole number"
-    if name in _FINITE:
+    if kind == "finite":
         yield ~finite, "a finite number"
-    if name in _POSITIVE:
+    if kind == "positive":
         yield ~(finite & (numbers > 0)), "a finite number above zero"
 
 
-def _flags(column: pd.Series, file: Path) -> pd.Series:
-    text = column.fillna("").str.strip().str.lower()
-    wrong = ~text.isin(list(_FLAGS))
-    if wrong.any():
-        raise TableError(f"{file}: {_first(wrong, column)}, neither true nor false")
-    return text.map(_FLAGS).astype(object)
-
-
-def _check_words(frame: pd.DataFrame, layout: Layout, file: Path) -> None:
-    for column in layout.words:
-        blank = frame[column].fillna("").str.strip() == ""
-        if blank.any():
-            raise TableError(f"{file}: {_first(blank, frame[column])}; the table looks cut short")
-    for column, words in (_VOCABULARY | {"loss": layout.losses}).items():
-        if column in layout.columns and not frame[column].isin(words).all():
-            found = _first(~frame[column].isin(words), frame[column])
-            raise TableError(f"{file}: {found}, expected one of {', '.join(filter(None, words))}")
-
-
-def _check_complete(frame: pd.DataFrame, name: str, file: Path) -> None:
+def _check_even(frame: pd.DataFrame, table: Table) -> None:
     """Rows of a kind are equally many in all checkpoints of a network, and in all that repeats within one."""
-    apart, repeat = EVEN.get(name, ((), ()))
-    kind = ["network", "data", *(column for column in apart if column in frame)]
-    repeat = tuple(column for column in repeat if column in frame)
-    for part in (("checkpoint", *repeat), ("checkpoint",)) if name in EVEN else ():
+    if table.even is None:
+        return
+    apart, repeat = (tuple(name for name in names if name in frame) for names in table.even)
+    kind = ["network", "data", *apart]
+    for part in (("checkpoint", *repeat), ("checkpoint",)):
         keys = list(dict.fromkeys([*kind, *part]))
         sizes = frame.groupby(keys, sort=False).size().rename("rows").reset_index()
         most = sizes.groupby(kind)["rows"].transform("max")
@@ -158,6 +167,8 @@ def _check_complete(frame: pd.DataFrame, name: str, file: Path) -> None:
             place = ", ".join(
                 f"{key} {word:.0f}" if isinstance(word, float) else f"{key} {word}" for key, word in named
             )
-            raise TableError(
-                f"{file}: {place}: {row['rows']} rows, others {most.iloc[fewer[-1]]}; the table looks cut short"
-            )
+            raise TableError(f"{place}: {row['rows']} rows, others {most.iloc[fewer[-1]]}; the table looks cut short")
+    if "alpha" in frame and table.name == "surface":
+        twice = frame.duplicated(["checkpoint", *kind, *repeat, "alpha", "beta"])
+        if twice.any():
+            raise TableError(f"line {int(np.flatnonzero(twice.to_numpy())[0]) + 2} has a point of a surface twice")

@@ -1,13 +1,17 @@
-"""The JSON beside each table: the settings, checkpoints, versions and seconds that its numbers come from."""
+"""The JSON beside each table: settings, checkpoints, versions, seconds that its numbers come from, and digests."""
 
 import hashlib
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from .reading import TableError, path
+
+_PACKAGES = ("snn-landscape", "torch", "numpy", "scipy", "pandas")
 
 
 @dataclass(frozen=True)
@@ -55,3 +59,62 @@ def contents(records: Mapping[str, Record]) -> dict[str, dict[str, list[str]]]:
         for checkpoint, digest in one.checkpoints.items():
             found.setdefault(checkpoint, {}).setdefault(str(digest), []).append(name)
     return found
+
+
+def altered(folder: Path) -> list[str]:
+    """Names of the tables in ``folder``, or ``folder/tables``, that aren't what the record beside them says.
+
+    A table without a record, or with a damaged one, is as its author left it: nothing is known of it.
+    """
+    folder = folder / "tables" if (folder / "tables").is_dir() else folder
+    found = []
+    for file in sorted(folder.glob("*.csv")):
+        try:
+            digest = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["tables"][file.stem]
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+        if digest != sha256(file):
+            found.append(file.stem)
+    return found
+
+
+def origin(table: Path) -> dict[str, Any]:
+    """The provenance that lies beside the CSV file ``table``: settings, checkpoints, seconds and more.
+
+    Raises FileNotFoundError where either is missing, ValueError where the record is damaged or where ``table``, or one
+    that was written together with it, has changed since.
+    """
+    record = table.with_suffix(".json")
+    for file in (table, record):
+        if not file.is_file():
+            raise FileNotFoundError(f"no {file}")
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+        kinds = {"settings": dict, "checkpoints": dict, "seconds": float | int}
+        whole = all(isinstance(found[name], kind) for name, kind in kinds.items())
+        digests = dict(found.get("tables", {}))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise ValueError(f"{record} is damaged: delete it and {table.name}, and make them again")
+    for name, digest in digests.items():
+        written = table.with_name(f"{name}.csv")
+        if not written.is_file() or sha256(written) != digest:
+            raise ValueError(f"{written} is not what {record.name} was written with: delete both, and make them again")
+    return dict(found)
+
+
+def provenance(settings: Mapping[str, Any], checkpoints: Mapping[str, str], seconds: float) -> dict[str, Any]:
+    """What made a table: settings, ``{path: sha256}`` of its checkpoints, versions, machine, wall time."""
+    return {
+        "settings": dict(settings),
+        "checkpoints": dict(checkpoints),
+        "versions": {name: version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+        "machine": platform.machine(),
+        "seconds": round(seconds, 3),
+    }
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -29,14 +29,14 @@ def same(part: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 
 
 def shared_seeds(frame: pd.DataFrame) -> int:
-    """How many checkpoints share network, data, training and seed with another, and so count as one seed with it.
+    """How many checkpoints share network, data, method and seed with another, and so count as one seed with it.
 
     Networks do that differ in a setting that the table does not show, where the T they were trained at is one that some
     do. Snapshots of one run are told apart by ``epoch``.
     """
     if "checkpoint" not in frame:
         return 0
-    keys = ["network", "data", "training", "seed", *(["trained_timesteps"] if "trained_timesteps" in frame else [])]
+    keys = ["network", "data", "method", "seed", *(["trained_timesteps"] if "trained_timesteps" in frame else [])]
     alike = frame.groupby([*keys, *(["epoch"] if "epoch" in frame else [])])["checkpoint"].nunique()
     runs = alike.groupby(keys).max()
     return int(runs[runs > 1].sum())

@@ -1,113 +1,325 @@
-"""The columns of every table that pictures are made of, and which of its rows must be equally many.
+"""What every table holds: its columns, which rows must be equally many, and the command that writes it.
 
-Columns that no picture uses may be there too.
+Writing is checked by it (:mod:`tables.result`), reading too (:mod:`tables.reading`), docs are made from it (``python -m
+tables.schema``), and the tests' made-up tables. A table may lack the columns called ``later``: earlier versions wrote
+none, or a flag asks for them. Others must be there. A column that isn't listed may not be written.
+
+Rows are *even*: those of one kind (``apart`` parts them) are equally many in all checkpoints of a network and in all
+that ``repeat`` within one, so that a file that was cut off is noticed.
 """
 
+import sys
 from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from .columns import COLUMNS, Column
+
+IDENTITY = ("checkpoint", "network", "data", "method", "training", "seed")
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The columns of one table: ``words``, ``numbers``, and ``flags`` (true, false or empty).
+class Table:
+    """One table: ``columns`` in their order, and whether there may be ``more`` that nobody here knows."""
 
-    Words in ``blank`` may be empty; numbers in ``optional`` may have no column; ``losses`` what column loss may say.
-    """
+    name: str
+    command: str
+    about: str
+    columns: tuple[Column, ...]
+    later: frozenset[str]
+    even: tuple[tuple[str, ...], tuple[str, ...]] | None
+    more: bool = False
 
-    words: tuple[str, ...]
-    numbers: tuple[str, ...]
-    flags: tuple[str, ...] = ()
-    blank: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-    losses: tuple[str, ...] = ("sdt", "tet", "")
+    def __getitem__(self, name: str) -> Column:
+        """The column of that name; KeyError for none."""
+        return {column.name: column for column in self.columns}[name]
+
+    def of(self, *kinds: str) -> tuple[str, ...]:
+        """Names of the columns of these kinds."""
+        return tuple(column.name for column in self.columns if column.kind in kinds)
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Every column that must be there, words first."""
-        return (*self.words, *self.blank, *self.numbers, *self.flags)
+    def needed(self) -> tuple[str, ...]:
+        """Names of the columns that must be there."""
+        return tuple(column.name for column in self.columns if column.name not in self.later)
 
 
-def _run(words: str, numbers: str, flags: str = "", optional: str = "") -> Layout:
-    """A table with a row per measurement of a checkpoint: the common columns, and its own."""
-    common = ("checkpoint", "network", "data", "training")
-    own = ("seed", *numbers.split())
-    return Layout((*common, *words.split()), own, tuple(flags.split()), optional=tuple(optional.split()))
+def _table(
+    name: str, command: str, about: str, columns: str, even: str | None = None, *, measured: bool = True
+) -> Table:
+    """A table from words: ``NAME`` of a column, ``NAME?`` of one that may lack, ``NAME:KIND`` of another kind."""
+    found, later = [], {"method"} if measured else set()
+    for word in [*(IDENTITY if measured else ()), *columns.split()]:
+        word, _, kind = word.partition(":")
+        column = COLUMNS[word.rstrip("?")]
+        later |= {column.name} if word.endswith("?") else set()
+        found.append(replace(column, kind=kind) if kind else column)
+    apart, _, repeat = (even or "").partition("|")
+    both = (tuple(apart.split()), tuple(repeat.split())) if even is not None else None
+    return Table(name, command, about, tuple(found), frozenset(later), both)
 
 
-TABLES = {
-    "history": _run(
-        "",
-        "epoch train_loss_sdt train_loss_tet test_loss_sdt test_loss_tet train_accuracy test_accuracy",
-        optional="mse_weight train_images augmented",
-    ),
-    "hessian": _run("loss operator", "rank eigenvalue", "converged"),
-    "density": _run("loss operator", "probe node weight"),
-    "radius": _run("loss direction", "draw radius relative_radius second_difference formal"),
-    "surface": _run("loss split kind", "draw alpha beta value accuracy", optional="stderr rise_stderr images"),
-    "surface_path": _run("kind", "epoch alpha beta distance off_plane"),
-    "surface_axes": _run("directions axes_loss kind", "draw axis", optional="explained"),
-    "momentum": _run(
-        "loss", "timestep error_norm gradient_norm gain cosine_to_total share coherence coherence_null batches"
-    ),
-    "momentum_pairs": _run("loss", "timestep other cosine"),
-    "descent": _run("loss direction", "relative_step ratio"),
-    "momentum_layers": _run("loss layer", "timestep gradient_norm coherence coherence_null"),
-    "descent_layers": _run("loss layer direction", "relative_step ratio"),
-    "momentum_steps": _run(
-        "loss state", "step timestep gradient_norm cosine_to_momentum kept kept_null realised predicted"
-    ),
-    "switch": _run("loss split", "step images loss_sdt loss_tet accuracy relative_distance"),
-    "momentum_history": _run(
-        "loss", "epoch timestep images error_norm gradient_norm cosine_to_momentum kept kept_null"
-    ),
-    "timesteps": _run(
-        "split",
-        "timesteps trained_timesteps images accuracy_cumulative accuracy_at_step",
-        optional="agreement_cumulative agreement_at_step settling confidence ece ece_null bins",
-    ),
-    "anytime": _run("split", "threshold trained_timesteps limit images mean_steps accuracy gain"),
-    "energy": _run("split layer", "timesteps images joules accuracy", optional="trained_timesteps twin_joules"),
-    "stability": replace(
-        _run("loss matrix optimizer curvature", "epoch top_eigenvalue limit"), losses=("sdt", "tet", "trained")
-    ),
-    "sharpness": _run("loss split measure", "value", optional="radius stderr"),
-    "robustness": _run("split perturbation loss", "strength value accuracy accuracy_stderr draws images"),
-    "layers": _run("loss operator layer", "top_eigenvalue trace", "converged"),
-    "steps": _run("loss operator", "timestep top_eigenvalue trace", "converged"),
-    "path": _run(
-        "other other_training kind fitted statistics split loss", "t value stderr accuracy accuracy_stderr images"
-    ),
-    "barrier": _run("other other_training kind fitted statistics split loss", "barrier stderr images"),
-    "measures": Layout(
-        ("checkpoint", "network", "data", "training", "measure"), ("seed", "value"), ("flatness",), ("loss", "unit")
-    ),
-    "correlation": Layout(("measure", "gap", "among"), ("tau", "low", "high", "n"), (), ("loss",)),
-    "compare": Layout(
-        ("measure",),
-        ("sdt", "tet", "difference", "low", "high", "n"),
-        ("lower_is_flatter",),
-        ("loss", "flatter", "trust"),
-    ),
-}
+_STEP = "gradient_norm gain? cosine_to_total? share?"
+_MATRIX = "loss operator coordinates?"
+_SURFACE = "loss split directions? axes_loss? kind draw"
+_COMPARED = "network data timesteps?:text measure title loss:text"
+_ENDS = "other:word other_method? other_training other_seed? kind fitted statistics split images loss"
 
-EVEN = {
-    "hessian": (("operator", "coordinates"), ("loss",)),
-    "radius": (("direction",), ("loss",)),
-    "surface": (("kind", "directions", "axes_loss"), ("loss", "split", "draw")),
-    "momentum": (("checkpoint",), ("loss",)),
-    "momentum_pairs": (("checkpoint",), ("loss",)),
-    "descent": (("checkpoint",), ("loss",)),
-    "momentum_layers": (("checkpoint",), ("loss", "layer")),
-    "descent_layers": (("checkpoint",), ("loss", "layer")),
-    "momentum_steps": (("checkpoint",), ("loss",)),
-    "switch": (("checkpoint",), ("loss", "split")),
-    "momentum_history": (("checkpoint",), ("timestep",)),
-    "timesteps": (("trained_timesteps", "frames", "statistics"), ("split",)),
-    "anytime": (("trained_timesteps",), ("split",)),
-    "energy": (("trained_timesteps",), ("timesteps",)),
-    "robustness": ((), ("split", "loss")),
-    "layers": (("operator", "coordinates"), ("loss",)),
-    "steps": (("operator", "coordinates"), ("checkpoint",)),
-    "path": (("checkpoint",), ("other", "kind", "fitted", "split", "loss")),
-    "barrier": (("checkpoint",), ("other", "split")),
-    "stability": (("optimizer", "epoch"), ("loss",)),
-}  # what a row's kind is, and what repeats with the same number of rows within one
+SCHEMA: dict[str, Table] = {
+    table.name: table
+    for table in (
+        _table(
+            "history", "history", "losses and accuracy after each epoch, and what the run was asked",
+            "epoch train_loss_sdt train_loss_tet test_loss_sdt test_loss_tet train_accuracy test_accuracy "
+            "learning_rate? "
+            "seconds? mse_weight? train_images? augmented?",
+        ),
+        replace(
+            _table(
+                "settings", "history", "how each network was trained",
+                "optimizer?:text learning_rate? momentum? weight_decay? batch_size? accumulate? epochs? epochs_done? "
+                "phases?:text until_loss? until_loss_of?:text until_loss_reached? mse_weight? mse_target? "
+                "label_smoothing? train_images? split_seed? vary_data? augmented?:maybe image_size? cut?:text "
+                "binary_frames? split?:text timesteps?:number spiking? norm?:text decay? threshold? surrogate? width? "
+                "detach_reset? parameters? precision? evaluate_train? recipe? recipe_changes?",
+            ),
+            more=True,
+        ),
+        _table(
+            "hessian", "hessian", "outermost eigenvalues",
+            f"{_MATRIX} split? images? rank eigenvalue residual? relative_residual? converged products? symmetry? "
+            "gradient_overlap?",
+            "operator coordinates|loss",
+        ),
+        _table(
+            "trace", "hessian", "the trace",
+            f"{_MATRIX} trace stderr? probes? products? converged? estimator?", "operator coordinates|loss",
+        ),
+        _table("density", "hessian", "the spectral density", f"{_MATRIX} probe node weight complete?"),
+        _table(
+            "radius", "hessian", "second differences of the true loss at stated radii",
+            "loss direction draw radius relative_radius second_difference second_difference_stderr? mean_rise? "
+            "mean_rise_stderr? participation? formal",
+            "direction|loss",
+        ),
+        _table(
+            "smoothed", "hessian", "curvature of the Gaussian-smoothed loss",
+            "loss radius relative_radius value stderr examples_stderr? participation? decided? draws formal "
+            "formal_stderr?",
+        ),
+        _table(
+            "layers", "hessian", "curvature of each layer's block",
+            f"{_MATRIX} layer weights? top_eigenvalue residual? converged products? trace stderr? share?",
+            "operator coordinates|loss",
+        ),
+        _table(
+            "steps", "hessian", "curvature of each timestep's part of the loss",
+            f"{_MATRIX} timestep top_eigenvalue residual? converged products? trace stderr? share?",
+            "operator coordinates|checkpoint",
+        ),
+        _table(
+            "surface", "surface", "the loss on lines and planes through the weights",
+            f"{_SURFACE} alpha beta value stderr? rise_stderr? sampling_stderr? accuracy accuracy_stderr? images?",
+            "kind directions axes_loss|loss split draw",
+        ),
+        _table(
+            "surface_path", "surface", "snapshots of training on those planes",
+            "directions? axes_loss? draw? kind epoch alpha beta distance off_plane",
+        ),
+        _table(
+            "surface_axes", "surface", "the directions of those surfaces",
+            "directions axes_loss draw axis norm?:number low? high? axes_seed?:number kind explained?",
+        ),
+        _table(
+            "shapes", "surface", "each surface in a few numbers",
+            f"{_SURFACE} centre? doubling_radius doubling_reached? rise half_width half_width_reached? radius? "
+            "mean_rise? "
+            "roughness minima? significant_minima? persistence threshold? infinite? images?",
+            "kind directions axes_loss|loss split draw",
+        ),
+        _table(
+            "minima", "surface", "the local minima of each surface, and how they merge",
+            f"{_SURFACE} minimum birth death persistence parent alpha beta saddle_alpha saddle_beta",
+        ),
+        _table(
+            "sharpness", "sharpness", "rises of the loss when weights are moved",
+            "loss split images? measure radius? setting? value stderr? over? draws? converged? rescaling?",
+            "measure setting|loss",
+        ),
+        _table(
+            "rise", "rise", "the loss's rise against the radius, with logits as they are and at one scale",
+            "loss logits split along draw radius rise stderr? images value rms? rms_moved?",
+            "along logits|loss split draw",
+        ),
+        _table("norms", "sharpness", "norms of the weights", "norm value rescaling remark?", "norm|"),
+        _table(
+            "robustness", "robustness", "accuracy and loss under perturbations",
+            "split perturbation strength loss value stderr? images_stderr? accuracy accuracy_stderr "
+            "accuracy_images_stderr? "
+            "draws images",
+            "|split loss",
+        ),
+        _table(
+            "timesteps", "timesteps", "accuracy, losses, confidence against T",
+            "split frames? statistics? timesteps trained_timesteps images accuracy_cumulative "
+            "accuracy_cumulative_stderr? "
+            "accuracy_at_step accuracy_at_step_stderr? loss_sdt? loss_sdt_stderr? loss_tet? loss_tet_stderr? "
+            "loss_at_step? loss_at_step_stderr? confidence? confidence_stderr? agreement_cumulative? "
+            "agreement_cumulative_stderr? agreement_at_step? agreement_at_step_stderr? settling? settling_stderr? ece? "
+            "ece_stderr? ece_null? bins?",
+            "trained_timesteps frames statistics|split",
+        ),
+        _table(
+            "anytime", "timesteps", "stopping when confident",
+            "split trained_timesteps limit images threshold fixed_accuracy? undecided? mean_steps "
+            "mean_steps_stderr? accuracy "
+            "accuracy_stderr? gain gain_stderr?",
+            "trained_timesteps|split",
+        ),
+        _table(
+            "outcomes", "timesteps", "what became of each image at the T trained with",
+            "split image correct:whole loss_sdt? loss_tet?", "split|",
+        ),
+        _table(
+            "energy", "energy", "operations and joules, layer by layer",
+            "split timesteps trained_timesteps? layer kind? neurons? spikes? firing_rate? additions? multiplications? "
+            "updates? joules joules_stderr? joules_by_rate? joules_by_rate_stderr? twin_joules? accuracy "
+            "accuracy_stderr? images",
+            "trained_timesteps|timesteps",
+        ),
+        _table(
+            "momentum", "momentum", "gradients by timestep over batches",
+            "loss timestep error_norm gradient_norm gain cosine_to_total share noise? coherence coherence_null "
+            "coherence_null_sampled? batches beta?:number batch_size? images?",
+            "checkpoint|loss",
+        ),
+        _table(
+            "momentum_pairs", "momentum", "cosines between timesteps", "loss timestep other:whole cosine",
+            "checkpoint|loss",
+        ),
+        _table(
+            "momentum_layers", "momentum", "the same by layer",
+            f"loss layer timestep error_norm? {_STEP} noise? coherence coherence_null "
+            "coherence_null_sampled? batches? beta?:number batch_size? images?",
+            "checkpoint|loss layer",
+        ),
+        _table(
+            "momentum_pairs_layers", "momentum", "cosines between timesteps by layer",
+            "loss layer timestep other:whole cosine", "checkpoint|loss layer",
+        ),
+        _table(
+            "descent", "momentum", "decrease promised and delivered",
+            "loss direction step?:number relative_step predicted? realised? ratio stderr?", "checkpoint|loss",
+        ),
+        _table(
+            "descent_layers", "momentum", "the same by layer",
+            "loss layer direction step?:number relative_step predicted? realised? ratio stderr?",
+            "checkpoint|loss layer",
+        ),
+        _table(
+            "momentum_steps", "momentum", "what momentum keeps, step by step on from the checkpoint",
+            f"loss optimizer? state step learning_rate? timestep error_norm? {_STEP} cosine_to_momentum kept kept_null "
+            "predicted realised momentum_norm? batch_size?",
+            "checkpoint|loss",
+        ),
+        _table(
+            "switch", "momentum", "losses and accuracy on from the checkpoint, with each loss",
+            "loss step split images loss_sdt loss_tet accuracy distance? relative_distance", "checkpoint|loss split",
+        ),
+        _table(
+            "momentum_history", "history", "what momentum keeps in the course of training",
+            f"epoch loss timestep images error_norm {_STEP} cosine_to_momentum momentum_norm? kept kept_null "
+            "kept_null_low? steps?",
+            "checkpoint|timestep",
+        ),
+        _table(
+            "stability", "stability", "curvature along training, beside the optimizer's limit",
+            "epoch optimizer loss matrix top_eigenvalue residual? converged? participation? products? warm? limit "
+            "learning_rate? training_loss? curvature",
+            "optimizer epoch|loss",
+        ),
+        _table(
+            "path", "path", "losses and accuracy between two checkpoints",
+            f"{_ENDS} t distance? value stderr excess? excess_stderr? accuracy accuracy_stderr",
+            "checkpoint|other kind fitted split loss",
+        ),
+        _table(
+            "barrier", "path", "the barriers on those paths",
+            f"{_ENDS} barrier stderr crossed? position? start? end? accuracy_drop? accuracy_drop_stderr?",
+            "checkpoint|other split",
+        ),
+        _table(
+            "bezier", "path", "how the curves were trained",
+            "other:word other_method? other_training other_seed? fitted steps learning_rate batch_size line_loss "
+            "curve_loss line_gradient curve_gradient converged stretch",
+        ),
+        _table(
+            "measures", "compare", "one number for every checkpoint, measure and loss",
+            "timesteps?:text measure title loss:text unit side better rescaling:text value converged images:text",
+        ),
+        _table(
+            "compare", "compare", "each method beside the reference, measure by measure",
+            f"{_COMPARED} side unit images:text reference method reference_mean method_mean twin_mean? difference "
+            "low high "
+            "p p_adjusted effect effect_kind n paired spread? sampling_error? better flatter more_robust trust",
+            measured=False,
+        ),
+        _table(
+            "counts", "compare", "how many rows name a side, with the chance of so many",
+            "network data timesteps?:text reference method side rows reference_rows method_rows p_reference p_method "
+            "percentile independent how headline loss:text",
+            measured=False,
+        ),
+        _table(
+            "rise_curves", "compare", "each method's rise beside the reference's, radius by radius",
+            "network data timesteps?:text loss split along logits reference method radius reference_mean method_mean "
+            "difference low high n flatter",
+            measured=False,
+        ),
+        _table(
+            "crossovers", "compare", "at which radius which one is flatter, and whether that depends on confidence",
+            "network data timesteps?:text loss split along logits reference method crossover crossover_low "
+            "crossover_high certain:maybe verdict depends_on_scale n",
+            measured=False,
+        ),
+        _table(
+            "correlation", "compare", "measures set against gaps, over checkpoints",
+            f"{_COMPARED} gap among tau low high interval? p? p_adjusted? n seeds?", measured=False,
+        ),
+    )
+}  # fmt: skip
+
+
+def checked(name: str, frame: pd.DataFrame) -> None:
+    """Raise ValueError where ``frame`` can't be the table ``name``: a column that is unknown, or one that lacks.
+
+    Tables that nobody here knows are their author's own.
+    """
+    if name not in SCHEMA or frame.empty:
+        return
+    names = [column.name for column in SCHEMA[name].columns]
+    unknown = [str(column) for column in frame if column not in names and not SCHEMA[name].more]
+    missing = [column for column in SCHEMA[name].needed if column not in frame]
+    if unknown:
+        raise ValueError(f"table {name} has the unknown column {unknown[0]}: its columns are in tables.schema")
+    if missing:
+        raise ValueError(f"table {name} lacks {', '.join(missing)}: its columns are in tables.schema")
+
+
+def pages() -> str:
+    """The reference of all tables, as Markdown."""
+    parts = ["# Tables", "One observation a row. Beside NAME.csv lies NAME.json, which says where it comes from."]
+    for table in SCHEMA.values():
+        about = table.about[:1].upper() + table.about[1:]
+        parts.append(f"## {table.name}.csv\n\n{about}, by `python -m analysis.{table.command}`.")
+        lines = ["| column | kind | unit | |", "|---|---|---|---|"]
+        for column in table.columns:
+            name = column.name + (" (may lack)" if column.name in table.later else "")
+            words = f" ({', '.join(column.words)})" if column.words else ""
+            lines.append(f"| {name} | {column.kind} | {column.unit} | {column.about}{words} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(pages())

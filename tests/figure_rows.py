@@ -1,16 +1,29 @@
 """Made-up rows of the tables on parts of a network, on what it survives, on paths, and on what flatness is for."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pandas as pd
 
+from tables.measures import MEASURES, Measure
+
 LOSSES = ("sdt", "tet")
 SHARPNESS = {"sdt": 1.0, "tet": 0.55}
 STEPS = 4
 PATHS = (("line", "-"), ("bezier", "sdt"), ("bezier", "tet"))
-MEASURES = ("top eigenvalue, formal Hessian", *(f"average rise at radius {radius}" for radius in (0.05, 0.1, 0.2)))
+RISES = tuple(
+    replace(MEASURES["average_rise"].asked(f"{at:g}"), title=f"average rise at radius {at:g}")
+    for at in (0.05, 0.1, 0.2)
+)
+TOP, TRACE = (MEASURES[name].said(("hessian",), ("formal Hessian",)) for name in ("top_eigenvalue", "trace"))
 Rows = list[dict[str, object]]
+
+
+def trained(method: str) -> str:
+    """The loss that networks of a method were trained with: its name's, or SDT's."""
+    return method if method in LOSSES else LOSSES[0]
 
 
 def layers(training: str, rng: np.random.Generator) -> Rows:
@@ -28,7 +41,7 @@ def momentum_layers(training: str, rng: np.random.Generator) -> Rows:
     rows: Rows = []
     for loss, (at, layer), step in product(LOSSES, enumerate(("stem.conv1", "body.conv2", "body.head")), range(3)):
         norm = (1.0 + at) * (0.4 if step else 1.0) * np.exp(rng.normal(0, 0.1))
-        coherence = {"coherence": 0.25 * (1 + at), "coherence_null": np.sqrt(0.1 / 1.9)}
+        coherence = {"coherence": 0.25 * (1 + at), "coherence_null": np.sqrt(0.1 / 1.9), "coherence_null_sampled": 0.34}
         rows.append({"loss": loss, "layer": layer, "timestep": step, "gradient_norm": norm} | coherence)
     return rows
 
@@ -54,14 +67,15 @@ def momentum_history(training: str, rng: np.random.Generator) -> Rows:
     for epoch, step in product(range(1, 13), range(3)):
         place = {"loss": training, "epoch": epoch, "timestep": step, "images": 10}
         numbers = _course(training, rng, epoch)
-        rows.append(place | (numbers if step == 0 else numbers | {"kept": np.nan, "kept_null": np.nan}))
+        numbers |= {"kept_null_low": numbers["kept_null"] / 2} if step == 0 else {"kept": np.nan, "kept_null": np.nan}
+        rows.append(place | numbers)
     return rows
 
 
 def momentum_steps(training: str, rng: np.random.Generator) -> Rows:
     rows: Rows = []
     for loss, at, step in product(LOSSES, range(1, 13), range(3)):
-        place = {"loss": loss, "state": "checkpoint", "step": at, "timestep": step}
+        place = {"loss": loss, "state": "checkpoint", "step": at, "timestep": step, "batch_size": 50}
         realised = 5e-4 * rng.normal(1, 0.3) if step == 0 else np.nan
         rows.append(place | _course(training, rng, at) | {"predicted": 1e-3 / at, "realised": realised})
     return rows
@@ -103,14 +117,13 @@ def robustness(training: str, rng: np.random.Generator) -> Rows:
 
 
 def path(training: str, rng: np.random.Generator) -> Rows:
-    """From every network to one of the other training; only the SDT ones set out."""
     rows: Rows = []
     bump = rng.normal(0.5, 0.05)
     for (kind, fitted), split, loss, t in product(PATHS, ("train", "test"), LOSSES, np.linspace(0, 1, 5)):
         value = 0.1 + 0.05 * t + (bump if kind == "line" else 0.02) * t * (1 - t) + 0.2 * (split == "test")
         place = {"kind": kind, "fitted": fitted, "statistics": "recalibrated", "split": split, "loss": loss, "t": t}
         rows.append(place | {"value": value, "stderr": 0.01, "accuracy": 1 - value / 5, "accuracy_stderr": 0.01})
-    return _away(training, rows)
+    return rows
 
 
 def barrier(training: str, rng: np.random.Generator) -> Rows:
@@ -119,12 +132,7 @@ def barrier(training: str, rng: np.random.Generator) -> Rows:
         height = (rng.normal(0.12, 0.02) if kind == "line" else 0.0) + 0.05 * (split == "test")
         place = {"kind": kind, "fitted": fitted, "statistics": "recalibrated", "split": split, "loss": loss}
         rows.append(place | {"barrier": height, "stderr": 0.01})
-    return _away(training, rows)
-
-
-def _away(training: str, rows: Rows) -> Rows:
-    other = {"other": "runs/tet-0/ckpt.pt", "other_training": "tet", "images": 100}
-    return [row | other for row in rows] if training == "sdt" else []
+    return rows
 
 
 def sharpness(training: str, rng: np.random.Generator) -> Rows:
@@ -136,52 +144,59 @@ def sharpness(training: str, rng: np.random.Generator) -> Rows:
     return [*rows, {"loss": "sdt", "split": "train", "measure": "fisher_rao", "setting": "", "value": 3.0}]
 
 
+def about(measure: Measure) -> dict[str, object]:
+    """The columns that say what a measure is."""
+    return {name: getattr(measure, name) for name in ("title", "unit", "side", "better")} | {"measure": measure.id}
+
+
 def measures(training: str, rng: np.random.Generator) -> Rows:
     rows: Rows = []
     gap = rng.normal(0.2 if training == "sdt" else 0.25, 0.02)
-    gaps = {"generalization gap in loss (test - train)": gap, "generalization gap in accuracy (train - test)": gap / 4}
-    for name, value in gaps.items():
-        rows.append({"measure": name, "loss": "sdt" if "loss" in name else "", "unit": "1", "value": value})
-    for name, loss in product(MEASURES, LOSSES):
+    for name, loss, value in (("gap_in_loss", "sdt", gap), ("gap_in_accuracy", "", gap / 4)):
+        rows.append(about(MEASURES[name]) | {"loss": loss, "value": value, "rescaling": ""})
+    for measure, loss in product((TOP, *RISES), LOSSES):
         value = SHARPNESS[training] * np.exp(rng.normal(0, 0.2))
-        rows.append({"measure": name, "loss": loss, "unit": "loss", "value": value})
-    return [row | {"flatness": row["measure"] in MEASURES, "timesteps": "4"} for row in rows]
+        rows.append(about(measure) | {"loss": loss, "value": value, "rescaling": measure.invariance})
+    return [row | {"timesteps": "4", "converged": True, "images": "200"} for row in rows]
 
 
-def correlation(rng: np.random.Generator) -> Rows:
+def correlation(rng: np.random.Generator, methods: Sequence[str]) -> Rows:
     rows: Rows = []
-    for name, loss, gap, among in product(MEASURES, LOSSES, ("loss", "accuracy"), ("all", "within", "sdt")):
+    groups = ("all", "within", *methods)
+    for measure, loss, gap, among in product((TOP, *RISES), LOSSES, ("loss", "accuracy"), groups):
         tau = rng.uniform(-0.5, 0.5)
-        place = {"network": "digits-cnn", "data": "digits", "measure": name, "loss": loss, "gap": gap, "among": among}
-        rows.append(place | {"tau": tau, "low": tau - 0.4, "high": tau + 0.4, "n": 10})
+        place = {"network": "digits-cnn", "data": "digits", "timesteps": "4", "gap": gap, "among": among, "loss": loss}
+        named = {"measure": measure.id, "title": measure.title}
+        found = {"tau": tau, "low": tau - 0.4, "high": tau + 0.4, "p": 0.2, "p_adjusted": 0.8, "n": 10}
+        rows.append(place | named | found | {"interval": ""})
     return rows
 
 
-def compare(rng: np.random.Generator) -> Rows:
-    names = {"top eigenvalue, formal Hessian": 14.0, "trace, formal Hessian": 60.0}
-    names |= {"mean rise within 0.5 on random lines": 0.6}
-    names |= {f"average rise at radius {length:g}": length for length in (0.05, 0.1, 0.2)}
+def compare(rng: np.random.Generator, methods: Sequence[str]) -> Rows:
+    """Each method against the first."""
+    return [row for method in methods[1:] for row in _against(rng, methods[0], method)]
+
+
+def _against(rng: np.random.Generator, reference: str, method: str) -> Rows:
+    sizes = {TOP: 14.0, TRACE: 60.0, MEASURES["rise_within"].asked("line", "0.5"): 0.6}
+    sizes |= dict(zip(RISES, (0.05, 0.1, 0.2), strict=True))
+    place: dict[str, object] = {"network": "digits-cnn", "data": "digits", "timesteps": "4", "images": "200"}
+    place |= {"reference": reference, "method": method, "p": 0.01, "p_adjusted": 0.1, "effect": 1.0}
+    place |= {"effect_kind": "g_z", "n": 5, "paired": True, "spread": "seeds", "more_robust": ""}
     rows: Rows = []
-    for (measure, size), loss in product(names.items(), LOSSES):
+    for (measure, size), loss in product(sizes.items(), LOSSES):
         gap, half = size * rng.normal(-0.3, 0.25), size * rng.uniform(0.05, 0.4)
         sure = abs(gap) > half
         doubts = ["interval contains zero"] * (not sure)
-        doubts += ["changes when weights are rescaled"] * ("Hessian" in measure)
-        place: dict[str, object] = {
-            "network": "digits-cnn",
-            "data": "digits",
-            "measure": measure,
-            "loss": loss,
-            "unit": "loss",
-        }
-        numbers = {"sdt": size, "tet": size + gap, "difference": gap, "low": gap - half, "high": gap + half, "n": 5}
-        verdict: dict[str, object] = {
-            "flatter": ("tet" if gap < 0 else "sdt") if sure else "",
-            "trust": "; ".join(doubts),
-        }
-        rows.append(place | numbers | {"paired": True, "lower_is_flatter": True} | verdict)
-    accuracy: dict[str, object] = {"measure": "test accuracy", "loss": "", "sdt": 0.93, "tet": 0.95, "difference": 0.02}
-    return [*rows, rows[0] | accuracy | {"lower_is_flatter": False, "flatter": "", "trust": ""}]
+        doubts += ["changes when weights are rescaled"] * (measure in (TOP, TRACE))
+        numbers = {"reference_mean": size, "method_mean": size + gap, "difference": gap}
+        verdict = {"flatter": (method if gap < 0 else reference) if sure else "", "trust": "; ".join(doubts)}
+        rows.append(
+            place | about(measure) | {"loss": loss} | numbers | {"low": gap - half, "high": gap + half} | verdict
+        )
+    accuracy = {"reference_mean": 0.93, "method_mean": 0.95, "difference": 0.02, "low": 0.01, "high": 0.03}
+    last = place | about(MEASURES["test_accuracy"]) | accuracy
+    return [*rows, last | {"loss": "", "flatter": "", "trust": ""}]
 
 
 def coarse(surface: pd.DataFrame) -> pd.DataFrame:
@@ -189,7 +204,40 @@ def coarse(surface: pd.DataFrame) -> pd.DataFrame:
     few = [-1, -0.4, 0, 0.4, 1]
     frame = surface[(surface["kind"] == "plane") & surface["alpha"].isin(few) & surface["beta"].isin(few)]
     frame = frame.assign(stderr=0.015, rise_stderr=0.004)
-    corner = (frame["training"] == "tet") & (frame["seed"] == 0) & (frame["alpha"] == 1)
+    corner = (frame["method"] == "tet") & (frame["seed"] == 0) & (frame["alpha"] == 1)
     frame.loc[corner & (frame["beta"] == 1), "value"] = np.inf
     frame.loc[corner & (frame["beta"] == -1), "value"] = np.nan
     return frame.reset_index(drop=True)
+
+
+def rise_curves(rng: np.random.Generator, methods: Sequence[str]) -> Rows:
+    """Differences of the rise from the first method: above zero near by, below far out, and at one scale above."""
+    rows: Rows = []
+    for method, loss, along, logits in product(methods[1:], LOSSES, ("line", "plane", "noise"), ("plain", "network")):
+        place: dict[str, object] = {"network": "digits-cnn", "data": "digits", "timesteps": "4", "split": "train"}
+        place |= {"loss": loss, "along": along, "logits": logits, "reference": methods[0], "method": method, "n": 5}
+        for radius in (0.25, 0.5, 0.75, 1.0):
+            gap, half = (0.6 - radius if logits == "plain" else radius) * 0.2 + rng.normal(0, 0.01), 0.03
+            numbers = {"radius": radius, "reference_mean": radius, "method_mean": radius + gap, "difference": gap}
+            flatter = "" if abs(gap) < half else method if gap < 0 else methods[0]
+            rows.append(place | numbers | {"low": gap - half, "high": gap + half, "flatter": flatter})
+    return rows
+
+
+def crossovers(methods: Sequence[str]) -> Rows:
+    rows: Rows = []
+    for method, loss, along, logits in product(methods[1:], LOSSES, ("line", "plane", "noise"), ("plain", "network")):
+        place: dict[str, object] = {"network": "digits-cnn", "data": "digits", "timesteps": "4", "split": "train"}
+        place |= {"loss": loss, "along": along, "logits": logits, "reference": methods[0], "method": method, "n": 5}
+        said = (
+            "sharper from 0.25 to 0.5, undecided to 0.7, flatter to 1"
+            if logits == "plain"
+            else "sharper from 0.25 to 1"
+        )
+        at = (0.6, 0.5, 0.7) if logits == "plain" else (np.nan, np.nan, np.nan)
+        verdict = {"verdict": f"{method} against {methods[0]}: {said}", "certain": logits == "plain"}
+        depends = {"depends_on_scale": "network: 0.7 to 1" if logits == "plain" else ""}
+        rows.append(
+            place | dict(zip(("crossover", "crossover_low", "crossover_high"), at, strict=True)) | verdict | depends
+        )
+    return rows

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tables.schema import IDENTITY
 from tests.figure_rows import (
     LOSSES,
     SHARPNESS,
@@ -15,6 +16,7 @@ from tests.figure_rows import (
     barrier,
     compare,
     correlation,
+    crossovers,
     descent_layers,
     layers,
     measures,
@@ -22,27 +24,41 @@ from tests.figure_rows import (
     momentum_layers,
     momentum_steps,
     path,
+    rise_curves,
     robustness,
     sharpness,
     steps,
     switch,
+    trained,
 )
 
 
-def identity(training: str, seed: int) -> dict[str, object]:
-    place = {"checkpoint": f"runs/{training}-{seed}/ckpt.pt", "network": "digits-cnn", "data": "digits"}
-    return place | {"training": training, "seed": seed}
+def identity(method: str, seed: int) -> dict[str, object]:
+    place = {"checkpoint": f"runs/{method}-{seed}/ckpt.pt", "network": "digits-cnn", "data": "digits"}
+    return place | {"method": method, "training": trained(method), "seed": seed}
 
 
-def made_up(*, seeds: int = 5, trainings: Sequence[str] = LOSSES) -> dict[str, pd.DataFrame]:
-    """Every table that a figure is made of, for ``seeds`` checkpoints a side."""
+def made_up(*, seeds: int = 5, methods: Sequence[str] = LOSSES) -> dict[str, pd.DataFrame]:
+    """Every table that a figure is made of, for ``seeds`` checkpoints a method; the first is the reference."""
     rng = np.random.default_rng(0)
-    runs = [(identity(training, seed), training) for training in trainings for seed in range(seeds)]
+    runs = [(identity(method, seed), trained(method)) for method in methods for seed in range(seeds)]
     frames = {
         name: pd.DataFrame([head | row for head, training in runs for row in make(training, rng)])
         for name, make in MAKERS.items()
     }
-    return frames | {"compare": pd.DataFrame(compare(rng)), "correlation": pd.DataFrame(correlation(rng))}
+    frames |= {name: away(frames[name], identity(methods[-1], 0)) for name in ("path", "barrier")}
+    frames["correlation"] = pd.DataFrame(correlation(np.random.default_rng(1), methods))
+    if len(methods) > 1:
+        frames["compare"] = pd.DataFrame(compare(rng, methods))
+        frames["rise_curves"] = pd.DataFrame(rise_curves(np.random.default_rng(2), methods))
+        frames["crossovers"] = pd.DataFrame(crossovers(methods))
+    return frames
+
+
+def away(frame: pd.DataFrame, end: dict[str, object]) -> pd.DataFrame:
+    """Paths of the first method's networks to one of the last's."""
+    other = {"other": end["checkpoint"], "other_method": end["method"], "other_training": end["training"]}
+    return frame[frame["method"] == frame["method"].iloc[0]].assign(**other, images=100)
 
 
 def write(directory: Path, frames: dict[str, pd.DataFrame]) -> Path:
@@ -123,6 +139,7 @@ def momentum(training: str, rng: np.random.Generator) -> Rows:
         norms = {"error_norm": error, "gradient_norm": error * gain, "gain": gain}
         whole = {"cosine_to_total": 0.6 + 0.08 * step, "share": 0.1 + 0.06 * step} if step else {}
         coherence = {"coherence": rng.normal(0.3, 0.02), "coherence_null": np.sqrt(0.1 / 1.9), "batches": 20}
+        coherence |= {"coherence_null_sampled": 0.34, "batch_size": 50, "images": 1000}
         rows.append({"loss": loss, "timestep": step, **norms, **whole, **coherence})
     return rows
 
@@ -177,7 +194,7 @@ def energy(training: str, rng: np.random.Generator) -> Rows:
         joules = step * 2.1e-7 * (1.1 if training == "sdt" else 1.0) * np.exp(rng.normal(0, 0.03))
         accuracy = 0.93 - (0.4 if training == "sdt" else 0.12) * np.exp(-step) + rng.normal(0, 0.004)
         place = {"split": "test", "images": 500, "timesteps": step, "layer": layer}
-        rows.append(place | {"joules": joules, "accuracy": accuracy})
+        rows.append(place | {"joules": joules, "joules_by_rate": 0.6 * joules, "accuracy": accuracy})
     return rows
 
 
@@ -199,7 +216,7 @@ def stability(training: str, rng: np.random.Generator) -> Rows:
 def along_trajectories(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """``frames`` with a surface along random directions and trajectories, and the paths and axes of the latter."""
     surface = frames["surface"].assign(directions="random", axes_loss="any")
-    heads = surface[["checkpoint", "network", "data", "training", "seed"]].drop_duplicates().to_dict("records")
+    heads = surface[list(IDENTITY)].drop_duplicates().to_dict("records")
     rows: dict[str, Rows] = {"surface": [], "surface_path": [], "surface_axes": []}
     for head, loss, alpha, beta in product(heads, LOSSES, np.linspace(-0.1, 0.4, 6), np.linspace(-0.1, 0.1, 5)):
         place = {"loss": loss, "split": "train", "kind": "plane", "draw": 0, "directions": "trajectory"}
@@ -230,9 +247,9 @@ def with_ways(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return frames | {"timesteps": pd.concat([plain, anew], ignore_index=True)}
 
 
-def complete(*, seeds: int, trainings: Sequence[str] = LOSSES) -> dict[str, pd.DataFrame]:
+def complete(*, seeds: int, methods: Sequence[str] = LOSSES) -> dict[str, pd.DataFrame]:
     """Every table that some picture needs."""
-    return with_ways(along_trajectories(made_up(seeds=seeds, trainings=trainings)))
+    return with_ways(along_trajectories(made_up(seeds=seeds, methods=methods)))
 
 
 MAKERS: dict[str, Callable[[str, np.random.Generator], Rows]] = {

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from analysis import compare
 from figures import paper
 from figures.pictures import catalogue
-from tables.comparable import LAYOUTS
+from tables.schema import SCHEMA
 from tests.figure_tables import LOSSES, complete, identity, made_up
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -26,11 +26,21 @@ def each(rows):
 
 
 TABLES = {name: FRAMES[name] for name in ("hessian", "momentum", "descent", "surface")}
-TABLES["timesteps"] = FRAMES["timesteps"].assign(loss_sdt=0.1, loss_tet=0.2)
+TABLES["timesteps"] = FRAMES["timesteps"].assign(loss_sdt=0.1, loss_tet=0.2, accuracy_cumulative=0.5)
+TABLES["outcomes"] = each(
+    [
+        {"split": split, "image": image, "correct": image, "loss_sdt": 0.1, "loss_tet": 0.2}
+        for split in ("train", "test")
+        for image in (0, 1)
+    ]
+)
 TABLES["energy"] = FRAMES["energy"].assign(trained_timesteps=4)
-TABLES["trace"] = each([{"loss": loss, "operator": "hessian", "trace": 7.0} for loss in LOSSES])
+TABLES["trace"] = each([{"loss": loss, "operator": "hessian", "coordinates": "raw", "trace": 7.0} for loss in LOSSES])
 TABLES["sharpness"] = each(
-    [{"loss": "sdt", "measure": "average", "radius": r, "value": r, "rescaling": "invariant"} for r in (0.1, 0.2)]
+    [
+        {"loss": "sdt", "split": "train", "measure": "average", "radius": r, "value": r, "rescaling": "invariant"}
+        for r in (0.1, 0.2)
+    ]
 )
 TABLES["shapes"] = each(
     [
@@ -44,6 +54,7 @@ TABLES["norms"] = each([{"norm": "param_norm", "value": 3.0, "rescaling": "chang
 TABLES["robustness"] = each(
     [
         {"split": "test", "perturbation": "lost_spikes", "strength": p, "loss": "sdt", "value": p, "accuracy": 1 - p}
+        | {"accuracy_stderr": 0.0, "draws": 1, "images": 90}
         for p in (0.0, 0.1)
     ]
 )
@@ -71,12 +82,11 @@ def complaint(capsys):
 
 
 def test_whole_tables_are_compared(tmp_path):
-    assert set(TABLES) == set(LAYOUTS)
     for name, table in TABLES.items():
         save(tmp_path, name, table)
     assert compare.main([str(tmp_path), "--resamples", "10"]) == 0
     found = pd.read_csv(tmp_path / "tables" / "measures.csv")
-    found = found.query("measure == 'top eigenvalue, formal Hessian' and loss == 'tet'")
+    found = found.query("measure == 'top_eigenvalue[hessian]' and loss == 'tet'")
     expected = TABLES["hessian"].query("rank == 1 and operator == 'hessian' and loss == 'tet'")
     assert found["checkpoint"].tolist() == expected["checkpoint"].tolist()
     np.testing.assert_allclose(found["value"], expected["eigenvalue"], rtol=1e-14)
@@ -91,24 +101,24 @@ def test_whole_tables_are_compared(tmp_path):
         ("timesteps", TABLES["timesteps"].query("split == 'test'"), "no rows of split train"),
         ("timesteps", TABLES["timesteps"].query("split == 'train'"), "no rows of split test"),
         ("trace", TABLES["trace"].head(0), "a header and no rows"),
-        ("trace", b"", "not a readable table"),
-        ("trace", changed(TABLES["trace"], "trace", "7.0x"), "line 5 has '7.0x' as trace, expected a number"),
+        ("trace", b"", "not a CSV table"),
+        ("trace", changed(TABLES["trace"], "trace", "7.0x"), "line 5 has '7.0x' as trace, not a number"),
         ("trace", changed(TABLES["trace"], "trace", "1e300"), "line 5 has '1e300' as trace, expected a number below"),
-        ("trace", changed(TABLES["trace"], "training", "tat"), "'tat' as training, expected one of sdt, tet"),
-        ("trace", changed(TABLES["trace"], "network", ""), "'' as network, expected a word"),
+        ("trace", changed(TABLES["trace"], "coordinates", "row"), "'row' as coordinates, expected one of raw, filter"),
+        ("trace", changed(TABLES["trace"], "network", ""), "'' as network; the table looks cut short"),
         ("trace", changed(TABLES["trace"], "seed", "0.5"), "'0.5' as seed, expected a whole number"),
-        ("hessian", changed(TABLES["hessian"], "converged", "maybe"), "'maybe' as converged, expected True or False"),
-        ("sharpness", changed(TABLES["sharpness"], "measure", "worse"), "'worse' as measure, expected one of average"),
+        ("hessian", changed(TABLES["hessian"], "converged", "maybe"), "'maybe' as converged, neither true nor false"),
+        ("sharpness", TABLES["sharpness"].assign(measure="worse"), "line 2 has 'worse' as measure, expected one of av"),
         ("sharpness", changed(TABLES["sharpness"], "radius", "inf"), "'inf' as radius, expected a finite number above"),
         ("descent", changed(TABLES["descent"], "relative_step", ""), "'' as relative_step, expected a finite number"),
         ("surface", changed(TABLES["surface"], "alpha", "inf"), "'inf' as alpha, expected a finite number"),
         ("surface", changed(TABLES["surface"], "alpha", -1.0), "a point of a surface twice"),
-        ("trace", TEXTS["trace"].replace(b"\nruns", b"\nx,runs"), "line 2 has 9 fields, the header 8"),
-        ("trace", TEXTS["trace"][:-30], "line 9 has 2 fields, the header 8"),
-        ("trace", TEXTS["trace"][:-1], "its last line does not end"),
-        ("surface", TABLES["surface"].iloc[:-1], "draw 0: 120 rows, others have 121: the file looks cut short"),
-        ("surface", TABLES["surface"].iloc[:-121], "121 rows, others have 242: the file looks cut short"),
-        ("momentum", TABLES["momentum"].iloc[:-1], "loss tet: 4 rows, others have 5"),
+        ("trace", TEXTS["trace"].replace(b"\nruns", b"\nx,runs"), "line 2 has 11 fields, the header 10"),
+        ("trace", TEXTS["trace"][:-30], "line 9 has 4 fields, the header 10"),
+        ("trace", TEXTS["trace"][:-1], "the last line does not end"),
+        ("surface", TABLES["surface"].iloc[:-1], "draw 0: 120 rows, others 121; the table looks cut short"),
+        ("surface", TABLES["surface"].iloc[:-121], "121 rows, others 242; the table looks cut short"),
+        ("momentum", TABLES["momentum"].iloc[:-1], "loss tet: 4 rows, others 5"),
     ],
 )  # fmt: skip
 def test_a_bad_table_is_one_line_that_names_file_fault_and_remedy(name, wrong, says, tmp_path, capsys):
@@ -118,11 +128,13 @@ def test_a_bad_table_is_one_line_that_names_file_fault_and_remedy(name, wrong, s
     line = complaint(capsys)
     assert f"tables/{name}.csv: " in line
     assert says in line
-    assert line.endswith(f"make it again with python -m analysis.{LAYOUTS[name].analysis}")
+    assert line.endswith(f"make it again with python -m analysis.{SCHEMA[name].command}")
 
 
 def test_tables_of_networks_of_other_lengths_are_complete(tmp_path):
-    twin = TABLES["momentum"].query("timestep < 2").assign(network="digits-cnn-relu", checkpoint="relu")
+    twin = TABLES["momentum"].query("timestep < 2").assign(network="digits-cnn-relu")
+    twin["checkpoint"] = "relu/" + twin["checkpoint"]
+    save(tmp_path, "hessian", TABLES["hessian"])
     save(tmp_path, "momentum", pd.concat([TABLES["momentum"], twin]))
     assert compare.main([str(tmp_path), "--resamples", "10"]) == 0
 
@@ -201,7 +213,7 @@ def test_a_damaged_table_is_drawn_or_a_line_for_each_of_its_pictures(tmp_path, c
         ("training", "epoch", "", "a whole number"),
         ("robustness", "strength", "", "a finite number"),
         ("paths", "t", "inf", "a finite number"),
-        ("barriers", "other_training", "tat", "one of sdt, tet"),
+        ("barriers", "images", "0.5", "a whole number"),
         ("layers", "seed", "0.5", "a whole number"),
         ("steps", "timestep", "", "a whole number"),
         ("gap-in-loss", "value", "1e300", "a number below 1e+100"),
@@ -235,7 +247,7 @@ def test_a_bad_number_costs_its_picture_and_no_later_one(name, column, value, ex
         (FRAMES["surface"].to_csv(index=False).encode()[:-3], "the last line does not end"),
         (
             FRAMES["surface"].to_csv(index=False).encode().replace(b"\nruns", b"\nx,runs"),
-            "line 2 has 14 fields, the header 13",
+            "line 2 has 15 fields, the header 14",
         ),
     ],
 )
@@ -263,7 +275,7 @@ def test_one_step_on_a_logarithmic_axis_is_drawn():
     ("name", "says"),
     [
         ("energy", "Accuracy on 500 test images."),
-        ("scalability", "each training's own seeds"),
+        ("scalability", "each method's own seeds"),
         ("scalability", "Differences paired by seed, at T = 1 and the trained T: compare.csv."),
         ("density", "spreads mass by σ, also below zero"),
         ("momentum", "the cross-entropy part of the loss trained with (no regulariser)"),

@@ -23,7 +23,8 @@ from models.checkpoint import load
 from models.training import momentum
 from tables import record as records
 from tables.reading import TableError
-from tables.result import Result, origin
+from tables.record import origin
+from tables.result import Result
 from tests.commands import ANALYSES
 from tests.figure_rows import coarse
 from tests.figure_tables import complete, made_up, write

@@ -27,7 +27,8 @@ from analysis.subject import Subject
 from analysis.surface.journal import Journal
 from models.checkpoint import load
 from tables.files import alone, check_writable, held, locked
-from tables.result import Result, origin, sha256
+from tables.record import origin, sha256
+from tables.result import Result
 from tests.figure_tables import write
 from tests.killed import shoot_at, starter
 from tests.test_bad_tables import TABLES
@@ -39,6 +40,7 @@ FLAGS = {
     "history": "",
     "sharpness": "--images 10 --loss tet --draws 2 --measures average norms",
     "robustness": "--images 10 --loss tet --draws 2",
+    "rise": "--images 10 --loss tet --draws 1 --radii 0.5 1 --angles 4",
     "hessian": "--images 10 --loss tet --operator gauss_newton --top 1 --bottom 0 --max-products 8 --radii 2 --steps 3",
     "momentum": "--images 40 --loss tet --batches 2",
     "stability": "--images 10 --loss tet --max-products 8",
@@ -219,7 +221,7 @@ def test_two_commands_and_the_same_one_twice_write_into_one_folder(ends, forked,
         child.join()
         assert child.exitcode == 0
     assert {path.name for path in out.iterdir()} == {
-        f"{name}.{kind}" for name in ("energy", "timesteps", "anytime") for kind in ("csv", "json")
+        f"{name}.{kind}" for name in ("energy", "timesteps", "anytime", "outcomes") for kind in ("csv", "json")
     }
     for name in ("energy", "timesteps", "anytime"):
         table, record = pd.read_csv(out / f"{name}.csv"), origin(out / f"{name}.csv")

@@ -1,5 +1,6 @@
 """Tables of many checkpoints compared: measures, differences, correlations, doubts."""
 
-from .command import Config, main, read, run, table
+from .command import Config, main, run
+from .shown import table, verdict
 
-__all__ = ["Config", "main", "read", "run", "table"]
+__all__ = ["Config", "main", "run", "table", "verdict"]

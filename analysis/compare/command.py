@@ -1,31 +1,26 @@
-"""SDT beside TET: is the minimum flatter, by which measure, how sure, and what does that have to do with the gap?
+"""Methods beside one another, measure by measure: differences with intervals, effect sizes, and reasons for doubt.
 
-    python -m analysis.compare runs/demo
+    python -m analysis.compare runs                                  # the first method found is the reference
+    python -m analysis.compare runs --reference sdt --by method
+    python -m analysis.compare sweep --by learning_rate --reference 0.002
 
-reads the tables in ``runs/demo/tables`` and writes three more, for each network, data set and T:
+reads the tables in ``runs/tables`` (and in every other folder named) and writes ``compare.csv``, ``counts.csv``,
+``correlation.csv`` and ``measures.csv`` beside them; columns are in docs/tables.md. Each row of compare.csv is one
+method (or one value of a factor) against the reference: means, difference method minus reference with its 95 % interval
+(paired by seed where seeds are shared), two-sided p, p_adjusted (Holm's, over all rows about the same question:
+flatness, robustness, or anything else), effect, and reasons not to trust the row (:mod:`analysis.compare.doubts`). How
+many rows name a side is no evidence by itself: counts.csv has its chance (:mod:`analysis.compare.counts`).
 
-- ``compare.csv``: network, data, timesteps (T, where a table says), measure, loss (of the landscape), unit, images (how
-  many it was measured on, where its table says), sdt and tet (means over seeds), ann (mean over the checkpoints of the
-  network's ReLU twin, where there are any), difference (tet − sdt), low and high (its 95 % interval), p (two-sided, of
-  the same test), p_adjusted (Holm's, over the rows about the same question: flatness, robustness, or anything else),
-  effect and effect_kind (standardized difference: "g_z" paired, "g" unpaired; formulas of all these in
-  :mod:`analysis.compare.difference`), n (pairs of one seed, or the smaller group), paired, lower_is_flatter, flatter
-  ("sdt", "tet", or empty where the interval contains zero or the measure isn't one of flatness), robust (which values
-  are the more robust ones: "higher", "lower", or empty), more_robust ("sdt", "tet" or empty, likewise), trust (empty,
-  or why not to: :mod:`analysis.compare.doubts`)
-- ``correlation.csv``: network, data, timesteps, measure, loss, gap ("loss": L_SDT on test minus train; "accuracy":
-  train minus test; or an accuracy lost), among ("all", "within", "sdt", "tet"), tau (Kendall's τ-b), low and high (95 %
-  bootstrap), p, p_adjusted, n; see :mod:`analysis.compare.correlation`
-- ``measures.csv``: the values themselves, one per checkpoint, measure and loss; columns in
-  :mod:`analysis.compare.measures`
+``--by`` a factor that the runs record (a column of table settings: learning_rate, mse_weight, train_images …) compares
+networks of one method that differ in it.
 
-Several folders are pooled. Nothing is computed from checkpoints here; those that are still where they were measured are
-asked whether they reached the training loss of --until-loss.
+Nothing is computed from checkpoints, and none is opened: the same tables give the same rows, wherever checkpoints lie.
+Each table is held against the digest in its record.
 """
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,153 +30,211 @@ import pandas as pd
 import tyro
 
 from tables.command_line import command
-from tables.result import Result, provenance, sha256
+from tables.measures import MEASURES, family
+from tables.record import altered, provenance
+from tables.result import Result
+from tables.schema import SCHEMA
 
 from ..subject import TWIN
+from .confidence import depends_on_scale
 from .correlation import correlations
 from .difference import difference, holm
-from .doubts import LETTERS, apart, doubts_about, unreached
-from .measures import IDENTITY, measures, read_tables
+from .doubts import apart, doubts_about
+from .measures import KEYS, measures, read_tables
+from .outcomes import sampling
+from .rises import against
+from .shown import table
+from .tally import tallies
 
 _SETTING = ["network", "data", "timesteps"]
-_HEAD = [*_SETTING, "measure", "loss"]
-_COLUMNS = {
-    "compare": [
-        *_HEAD, "unit", "images", "sdt", "tet", "ann", "difference", "low", "high", "p", "p_adjusted", "effect",
-        "effect_kind", "n", "paired", "lower_is_flatter", "flatter", "robust", "more_robust", "trust",
-    ],
-    "correlation": [*_HEAD, "gap", "among", "tau", "low", "high", "p", "p_adjusted", "n"],
-}  # fmt: skip
-_NUMBERS = ("sdt", "tet", "ann", "difference", "low", "high", "p", "p_adjusted", "effect")
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is known beside the values: single images, checkpoints short of the loss asked for, tables changed since."""
+
+    outcomes: pd.DataFrame
+    short: frozenset[str]
+    changed: frozenset[str]
 
 
 @dataclass(frozen=True)
 class Config:
-    """Compare SDT and TET checkpoints from saved tables."""
+    """Compare methods, or the values of a factor, from saved tables."""
 
     folders: tyro.conf.Positional[tuple[Path, ...]]
     """Folders with tables, or with a folder tables."""
     out: Path | None = None
-    """Folder for compare.csv, correlation.csv and measures.csv; by default the first folder's tables."""
+    """Folder for the tables; by default the first folder's tables."""
+    reference: str | None = None
+    """The method (or value of the factor) that the others are compared with; by default the first in the tables."""
+    by: str = "method"
+    """What is compared: method, or within each method a factor that the runs record in table settings."""
     resamples: int = 1000
-    """Bootstrap resamples of the correlation's interval."""
+    """Deals of seeds that a correlation's p is made of, where there are more."""
     seed: int = 0
-    """Of the bootstrap."""
+    """Of those deals."""
 
 
 def run(config: Config) -> Result:
-    """The tables compare, correlation and measures.
+    """The tables compare, counts, correlation and measures.
 
     Raises FileNotFoundError for a folder without tables, ValueError where there is nothing to compare.
     """
     if not config.folders:
         raise ValueError("no folder given: name one that holds tables, as the analyses' --out writes them")
     started = time.perf_counter()
-    values = pd.concat([measures(read_tables(folder)) for folder in config.folders], ignore_index=True)
-    _check_distinct(values)
-    if set(values["training"]) != {"sdt", "tet"}:
-        raise ValueError(f"a comparison needs SDT and TET checkpoints, found only {', '.join(set(values['training']))}")
-    rows: dict[str, list[dict[str, Any]]] = {"compare": [], "correlation": []}
-    files = [path for path in sorted(set(values["checkpoint"])) if Path(path).is_file()]
-    short = {path for path in files if unreached(Path(path))}
-    for key, group in values.groupby(_SETTING, sort=False):
-        place = dict(zip(_SETTING, key, strict=True))
+    read = [read_tables(folder) for folder in config.folders]
+    values = pd.concat([measures(tables) for tables in read], ignore_index=True)
+    settings = _all(read, "settings")
+    altogether = frozenset(name for folder in config.folders for name in altered(folder))
+    known = Beside(_all(read, "outcomes"), _short(settings), altogether)
+    values["group"] = _groups(values, settings, config.by)
+    reference = _reference(values, config)
+    _check_distinct(values, config.by)
+    names = ("compare", "counts", "correlation", "rise_curves", "crossovers")
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    rise = _all(read, "rise")
+    setting = _SETTING if config.by == "method" else [*_SETTING, "method"]
+    for key, group in values.groupby(setting, sort=False):
+        place = dict(zip(_SETTING, key, strict=False))
         twins = values[(values["network"] == f"{place['network']}{TWIN}") & (values["data"] == place["data"])]
-        rows["compare"] += [place | row for row in _comparisons(group, twins, short)]
+        curves, crossovers = against(rise, group, reference)
+        found = _comparisons(group, twins, reference, known, pd.concat(curves) if curves else pd.DataFrame())
+        rows["compare"] += [place | row for row in found]
+        rows["counts"] += [place | row for row in (tallies(group, found, reference) if found else ())]
+        for name, parts in (("rise_curves", curves), ("crossovers", crossovers)):
+            rows[name] += [
+                place | {str(k): v for k, v in row.items()} for part in parts for row in part.to_dict("records")
+            ]
         rows["correlation"] += [
             place | row for row in correlations(group, resamples=config.resamples, seed=config.seed)
         ]
-    tables = {name: pd.DataFrame(found, columns=_COLUMNS[name]) for name, found in rows.items()} | {"measures": values}
-    hashes = {path: sha256(Path(path)) for path in files}
-    settings = {name: str(value) for name, value in asdict(config).items()}
-    return Result(tables, provenance(settings, hashes, time.perf_counter() - started))
+    tables = {name: pd.DataFrame(found, columns=_columns(name)) for name, found in rows.items() if found}
+    if "compare" not in tables:
+        inside = "" if config.by == "method" else f", within one method (no method's runs differ in {config.by})"
+        raise ValueError(
+            f"no measure is there for {reference} and for another one on the same network, data and T{inside}"
+        )
+    asked = {name: str(value) for name, value in asdict(config).items()}
+    tables |= {"measures": values[_columns("measures")]}
+    return Result(tables, provenance(asked, {}, time.perf_counter() - started))
 
 
-def _check_distinct(values: pd.DataFrame) -> None:
-    """Network, data, T, training loss and seed name one checkpoint: two of that name, say at two λ, are two groups."""
-    key = [*_SETTING, "training", "seed"]
+def _all(read: Sequence[Mapping[str, pd.DataFrame]], name: str) -> pd.DataFrame:
+    """A table of all folders, or one without rows."""
+    found = [tables[name] for tables in read if name in tables]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame({"checkpoint": []})
+
+
+def _columns(name: str) -> list[str]:
+    return [column.name for column in SCHEMA[name].columns]
+
+
+def _groups(values: pd.DataFrame, settings: pd.DataFrame, by: str) -> pd.Series:
+    """What each row is compared by, as a word."""
+    if by == "method":
+        return values["method"]
+    if by not in settings:
+        there = ", ".join(map(str, settings))
+        raise ValueError(f"no factor {by!r}: table settings has {there}; method is always there")
+    told = settings.drop_duplicates("checkpoint").set_index("checkpoint")[by]
+    words = values["checkpoint"].map(told.map(lambda one: f"{one:g}" if isinstance(one, float) else str(one)))
+    if words.isna().any() or (words == "").any():
+        unknown = values.loc[words.isna() | (words == ""), "checkpoint"].iloc[0]
+        raise ValueError(f"table settings says nothing of {by} for {unknown}")
+    return words
+
+
+def _reference(values: pd.DataFrame, config: Config) -> str:
+    there = list(dict.fromkeys(values.loc[~values["network"].str.endswith(TWIN), "group"]))
+    reference = there[0] if config.reference is None and there else config.reference
+    if reference not in there:
+        raise ValueError(
+            f"no {config.by} {reference!r} in the tables: there {'is' if len(there) == 1 else 'are'} "
+            f"{', '.join(there) or 'none'}"
+        )
+    if len(there) < 2:
+        raise ValueError(f"nothing to compare {reference!r} with: it is the only {config.by} in the tables")
+    return str(reference)
+
+
+def _short(settings: pd.DataFrame) -> frozenset[str]:
+    """Checkpoints that ended above the training loss asked for."""
+    if "until_loss_reached" not in settings:
+        return frozenset()
+    return frozenset(settings.loc[settings["until_loss_reached"].eq(False), "checkpoint"])
+
+
+def _check_distinct(values: pd.DataFrame, by: str) -> None:
+    """Network, data, T, method, factor and seed name one checkpoint: two of that name are two groups."""
+    key = [*_SETTING, "method", "group", "seed"]
     paths = values.groupby(key)["checkpoint"].unique()
     for found in paths[paths.map(len) > 1]:
+        what = "network, data, T, method and seed" if by == "method" else f"network, data, T, method, {by} and seed"
         raise ValueError(
-            f"{' and '.join(found)} have network, data, T, training loss and seed in common: compare them apart"
+            f"{' and '.join(found)} have {what} in common: compare them apart, or name their methods (--method)"
         )
-    twice = values.duplicated([*IDENTITY, "measure", "loss"])
+    twice = values.duplicated([*KEYS, "measure", "loss"])
     if twice.any():
         raise ValueError(f"{values.loc[twice, 'checkpoint'].iloc[0]} is there twice: name each folder once")
 
 
-def _comparisons(values: pd.DataFrame, twins: pd.DataFrame, short: set[str]) -> list[dict[str, Any]]:
-    elsewhere = {loss: apart(values, loss) for loss in ("sdt", "tet")}
-    ann = twins.groupby(["measure", "loss"])["value"].mean()
+def _comparisons(
+    values: pd.DataFrame, twins: pd.DataFrame, reference: str, known: Beside, curves: pd.DataFrame
+) -> list[dict[str, Any]]:
+    """A row for every group but the reference, measure and loss."""
+    losses = dict.fromkeys(["", *values["loss"]])
+    twin = twins.groupby(["measure", "loss"])["value"].mean()
     groups, rows = [], []
-    for (measure, loss, unit), group in values.groupby(["measure", "loss", "unit"], sort=False):
-        sides = {name: side.set_index("seed")["value"].sort_index() for name, side in group.groupby("training")}
-        if len(sides) == 2:
-            head = {"measure": measure, "loss": loss, "unit": unit, "images": ", or ".join(group["images"].unique())}
-            about = {"lower_is_flatter": bool(group["flatness"].all()), "robust": group["robust"].iloc[0]}
-            ann_mean = {"ann": ann.get((measure, loss), np.nan)}
-            rows.append(head | ann_mean | difference(sides["sdt"], sides["tet"]) | about)
+    others = [name for name in dict.fromkeys(values["group"]) if name != reference]
+    far = {(name, loss): apart(_of(values, reference, name), loss) for name in others for loss in losses}
+    for (measure, loss, unit), every in values.groupby(["measure", "loss", "unit"], sort=False):
+        sides = {name: side.set_index("seed").sort_index() for name, side in every.groupby("group")}
+        for name in [name for name in others if {name, reference} <= set(sides)]:
+            group = _of(every, reference, name)
+            first = group.iloc[0]
+            head = {"measure": measure, "title": first["title"], "loss": loss, "side": first["side"], "unit": unit}
+            head |= {"images": ", or ".join(group["images"].unique()), "reference": reference, "method": name}
+            head |= {"twin_mean": twin.get((measure, loss), np.nan), "better": first["better"]}
+            one, other = sides[reference], sides[name]
+            images = sampling(known.outcomes, str(measure), str(loss), one["checkpoint"], other["checkpoint"])
+            rows.append(head | difference(one["value"], other["value"], images))
             groups.append(group)
     _adjust(rows)
     for row, group in zip(rows, groups, strict=True):
+        row |= _sides(row)
         local = (group["rescaling"] != "").any()  # a property of the minimum, not of the predictions
-        far = (elsewhere.get(row["loss"]) or elsewhere["sdt"]) if local else ""
-        row |= _sides(row) | {"trust": "; ".join(doubts_about(group, row, far, short))}
+        doubts = doubts_about(
+            group, row, far=far[row["method"], row["loss"]] if local else "", short=known.short,
+            scale=depends_on_scale(row, curves),
+            changed=MEASURES[family(row["measure"])].table in known.changed,
+        )  # fmt: skip
+        row["trust"] = "; ".join(doubts)
     return rows
+
+
+def _of(values: pd.DataFrame, *names: str) -> pd.DataFrame:
+    return values[values["group"].isin(names)]
 
 
 def _adjust(rows: list[dict[str, Any]]) -> None:
     """Give every row its adjusted p, among those about the same question."""
-    table = pd.DataFrame({name: [row[name] for row in rows] for name in ("lower_is_flatter", "robust", "p")})
-    adjusted = table.groupby([table["lower_is_flatter"], table["robust"] != ""])["p"]
-    for row, p in zip(rows, adjusted.transform(lambda p: holm(p.to_numpy(dtype=float))), strict=True):
+    table = pd.DataFrame({name: [row[name] for row in rows] for name in ("side", "p")})
+    question = table["side"].where(table["side"].isin(["flatness", "robustness"]), "")
+    for row, p in zip(rows, table.groupby(question)["p"].transform(lambda p: holm(p.to_numpy(float))), strict=True):
         row["p_adjusted"] = p
 
 
 def _sides(row: dict[str, Any]) -> dict[str, str]:
-    """Which side is flatter, or more robust, where the interval says that one is."""
+    """Which one is flatter, or more robust, where the interval says that one is."""
     sure = row["low"] > 0 or row["high"] < 0
-    less, more = ("tet", "sdt") if row["difference"] < 0 else ("sdt", "tet")
+    less, more = (row["method"], row["reference"])[:: 1 if row["difference"] < 0 else -1]
+    named = {"lower": less, "higher": more}.get(row["better"], "") if sure else ""
     return {
-        "flatter": less if sure and row["lower_is_flatter"] else "",
-        "more_robust": {"lower": less, "higher": more}.get(row["robust"], "") if sure else "",
+        "flatter": named if row["side"] == "flatness" else "",
+        "more_robust": named if row["side"] == "robustness" else "",
     }
-
-
-def read(folder: Path) -> pd.DataFrame:
-    """The comparison that lies in ``folder/tables``."""
-    numbers = {name: [""] for name in _NUMBERS}
-    return pd.read_csv(folder / "tables" / "compare.csv", keep_default_na=False, na_values=numbers)
-
-
-def table(comparison: pd.DataFrame) -> str:
-    """The comparison for reading at a terminal, its doubts by letters that the last line explains."""
-    short = {reason: letter for letter, reason in LETTERS.items()}
-    doubts = [" ".join(short[doubt] for doubt in trust.split("; ") if doubt) for trust in comparison["trust"]]
-    columns = ["measure", "loss", "sdt", "tet", "difference", "low", "high", "p_adjusted", "effect", "n"]
-    columns = [name for name in _SETTING if comparison[name].nunique() > 1] + columns
-    if comparison["ann"].notna().any():
-        columns.insert(columns.index("difference"), "ann")
-    robust = comparison["more_robust"] + np.where(comparison["more_robust"] != "", " more robust", "")
-    flatter = comparison["flatter"] + np.where(comparison["flatter"] != "", " flatter", "")
-    shown = comparison[columns].assign(found=flatter + robust, doubts=doubts)
-    legend = "; ".join(f"{letter} {reason}" for letter, reason in LETTERS.items())
-    body = shown.to_string(index=False, float_format=lambda value: f"{value:.4g}")
-    return f"{body}\ndoubts: {legend}\n{_count(comparison)}"
-
-
-def _count(comparison: pd.DataFrame) -> str:
-    """How many rows name a side, and how many intervals chance alone would keep from zero."""
-    kinds = {"flatter": comparison["lower_is_flatter"].astype(bool), "more_robust": comparison["robust"] != ""}
-    said = []
-    for column, about in kinds.items():
-        sides = comparison.loc[about, column]
-        named = ", ".join(f"{side} in {(sides == side).sum()}" for side in ("sdt", "tet"))
-        said.append(f"{column.replace('_', ' ')} of {about.sum()} rows: {named}")
-    tested = comparison["p"].notna().sum()
-    return (
-        "; ".join(said) + f". If nothing differed, {0.05 * tested:.1f} of {tested} intervals would still exclude zero"
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -192,7 +245,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = config.folders[0]
         out = config.out or (folder / "tables" if (folder / "tables").is_dir() else folder)
         result.save(out)
-        print(table(result.to_frame()))
-        print(f"written to {out}: compare.csv, correlation.csv, measures.csv", file=sys.stderr)
+        print(table(result.to_frame(), result.tables))
+        print(f"written to {out}: {', '.join(f'{name}.csv' for name in result.tables)}", file=sys.stderr)
 
     return command(Config, show, argv, "python -m analysis.compare")

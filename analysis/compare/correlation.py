@@ -1,44 +1,79 @@
-"""Does a measure of flatness order the checkpoints as their generalization gap does, or what they survive?
+"""Does a measure of flatness order the subjects as their generalization gap does, or what they survive?
 
 Kendall's rank correlation τ-b of measure and gap (Jiang, Neyshabur, Mobahi, Krishnan, Bengio 2020; Dziugaite et al.
-2020). The gap in loss is L_SDT, the loss of the mean output that inference uses, on test minus training images; that in
-accuracy is training minus test. "Accuracy lost to …" stands for a gap too: with τ > 0 the flatter minimum survives
-more. (An average rise under weight noise and the accuracy lost to it are nearly one thing, on other images.)
+2020). The gap in loss is that of the mean output that inference uses, on test minus training images; that in accuracy
+is training minus test. "Accuracy lost to …" stands for a gap too: with τ > 0 the flatter minimum survives more. (An
+average rise under weight noise and the accuracy lost to it are nearly one thing, on other images.)
 
-Among *all* checkpoints τ also sees the difference between the training losses; among those of one loss (*sdt*, *tet*)
-it doesn't, and *within* takes the pairs of both together: a pair counts when both were trained with one loss. A
-correlation among all that is gone within says that the training loss moves both.
+Among *all* subjects τ also sees the difference between methods; among those of one method (its name) it doesn't, and
+*within* takes the pairs of every method together: a pair counts when both were trained with one. A correlation among
+all that is gone within says that the method moves both.
 
-The interval is a 95 % percentile bootstrap over checkpoints (within: over those of each loss). With a handful of
-checkpoints it is wide, and that is the finding; but if all of them are in order, so is every resample, and the interval
-[1, 1] says nothing. ``p`` then still does: how often the gaps, dealt out anew (within: among those of one loss), are as
-far from 0, (1 + such deals) / (1 + deals). Checkpoints count as independent, though those of one seed share their
-initial weights.
+Subjects of one seed share initial weights and batches and are much alike, so that seeds, not subjects, are left out
+and dealt: two methods of five seeds are five things seen twice. The 95 % interval
+(:mod:`analysis.compare.rank_interval`) is over seeds, for these methods. ``p`` is how often τ is as far from 0 when the
+gaps' seeds are dealt anew, all methods of a seed together (:mod:`analysis.compare.exchange`): of all deals, or of so
+many drawn. Five seeds have 120 deals, so that p is 1/120 at the least; three have 6, and nothing can be found.
+
+*All* asks whether measure and gap are unrelated over methods, too, if there are three or more: gaps are then dealt
+among methods as well as seeds. With one or two only seeds are dealt: the difference of two methods, which any two
+numbers would order one way or the other, is no evidence.
+
+Simulated size of p ≤ 0.05 (normal values; seed effects with 0 or 90 % of the variance): five seeds of two methods 2 %
+within and 3 to 4 % all, with means equal or up to three standard deviations apart in both; three to eight methods 4 to
+5.5 % with means of any size drawn independently. (Subjects dealt one by one: 13 %.) What is left: if three or more
+methods differ in *spread* by five times, in measure and gap alike, all rejects 7 to 9 %.
 """
 
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Shaped
 
 from .difference import holm
-from .measures import IDENTITY
+from .exchange import Exchanges, exchanges
+from .rank_interval import tau_interval
 
+METHOD = "group"
 _GAPS = {
-    "loss": ("generalization gap in loss (test - train)", "sdt"),
-    "accuracy": ("generalization gap in accuracy (train - test)", ""),
+    "loss": ("gap_in_loss", "sdt"),
+    "accuracy": ("gap_in_accuracy", ""),
 }
-SURVIVED = "accuracy lost to "
+SURVIVED = "accuracy_lost["
+ALL, WITHIN = "all", "within"
 _BLOCK = 10**6
 
 
-def correlations(values: pd.DataFrame, *, resamples: int, seed: int) -> list[dict[str, Any]]:
-    """Rows of measure, loss, gap, among, tau, low, high, p, p_adjusted, n for one network on one data set.
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Kendall's τ-b of ``n`` subjects, with the 95 % interval over seeds and the p of unrelatedness.
 
-    ``p_adjusted`` is Holm's, over the measures that are set against the same gap among the same checkpoints.
+    ``interval`` is empty, or "degenerate" where there is none and ``low`` and ``high`` are NaN: so is τ, or no pair of
+    subjects has two seeds.
     """
+
+    tau: float
+    low: float
+    high: float
+    interval: str
+    p: float
+    n: int
+    seeds: int
+
+
+def correlations(values: pd.DataFrame, *, resamples: int, seed: int) -> list[dict[str, Any]]:
+    """Rows of measure, title, loss, gap, among, and what :class:`RankCorrelation` has, for one network on one data set.
+
+    ``p_adjusted`` is Holm's, over the measures that are set against the same gap among the same subjects. Raises
+    ValueError for a method whose name says something else in column among.
+    """
+    for name in {ALL, WITHIN} & set(values[METHOD]):
+        raise ValueError(f"a method can't be called {name}: that stands for the subjects of every method")
     rows = pd.DataFrame(_rows(values, resamples, seed))
     if rows.empty:
         return []
@@ -47,66 +82,87 @@ def correlations(values: pd.DataFrame, *, resamples: int, seed: int) -> list[dic
 
 
 def _rows(values: pd.DataFrame, resamples: int, seed: int) -> Iterator[dict[str, Any]]:
+    subjects = values.drop_duplicates("checkpoint").set_index("checkpoint")
+    labels = subjects[METHOD].to_numpy(dtype=str), subjects["seed"].to_numpy()
     survived = [name for name in values["measure"].unique() if name.startswith(SURVIVED)]
-    gaps = {name: _one(values, *key) for name, key in (_GAPS | {name: (name, "") for name in survived}).items()}
-    set_against = values[values["flatness"] | values["complexity"]]
-    for (measure, loss), group in set_against.groupby(["measure", "loss"], sort=False):
-        for name, gap in gaps.items():
-            both = pd.concat([group.set_index(IDENTITY)["value"].rename("measure"), gap], axis=1).dropna()
-            training = both.index.get_level_values("training")
-            for among in ("all", "within", "sdt", "tet"):
-                chosen = both if among in ("all", "within") else both[training == among]
-                if len(chosen) >= 3:
-                    strata = (training == "tet").astype(int) if among == "within" else np.zeros(len(chosen), int)
-                    x, y = (chosen[side].to_numpy(dtype=float) for side in ("measure", "gap"))
-                    found = rank_correlation(x, y, np.asarray(strata), resamples=resamples, seed=seed)
-                    yield {"measure": measure, "loss": loss, "gap": name, "among": among} | found
+    of_gap = _GAPS | {name: (name, "") for name in survived}
+    numbers = {
+        key: group.set_index("checkpoint")["value"].reindex(subjects.index).to_numpy(dtype=float)
+        for key, group in values.groupby(["measure", "loss"], sort=False)
+    }
+    chosen = values["side"].isin(["flatness", "complexity"])
+    set_against = values.loc[chosen, ["measure", "loss", "title"]].drop_duplicates(["measure", "loss"])
+    for (*key, title), (name, gap) in product(set_against.itertuples(index=False, name=None), of_gap.items()):
+        if gap in numbers:
+            x, y = numbers[tuple(key)], numbers[gap]
+            for among, some in _choices(labels[0], ~np.isnan(x) & ~np.isnan(y)):
+                parts = (side[some] for side in (x, y, *labels))
+                found = rank_correlation(*parts, within=among == WITHIN, resamples=resamples, seed=seed)
+                yield {"measure": key[0], "title": title, "loss": key[1], "gap": name, "among": among} | asdict(found)
 
 
-def _one(values: pd.DataFrame, measure: str, loss: str) -> pd.Series:
-    chosen = values[(values["measure"] == measure) & (values["loss"] == loss)]
-    return chosen.set_index(IDENTITY)["value"].rename("gap")
+def _choices(
+    methods: Shaped[np.ndarray, "n"], known: Bool[np.ndarray, "n"]
+) -> Iterator[tuple[str, Bool[np.ndarray, "n"]]]:
+    """Among which subjects τ is asked for, three of them at least; with one method *all* is all there is to ask."""
+    names, counts = np.unique(methods[known], return_counts=True)
+    if counts.sum() >= 3:
+        yield ALL, known
+    if len(names) > 1:
+        if counts.sum() >= 3 and counts.max() > 1:
+            yield WITHIN, known
+        yield from ((str(name), known & (methods == name)) for name in names[counts >= 3])
 
 
 def rank_correlation(
-    x: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"], strata: Int[np.ndarray, "n"], *, resamples: int, seed: int
-) -> dict[str, Any]:
-    """τ-b over the pairs within ``strata``, with its bootstrap interval, permutation p, and n."""
-    generator = np.random.default_rng(seed)
-    same = strata[:, None] == strata
-    tau = float(kendall(x, y, same))
-    members = [np.flatnonzero(strata == one) for one in np.unique(strata)]
-    counts = np.zeros((resamples, len(x)))
-    for places in members:
-        counts[:, places] = generator.multinomial(len(places), np.full(len(places), 1 / len(places)), resamples)
-    taus = kendall(x, y, same, counts)
-    taus = taus[np.isfinite(taus)]
-    low, high = np.quantile(taus, [0.025, 0.975]) if len(taus) else (np.nan, np.nan)
-    far = _farther(x, y, same, members, generator, resamples)
-    p = (1 + far) / (1 + resamples) if np.isfinite(tau) else np.nan
-    return {"tau": tau, "low": low, "high": high, "p": p, "n": len(x)}
+    x: Float[np.ndarray, "n"],
+    y: Float[np.ndarray, "n"],
+    methods: Shaped[np.ndarray, "n"],
+    seeds: Shaped[np.ndarray, "n"],
+    *,
+    within: bool,
+    resamples: int,
+    seed: int,
+) -> RankCorrelation:
+    """τ-b over all pairs of subjects, or only those ``within`` a method, its interval and p.
+
+    p is over all deals of seeds (and, unless ``within``, of three methods or more), or over ``resamples`` of them where
+    there are more. Raises ValueError where two subjects have method and seed in common.
+    """
+    pairs = methods[:, None] == methods if within else np.ones((len(x), len(x)), bool)
+    tau = float(kendall(x, y, pairs))
+    labels = tuple(methods.tolist()), tuple(seeds.tolist())
+    kept = seeds != np.array(list(dict.fromkeys(labels[1])))[:, None]
+    left_out = kendall(x, y, pairs, kept.astype(float))
+    low, high = tau_interval(tau, left_out, *labels, within=within)
+    of_methods = not within and len(set(labels[0])) > 2
+    deals = _exchanges(*labels, of_methods=of_methods, most=resamples, seed=seed)
+    p = deals.p(_farther(x, y, pairs, deals)) if np.isfinite(tau) else np.nan
+    interval = "" if np.isfinite(low) else "degenerate"
+    return RankCorrelation(tau, low, high, interval, p, len(x), len(kept))
+
+
+@lru_cache(maxsize=64)
+def _exchanges(
+    methods: tuple[Any, ...], seeds: tuple[Any, ...], *, of_methods: bool, most: int, seed: int
+) -> Exchanges:
+    return exchanges(methods, seeds, of_methods=of_methods, most=most, seed=seed)
 
 
 def _farther(
-    x: Float[np.ndarray, "n"],
-    y: Float[np.ndarray, "n"],
-    same: Bool[np.ndarray, "n n"],
-    members: list[Int[np.ndarray, "_member"]],
-    generator: np.random.Generator,
-    deals: int,
+    x: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"], pairs: Bool[np.ndarray, "n n"], deals: Exchanges
 ) -> int:
-    """How many of so many deals of ``y`` within strata agree or disagree with ``x`` at least as much as ``y`` does.
+    """How many deals of ``y`` agree or disagree with ``x`` at least as much as ``y`` does.
 
     τ's denominator is the same for all, so that its numerator will do.
     """
-    ours, theirs = _signs(x) * same, _signs(y)
-    found, far = abs((ours * theirs).sum()), 0
-    for block in range(0, deals, size := max(1, _BLOCK // len(x) ** 2)):
-        order = np.tile(np.arange(len(x)), (min(size, deals - block), 1))
-        for places in members:
-            order[:, places] = generator.permuted(order[:, places], axis=1)
-        dealt = theirs[order[:, :, None], order[:, None, :]]
-        far += int((np.abs((ours * dealt).sum((1, 2))) >= found).sum())
+    first, second = np.nonzero(np.triu(pairs, 1))
+    ours, ranks = _signs(x)[first, second], np.unique(y, return_inverse=True)[1]
+    found, far = abs(ours @ np.sign(ranks[first] - ranks[second])), 0
+    size = max(1, _BLOCK // max(1, len(first)))
+    for start in range(0, len(deals.order), size):
+        dealt = ranks[deals.order[start : start + size]]
+        far += int((np.abs(np.sign(dealt[:, first] - dealt[:, second]) @ ours) >= found).sum())
     return far
 
 
@@ -120,14 +176,12 @@ def kendall(
 
     NaN where one side has no two different values. Equal values are tied, two infinite ones of one sign too.
     """
-    signs = [_signs(side) for side in (x, y)]
+    ours, theirs = (_signs(side) for side in (x, y))
     weights = np.ones(len(x)) if counts is None else counts
-
-    def total(of: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "*sample"]:
-        return np.asarray((weights @ (of * pairs) * weights).sum(-1))
-
+    totals = (((weights @ (of * pairs)) * weights).sum(-1) for of in (ours * theirs, ours**2, theirs**2))
+    agreed, first, second = totals
     with np.errstate(invalid="ignore"):
-        return np.asarray(total(signs[0] * signs[1]) / np.sqrt(total(signs[0] ** 2) * total(signs[1] ** 2)))
+        return np.asarray(agreed / np.sqrt(first * second))
 
 
 def _signs(values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n n"]:

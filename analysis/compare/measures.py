@@ -1,8 +1,4 @@
-"""One number per checkpoint from every table: what a comparison compares.
-
-A measure of *flatness* is smaller at a flatter minimum. Whether it would change if the weights before a BatchNorm were
-rescaled, which leaves the network's function alone, is its ``rescaling``: two minima that differ in it may differ in
-nothing but the scale of their weights (Dinh, Pascanu, Bengio, Bengio 2017).
+"""One number per checkpoint from every table: what a comparison compares; :mod:`tables.measures` says what they are.
 
 A measure of *robustness* is the mean of a curve against the strength of a disturbance:
 :mod:`analysis.compare.survival`.
@@ -10,58 +6,53 @@ A measure of *robustness* is the mean of a curve against the strength of a distu
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tables.comparable import IDENTITY, LAYOUTS, read
+from tables.measures import MEASURES, OPERATORS, SHARPNESS, Measure
+from tables.reading import TableError, read_file
+from tables.schema import IDENTITY, SCHEMA
 
+from .outcomes import check
 from .survival import survival
 
-INVARIANT, CHANGES = "invariant", "changes"
-_SHARPNESS = {
-    "average": ("average rise", "loss", True),
-    "average_magnitude": ("average rise under magnitude-aware noise", "loss", True),
-    "average_absolute": ("average rise under absolute noise", "loss", True),
-    "worst": ("worst rise", "loss", True),
-    "sam": ("worst rise in one step", "loss", True),
-    "adaptive_worst": ("adaptive worst rise", "loss", True),
-    "adaptive_sam": ("adaptive worst rise in one step", "loss", True),
-    "m_sharpness": ("m-sharpness", "loss", True),
-    "pac_bayes_sigma": ("PAC-Bayes 1/σ²", "1/weight²", True),
-    "pac_bayes_sigma_magnitude": ("PAC-Bayes 1/σ², magnitude-aware", "1", True),
-    "pac_bayes_orig": ("PAC-Bayes bound from 0", "1", False),
-    "pac_bayes_init": ("PAC-Bayes bound from the start", "1", False),
-    "relative_flatness": ("relative flatness", "loss", True),
-    "fisher_rao": ("Fisher-Rao", "loss", True),
-    "fisher_rao_empirical": ("Fisher-Rao, empirical", "loss²", False),
-}
-_OPERATORS = {"hessian": "formal Hessian", "gauss_newton": "Gauss-Newton"}
+KEYS = list(IDENTITY)
+Extract = Callable[[pd.DataFrame], Iterator[pd.DataFrame]]
+_RADIUS = 0.5  # that the mean rise on a surface is taken within
 
 
 def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
-    """The tables that ``folder``, or ``folder/tables``, holds.
+    """The tables that ``folder``, or ``folder/tables``, holds and measures are made of.
 
-    Raises FileNotFoundError where there is none, ValueError for one that is garbled or incomplete.
+    Raises FileNotFoundError where there is none, TableError for one that is garbled or incomplete.
     """
     folder = folder / "tables" if (folder / "tables").is_dir() else folder
-    paths = {name: folder / f"{name}.csv" for name in LAYOUTS}
-    tables = {name: read(path, name) for name, path in paths.items() if path.exists()}
-    if not tables:
-        raise FileNotFoundError(f"no table in {folder}: expected {', '.join(f'{name}.csv' for name in LAYOUTS)}")
+    names = [*dict.fromkeys(name for name, _ in _EXTRACT), "settings", "outcomes", "rise"]
+    tables = {name: read_file(folder / f"{name}.csv", name) for name in names if (folder / f"{name}.csv").is_file()}
+    if not set(tables) - {"settings", "outcomes", "rise"}:
+        expected = ", ".join(f"{name}.csv" for name in dict.fromkeys(name for name, _ in _EXTRACT))
+        raise FileNotFoundError(f"no table in {folder}: expected {expected}")
+    if {"outcomes", "timesteps"} <= tables.keys():
+        check(tables["outcomes"], _as_trained(tables["timesteps"]), folder)
     return tables
 
 
 def measures(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Every measure of every checkpoint.
+    """Every measure of every checkpoint: the columns of table measures (:mod:`tables.schema`)."""
+    found = [frame for name, function in _EXTRACT if name in tables for frame in _extracted(name, function, tables)]
+    values = pd.concat(found, ignore_index=True).pipe(_with_timesteps, tables)
+    return values[[column.name for column in SCHEMA["measures"].columns]]
 
-    Columns: checkpoint, network, data, training, seed, measure, loss (of the landscape; empty where there is none),
-    unit, value, flatness (bool), complexity (bool: a norm or a bound, which is set against the gap like flatness),
-    rescaling ("invariant", "changes", or empty), converged (bool), robust (which values are the more robust ones:
-    "higher", "lower", or empty), images (how many, where told), timesteps (the T trained with, where told).
-    """
-    found = [frame for name, function in _EXTRACT.items() if name in tables for frame in function(tables[name])]
-    return pd.concat(found, ignore_index=True).pipe(_with_timesteps, tables)
+
+def _extracted(name: str, function: Extract, tables: Mapping[str, pd.DataFrame]) -> list[pd.DataFrame]:
+    """What ``function`` makes of a table. Raises TableError, which names the table's file, for what it can't use."""
+    try:
+        return list(function(tables[name]))
+    except TableError as wrong:
+        file = tables[name].attrs.get("file", f"{name}.csv")
+        raise TableError(f"{file}: {wrong}; make it again with python -m analysis.{SCHEMA[name].command}") from wrong
 
 
 def _with_timesteps(values: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -77,30 +68,30 @@ def _with_timesteps(values: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) ->
     return values.assign(timesteps=text.fillna(""))
 
 
-def _rows(
-    table: pd.DataFrame,
-    measure: str,
-    value: str,
-    unit: str,
-    *,
-    flatness: bool = False,
-    complexity: bool = False,
-    rescaling: str = "",
-    robust: str = "",
-) -> pd.DataFrame:
+def _rows(table: pd.DataFrame, measure: Measure, value: str, *, rescaling: str | None = None) -> pd.DataFrame:
     """Rows of one measure: the mean of column ``value`` per checkpoint and landscape loss."""
-    keys = [*IDENTITY, *(["loss"] if "loss" in table else [])]
-    plan = {"value": (value, "mean")} | ({"converged": ("converged", "all")} if "converged" in table else {})
-    plan |= {"images": ("images", "first")} if "images" in table else {}
+    keys = [*KEYS, *(["loss"] if "loss" in table else [])]
+    plan: dict[str, Any] = {"value": (value, "mean")}
+    plan |= {"converged": ("converged", "all")} if "converged" in table else {}
+    plan |= {"images": ("images", _said)} if "images" in table else {}
     rows = table.groupby(keys, as_index=False, sort=False).agg(**plan)
-    fixed = {"measure": measure, "unit": unit, "flatness": flatness, "complexity": complexity}
-    fixed |= {"rescaling": rescaling, "robust": robust}
-    found = pd.DataFrame({"loss": "", "converged": True, "images": ""} | rows.to_dict("series") | fixed)
-    return found.astype({"images": str})
+    fixed = {"measure": measure.id, "title": measure.title, "unit": measure.unit, "side": measure.side}
+    fixed |= {"better": measure.better, "rescaling": measure.invariance if rescaling is None else rescaling}
+    return pd.DataFrame({"loss": "", "converged": True, "images": ""} | rows.to_dict("series") | fixed)
+
+
+def _said(images: pd.Series) -> str:
+    """How many images, as a word: "200", or "50 to 200" where rows differ."""
+    if not pd.api.types.is_numeric_dtype(images):
+        return ", or ".join(dict.fromkeys(images))
+    low, high = images.min(), images.max()
+    if np.isnan(low):
+        return ""
+    return f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
 
 
 def _hessian(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    return _curvature(table[table["rank"] == 1], "top eigenvalue", "eigenvalue")
+    return _curvature(table[table["rank"] == 1], "top_eigenvalue", "eigenvalue")
 
 
 def _trace(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -110,35 +101,39 @@ def _trace(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
 def _curvature(table: pd.DataFrame, measure: str, value: str) -> Iterator[pd.DataFrame]:
     """In raw coordinates and, where the table has them, in filter-normalized ones. Other operators are passed over."""
     coordinates = table["coordinates"] if "coordinates" in table else pd.Series("raw", index=table.index)
-    for operator, name in _OPERATORS.items():
-        chosen = table["operator"] == operator
-        raw, normalized = (table[chosen & (coordinates == system)] for system in ("raw", "filter"))
-        yield _rows(raw, f"{measure}, {name}", value, "loss/weight²", flatness=True, rescaling=CHANGES)
-        if len(normalized):
-            title = f"{measure}, {name}, filter-normalized"
-            yield _rows(normalized, title, value, "loss", flatness=True, rescaling=INVARIANT)
+    for operator, name in OPERATORS.items():
+        for system, suffix in (("raw", ""), ("filter", "_filter")):
+            chosen = table[(table["operator"] == operator) & (coordinates == system)]
+            if len(chosen):
+                yield _rows(chosen, MEASURES[measure + suffix].said((operator,), (name,)), value)
+
+
+def _of_minimum(table: pd.DataFrame) -> pd.DataFrame:
+    """Random directions, and training images where there are others too."""
+    if "directions" in table:
+        table = table[table["directions"] == "random"]
+    return table[table["split"] == "train"] if table["split"].nunique() > 1 else table
 
 
 def _surface(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Mean rise above the centre within half a unit of it, on random lines and planes; invariant by the normalization.
 
-    Of training images, where there are surfaces of others too. A surface that doesn't reach that far, or lacks its
-    centre, has no such number.
+    A surface that doesn't reach that far, or lacks its centre, has no such number.
     """
-    if "directions" in table:
-        table = table[table["directions"] == "random"]
-    if "split" in table and table["split"].nunique() > 1:
-        table = table[table["split"] == "train"]
-    for kind, shape in (("line", "random lines"), ("plane", "random planes")):
+    table = _of_minimum(table)
+    for kind in ("line", "plane"):
         chosen = table[table["kind"] == kind]
-        keys = [*IDENTITY, "loss", "draw"]
+        keys = [*KEYS, "loss", "draw"]
         reach = chosen.groupby(keys)["alpha"].transform("max")
-        chosen = chosen[reach >= 0.5]
+        chosen = chosen[reach >= _RADIUS]
         centre = chosen[(chosen["alpha"] == 0) & (chosen["beta"] == 0)].set_index(keys)["value"]
-        near = chosen[np.hypot(chosen["alpha"], chosen["beta"]) <= 0.5].set_index(keys)
+        near = chosen[np.hypot(chosen["alpha"], chosen["beta"]) <= _RADIUS].set_index(keys)
         near = near[near.index.isin(centre.index)]
-        rise = (near["value"] - centre).rename("rise").groupby(keys, sort=False).mean().reset_index()
-        yield _rows(rise, f"mean rise within 0.5 on {shape}", "rise", "loss", flatness=True, rescaling=INVARIANT)
+        near["rise"] = near["value"] - centre.reindex(near.index)
+        plan = {"rise": ("rise", "mean")} | ({"images": ("images", "max")} if "images" in near else {})
+        rise = near.groupby(keys, sort=False).agg(**plan).reset_index()
+        if len(rise):
+            yield _rows(rise, MEASURES["rise_within"].asked(kind, f"{_RADIUS:g}"), "rise")
 
 
 def _shapes(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -146,107 +141,127 @@ def _shapes(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
     Radii as 1/r, smaller at a flatter minimum, where every surface reached the level: else the mean means nothing.
     """
-    table = table[table["directions"] == "random"]
-    table = table[table["split"] == "train"] if table["split"].nunique() > 1 else table
-    for kind, chosen in table.groupby("kind", sort=False):
-        for radius, title in (("doubling_radius", "of doubled loss"), ("half_width", "at a rise of {rise:g}")):
-            if chosen.get(radius.replace("_radius", "") + "_reached", pd.Series(True)).all():
-                name = f"1/radius {title.format(rise=chosen['rise'].iloc[0])} on random {kind}s"
-                inverse = chosen.assign(inverse=1 / chosen[radius]).dropna(subset="inverse")
-                yield _rows(inverse, name, "inverse", "1", flatness=True, rescaling=INVARIANT)
-        yield _rows(chosen, f"roughness of random {kind}s", "roughness", "loss", rescaling=INVARIANT)
-        yield _rows(chosen, f"persistence on random {kind}s", "persistence", "loss", rescaling=INVARIANT)
+    for kind, chosen in _of_minimum(table).groupby("kind", sort=False):
+        rise = f"{chosen['rise'].iloc[0]:g}"
+        for radius, measure in (
+            ("doubling_radius", MEASURES["inverse_doubling_radius"].asked(str(kind))),
+            ("half_width", MEASURES["inverse_half_width"].asked(str(kind), rise)),
+        ):
+            reached = chosen.get(radius.replace("_radius", "") + "_reached", pd.Series(True))
+            if reached.ne(False).all():
+                yield _rows(chosen.assign(inverse=1 / chosen[radius]).dropna(subset="inverse"), measure, "inverse")
+        for name in ("roughness", "persistence"):
+            yield _rows(chosen, MEASURES[name].asked(str(kind)), name)
 
 
 def _sharpness(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """σ as 1/σ², which is smaller at a flatter minimum. Bounds and slopes of the loss are no measures of flatness."""
+    unknown = ~table["measure"].isin(list(SHARPNESS))
+    if unknown.any():
+        line = int(np.flatnonzero(unknown.to_numpy())[0])
+        raise TableError(
+            f"line {line + 2} has {table['measure'].iloc[line]!r} as measure, expected one of {', '.join(SHARPNESS)}"
+        )
     noise = table["measure"].str.startswith("pac_bayes_sigma")
     table = table.assign(value=table["value"].where(~noise, table["value"] ** -2.0))
-    if "setting" not in table:
-        table["setting"] = ""
+    for column, empty in (("setting", ""), ("radius", np.nan), ("rescaling", "")):
+        table[column] = table.get(column, empty)
     keys = ["measure", "setting", "radius", "rescaling"]
-    for (measure, setting, radius, rescaling), chosen in table.groupby(keys, sort=False, dropna=False):
-        name, unit, flatness = _SHARPNESS[str(measure)]
-        title = f"{name}, {setting}" if setting else name
-        if chosen["radius"].notna().all():
-            title += f" at radius {radius:g}"
-        yield _rows(chosen, title, "value", unit, flatness=flatness, complexity=not flatness, rescaling=str(rescaling))
+    for (name, setting, at, rescaling), chosen in table.groupby(keys, sort=False, dropna=False):
+        radius = float(str(at))
+        measure = MEASURES[SHARPNESS[str(name)]]
+        asked = [*([str(setting)] if setting else []), *([f"{radius:g}"] if np.isfinite(radius) else [])]
+        title = measure.title + (f", {setting}" if setting else "")
+        title += f" at radius {radius:g}" if np.isfinite(radius) else ""
+        found = _rows(chosen, measure.asked(*asked), "value", rescaling=str(rescaling))
+        yield found.assign(title=title)
 
 
 def _norms(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     for (norm, rescaling), chosen in table.groupby(["norm", "rescaling"], sort=False):
-        unit = "1" if norm in ("filter_turn", "fro_over_spec") else "weight²"
-        yield _rows(chosen, f"norm {norm}", "value", unit, complexity=True, rescaling=str(rescaling))
+        found = _rows(chosen, MEASURES["norm"].asked(str(norm)), "value", rescaling=str(rescaling))
+        yield found.assign(unit="1" if norm in ("filter_turn", "fro_over_spec") else "weight²")
 
 
 def _timesteps(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Of the network as it was trained, on the frames it was trained with."""
-    for column, other in (("statistics", "recalibrated"), ("frames", "recut")):
-        table = table[table[column] != other] if column in table else table
+    for split in ("train", "test"):
+        if not (table["split"] == split).any():
+            raise TableError(f"has no rows of split {split}, which the generalization gap needs")
+    table = _as_trained(table)
     at_trained = table[table["timesteps"] == table["trained_timesteps"]]
     train, test = (at_trained[at_trained["split"] == split] for split in ("train", "test"))
-    yield _rows(test, "test accuracy", "accuracy_cumulative", "1")
-    yield _rows(train, "train accuracy", "accuracy_cumulative", "1")
-    for loss in ("sdt", "tet"):
-        gap = _gap(at_trained, f"loss_{loss}").assign(loss=loss)
-        yield _rows(train.assign(loss=loss), "train loss", f"loss_{loss}", "loss")
-        yield _rows(test.assign(loss=loss), "test loss", f"loss_{loss}", "loss")
-        yield _rows(gap, "generalization gap in loss (test - train)", "gap", "loss")
+    yield _rows(test, MEASURES["test_accuracy"], "accuracy_cumulative")
+    yield _rows(train, MEASURES["train_accuracy"], "accuracy_cumulative")
+    for column in [name for name in table if str(name).startswith("loss_") and not str(name).endswith("stderr")]:
+        loss = str(column).removeprefix("loss_")
+        if loss != "at_step":
+            gap = _gap(at_trained, str(column)).assign(loss=loss)
+            yield _rows(train.assign(loss=loss), MEASURES["train_loss"], str(column))
+            yield _rows(test.assign(loss=loss), MEASURES["test_loss"], str(column))
+            yield _rows(gap, MEASURES["gap_in_loss"], "gap")
     accuracy = _gap(at_trained, "accuracy_cumulative")
     accuracy["gap"] *= -1
-    yield _rows(accuracy, "generalization gap in accuracy (train - test)", "gap", "1")
+    yield _rows(accuracy, MEASURES["gap_in_accuracy"], "gap")
     on_test = table[table["split"] == "test"]
-    yield _rows(on_test[on_test["timesteps"] == 1], "test accuracy at T = 1", "accuracy_cumulative", "1")
+    yield _rows(on_test[on_test["timesteps"] == 1], MEASURES["test_accuracy_at_1"], "accuracy_cumulative")
+
+
+def _as_trained(table: pd.DataFrame) -> pd.DataFrame:
+    for column, other in (("statistics", "recalibrated"), ("frames", "recut")):
+        table = table[table[column] != other] if column in table else table
+    return table
 
 
 def _gap(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """Test minus train, of checkpoints measured on both, and of how many images each."""
-    wide = table.pivot_table(index=IDENTITY, columns="split", values=column)
+    wide = table.pivot_table(index=KEYS, columns="split", values=column)
     wide = wide.reindex(columns=["train", "test"]).dropna()
     gap = (wide["test"] - wide["train"]).rename("gap").reset_index()
     if "images" in table:
-        counts = table.drop_duplicates([*IDENTITY, "split"]).pivot(index=IDENTITY, columns="split", values="images")
-        counts = counts.reindex(columns=["train", "test"])
-        said = counts["train"].astype(str) + " train, " + counts["test"].astype(str) + " test"
-        gap["images"] = said.reindex(pd.MultiIndex.from_frame(gap[IDENTITY])).to_numpy()
+        counts = table.drop_duplicates([*KEYS, "split"]).pivot(index=KEYS, columns="split", values="images")
+        counts = counts.reindex(columns=["train", "test"]).map(lambda number: f"{number:.0f}")
+        said = counts["train"] + " train, " + counts["test"] + " test"
+        gap["images"] = said.reindex(pd.MultiIndex.from_frame(gap[KEYS])).to_numpy()
     return gap
 
 
 def _momentum(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     whole = table[table["timestep"] == 0]
-    yield _rows(whole, "gradient norm", "gradient_norm", "loss/weight", rescaling=CHANGES)
-    yield _rows(whole, "coherence of gradients", "coherence", "1", rescaling=CHANGES)
+    for name, column in (("gradient_norm", "gradient_norm"), ("coherence", "coherence")):
+        yield _rows(whole, MEASURES[name], column)
 
 
 def _descent(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Realised over predicted decrease along the gradient, at the relative step closest to 1 %."""
     chosen = table[table["direction"] == "gradient"]
     distance = np.log10(chosen["relative_step"] / 0.01).abs()
-    nearest = distance.groupby([chosen[name] for name in (*IDENTITY, "loss")]).transform("min")
-    yield _rows(chosen[distance == nearest], "descent ratio at relative step 0.01", "ratio", "1", rescaling=CHANGES)
+    nearest = distance.groupby([chosen[name] for name in (*KEYS, "loss")]).transform("min")
+    yield _rows(chosen[distance == nearest], MEASURES["descent_ratio"].asked("0.01"), "ratio")
 
 
 def _energy(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     total = table[table["layer"] == "total"]
-    yield _rows(total[total["timesteps"] == total["trained_timesteps"]], "energy", "joules", "J/image")
+    if "trained_timesteps" in total:
+        total = total[total["timesteps"] == total["trained_timesteps"]]
+    yield _rows(total, MEASURES["energy"], "joules")
 
 
 def _robustness(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    for rows, measure, value, robust in survival(table):
-        unit = "loss" if value == "rise" else "1"
-        yield _rows(rows, measure, value, unit, rescaling=INVARIANT, robust=robust)
+    for rows, measure, value in survival(table):
+        yield _rows(rows, measure, value)
 
 
-_EXTRACT: dict[str, Callable[[pd.DataFrame], Iterator[pd.DataFrame]]] = {
-    "timesteps": _timesteps,
-    "hessian": _hessian,
-    "trace": _trace,
-    "surface": _surface,
-    "shapes": _shapes,
-    "sharpness": _sharpness,
-    "norms": _norms,
-    "robustness": _robustness,
-    "momentum": _momentum,
-    "descent": _descent,
-    "energy": _energy,
-}
+_EXTRACT: tuple[tuple[str, Extract], ...] = (
+    ("timesteps", _timesteps),
+    ("hessian", _hessian),
+    ("trace", _trace),
+    ("surface", _surface),
+    ("shapes", _shapes),
+    ("sharpness", _sharpness),
+    ("norms", _norms),
+    ("robustness", _robustness),
+    ("momentum", _momentum),
+    ("descent", _descent),
+    ("energy", _energy),
+)

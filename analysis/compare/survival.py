@@ -10,34 +10,38 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from tables.comparable import IDENTITY
+from tables.measures import MEASURES, Measure
+from tables.schema import IDENTITY
 
-from ..robustness import UNROUNDED
-
+UNROUNDED = 32  # bits: the weights as trained
 QUOTED = {"weight_noise": (0.2, "of 0.2"), "rounding": (4, "to 4 bits")}
 
 
-def survival(table: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, str, str, str]]:
-    """Rows with a value per checkpoint (and landscape loss), the measure's name, its column, and the robust side."""
+def survival(table: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Measure, str]]:
+    """Rows with a value per checkpoint (and landscape loss), the measure, and the column of its values."""
+    identity = list(IDENTITY)
     for (split, perturbation), curves in table.groupby(["split", "perturbation"], sort=False):
         what = f"{str(perturbation).replace('_', ' ')}{'' if split == 'test' else ', training images'}"
-        keys, rounding = [*IDENTITY, "loss"], perturbation == "rounding"
+        asked = f"{perturbation}{'' if split == 'test' else ' train'}"
+        keys, rounding = [*identity, "loss"], perturbation == "rounding"
         parts = [(key, _means(curve, rounding)) for key, curve in curves.groupby(keys, sort=False)]
         found = pd.DataFrame([dict(zip(keys, key, strict=True)) | row for key, row in parts])
         for reach, means in found.groupby("reach", sort=False):
-            once = means.drop_duplicates(IDENTITY).drop(columns="loss")  # the same with both losses
-            yield once, f"accuracy under {what} {reach}", "accuracy", "higher"
-            yield once, f"accuracy lost to {what} {reach}", "lost", "lower"
-            yield means, f"rise of loss under {what} {reach}", "rise", "lower"
+            once = means.drop_duplicates(identity).drop(columns="loss")  # the same with all losses
+            words, titled = (asked, str(reach)), (what, str(reach))
+            yield once, MEASURES["accuracy_under"].said(words, titled), "accuracy"
+            yield once, MEASURES["accuracy_lost"].said(words, titled), "lost"
+            yield means, MEASURES["loss_rise"].said(words, titled), "rise"
         if perturbation in QUOTED:
             strength, named = QUOTED[str(perturbation)]
-            chosen = curves[curves["strength"] == strength].drop_duplicates(IDENTITY).drop(columns="loss")
+            chosen = curves[curves["strength"] == strength].drop_duplicates(identity).drop(columns="loss")
             if len(chosen):
-                yield chosen, f"accuracy under {what} {named}", "accuracy", "higher"
+                yield chosen, MEASURES["accuracy_under"].said((asked, named), (what, named)), "accuracy"
 
 
 def _means(curve: pd.DataFrame, rounding: bool) -> dict[str, object]:
     """Mean accuracy, accuracy lost and rise of the loss over one checkpoint's curve, and how far it reaches."""
+    images = curve["images"].max()
     curve = curve.set_index("strength").sort_index()[["accuracy", "value"]]
     trained = curve.reindex([UNROUNDED if rounding else 0.0]).iloc[0]
     if rounding:
@@ -48,4 +52,4 @@ def _means(curve: pd.DataFrame, rounding: bool) -> dict[str, object]:
         mean = pd.Series(np.trapezoid(curve, strength, axis=0) / (np.ptp(strength) or np.nan), curve.columns)
         reach = f"up to {strength[-1]:g}"
     lost, rise = trained["accuracy"] - mean["accuracy"], mean["value"] - trained["value"]
-    return {"reach": reach, "accuracy": mean["accuracy"], "lost": lost, "rise": rise}
+    return {"reach": reach, "accuracy": mean["accuracy"], "lost": lost, "rise": rise, "images": images}

@@ -20,14 +20,22 @@ images those are 11 % of that limit, a usual firing rate.
 same network with ReLUs for neurons, from its own multiplications; pooled maps are then smaller inputs, and not windows
 of spikes.
 
-Table ``energy.csv``, after checkpoint, network, data, training, seed, a row for each T and layer, "total" the last:
+**The other convention.** Papers multiply: firing rate × synapses × T × 0.9 pJ, with the synapses of the pooled map, as
+in the twin's count (Rathi, Roy 2021, and others). That is right where a spike meets a synapse once, and
+after average pooling it is not: each spike of a window of 4 reaches the synapses of the window's mean, so 4 times as
+many additions happen. ``joules_by_rate`` is the energy so reckoned, with the mean rate of the neurons that feed the
+layer (after max-pooling of the pooled map), all else equal. Which side of ``twin_joules`` a network falls on can depend
+on it. Synapses leave padding out here, which papers count: by 9/4 for a 3×3 kernel on 2×2 pixels.
+
+Table ``energy.csv``, after checkpoint, network, data, method, training, seed, a row for each T and layer, "total" the
+last:
 
 - split, timesteps T, trained_timesteps, layer, kind ("conv", "linear", "neuron", "total")
 - neurons: that feed the layer (0: it reads the image), or are in it; of the whole network for the total
 - spikes: that reach the layer, or that its neurons fire; firing_rate: spikes per neuron and step. NaN where there are
   none
-- additions, multiplications, updates (of membranes), joules, twin_joules; these and the spikes are per image, for T
-  steps together, means over images with ``joules_stderr``
+- additions, multiplications, updates (of membranes), joules, joules_by_rate, twin_joules; these and the spikes are per
+  image, for T steps together, means over images with ``joules_stderr`` and ``joules_by_rate_stderr``
 - accuracy, accuracy_stderr: of the whole network at T; images
 """
 
@@ -49,6 +57,8 @@ from ..timesteps import horizon
 from ..timesteps.curves import curve
 from .folding import folded
 from .operations import OPERATIONS, Layer, Meter
+
+_BY_RATE = "additions_by_rate"
 
 
 @dataclass(frozen=True)
@@ -120,7 +130,7 @@ def _table(layers: Mapping[str, Layer], multiplied: Mapping[str, float], steps: 
     neurons = [name for name, layer in layers.items() if layer.kind == "neuron"]
     total = {
         name: torch.stack([spent[one][name] for one in (neurons if name == "spikes" else layers)]).sum(0)
-        for name in OPERATIONS
+        for name in (*OPERATIONS, _BY_RATE)
     }
     rows = [_rows(name, layers[name].kind, layers[name].neurons, spent[name], config) for name in layers]
     rows.append(_rows("total", "total", sum(layers[name].neurons for name in neurons), total, config))
@@ -130,8 +140,9 @@ def _table(layers: Mapping[str, Layer], multiplied: Mapping[str, float], steps: 
 
 
 def _spent(layer: Layer, steps: int, config: Config) -> dict[str, Tensor]:
-    """Each operation up to each T, [time, image]."""
+    """Each operation up to each T, [time, image], and the additions that rates times synapses would make."""
     spent = {name: getattr(layer, name).expand(steps, -1) for name in OPERATIONS}
+    spent[_BY_RATE] = spent["spikes"].nan_to_num() * layer.synapses / max(layer.neurons, 1)
     if len(layer.multiplications) < steps and config.first_layer == "once":
         once = torch.arange(steps) == 0
         spent["multiplications"] = spent["multiplications"] * once[:, None]
@@ -139,11 +150,7 @@ def _spent(layer: Layer, steps: int, config: Config) -> dict[str, Tensor]:
 
 
 def _rows(name: str, kind: str, neurons: int, spent: Mapping[str, Tensor], config: Config) -> pd.DataFrame:
-    joules = 1e-12 * (
-        config.add_pj * spent["additions"]
-        + config.multiply_pj * spent["multiplications"]
-        + config.update_pj * spent["updates"]
-    )
+    joules, by_rate = (_joules(spent, additions, config) for additions in ("additions", _BY_RATE))
     means = {each: values.mean(1) for each, values in spent.items()}
     timesteps = torch.arange(1, len(joules) + 1)
     columns = {
@@ -156,8 +163,16 @@ def _rows(name: str, kind: str, neurons: int, spent: Mapping[str, Tensor], confi
         **{each: means[each].numpy() for each in OPERATIONS[1:]},
         "joules": joules.mean(1).numpy(),
         "joules_stderr": _stderr(joules).numpy(),
+        "joules_by_rate": by_rate.mean(1).numpy(),
+        "joules_by_rate_stderr": _stderr(by_rate).numpy(),
     }
     return pd.DataFrame(columns)
+
+
+def _joules(spent: Mapping[str, Tensor], additions: str, config: Config) -> Tensor:
+    """Up to each T, [time, image], with the ``additions`` of that name."""
+    prices = {additions: config.add_pj, "multiplications": config.multiply_pj, "updates": config.update_pj}
+    return 1e-12 * torch.stack([price * spent[name] for name, price in prices.items()]).sum(0)
 
 
 def _stderr(values: Tensor) -> Tensor:

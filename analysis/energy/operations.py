@@ -34,12 +34,13 @@ class Layer:
     """What one layer of synapses, or of neurons, did at each step for each image so far; tensors are [time, image].
 
     ``kind`` is "conv", "linear" or "neuron". ``neurons`` is how many feed the layer (0: it reads the image), or are in
-    it; ``spikes`` those that arrive, or that it fires, nan where values are graded. Time is 1 where every step is the
-    same.
+    it; ``synapses`` how many meet an input of the layer (of the pooled map, where it is pooled), 0 for neurons;
+    ``spikes`` those that arrive, or that it fires, nan where values are graded. Time is 1 where every step is the same.
     """
 
     kind: str
     neurons: int
+    synapses: int
     spikes: Tensor
     additions: Tensor
     multiplications: Tensor
@@ -90,7 +91,7 @@ class Meter:
         self._source, self._window = "spikes" if spiking else "graded", 1
         none, neurons = _nothing(output), output[0, 0].numel()
         fired = output.double().flatten(2).sum(2).cpu() if spiking else none * nan
-        self._add(name, Layer("neuron", neurons, fired, none, none, none + neurons * isinstance(neuron, LIF)))
+        self._add(name, Layer("neuron", neurons, 0, fired, none, none, none + neurons * isinstance(neuron, LIF)))
 
     def _pool(self, pool: nn.Module, maps: Tensor) -> None:
         if isinstance(pool, nn.AvgPool2d):
@@ -100,15 +101,16 @@ class Meter:
             self._window *= prod(maps.shape[-2:])
 
     def _count(self, name: str, layer: nn.Conv2d | nn.Linear, inputs: Tensor) -> None:
-        synapses, none = fan_out(layer, inputs.shape[2:]), _nothing(inputs)
+        fans, none = fan_out(layer, inputs.shape[2:]), _nothing(inputs)
+        synapses = int(fans.sum())
         kind = "linear" if isinstance(layer, nn.Linear) else "conv"
         neurons = 0 if self._source == "image" else inputs[0, 0].numel() * self._window
         if self._source == "spikes":
             received = self._whole(name, inputs.double() * self._window)
-            reached = (received * synapses.to(inputs.device)).flatten(2).sum(2).cpu()
-            self._add(name, Layer(kind, neurons, received.flatten(2).sum(2).cpu(), reached, none, none))
+            reached = (received * fans.to(inputs.device)).flatten(2).sum(2).cpu()
+            self._add(name, Layer(kind, neurons, synapses, received.flatten(2).sum(2).cpu(), reached, none, none))
         else:
-            self._add(name, Layer(kind, neurons, none * nan, none, none + float(synapses.sum()), none))
+            self._add(name, Layer(kind, neurons, synapses, none * nan, none, none + synapses, none))
 
     def _whole(self, name: str, received: Tensor) -> Tensor:
         counts = received.round()
@@ -121,7 +123,7 @@ class Meter:
         past = self.layers.get(name)
         if past is not None:
             both = (torch.cat([getattr(past, each), getattr(found, each)], 1) for each in OPERATIONS)
-            found = Layer(found.kind, found.neurons, *both)
+            found = Layer(found.kind, found.neurons, found.synapses, *both)
         self.layers[name] = found
 
 

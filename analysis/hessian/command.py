@@ -14,7 +14,7 @@ the last layer's, and has no useful Hessian. Three things are reported instead, 
 On request: the remainder H − G, Fisher matrices, filter-normalized coordinates, and no more than so many seconds; see
 :mod:`analysis.hessian.curvature`.
 
-Tables, after the columns checkpoint, network, data, training, seed:
+Tables, after the columns checkpoint, network, data, method, training, seed:
 
 - ``hessian.csv``: loss (of the landscape), operator, coordinates ("raw" or "filter"), split, images, rank (1, 2 … from
   the largest eigenvalue, −1 … from the smallest), eigenvalue, residual ‖Hv − λv‖, relative_residual (over |λ|),
@@ -22,7 +22,7 @@ Tables, after the columns checkpoint, network, data, training, seed:
   for all ranks), symmetry |u·Hv − v·Hu| relative to the products' size, in raw coordinates, and gradient_overlap
   (vᵀg)²/‖g‖² of the eigenvector with the loss's gradient, in the same coordinates
 - ``trace.csv``: loss, operator, coordinates, trace, stderr, probes, products, converged (to ``--trace-tolerance``),
-  method ("xtrace" or "hutchinson", whichever spreads less; "none": no time was left); see
+  estimator ("xtrace" or "hutchinson", whichever spreads less; "none": no time was left); see
   :mod:`landscape.spectrum.trace`
 - ``density.csv``: loss, operator, coordinates, probe, node, weight (a probe's sum to 1), complete (False where the time
   was up before all probes had all steps)

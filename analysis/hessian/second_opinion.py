@@ -74,4 +74,4 @@ def second_opinion(
     stderr = probes.std(ddof=1) / np.sqrt(len(probes)) if len(probes) > 1 else np.nan
     count = len(probes)
     estimate = {"trace": probes.mean(), "stderr": stderr, "probes": count, "products": count}
-    return rows, estimate | {"converged": count < _TRACE_PROBES, "method": "pyhessian"}
+    return rows, estimate | {"converged": count < _TRACE_PROBES, "estimator": "pyhessian"}

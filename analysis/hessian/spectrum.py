@@ -122,12 +122,14 @@ def _trace(operator: Operator, key: dict[str, str], config: Config, bar: tqdm, d
     method: Literal["auto", "hutchinson"] = "auto" if config.max_basis is None else "hutchinson"
     if deadline.passed:
         _say(f"{' '.join(key.values())}: no time is left for the trace", config)
-        return [{**key, **_BLANK, "method": "none"}]
+        return [{**key, **_BLANK, "estimator": "none"}]
     found = trace(
         operator, method=method, probes=FIRST_PROBES, tolerance=config.trace_tolerance, max_products=limit,
         seconds=deadline.seconds, block=config.block, seed=config.seed, progress=bar.update,
     )  # fmt: skip
-    return records(found, key)
+    return [
+        {"estimator" if name == "method" else name: value for name, value in row.items()} for row in records(found, key)
+    ]
 
 
 def _density(operator: Operator, key: dict[str, str], config: Config, bar: tqdm, deadline: Deadline) -> Rows:

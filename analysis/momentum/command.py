@@ -10,13 +10,14 @@ weights of a checkpoint, b = 1 … K batches of training images, δ_i(t) = ∂�
 so that Σ_t g_b(t) is the gradient g_b. For SDT δ is the same at every t, for TET it is not. ḡ is a mean over batches.
 Everything but ``--steps`` is at frozen weights, and BatchNorm in training mode unless asked otherwise.
 
-Tables, after checkpoint, network, data, training, seed, loss:
+Tables, after checkpoint, network, data, method, training, seed, loss:
 
 - ``momentum.csv``: timestep (1 … T; 0 is the whole gradient), error_norm √mean_i ‖T δ_i(t)‖² (at 0: of Σ_t δ_i(t); of
   the outputs, so the same for all layers), gradient_norm ‖ḡ(t)‖, gain = gradient_norm/error_norm, cosine_to_total
   cos(ḡ(t), ḡ), share ⟨ḡ(t), ḡ⟩/‖ḡ‖² (sums to 1 over t ≥ 1), noise √mean_b ‖g_b(t) − ḡ(t)‖², coherence
-  ‖m_K‖ / mean_b ‖g_b(t)‖ with m the bias-corrected moving average of decay β over the batches, coherence_null
-  (:func:`models.training.step_gradients.coherence_null`), batches K, beta
+  ‖m_K‖ / mean_b ‖g_b(t)‖ with m the bias-corrected moving average of decay β over the batches, coherence_null, what
+  noise would have if these images' own gradient were zero, coherence_null_sampled, if they were a sample of a
+  distribution whose mean gradient is zero (both :mod:`models.training.nulls`), batches K, batch_size B, images n, beta
 - ``momentum_pairs.csv``: timestep, other, cosine of ḡ(timestep) and ḡ(other)
 - ``descent.csv``: direction ("gradient" ḡ, "momentum" m_K, "step-t" ḡ(t)) and the columns of
   :mod:`analysis.momentum.descent`
@@ -25,10 +26,15 @@ Tables, after checkpoint, network, data, training, seed, loss:
 directions): the same with a column layer, of the part of every vector that is a module's own weights. ``--steps K``
 adds ``momentum_steps.csv`` and ``switch.csv``: :mod:`analysis.momentum.onward`.
 
-``gradient_norm`` of K batches still holds noise²/K in its square. Memory: a batch's graph and backward
-(:mod:`models.training.step_gradients`), and 2T + 6 vectors of the weights' size, twice that with ``--layers``, however
-many batches. VGGSNN at T = 10 with 50 images of 48×48 a batch takes 7.2 GiB on a CPU with the fused neuron. BatchNorm
-ties a batch's images together, so it is one forward; for less memory take a smaller ``--batch-size``.
+Batches are drawn independently of each other (no image twice in one). So the square of ``gradient_norm`` holds, beside
+the square of the gradient expected of a batch, noise²/(K − 1) in the mean: more ``--batches`` bring it down. A
+coherence between the two nulls says that these images have a gradient, though no longer one than n images would have
+by chance. Where a batch holds a large part of the images the second null is near 1, and coherence says little.
+
+Memory: a batch's graph and backward (:mod:`models.training.step_gradients`), and 2T + 6 vectors of the weights' size,
+twice that with ``--layers``, however many batches. VGGSNN at T = 10 with 50 images of 48×48 a batch takes 7.2 GiB on a
+CPU with the fused neuron. BatchNorm ties a batch's images together, so it is one forward; for less memory take a
+smaller ``--batch-size``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +48,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from landscape.objective import Objective, Parameters
-from models.training.step_gradients import coherence_null, cosine, statistics, step_gradients
+from models.data.splits import independent_draws
+from models.training.nulls import coherence_null, sampled_null
+from models.training.step_gradients import cosine, statistics, step_gradients
 from tables.result import Result
 
 from .. import command
@@ -86,23 +94,15 @@ class Config(command.OneSplit):
 def draw_batches(
     images: Float[Tensor, "..."], labels: Int[Tensor, "image"], *, count: int, size: int, seed: int
 ) -> tuple[list[Batch], Int[Tensor, "example"]]:
-    """``count`` batches of ``size`` from permutations of the images, and which image each of their examples is.
+    """``count`` batches of ``size``, drawn independently of each other, and which image each of their examples is.
 
-    As many permutations as it takes; what a permutation leaves over for a smaller batch is left out. Images are
-    [image, ...], or [time, image, ...] for events. Raises ValueError for batches that can't be had.
+    No image is twice in a batch. Images are [image, ...], or [time, image, ...] for events. Raises ValueError for
+    batches that can't be had.
     """
-    if count < 1 or not 1 <= size <= len(labels):
-        raise ValueError(
-            f"can't draw {count} batches of {size} from {len(labels)} images: ask for at least one, of at most all"
-        )
     generator = torch.Generator().manual_seed(seed)
-    chosen: list[Tensor] = []
-    while len(chosen) < count:
-        order = torch.randperm(len(labels), generator=generator)
-        chosen += order[: len(order) // size * size].split(size)
-    chosen = [index.to(labels.device) for index in chosen[:count]]
+    chosen = independent_draws(len(labels), count=count, size=size, generator=generator).to(labels.device)
     time_axes = images.dim() - 4
-    return [(images.index_select(time_axes, index), labels[index]) for index in chosen], torch.cat(chosen)
+    return [(images.index_select(time_axes, index), labels[index]) for index in chosen], chosen.flatten()
 
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
@@ -119,7 +119,8 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
         pieces = _pieces(objective.parameters, config.layers)
         streams, errors = _stream(objective, pieces, beta, config)
         for layer, piece in pieces.items():
-            found = {"momentum": _statistics(streams[layer], errors), "momentum_pairs": _pairs(streams[layer])}
+            numbers = _statistics(streams[layer], errors, size=size, images=len(labels))
+            found = {"momentum": numbers, "momentum_pairs": _pairs(streams[layer])}
             if config.relative_steps:
                 found["descent"] = _descent(objective, streams, layer, piece, index, config)
             for name, table in found.items():
@@ -182,7 +183,7 @@ def _stream(
     return ordered, {t: square**0.5 for t, square in squares.items()}
 
 
-def _statistics(streams: Mapping[int, Stream], errors: Mapping[int, float]) -> pd.DataFrame:
+def _statistics(streams: Mapping[int, Stream], errors: Mapping[int, float], *, size: int, images: int) -> pd.DataFrame:
     found = statistics({t: stream.mean for t, stream in streams.items()}, errors)
     rows = [
         {
@@ -191,7 +192,10 @@ def _statistics(streams: Mapping[int, Stream], errors: Mapping[int, float]) -> p
             "noise": stream.noise,
             "coherence": stream.coherence,
             "coherence_null": coherence_null(stream.beta, stream.count),
+            "coherence_null_sampled": sampled_null(stream.beta, stream.count, size=size, images=images),
             "batches": stream.count,
+            "batch_size": size,
+            "images": images,
             "beta": stream.beta,
         }
         for t, stream in streams.items()

@@ -4,6 +4,10 @@ From one and the same weights training goes on with each loss in turn, without r
 network that SDT trained to the end goes on once with SDT and once with TET: the second is Figure 3 of Deng et al. 2022
 (SDT for 200 epochs, then TET), the first is its control, which says what the new learning rate alone would have done.
 
+Batches are drawn from all training images independently of each other, each without an image twice: not in epochs, as
+training's were. So the gradient expected at a step is that of all images at its weights, whatever came before, and
+noise about a gradient of zero has nulls that hold while the weights move (:mod:`models.training.nulls`).
+
 The optimizer is the checkpoint's, with its state where the checkpoint holds one ("checkpoint"), else with none
 ("fresh"). A finished run's rate is zero, so K steps have a rate of their own: it falls along the last third of a
 cosine, as after two thirds of the paper's schedule::
@@ -14,11 +18,11 @@ At step k, g is the batch's gradient in training mode, g(t) its terms (:mod:`mod
 optimizer's first moment and w the weights, before the step and after it:
 
 - ``momentum_steps.csv``, after loss (trained on with): optimizer, state, step k, timestep (1 … T; 0 is the whole),
-  learning_rate, error_norm, gradient_norm ‖g(t)‖, gain, cosine_to_total, share (of this batch), momentum_norm ‖m_k‖
-  (timestep 0 only), cosine_to_momentum cos(g_k(t), m_(k−1)), with the momentum before this gradient joined it, so 0 for
-  independent noise (empty where there is none yet), kept and kept_null (:class:`models.training.step_gradients.Kept`,
-  over the steps from 1 to k), predicted ⟨g(t), w_k − w_(k+1)⟩, realised L(w_k) − L(w_(k+1)) (timestep 0 only), both on
-  this batch, and so of the loss that the step was made for
+  learning_rate, batch_size, error_norm, gradient_norm ‖g(t)‖, gain, cosine_to_total, share (of this batch),
+  momentum_norm ‖m_k‖ (timestep 0 only), cosine_to_momentum cos(g_k(t), m_(k−1)), with the momentum before this gradient
+  joined it, so 0 in the mean for noise (empty where there is none yet), kept and kept_null
+  (:class:`models.training.step_gradients.Kept`, over the steps from 1 to k), predicted ⟨g(t), w_k − w_(k+1)⟩, realised
+  L(w_k) − L(w_(k+1)) (timestep 0 only), both on this batch, and so of the loss that the step was made for
 - ``switch.csv``, after loss: step (0 … K, at most 21 of them), split, images, loss_sdt, loss_tet, accuracy, all in eval
   mode, distance ‖w − w_0‖, relative_distance ‖w − w_0‖/‖w_0‖
 
@@ -29,7 +33,6 @@ import math
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, fields
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +112,7 @@ class _Walk:
         stops = {round(steps * i / _EVALUATIONS) for i in range(_EVALUATIONS + 1)}
         rate = self.plan.rate or _settings(self.subject.checkpoint).learning_rate / 4
         self._evaluate(0)
-        batches = islice(_batches(self.subject, self.plan), steps)
+        batches = _batches(self.subject, self.plan) if steps else ()
         bar = tqdm(batches, total=steps, unit="step", disable=self.plan.quiet, delay=2, leave=False)
         for step, (images, labels) in enumerate(bar, 1):
             for group in self.optimizer.param_groups:
@@ -151,7 +154,8 @@ class _Walk:
 
     def _head(self, step: int) -> dict[str, Any]:
         kind, rate = self.subject.checkpoint.training.get("optimizer", "adam"), self.optimizer.param_groups[0]["lr"]
-        return {"optimizer": kind, "state": self.state, "step": step, "learning_rate": rate}
+        found = {"optimizer": kind, "state": self.state, "step": step}
+        return found | {"learning_rate": rate, "batch_size": self.plan.batch_size}
 
     def _evaluate(self, step: int) -> None:
         distance = float((self.weights.vector() - self.start).norm())
@@ -188,10 +192,14 @@ def _settings(checkpoint: Checkpoint) -> recipe.Config:
 
 
 def _batches(subject: Subject, plan: Plan) -> Iterator[Batch]:
-    """The training images in random order, augmented as in training, again and again."""
+    """A batch of training images for each step, drawn independently of the others and augmented as in training."""
     data, generator = subject.data, torch.Generator().manual_seed(plan.seed)
     augment = data.augment if _settings(subject.checkpoint).augment else None
-    while True:
-        yield from data.train.batches(
-            plan.batch_size, generator=generator, augment=augment, device=subject.device, dtype=subject.dtype
-        )
+    return data.train.batches(
+        plan.batch_size,
+        generator=generator,
+        augment=augment,
+        device=subject.device,
+        dtype=subject.dtype,
+        draws=plan.steps,
+    )

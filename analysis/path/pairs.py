@@ -1,7 +1,8 @@
 """Questions put to two checkpoints at once: which two fit together, the loop over pairs, the columns that name them.
 
 Checkpoints are given as A B, or as A B C D … for several pairs. Every row of a table begins with the first one's
-identity (checkpoint, network, data, training, seed) and then names the second: other, other_training, other_seed.
+identity (checkpoint, network, data, method, training, seed) and then names the second: other, other_method,
+other_training, other_seed.
 """
 
 import json
@@ -18,7 +19,9 @@ from tqdm import tqdm
 from models import processes
 from models.checkpoint import load
 from tables.files import check_writable
-from tables.result import Result, origin, provenance, sha256
+from tables.methods import with_methods
+from tables.record import origin, provenance, sha256
+from tables.result import Result
 
 from ..command import Config, guarded, recorded
 from ..precision import check_precision
@@ -26,6 +29,10 @@ from ..subject import Subject
 
 C = TypeVar("C", bound=Config)
 Tables = Mapping[str, pd.DataFrame]
+_NAMES = (
+    *("checkpoint", "network", "data", "method", "training"),
+    *("other", "other_method", "other_training"),
+)
 
 
 def analyse_pairs(config: C, names: Sequence[str], measure: Callable[[Subject, Subject, C], Tables]) -> Result:
@@ -112,7 +119,8 @@ def _unequal(prefix: str, one: Mapping[str, object], other: Mapping[str, object]
 def _identified(table: pd.DataFrame, first: Subject, second: Subject) -> pd.DataFrame:
     named = second.identity
     identity = first.identity | {
-        "other": named["checkpoint"], "other_training": named["training"], "other_seed": named["seed"],
+        "other": named["checkpoint"], "other_method": named["method"], "other_training": named["training"],
+        "other_seed": named["seed"],
     }  # fmt: skip
     return pd.concat([pd.DataFrame([identity] * len(table), index=table.index), table], axis=1)
 
@@ -132,5 +140,10 @@ def _stored(config: Config, names: Sequence[str]) -> tuple[dict[str, pd.DataFram
     if changed:
         raise ValueError(f"{main} was made with other settings ({'; '.join(changed)} now): choose another --out")
     files = {name: main.with_name(f"{name}.csv") for name in names}
-    tables = {name: pd.read_csv(path) for name, path in files.items() if path.exists()}
+    tables = {name: _table(path) for name, path in files.items() if path.exists()}
     return tables, before["checkpoints"]
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """A table written before; names stay the text that they are, a method "NA" or "01" too."""
+    return with_methods(pd.read_csv(path, dtype=dict.fromkeys(_NAMES, str), keep_default_na=False, na_values=[""]))

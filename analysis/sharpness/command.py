@@ -3,9 +3,9 @@
     python -m analysis.sharpness runs/tet-0/ckpt.pt
     python -m analysis.sharpness runs/tet-0/ckpt.pt --measures average m --m 10 50
 
-Table ``sharpness.csv``, after checkpoint, network, data, training, seed: loss (of the landscape), split, images,
-measure, radius (where there is one), setting (what else was chosen), value, stderr, over (what that error is over),
-draws (how many of them, or restarts), converged, rescaling. By ``--measures``:
+Table ``sharpness.csv``, after checkpoint, network, data, method, training, seed: loss (of the landscape), split,
+images, measure, radius (where there is one), setting (what else was chosen), value, stderr, over (what that error is
+over), draws (how many of them, or restarts), converged, rescaling. By ``--measures``:
 
 - ``average``: rise under Gaussian noise, relative to each filter (``average``), to each weight (``average_magnitude``)
   or to nothing (``average_absolute``); radius is the noise in these units: :mod:`landscape.sharpness.average`
@@ -46,11 +46,11 @@ from landscape.sharpness import (
     squared_distance,
     weight_matrix,
 )
+from tables.measures import CHANGES, INVARIANT
 from tables.result import Result
 
 from .. import command
 from ..command import analyse
-from ..compare.measures import CHANGES, INVARIANT
 from ..subject import Subject, correct, per_image
 from .norms import initial_weights, norms_table
 from .rises import Case, Config, Row, adaptive, average, by_group, row, worst

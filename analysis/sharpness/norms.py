@@ -1,8 +1,8 @@
 """Norms of a checkpoint's weights and their distance from where training began: table ``norms.csv``.
 
-Columns, after checkpoint, network, data, training, seed: norm (a name of :mod:`landscape.sharpness.norms`, which has
-formulas and sources), value, rescaling ("invariant", or "changes" when the weights before a BatchNorm are rescaled),
-remark (why a value is missing). They belong to the weights alone: no loss, no images, and no error.
+Columns, after checkpoint, network, data, method, training, seed: norm (a name of :mod:`landscape.sharpness.norms`,
+which has formulas and sources), value, rescaling ("invariant", or "changes" when the weights before a BatchNorm are
+rescaled), remark (why a value is missing). They belong to the weights alone: no loss, no images, and no error.
 
 Initial weights are those that the network's name, its arguments and the run's seed give again. That holds for weights
 that this project trained from scratch; of others nothing is known, and what needs a start is missing.
@@ -14,8 +14,8 @@ from torch import Tensor
 from landscape.objective import Parameters
 from landscape.sharpness import UNSCALED, norms
 from models.networks import build
+from tables.measures import CHANGES, INVARIANT
 
-from ..compare.measures import CHANGES, INVARIANT
 from ..subject import Subject
 
 UNKNOWN = "the initial weights are unknown: models.train did not make this checkpoint"

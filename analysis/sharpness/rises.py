@@ -13,9 +13,9 @@ from torch import Tensor
 from landscape.objective import Objective, Parameters
 from landscape.sharpness import average_rise, m_sharpness, worst_rise
 from landscape.surfaces import filter_scale
+from tables.measures import CHANGES, INVARIANT
 
 from .. import command
-from ..compare.measures import CHANGES, INVARIANT
 from ..subject import Subject
 
 Measure = Literal["average", "worst", "adaptive", "m", "pac-bayes", "relative-flatness", "fisher-rao", "norms"]

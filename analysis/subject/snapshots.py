@@ -42,7 +42,7 @@ def _vectors(files: list[Path], subject: Subject, weights: Parameters) -> Iterat
 
 def _check_same_run(snapshot: Checkpoint, path: Path, subject: Subject) -> None:
     here, there = (
-        {"network": each.model, "data": each.data, "loss": each.training["loss"], "seed": each.training["seed"]}
+        {"network": each.model, "data": each.data, **{name: each.training[name] for name in ("loss", "method", "seed")}}
         for each in (subject.checkpoint, snapshot)
     )
     for name, value in here.items():

@@ -16,7 +16,7 @@ from models.data.splits import Split
 from models.device import device as usable_device
 from models.losses import LOSSES
 from models.networks.layers import Network
-from tables.result import sha256
+from tables.record import sha256
 
 Batch = tuple[Tensor, Tensor]
 TWIN = "-relu"
@@ -57,7 +57,7 @@ class Subject:
 
     @property
     def identity(self) -> dict[str, str | int]:
-        """The columns checkpoint, network, data, training (the loss it was trained with) and seed.
+        """The columns checkpoint, network, data, method (how it was trained), training (with which loss) and seed.
 
         A network that doesn't spike is named apart from its spiking twin: digits-cnn-relu.
         """
@@ -66,6 +66,7 @@ class Subject:
             "checkpoint": self.path.as_posix(),
             "network": self.checkpoint.model["name"] + ("" if spiking else TWIN),
             "data": self.checkpoint.data["name"],
+            "method": self.checkpoint.training["method"],
             "training": self.checkpoint.training["loss"],
             "seed": self.checkpoint.training["seed"],
         }

@@ -16,7 +16,7 @@ A run that was stopped goes on when the same command is given again (:mod:`analy
 the same to the bit. ``torchrun -m analysis.surface`` splits the points over processes; the table is the same to the bit
 where each process has as many threads.
 
-Table ``surface.csv``, after checkpoint, network, data, training, seed:
+Table ``surface.csv``, after checkpoint, network, data, method, training, seed:
 
 - loss, split; directions (random, top, …) and axes_loss (the loss they were made from, or "any"); kind ("line" or
   "plane"), draw (numbers the lines and the planes of a split), alpha, beta (0 on a line)
@@ -44,7 +44,8 @@ from tqdm import tqdm
 
 from landscape.evaluation import recalibrate
 from landscape.surfaces import Found, Surface, Task, cached_size, grid, surface
-from tables.result import Result, sha256
+from tables.record import sha256
+from tables.result import Result
 
 from .. import command
 from ..command import analyse

@@ -1,7 +1,7 @@
 """What each surface of a checkpoint says in a few numbers, so that pictures can be compared without looking.
 
 Table ``shapes.csv``, computed from table ``surface`` alone, one row per line or plane, landscape loss and draw; after
-checkpoint, network, data, training, seed: loss, split, directions, axes_loss, kind, draw, and
+checkpoint, network, data, method, training, seed: loss, split, directions, axes_loss, kind, draw, and
 
 - ``centre``: the loss at the weights as trained
 - ``doubling_radius``: how far the loss stays below twice that, in units of α; ``doubling_reached`` is False where the
@@ -13,6 +13,7 @@ checkpoint, network, data, training, seed: loss, split, directions, axes_loss, k
   standard error of a rise above the centre; ``persistence``: the largest but the lowest minimum's own, which is
   infinite; 0 where there is one minimum (:mod:`landscape.surfaces.topology`)
 - ``infinite``: points where the loss is not finite
+- ``images``: the most that any point took
 
 Spread over draws is the error of any of them: a plane is one of many.
 
@@ -28,7 +29,7 @@ import numpy as np
 import pandas as pd
 
 from landscape.surfaces import Radius, mean_rise, radius_at_rise, roughness, topology
-from tables.comparable import IDENTITY
+from tables.schema import IDENTITY
 
 RISE, RADIUS = 0.5, 0.5
 KEYS = ("loss", "split", "directions", "axes_loss", "kind", "draw")
@@ -78,6 +79,7 @@ def _row(points: pd.DataFrame, rise: float, radius: float) -> dict[str, Any]:
         "roughness": roughness(values),
         **_minima(values, 2 * float(points["rise_stderr"].replace([np.inf, -np.inf], np.nan).median())),
         "infinite": infinite,
+        **({"images": int(points["images"].max())} if "images" in points else {}),
     }
 
 

@@ -7,7 +7,7 @@ the network T' steps, which take a pass for each (:mod:`analysis.timesteps.curve
 the same static image for longer; a stream of events just ends. Several checkpoints trained at several T make Figure 4A
 of Deng et al. 2022.
 
-Table ``timesteps.csv``, after checkpoint, network, data, training, seed, one row for each split, way and T':
+Table ``timesteps.csv``, after checkpoint, network, data, method, training, seed, one row for each split, way and T':
 
 - split ("train", "test"), frames ("repeated": a static image; "truncated": the first T' of the stream's frames;
   "recut"), statistics (BatchNorm's, "trained" or "recalibrated"), timesteps T', trained_timesteps, images
@@ -24,6 +24,9 @@ Table ``timesteps.csv``, after checkpoint, network, data, training, seed, one ro
 Table ``anytime.csv``: split, trained_timesteps, limit (the largest T'), images, and the columns of
 :mod:`analysis.timesteps.anytime`, a row for each threshold. Of the first way alone: statistics of T' steps, or frames
 of a T'-th of the stream, take knowing T' before beginning.
+
+Table ``outcomes.csv``: every image's outcome at the T trained with (:mod:`analysis.timesteps.outcomes`), where the
+largest T' reaches it.
 """
 
 from collections.abc import Sequence
@@ -41,6 +44,7 @@ from .agreement import agreement
 from .anytime import THRESHOLDS, anytime, check_thresholds
 from .calibration import BINS, calibration
 from .curves import Curves, Sample, curves, ways
+from .outcomes import outcomes
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Config(command.Config):
 
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
-    """The scalability curves of one checkpoint on both splits, and its anytime inference.
+    """The scalability curves of one checkpoint on both splits, its anytime inference, and every image's outcome.
 
     Raises ValueError for flags out of range, and for --recut where there is no stream.
     """
@@ -83,7 +87,11 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
         _headed({"split": split, "trained_timesteps": trained, "limit": steps}, _anytime(one, config))
         for split, one in found[every[0]].items()
     ]
-    return {"timesteps": pd.concat(tables, ignore_index=True), "anytime": pd.concat(stops, ignore_index=True)}
+    named = {"timesteps": tables, "anytime": stops}
+    if trained <= steps:
+        splits = found[every[0]]
+        named["outcomes"] = [_headed({"split": split}, outcomes(one, trained)) for split, one in splits.items()]
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in named.items()}
 
 
 def horizon(subject: Subject, asked: int | None) -> int:
@@ -143,7 +151,7 @@ def _anytime(found: Curves, config: Config) -> pd.DataFrame:
 
 
 def run(config: Config) -> Result:
-    """The tables timesteps and anytime of every checkpoint."""
+    """The tables timesteps, anytime and outcomes of every checkpoint."""
     return analyse(config, measure)
 
 

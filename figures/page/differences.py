@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .readings_minima import Tables
+from ..words.comparison import Tables
 
 _WORDS = {
     "epochs": "{} epochs, not {}",
@@ -38,7 +38,7 @@ def _trained(entry: Mapping[str, Any], history: pd.DataFrame) -> Iterator[str]:
     """What differs in how networks were trained."""
     own = {"epochs": history.groupby("checkpoint")["epoch"].max()}
     if "mse_weight" in history:
-        own["mse_weight"] = history.loc[history["training"] == "tet", "mse_weight"]
+        own["mse_weight"] = history.loc[history["method"] == "tet", "mse_weight"]
     own |= {name: history[name] for name in ("train_images", "augmented") if name in history}
     for name, values in own.items():
         span = sorted({float(one) for one in (values.min(), values.max()) if np.isfinite(one)})

@@ -17,42 +17,8 @@ from tables import reading as tables
 from tables import rows
 
 from ..pictures import catalogue
+from ..pictures.picture import Picture
 from ..style import look as style
-from .readings import READINGS
-
-HEADINGS = {
-    "surfaces": "Loss surfaces around the weights",
-    "surface-lines": "Loss along lines through the weights",
-    "trajectory": "The way of training on its own plane",
-    "eigenvalues": "Largest and smallest eigenvalues",
-    "density": "Spectral density",
-    "radius": "Curvature of the true loss against radius",
-    "sharpness": "Rise of the loss against radius",
-    "scalability": "Accuracy against the number of timesteps",
-    "per-timestep": "Accuracy of each timestep alone",
-    "scalability-ways": "What statistics or frames taken anew add",
-    "agreement": "How early a network makes up its mind",
-    "calibration": "Confidence against accuracy",
-    "anytime": "Stopping when confident",
-    "momentum": "Gradients by timestep",
-    "momentum-pairs": "Cosines between the timesteps' gradients",
-    "descent": "Does the loss follow the gradient?",
-    "momentum-layers": "Gradients by layer",
-    "momentum-steps": "What momentum keeps, step by step",
-    "momentum-history": "What momentum keeps, in the course of training",
-    "switch": "Leaving the minimum when the loss is switched",
-    "energy": "Accuracy against energy",
-    "training": "Training curves",
-    "layers": "Curvature by layer",
-    "steps": "Curvature by timestep",
-    "robustness": "What the networks survive",
-    "paths": "Paths between minima",
-    "barriers": "Barriers between minima",
-    "gap-in-loss": "Flatness against the gap in loss",
-    "gap-in-accuracy": "Flatness against the gap in accuracy",
-    "stability": "Top eigenvalue along training",
-    "flatness": "Which minimum is flatter, by every measure",
-}
 
 
 @dataclass(frozen=True)
@@ -81,33 +47,31 @@ def plates(found: Mapping[str, pd.DataFrame]) -> tuple[list[Plate], list[str]]:
         names = (picture.table, *picture.beside)
         lacking = [name for name in names if name not in found]
         if lacking:
-            missing.append(f"{HEADINGS[picture.name]}: no usable table {', '.join(lacking)}")
+            missing.append(f"{picture.heading}: no usable table {', '.join(lacking)}")
             continue
         for suffix, part in rows.families(found[picture.table]):
             own = {name: rows.same(part, frame) for name, frame in found.items()}
             try:
                 made.append(_plate(picture, suffix, part, {name: one for name, one in own.items() if len(one)}))
             except tables.TableError as error:
-                missing.append(f"{HEADINGS[picture.name]}: {error}")
+                missing.append(f"{picture.heading}: {error}")
     return made, missing
 
 
-def _plate(picture: catalogue.Picture, suffix: str, part: pd.DataFrame, own: Mapping[str, pd.DataFrame]) -> Plate:
+def _plate(picture: Picture, suffix: str, part: pd.DataFrame, own: Mapping[str, pd.DataFrame]) -> Plate:
     others = [own.get(name, pd.DataFrame()) for name in picture.beside]
     image, shown, caption, width = _drawn(picture, (part, *others))
     reading, unread = "", ""
     try:
-        reading = READINGS[picture.name]({**own, picture.table: part})
+        reading = picture.read({**own, picture.table: part})
     except tables.TableError as error:
         unread = str(error)
     which = f" ({part['network'].iloc[0]} on {part['data'].iloc[0]})" if suffix else ""
     names = (picture.table, *picture.beside)
-    return Plate(
-        picture.name + suffix, HEADINGS[picture.name] + which, image, width, shown, caption, reading, unread, names
-    )
+    return Plate(picture.name + suffix, picture.heading + which, image, width, shown, caption, reading, unread, names)
 
 
-def _drawn(picture: catalogue.Picture, frames: Sequence[pd.DataFrame]) -> tuple[str, str, str, float]:
+def _drawn(picture: Picture, frames: Sequence[pd.DataFrame]) -> tuple[str, str, str, float]:
     """The picture without its caption as a data URI, what is in it, the caption, and the width in inches."""
     with style.paper():
         matplotlib.rcParams["svg.hashsalt"] = "snn-landscape"

@@ -1,7 +1,7 @@
 """The paper's numbers beside ours, for each of its tables and figures: Deng et al. 2022, in published.toml.
 
 Accuracies of other networks on other data are not compared. What is compared is a question that both sides asked: a
-difference or a quotient of two trainings, or of two T of one training. Ours carries its 95 % interval over seeds, and
+difference or a quotient of two methods, or of two T of one method. Ours carries its 95 % interval over seeds, and
 that interval alone says whether the paper's number could be ours: the paper's own spread is not in it. Where our tables
 have none of the paper's T, ours is put beside the nearest. Changes in percent come from the
 mean difference of logarithms d: 100·(exp(d) − 1).
@@ -21,14 +21,17 @@ from tables.reading import TableError
 from tables.rows import check_measured, most_trained, one_split
 
 from ..pictures.scalability import as_trained
-from ..style.look import LOSSES
+from ..style.methods import facing, loss_label, losses
+from ..words.comparison import Tables, needed
+from ..words.gaps import Gap, Mean, gap, mean
+from ..words.prose import number
 from .differences import differences
-from .gaps import Gap, Mean, gap, mean, number
-from .readings_minima import Tables, comparison, needed
 
-_FILE = Path(__file__).with_name("published.toml")
+_FILE, _DEFINED = (Path(__file__).with_name(f"published.{kind}") for kind in ("toml", "html"))
 _PLACE = 0.5
-_WORDS = LOSSES | {f"loss_{name}": f"{words} on test images" for name, words in LOSSES.items()}
+METHODS = ("sdt", "tet")
+_LOSSES = losses(METHODS)
+_WORDS = _LOSSES | {f"loss_{name}": f"{words} on test images" for name, words in _LOSSES.items()}
 _WORDS |= {"accuracy": "test accuracy (points)"}
 Ours = dict[int, Mean]
 
@@ -56,8 +59,19 @@ def entries() -> list[dict[str, Any]]:
 
 
 def beside(tables: Tables) -> list[Beside]:
-    """Every entry of the paper beside the ``tables`` of one network and data set."""
-    return [_row(entry, tables) for entry in entries()]
+    """Every entry of the paper beside the ``tables`` of one network and data set, of the methods called as its own."""
+    with facing(*METHODS):
+        return [_row(entry, tables) for entry in entries()]
+
+
+def concerns(tables: Tables, *columns: str) -> bool:
+    """Whether one of ``columns`` has a name that the paper has, of a method or a loss."""
+    return any(frame[name].isin(METHODS).any() for frame in tables.values() for name in columns if name in frame)
+
+
+def defined(tables: Tables) -> str:
+    """The paper's losses as HTML, where the ``tables`` have one of them."""
+    return _DEFINED.read_text(encoding="utf-8") if concerns(tables, "loss", "training") else ""
 
 
 def _row(entry: Mapping[str, Any], tables: Tables) -> Beside:
@@ -154,18 +168,18 @@ def _gain(tables: Tables, _: str) -> Ours:
     rows = _tested(tables)
     own = rows[rows["timesteps"] == rows["trained_timesteps"]]
     found = {at: _as_mean(gap(part, "accuracy_cumulative"), factor=100) for at, part in _by_steps(own)}
-    return _measured(found, "no T has networks of both trainings")
+    return _measured(found, "no T has networks of both methods")
 
 
 def _longer(tables: Tables, trained: str) -> Ours:
     rows = _tested(tables)
-    rows = rows[(rows["trained_timesteps"] == int(trained)) & (rows["training"] == "tet")]
+    rows = rows[(rows["trained_timesteps"] == int(trained)) & (rows["method"] == "tet")]
     return _from_first(rows, int(trained), f"no network was trained with TET at T = {trained}")
 
 
 def _trained(tables: Tables, _: str) -> Ours:
     rows = _tested(tables)
-    rows = rows[(rows["timesteps"] == rows["trained_timesteps"]) & (rows["training"] == "tet")]
+    rows = rows[(rows["timesteps"] == rows["trained_timesteps"]) & (rows["method"] == "tet")]
     return _from_first(rows, int(rows["timesteps"].min()) if len(rows) else 0, "networks were trained at one T alone")
 
 
@@ -178,13 +192,15 @@ def _from_first(rows: pd.DataFrame, first: int, missing: str) -> Ours:
 
 
 def _ann(tables: Tables, _: str) -> Ours:
-    rows = comparison(tables)
-    rows = rows[rows["measure"] == "test accuracy"]
-    if "ann" not in rows or not pd.to_numeric(rows["ann"], errors="coerce").notna().any():
+    rows = needed(tables, "compare")
+    rows = rows[(rows["measure"] == "test_accuracy") & ((rows["method"] == "tet") | (rows["reference"] == "tet"))]
+    rows = rows[rows["twin_mean"].notna()] if "twin_mean" in rows else rows.head(0)
+    if rows.empty:
         raise TableError("no network without spikes was trained")
     row = rows.iloc[0]
+    ours = float(row["method_mean" if row["method"] == "tet" else "reference_mean"])
     steps = pd.to_numeric(pd.Series([row.get("timesteps", "")]), errors="coerce").fillna(0).iloc[0]
-    return {int(steps): Mean(100 * (float(row["tet"]) - float(row["ann"])), math.nan, math.nan, int(row["n"]))}
+    return {int(steps): Mean(100 * (ours - float(row["twin_mean"])), math.nan, math.nan, int(row["n"]))}
 
 
 def _surface(tables: Tables, loss: str) -> Ours:
@@ -195,13 +211,13 @@ def _surface(tables: Tables, loss: str) -> Ours:
     rows = rows[np.isclose(rows["alpha"], _PLACE) & np.isclose(rows["beta"], 0.0) & (rows["value"] > 0)]
     found = _as_mean(gap(rows.assign(log=np.log(rows["value"])), "log"), quotient=True)
     steps = most_trained(needed(tables, "timesteps"))[0] if "timesteps" in tables else 0
-    return _measured({steps: found}, f"no plane of the {LOSSES[loss]} has the point (0.5, 0) for both trainings")
+    return _measured({steps: found}, f"no plane of the {loss_label(loss)} has the point (0.5, 0) for both methods")
 
 
 def _switch(tables: Tables, column: str) -> Ours:
     rows = needed(tables, "switch")
-    rows = rows[(rows["training"] == "sdt") & (rows["split"] == "test") & (rows["step"] == rows["step"].max())]
-    one = gap(rows.assign(training=rows["loss"]), column)
+    rows = rows[(rows["method"] == "sdt") & (rows["split"] == "test") & (rows["step"] == rows["step"].max())]
+    one = gap(rows.assign(method=rows["loss"]), column)
     steps = most_trained(needed(tables, "timesteps"))[0] if "timesteps" in tables else 0
     factor = 100.0 if column == "accuracy" else 1.0
     return _measured({steps: _as_mean(one, factor=factor)}, "nothing was switched on both sides")
@@ -213,7 +229,7 @@ def _energy(tables: Tables, _: str) -> Ours:
     rows = most_trained(rows)[1] if "trained_timesteps" in rows and len(rows) else rows
     rows = rows.assign(log=np.log(rows["joules"]))
     found = {at: _as_mean(gap(part, "log"), quotient=True) for at, part in _by_steps(rows)}
-    return _measured(found, "no energy of both trainings")
+    return _measured(found, "no energy of both methods")
 
 
 _QUESTIONS: dict[str, tuple[str, bool, Callable[[Tables, str], Ours] | None]] = {

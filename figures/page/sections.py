@@ -7,14 +7,16 @@ import pandas as pd
 
 from tables.record import Record, contents
 
-from ..style.look import LOOKS, LOSSES
+from ..pictures import training
+from ..style.methods import label, looks, loss_label
+from ..words.comparison import Tables
+from ..words.gaps import mean, of_row
+from ..words.prose import listed, number
 from . import published
-from .gaps import listed, mean, number, of_row
 from .markup import folded, lines, prose, table, text
-from .readings_minima import Tables
 
 _MOST = 8  # numbers of the paper in one cell
-_IDENTITY = ["network", "data", "training", "seed"]
+_IDENTITY = ["network", "data", "method", "training", "seed"]
 
 
 def networks(tables: Tables) -> str:
@@ -22,35 +24,50 @@ def networks(tables: Tables) -> str:
     found = [one[_IDENTITY] for one in tables.values() if set(_IDENTITY) <= set(one)]
     if not found:
         return "<p>No table says which networks were measured.</p>"
-    identity = pd.concat(found).drop_duplicates().sort_values(_IDENTITY)
-    header = [
-        "network",
-        "data",
-        "trained with",
-        "seeds",
-        "T",
-        "epochs",
-        "last training loss (SDT loss)",
-        "test accuracy",
-    ]
+    identity = pd.concat(found).drop_duplicates()
+    shown = training.measured(tables["history"]) if "history" in tables else []
+    header = ["network", "data", "trained with", "seeds", "T", "epochs"]
+    header += [f"last training loss ({loss_label(shown[0]) if shown else 'none recorded'})", "test accuracy"]
     rows = []
-    for (network, data, training), part in identity.groupby(["network", "data", "training"]):
-        seeds = ", ".join(f"{seed:.0f}" for seed in sorted(part["seed"].unique()))
-        label = LOOKS[str(training)].label
-        own = {name: _of(one, str(network), str(data), str(training)) for name, one in tables.items()}
-        rows.append(
-            [text(cell) for cell in (network, data, label, f"{seeds} (n = {part['seed'].nunique()})", *_ended(own))]
-        )
-    return table("What was trained, and where it ended", header, rows)
+    for network, data in sorted(set(zip(identity["network"], identity["data"], strict=True))):
+        here = identity[(identity["network"] == network) & (identity["data"] == data)]
+        for method in looks(here["method"]):
+            part = here[here["method"] == method]
+            seeds = ", ".join(f"{seed:.0f}" for seed in sorted(part["seed"].unique()))
+            own = {name: _of(one, str(network), str(data), method) for name, one in tables.items()}
+            cells = (network, data, _trained(method, part), f"{seeds} (n = {part['seed'].nunique()})")
+            rows.append([text(cell) for cell in (*cells, *_ended(own, shown))])
+    return table("What was trained, and where it ended", header, rows) + _conditional(tables)
 
 
-def _of(frame: pd.DataFrame, network: str, data: str, training: str) -> pd.DataFrame:
-    for column, value in (("network", network), ("data", data), ("training", training)):
+def _conditional(tables: Tables) -> str:
+    """What intervals over seeds are conditional on: one set of training images, or none; "" where no table says."""
+    settings = tables.get("settings", pd.DataFrame())
+    if "vary_data" not in settings or settings["vary_data"].isna().all():
+        return ""
+    varied = settings["vary_data"].eq(True).all()
+    said = (
+        "Training images were drawn with the seed: intervals over seeds are over training sets too."
+        if varied
+        else "All seeds share their training images: intervals over seeds are about that one training set."
+    )
+    return f"<p>{said}</p>"
+
+
+def _trained(method: str, rows: pd.DataFrame) -> str:
+    """A method's label, its name where that was cut, and the loss where it is called otherwise."""
+    name = label(method) if label(method).casefold() == method.casefold() else f"{label(method)} ({method})"
+    minimized = [str(one) for one in rows["training"].unique() if str(one) != method]
+    return f"{name}, {' and '.join(map(loss_label, minimized))}" if minimized else name
+
+
+def _of(frame: pd.DataFrame, network: str, data: str, method: str) -> pd.DataFrame:
+    for column, value in (("network", network), ("data", data), ("method", method)):
         frame = frame[frame[column] == value] if column in frame else frame
     return frame
 
 
-def _ended(tables: Tables) -> list[str]:
+def _ended(tables: Tables, shown: Sequence[str]) -> list[str]:
     """T, epochs, last training loss and test accuracy, where tables say."""
     said = ["not said"] * 4
     steps = tables.get("timesteps", pd.DataFrame())
@@ -59,61 +76,68 @@ def _ended(tables: Tables) -> list[str]:
     history = tables.get("history", pd.DataFrame())
     if len(history):
         last = history[history["epoch"] == history.groupby("checkpoint")["epoch"].transform("max")]
-        training = str(last["training"].iloc[0])
+        method = str(last["method"].iloc[0])
         said[1] = " to ".join(dict.fromkeys(f"{one:.0f}" for one in (last["epoch"].min(), last["epoch"].max())))
-        loss = mean(last, "train_loss_sdt", training)
-        accuracy = mean(last.assign(percent=100 * last["test_accuracy"]), "percent", training)
-        said[2] = f"{number(loss.mean)} ({loss.interval})"
+        accuracy = mean(last.assign(percent=100 * last["test_accuracy"]), "percent", method)
+        if shown:
+            loss = mean(last, f"train_loss_{shown[0]}", method)
+            said[2] = f"{number(loss.mean)} ({loss.interval})"
         said[3] = f"{number(accuracy.mean, 4)} % ({accuracy.interval})"
     return said
 
 
 def comparison(tables: Tables) -> str:
-    """Every row of the comparison, by what it is about, with its doubts."""
+    """Every row of the comparison, by what it is about, with its doubts; a table for each method and the reference."""
     if "compare" not in tables:
         return "<p>No usable table compare: python -m analysis.compare DIR makes one.</p>"
     frame = tables["compare"]
-    flat = frame["lower_is_flatter"].eq(True)
-    robust = frame["robust"].ne("") & ~flat if "robust" in frame else flat & ~flat
+    pairs = list(dict.fromkeys(zip(frame["reference"], frame["method"], strict=True)))
+    said = []
+    for reference, method in pairs:
+        own = frame[(frame["reference"] == reference) & (frame["method"] == method)]
+        said.append(_about(own, f"{label(method)} against {label(reference)}. " if len(pairs) > 1 else ""))
+    return "".join(said)
+
+
+def _about(frame: pd.DataFrame, named: str) -> str:
+    """The rows of one pair: those on flatness, and others folded."""
+    flat, robust = frame["side"] == "flatness", frame["side"] == "robustness"
     columns = _columns(frame)
     shown = {"Flatness (less is flatter)": flat, "Robustness": robust, "Everything else": ~(flat | robust)}
     said = []
     for name, which in shown.items():
         rows = [[prose(str(cell(row))) for cell in columns.values()] for _, row in frame[which].iterrows()]
         if rows:
-            made = table(f"{name}, means over seeds", list(columns), rows, "comparison")
-            said.append(made if which is flat else folded(f"{name}: {len(rows)} row{'s' * (len(rows) > 1)}", made))
+            made = table(f"{named}{name}, means over seeds", list(columns), rows, "comparison")
+            said.append(
+                made if which is flat else folded(f"{named}{name}: {len(rows)} row{'s' * (len(rows) > 1)}", made)
+            )
     return "".join(said)
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, Callable[[pd.Series], object]]:
-    """What the comparison shows, and how; some only where the table has something to show."""
-    loss = {name: f", {words}" for name, words in LOSSES.items()}
+    """What the comparison of one pair shows, and how; some only where the table has something to show."""
+    reference, method = (label(str(frame[name].iloc[0])) for name in ("reference", "method"))
     columns: dict[str, Callable[[pd.Series], object]] = {
-        "measure": lambda row: f"{row['measure']}{loss.get(row['loss'], '')}",
+        "measure": lambda row: row["title"] + (f", {loss_label(row['loss'])}" if row["loss"] else ""),
         "T": lambda row: row["timesteps"],
         "unit": lambda row: row["unit"],
-        "SDT": lambda row: number(row["sdt"], 4),
-        "TET": lambda row: number(row["tet"], 4),
-        "no spikes": lambda row: _parsed(row["ann"], 4),
-        "TET − SDT": lambda row: number(row["difference"]),
+        reference: lambda row: number(row["reference_mean"], 4),
+        method: lambda row: number(row["method_mean"], 4),
+        "no spikes": lambda row: number(float(row["twin_mean"]), 4),
+        f"{method} − {reference}": lambda row: number(row["difference"]),
         "95 % interval": lambda row: f"{number(row['low'])}\u00a0…\u00a0{number(row['high'])}",
-        "adjusted p": lambda row: _parsed(row["p_adjusted"], 2),
+        "adjusted p": lambda row: number(float(row["p_adjusted"]), 2),
         "n": lambda row: f"{row['n']:.0f}",
         "finding": _finding,
         "doubts (trust)": lambda row: "; ".join(of_row(row).doubts) or "none found",
     }
     shown = {
         "T": "timesteps" in frame and frame["timesteps"].nunique() > 1,
-        "unit": "unit" in frame,
-        "no spikes": "ann" in frame and pd.to_numeric(frame["ann"], errors="coerce").notna().any(),
+        "no spikes": "twin_mean" in frame and frame["twin_mean"].notna().any(),
         "adjusted p": "p_adjusted" in frame,
     }
     return {name: cell for name, cell in columns.items() if shown.get(name, True)}
-
-
-def _parsed(cell: object, digits: int) -> str:
-    return number(float(pd.to_numeric(pd.Series([cell]), errors="coerce").iloc[0]), digits)
 
 
 def _finding(row: pd.Series) -> str:
@@ -122,14 +146,17 @@ def _finding(row: pd.Series) -> str:
         return {"few": "too few seeds", "lost": "not measured"}[verdict]
     if verdict == "undecided":
         return "can't be told apart"
-    side, robust = row["flatter"], str(row.get("more_robust", ""))
-    if side in LOOKS:
-        return f"{LOOKS[side].label} flatter"
-    return f"{LOOKS[robust].label} more robust" if robust in LOOKS else f"{verdict} with TET"
+    if row["flatter"]:
+        return f"{label(row['flatter'])} flatter"
+    return (
+        f"{label(row['more_robust'])} more robust" if row["more_robust"] else f"{verdict} with {label(row['method'])}"
+    )
 
 
 def beside(tables: Tables) -> str:
-    """The paper's tables and figures beside ours."""
+    """The paper's tables and figures beside ours, where networks were trained with one of its methods."""
+    if not published.concerns(tables, "method"):
+        return "<p>No network here was trained with a method that is called as one of the paper's.</p>"
     header = ["in the paper", "question", "theirs", "ours (95 % interval)", "ours − theirs", "what differs"]
     rows = [
         [text(one.source), f'{text(one.question)}<span class="line quiet">{prose(one.setting)}</span>',

@@ -15,7 +15,7 @@ from tables import rows
 
 from .. import interactive
 from ..views import views
-from .readings_minima import Tables
+from ..words.comparison import Tables
 
 _PLACE = (
     '<details class="turn"><summary>Turn these surfaces (interactive, needs scripts)</summary>'

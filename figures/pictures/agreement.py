@@ -12,8 +12,14 @@ from matplotlib.ticker import MaxNLocator
 from tables.rows import check_columns, check_measured, most_trained, one_split
 
 from ..style.bands import Curve, curve, handles, remark
-from ..style.look import LOOKS, caption, legend
-from .scalability import as_trained
+from ..style.look import PAGE, caption, legend
+from ..style.methods import looks
+from ..words.comparison import Tables
+from ..words.gaps import gap
+from ..words.prose import sentence
+from ..words.verdicts import told
+from .picture import Picture
+from .scalability import as_trained, tested
 
 _PANELS = (
     (("agreement_cumulative", "", 1.0), ("agreement_at_step", ", step T alone", 0.5)),
@@ -22,7 +28,7 @@ _PANELS = (
 
 
 def agreement(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
-    """Draw both panels into ``figure``: curves by (column, training).
+    """Draw both panels into ``figure``: curves by (column, method).
 
     On one split, of networks trained at the T that most were.
     """
@@ -34,11 +40,11 @@ def agreement(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curv
     curves: dict[tuple[str, str], Curve] = {}
     for ax, columns in zip(axes, _PANELS, strict=True):
         for column, suffix, alpha in columns:
-            for training, look in LOOKS.items():
-                part = rows[rows["training"] == training]
+            for method, look in looks(rows["method"]).items():
+                part = rows[rows["method"] == method]
                 if len(part):
-                    curves[column, training] = curve(
-                        ax, part.assign(percent=100 * part[column]), "timesteps", "percent", training,
+                    curves[column, method] = curve(
+                        ax, part.assign(percent=100 * part[column]), "timesteps", "percent", method,
                         alpha=alpha, marker="" if suffix else None, name=f"{look.label}{suffix}",
                     )  # fmt: skip
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -55,3 +61,18 @@ def agreement(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curv
         f" {rows['timesteps'].max():.0f}. {remark(curves.values())}",
     )
     return curves
+
+
+def reading(tables: Tables) -> str:
+    """How often the first step already has the final class."""
+    split, _, rows = tested(tables, "agreement_cumulative")
+    first = rows["timesteps"].min()
+    claims = {f"at T = {first:.0f}": gap(rows[rows["timesteps"] == first], "agreement_cumulative").scaled(100)}
+    return sentence(told(f"agreement with the final class on {split} images", claims, unit="%"))
+
+
+PICTURES = (
+    Picture(
+        "agreement", "timesteps", agreement, PAGE, 2.6, "How early a network makes up its mind", reading, 110,
+    ),
+)  # fmt: skip

@@ -12,12 +12,19 @@ from matplotlib.figure import Figure
 from tables.rows import check_measured, most_trained, one_split
 
 from ..style.bands import Curve, drawn, handles, over_seeds, remark
-from ..style.look import LOOKS, caption, legend, reference
+from ..style.look import PAGE, caption, legend, reference
+from ..style.methods import label, look_of, looks
+from ..words.comparison import Tables, needed
+from ..words.prose import listed, number, sentence
+from ..words.verdicts import each
+from .picture import Picture
 from .scalability import as_trained
+
+_THRESHOLD = 0.9
 
 
 def anytime(figure: Figure, frame: pd.DataFrame, fixed: pd.DataFrame) -> dict[tuple[str, str], Curve]:
-    """Draw both panels into ``figure``: curves by ("accuracy", "fixed" or "gain", training).
+    """Draw both panels into ``figure``: curves by ("accuracy", "fixed" or "gain", method).
 
     ``fixed`` is the table timesteps. On one split, of networks trained at the T that most were.
     """
@@ -29,18 +36,18 @@ def anytime(figure: Figure, frame: pd.DataFrame, fixed: pd.DataFrame) -> dict[tu
     rows = rows.assign(accuracy=100 * rows["accuracy"], gain=100 * rows["gain"])
     left, right = figure.subplots(1, 2, sharex=True)
     curves: dict[tuple[str, str], Curve] = {}
-    for training, look in LOOKS.items():
-        part = rows[rows["training"] == training]
-        same = fixed[fixed["training"] == training]
+    for method, look in looks(rows["method"]).items():
+        part = rows[rows["method"] == method]
+        same = fixed[fixed["method"] == method]
         if len(same):
             table = over_seeds(same.assign(percent=100 * same["accuracy_cumulative"]), ["timesteps"], "percent")
             table = table.sort_values("timesteps").assign(low=np.nan, high=np.nan)  # its band hides the other's
-            curves["fixed", training] = drawn(
-                left, table, "timesteps", training, dash="-", marker="", alpha=0.45, name=f"{look.label}, T for all"
+            curves["fixed", method] = drawn(
+                left, table, "timesteps", method, dash="-", marker="", alpha=0.45, name=f"{look.label}, T for all"
             )
         if len(part):
-            curves["accuracy", training] = _against_steps(left, part, "accuracy", training)
-            curves["gain", training] = _against_steps(right, part, "gain", training)
+            curves["accuracy", method] = _against_steps(left, part, "accuracy", method)
+            curves["gain", method] = _against_steps(right, part, "gain", method)
     reference(right, 0.0)
     left.set_ylabel(f"{split} accuracy (%)")
     right.set_ylabel("gain over T for all (points)")
@@ -57,9 +64,31 @@ def anytime(figure: Figure, frame: pd.DataFrame, fixed: pd.DataFrame) -> dict[tu
     return curves
 
 
-def _against_steps(ax: Axes, rows: pd.DataFrame, column: str, training: str) -> Curve:
+def _against_steps(ax: Axes, rows: pd.DataFrame, column: str, method: str) -> Curve:
     """Means over seeds at each threshold: of ``column`` up, of the steps used across."""
     table = over_seeds(rows, ["threshold"], column)
     steps = over_seeds(rows, ["threshold"], "mean_steps").set_index("threshold")["mean"]
     table["steps"] = table["threshold"].map(steps)
-    return drawn(ax, table.sort_values("threshold"), "steps", training, name=f"{LOOKS[training].label}, when confident")
+    return drawn(ax, table.sort_values("threshold"), "steps", method, name=f"{look_of(method).label}, when confident")
+
+
+def reading(tables: Tables) -> str:
+    """What stopping at a confidence of 0.9 gains over the same number of steps for all."""
+    split, rows = one_split(needed(tables, "anytime"), "test")
+    _, rows = most_trained(rows)
+    check_measured(rows, "threshold")
+    threshold = min(rows["threshold"].dropna().unique(), key=lambda one: (abs(one - _THRESHOLD), one))
+    rows = rows.assign(gain=100 * rows["gain"])[rows["threshold"] == threshold]
+    steps = rows.groupby("method")["mean_steps"].mean().to_dict()
+    used = listed([f"{number(steps[name])} steps with {label(name)}" for name in looks(rows["method"])])
+    stop = f"stopping at a confidence of {threshold:g} takes {used} in the mean, of {rows['limit'].max():.0f}"
+    gain = f"the gain over as many steps for all {split} images, in points, is {each(rows, 'gain', 0.0)}"
+    return sentence(stop, gain)
+
+
+PICTURES = (
+    Picture(
+        "anytime", "anytime", anytime, PAGE, 2.8, "Stopping when confident", reading, 130, ("timesteps",),
+        together=True,
+    ),
+)  # fmt: skip

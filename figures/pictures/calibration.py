@@ -13,12 +13,18 @@ from matplotlib.ticker import MaxNLocator
 from tables.rows import check_columns, check_measured, most_trained, one_split
 
 from ..style.bands import Curve, curve, handles, over_seeds, remark
-from ..style.look import GREY, LOOKS, caption, legend, reference
-from .scalability import as_trained
+from ..style.look import GREY, PAGE, caption, legend, reference
+from ..style.methods import look_of, looks
+from ..words.comparison import Tables
+from ..words.gaps import gap
+from ..words.prose import sentence
+from ..words.verdicts import each, told
+from .picture import Picture
+from .scalability import as_trained, tested
 
 
 def calibration(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
-    """Draw both panels into ``figure``: curves by ("ece" or "overconfidence", training).
+    """Draw both panels into ``figure``: curves by ("ece" or "overconfidence", method).
 
     On one split, of networks trained at the T that most were.
     """
@@ -30,14 +36,14 @@ def calibration(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cu
     rows["overconfidence"] = 100 * (rows["confidence"] - rows["accuracy_cumulative"])
     axes = dict(zip(("ece", "overconfidence"), figure.subplots(1, 2, sharex=True), strict=True))
     curves: dict[tuple[str, str], Curve] = {}
-    for training in LOOKS:
-        part = rows[rows["training"] == training]
+    for method in looks(rows["method"]):
+        part = rows[rows["method"] == method]
         if part.empty:
             continue
         for column, ax in axes.items():
-            curves[column, training] = curve(ax, part, "timesteps", column, training)
+            curves[column, method] = curve(ax, part, "timesteps", column, method)
         null = over_seeds(part, ["timesteps"], "null").sort_values("timesteps")
-        axes["ece"].plot(null["timesteps"], null["mean"], ":", color=LOOKS[training].colour)
+        axes["ece"].plot(null["timesteps"], null["mean"], ":", color=look_of(method).colour)
     reference(axes["overconfidence"], 0.0)
     for ax in axes.values():
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -53,3 +59,18 @@ def calibration(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cu
         f" {remark(curves.values())}",
     )
     return curves
+
+
+def reading(tables: Tables) -> str:
+    """The calibration error at the trained T, and which way it errs."""
+    split, trained, rows = tested(tables, "ece", "confidence")
+    rows = rows[rows["timesteps"] == trained]
+    rows = rows.assign(over=100 * (rows["confidence"] - rows["accuracy_cumulative"]))
+    claims = {f"at T = {trained}": gap(rows, "ece").scaled(100)}
+    error = told(f"the calibration error (ECE) on {split} images", claims, unit="%")
+    return sentence(error, f"confidence minus accuracy, in points, is {each(rows, 'over', 0.0)}")
+
+
+PICTURES = (
+    Picture("calibration", "timesteps", calibration, PAGE, 2.6, "Confidence against accuracy", reading, 120),
+)  # fmt: skip

@@ -1,8 +1,8 @@
 """Each measure of flatness against the generalization gap, a point a checkpoint, with Kendall's τ and its interval.
 
-Panels are measures on the SDT loss, whose gap it is: one of each kind, in the order of the table, the middle one where
-a kind was taken at several radii. Which they are has nothing to do with τ. τ is among all checkpoints; *within* counts
-only pairs of one training loss, and a correlation that is gone within says that the training loss moves both.
+Panels are measures on the first loss that a gap was taken of: one of each kind, in the order of the table, the middle
+one where a kind was taken at several radii. Which they are has nothing to do with τ. τ is among all checkpoints;
+*within* counts only pairs of one method, and a correlation that is gone within says that the method moves both.
 """
 
 import re
@@ -17,48 +17,57 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from tables.measures import MEASURES, family
 from tables.reading import TableError
 
 from ..style.bands import counted
-from ..style.look import LOOKS, PAPER, SMALL, caption, legend
+from ..style.look import PAGE, PAPER, SMALL, caption, legend
+from ..style.methods import first_loss, look_of, looks, loss_label
+from ..words.comparison import Tables, asked, at_radius, needed
+from ..words.gaps import FEWEST
+from ..words.prose import listed, sentence
+from .picture import Picture
 
 GAPS = {
-    "loss": ("generalization gap in loss (test - train)", "sdt", "gap in loss (nats)", 1.0),
-    "accuracy": ("generalization gap in accuracy (train - test)", "", "gap in accuracy (%)", 100.0),
+    "loss": ("gap_in_loss", "gap in loss (nats)", 1.0),
+    "accuracy": ("gap_in_accuracy", "gap in accuracy (%)", 100.0),
 }
+_FEWEST = 2 * FEWEST  # checkpoints: of fewer an interval says little
+_FILTER = "_filter"  # ends the names of measures in filter-normalized coordinates
 _MOST, _COLUMNS = 12, 3
 Points = dict[tuple[str, str], PathCollection]
 
 
 def scatter(figure: Figure, values: pd.DataFrame, taus: pd.DataFrame, *, gap: str) -> Points:
-    """Draw the panels into ``figure``, whose height is set to hold them: the points by (measure, training).
+    """Draw the panels into ``figure``, whose height is set to hold them: the points by (measure, method).
 
     ``values`` is the table measures, ``taus`` the table correlation. Raises TableError when no checkpoint has both the
     gap and a measure.
     """
-    measure, loss, label, scale = GAPS[gap]
+    measure, ylabel, scale = GAPS[gap]
     if "timesteps" in values:  # networks at another T are others; the most common one is drawn
         values = values[values["timesteps"] == values["timesteps"].mode().iloc[0]]
+    loss = _loss(values)
     both = _paired(values, measure, loss)
     chosen = one_of_each_kind(list(dict.fromkeys(both["measure"])))
     if not chosen:
-        raise TableError(f"no checkpoint has both a measure of flatness and the {measure}")
+        raise TableError(f"no checkpoint has both a measure of flatness and the {MEASURES[measure].title}")
     lines = -(-len(chosen) // _COLUMNS)
     figure.set_figheight(0.95 + 1.75 * lines)
     axes = figure.subplots(lines, min(_COLUMNS, len(chosen)), sharey=True, squeeze=False)
     points: Points = {}
     for ax, name in zip(axes.flat, chosen, strict=False):
-        for training in LOOKS:
-            part = both[(both["measure"] == name) & (both["training"] == training)]
+        for method in looks(both["method"]):
+            part = both[(both["measure"] == name) & (both["method"] == method)]
             if len(part):
-                points[name, training] = _points(ax, part, training, scale)
-        _finish(ax, both[both["measure"] == name], taus[(taus["measure"] == name) & (taus["gap"] == gap)])
+                points[name, method] = _points(ax, part, method, scale)
+        _finish(ax, both[both["measure"] == name], _of(taus, name, loss, gap))
     for ax in axes.flat[len(chosen) :]:
         ax.remove()
     for ax in axes[:, 0]:
-        ax.set_ylabel(label)
+        ax.set_ylabel(ylabel)
     legend(figure, _handles(points))
-    caption(figure, _text(both, len(chosen), gap))
+    caption(figure, _text(both, len(chosen), gap, loss))
     return points
 
 
@@ -67,26 +76,37 @@ gap_in_accuracy = partial(scatter, gap="accuracy")
 
 
 def one_of_each_kind(measures: list[str]) -> list[str]:
-    """At most twelve, in order: of names that differ in a radius alone the middle one, filter-normalized if any is."""
-    kinds: dict[str, list[str]] = {}
+    """At most twelve ids, in order: of those that differ in a radius alone the middle, filter-normalized if any is."""
+    kinds: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for name in measures:
-        kinds.setdefault(re.sub(r" at radius \S+$|, filter-normalized$", "", name), []).append(name)
+        of, words = at_radius(name) or (family(name), asked(name))
+        kinds.setdefault((of.removesuffix(_FILTER), words), []).append(name)
     for kind, names in kinds.items():
-        kinds[kind] = [name for name in names if name.endswith("filter-normalized")] or names
+        kinds[kind] = [name for name in names if family(name).endswith(_FILTER)] or names
     return [names[len(names) // 2] for names in kinds.values()][:_MOST]
 
 
+def _loss(values: pd.DataFrame) -> str:
+    """The loss that panels are of: the first that a gap was taken of, or else the first that anything is of."""
+    gaps = values[(values["measure"] == "gap_in_loss") & (values["loss"] != "")]
+    return first_loss(gaps if len(gaps) else values)
+
+
 def _paired(values: pd.DataFrame, measure: str, loss: str) -> pd.DataFrame:
-    """Finite measures of flatness on the SDT loss, with the column ``gap`` of their checkpoint."""
-    of_gap = (values["measure"] == measure) & (values["loss"] == loss)
+    """Finite measures of flatness on one loss, with the column ``gap`` of their checkpoint."""
+    of_gap = (values["measure"] == measure) & values["loss"].isin([loss, ""])
     gaps = values[of_gap].drop_duplicates("checkpoint").set_index("checkpoint")["value"]
-    rows = values[values["flatness"].eq(True) & (values["loss"] == "sdt")]
+    rows = values[(values["side"] == "flatness") & (values["loss"] == loss)]
     rows = rows.assign(gap=rows["checkpoint"].map(gaps))
     return rows[np.isfinite(rows["value"]) & np.isfinite(rows["gap"])]
 
 
-def _points(ax: Axes, part: pd.DataFrame, training: str, scale: float) -> PathCollection:
-    look = LOOKS[training]
+def _of(taus: pd.DataFrame, measure: str, loss: str, gap: str) -> pd.DataFrame:
+    return taus[(taus["measure"] == measure) & (taus["loss"] == loss) & (taus["gap"] == gap)]
+
+
+def _points(ax: Axes, part: pd.DataFrame, method: str, scale: float) -> PathCollection:
+    look = look_of(method)
     return ax.scatter(
         part["value"], scale * part["gap"], s=16, marker=look.marker, color=look.colour, edgecolors=PAPER,
         linewidths=0.4, label=look.label,
@@ -95,7 +115,7 @@ def _points(ax: Axes, part: pd.DataFrame, training: str, scale: float) -> PathCo
 
 def _finish(ax: Axes, part: pd.DataFrame, taus: pd.DataFrame) -> None:
     """The measure below, and τ with its interval above."""
-    name, unit = str(part["measure"].iloc[0]), str(part["unit"].iloc[0]).replace("loss", "nats")
+    name, unit = str(part["title"].iloc[0]), str(part["unit"].iloc[0]).replace("loss", "nats")
     ax.set_xlabel(f"{_wrapped(name)}\n({unit})", fontsize=SMALL)
     ax.xaxis.set_major_locator(MaxNLocator(4))
     ax.set_title("\n".join(_tau(taus, among) for among in ("all", "within") if (taus["among"] == among).any()))
@@ -103,11 +123,18 @@ def _finish(ax: Axes, part: pd.DataFrame, taus: pd.DataFrame) -> None:
 
 
 def _tau(taus: pd.DataFrame, among: str) -> str:
-    rows = taus[(taus["among"] == among) & (taus["loss"] == "sdt")]
+    rows = taus[taus["among"] == among]
     if rows.empty or not np.isfinite(rows["tau"].iloc[0]):
         return f"{among}: no τ"
     tau, low, high = rows[["tau", "low", "high"]].iloc[0]
-    return f"{among}: τ = {tau:.2f} ({low:.2f} … {high:.2f})".replace("-", "−")
+    interval = f"{low:.2f} … {high:.2f}" if settled(rows).all() else "no interval"
+    return f"{among}: τ = {tau:.2f} ({interval})".replace("-", "−")
+
+
+def settled(taus: pd.DataFrame) -> pd.Series:
+    """Whether the interval of each row says something: one of which all resamples are alike doesn't."""
+    known = np.isfinite(taus["low"]) & np.isfinite(taus["high"])
+    return known & taus["interval"].eq("") if "interval" in taus else known
 
 
 def _wrapped(name: str) -> str:
@@ -117,19 +144,62 @@ def _wrapped(name: str) -> str:
 
 def _handles(points: Points) -> list[Line2D]:
     handles = []
-    for training, look in LOOKS.items():
-        found = [len(np.asarray(one.get_offsets())) for (_, trained), one in points.items() if trained == training]
-        if found:
-            style: dict[str, Any] = {"linestyle": "none", "markersize": 4}
-            label = f"{look.label}, {counted(found)}"
-            handles.append(Line2D([], [], color=look.colour, marker=look.marker, label=label, **style))
+    style: dict[str, Any] = {"linestyle": "none", "markersize": 4}
+    for method, look in looks(method for _, method in points).items():
+        found = [len(np.asarray(one.get_offsets())) for (_, trained), one in points.items() if trained == method]
+        named = f"{look.label}, {counted(found)}"
+        handles.append(Line2D([], [], color=look.colour, marker=look.marker, label=named, **style))
     return handles
 
 
-def _text(both: pd.DataFrame, drawn: int, gap: str) -> str:
+def _text(both: pd.DataFrame, drawn: int, gap: str, loss: str) -> str:
     of = "test minus training loss" if gap == "loss" else "training minus test accuracy"
     total = both["measure"].nunique()
     return (
-        f"Gap: {of}. Points: checkpoints. τ: Kendall's rank correlation, in brackets its 95 % bootstrap interval over "
-        f"checkpoints. {drawn} of {total} measures on the SDT loss; all are in correlation.csv."
+        f"Gap: {of}. Points: checkpoints. τ: Kendall's rank correlation, in brackets its 95 % interval over seeds. "
+        f"{drawn} of {total} measures on the {loss_label(loss)}; all are in correlation.csv."
     )
+
+
+def in_loss(tables: Tables) -> str:
+    """How many measures go with the gap in loss."""
+    return _reading(tables, "loss")
+
+
+def in_accuracy(tables: Tables) -> str:
+    """How many measures go with the gap in accuracy."""
+    return _reading(tables, "accuracy")
+
+
+def _reading(tables: Tables, what: str) -> str:
+    rows = needed(tables, "correlation")
+    loss = first_loss(rows)
+    rows = rows[(rows["gap"] == what) & (rows["loss"] == loss) & np.isfinite(rows["tau"])]
+    clauses = []
+    for among, words in (("all", "among all checkpoints"), ("within", "within one method")):
+        part = rows[rows["among"] == among]
+        if len(part):
+            known = part[np.isfinite(part[["low", "high"]]).all(axis=1) & (part["n"] >= _FEWEST) & settled(part)]
+            positive, negative = (known["low"] > 0).sum(), (known["high"] < 0).sum()
+            few = ", too few checkpoints" if part["n"].max() < _FEWEST else ""
+            n, left = listed([f"{one:.0f}" for one in sorted(part["n"].unique())]), len(part) - positive - negative
+            clauses.append(
+                f"{words} (n = {n}{few}), of {len(part)} measures on the {loss_label(loss)} the rank correlation with "
+                f"the gap in {what} is positive for {positive}, negative for {negative} and undecided for {left} "
+                f"(chance alone would decide {0.05 * len(part):.1f})"
+            )
+    if not clauses:
+        raise TableError(f"no correlation with the gap in {what}")
+    return sentence(*clauses)
+
+
+PICTURES = (
+    Picture(
+        "gap-in-loss", "measures", gap_in_loss, PAGE, 6.0, "Flatness against the gap in loss", in_loss, 280,
+        ("correlation",), together=True,
+    ),
+    Picture(
+        "gap-in-accuracy", "measures", gap_in_accuracy, PAGE, 6.0, "Flatness against the gap in accuracy",
+        in_accuracy, 290, ("correlation",), together=True,
+    ),
+)  # fmt: skip

@@ -2,10 +2,10 @@
 
 :func:`epochs`: of the training objective, regulariser included, on a fixed few images at the end of every epoch.
 :func:`steps`: of the loss trained with, without one, on each step's own batch. Both have the norm of the gradient, the
-cosine of the gradient and the momentum that it is about to join (0 for independent noise), and the part of the
-gradients' length that momentum keeps (1 when they agree, dotted what independent noise would keep).
-:func:`epochs` adds the error norm, :func:`steps` the decrease of the loss, realised over predicted, both summed up from
-the first step on.
+cosine of the gradient and the momentum that it is about to join (0 in the mean for noise), and the part of the
+gradients' length that momentum keeps (1 when they agree, dotted what noise would keep: of an epoch's own steps, which
+share no image, that is no more than a bound). :func:`epochs` adds the error norm, :func:`steps` the decrease of the
+loss, realised over predicted, both summed up from the first step on.
 """
 
 import numpy as np
@@ -13,11 +13,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tables.reading import TableError
 from tables.rows import check_measured
 
 from ..style.bands import Curve, curve, handles, over_seeds, remark
-from ..style.look import GREY, LOOKS, caption, fit_means, fit_scale, legend, reference
+from ..style.look import GREY, PAGE, caption, fit_means, fit_scale, legend, reference
+from ..style.methods import looks
+from ..words.comparison import Tables, needed
+from ..words.gaps import gap
+from ..words.prose import number, sentence
+from ..words.verdicts import told
 from .momentum import TRAINED, matching, reference_handle
+from .picture import Picture
 
 SHARED = {
     "gradient_norm": "gradient norm",
@@ -33,10 +40,10 @@ Curves = dict[tuple[str, str], Curve]
 
 
 def epochs(figure: Figure, frame: pd.DataFrame) -> Curves:
-    """Draw the columns of the whole gradient by epoch into ``figure``: curves by (column, training)."""
+    """Draw the columns of the whole gradient by epoch into ``figure``: curves by (column, method)."""
     rows = matching(frame)
     rows = rows[rows["timestep"] == 0]
-    curves = _panels(figure, rows, "epoch", EPOCHS, "independent noise")
+    curves = _panels(figure, rows, "epoch", EPOCHS, "noise, at most")
     images = sorted({int(one) for one in rows["images"]})
     caption(
         figure,
@@ -47,12 +54,13 @@ def epochs(figure: Figure, frame: pd.DataFrame) -> Curves:
 
 
 def steps(figure: Figure, frame: pd.DataFrame) -> Curves:
-    """Draw the same by step, and the summed decrease, into ``figure``: curves by (column, training)."""
+    """Draw the same by step, and the summed decrease, into ``figure``: curves by (column, method)."""
     rows = matching(frame)
     rows = rows[rows["timestep"] == 0].sort_values("step")
     sums = rows.groupby("checkpoint")[["realised", "predicted"]].cumsum()
     rows = rows.assign(ratio=(sums["realised"] / sums["predicted"]).where(sums["predicted"] != 0))
-    curves = _panels(figure, rows, "step", STEPS, "independent noise; smooth loss, η → 0")
+    noise = "noise" if "batch_size" in rows else "noise, at most"  # earlier tables: steps in epochs
+    curves = _panels(figure, rows, "step", STEPS, f"{noise}; smooth loss, η → 0")
     fresh = "" if (rows["state"] == "checkpoint").all() else " Some began with a fresh optimizer."
     caption(
         figure,
@@ -68,12 +76,12 @@ def _panels(figure: Figure, rows: pd.DataFrame, x: str, titles: dict[str, str], 
     curves: Curves = {}
     for ax, (column, title) in zip(axes.flat, titles.items(), strict=True):
         own = []
-        for training in LOOKS:
-            part = rows[rows["training"] == training]
+        for method in looks(rows["method"]):
+            part = rows[rows["method"] == method]
             if np.isfinite(part[column]).any():
-                one = curve(ax, part, x, column, training)
+                one = curve(ax, part, x, column, method)
                 one.line.set_markevery(max(1, len(one.table) // 8))
-                curves[column, training] = one
+                curves[column, method] = one
                 own.append(one)
         ax.set_title(title)
         _finish(ax, column, rows, x, own)
@@ -100,3 +108,43 @@ def _finish(ax: Axes, column: str, rows: pd.DataFrame, x: str, curves: list[Curv
         means = [*(np.clip(table["mean"], *_SHOWN) if column == "ratio" else table["mean"]), *goal]
         low, high = _BOUNDS.get(column, (0.0, np.inf))
         fit_means(ax, means, table[["low", "high"]].to_numpy().ravel(), low=low, high=high)
+
+
+def kept_in_steps(tables: Tables) -> str:
+    """What momentum keeps in the last of the steps trained on."""
+    return _kept(tables, "momentum_steps", "step", "after {} more steps")
+
+
+def kept_in_epochs(tables: Tables) -> str:
+    """What momentum keeps in the last epoch."""
+    return _kept(tables, "momentum_history", "epoch", "in epoch {}")
+
+
+def _kept(tables: Tables, name: str, x: str, words: str) -> str:
+    rows = matching(needed(tables, name))
+    rows = rows[rows["timestep"] == 0]
+    if rows.empty:
+        raise TableError("no rows of the whole gradient (timestep 0)")
+    rows = rows[rows[x] == rows[x].max()]
+    claims = {words.format(f"{rows[x].max():.0f}"): gap(rows, "kept")}
+    return sentence(told("the part of the gradients' length that momentum keeps", claims), _noise(rows))
+
+
+def _noise(rows: pd.DataFrame) -> str:
+    """What noise would keep: a number of steps on independent batches, bounds of an epoch's own steps."""
+    most = number(float(rows["kept_null"].mean()))
+    least = float(rows["kept_null_low"].mean()) if "kept_null_low" in rows else np.nan
+    if np.isfinite(least):
+        return f"noise would keep between {number(least)} and {most}: an epoch's batches share no image"
+    return f"noise would keep {'' if 'batch_size' in rows else 'at most '}{most}"
+
+
+PICTURES = (
+    Picture(
+        "momentum-steps", "momentum_steps", steps, PAGE, 4.0, "What momentum keeps, step by step", kept_in_steps, 180,
+    ),
+    Picture(
+        "momentum-history", "momentum_history", epochs, PAGE, 4.0, "What momentum keeps, in the course of training",
+        kept_in_epochs, 190,
+    ),
+)  # fmt: skip

@@ -2,7 +2,8 @@
 
 The energy is whole-network and per *image*, all its T steps together; the paper's millijoules can't be per image, so
 axes differ from its figure. The vertical line is the same network without spikes, which multiplies at every synapse,
-once; where it lies far from the points the caption alone says where.
+once; where it lies far from the points the caption alone says where. Papers reckon firing rates times the synapses of
+pooled maps; what that would give stands in the caption, since it can lie on the other side of the line.
 """
 
 import numpy as np
@@ -11,10 +12,17 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
+from tables.reading import TableError
 from tables.rows import check_measured, most_trained, one_split
 
 from ..style.bands import counted, over_seeds
-from ..style.look import GREY, LOOKS, SMALL, caption, legend
+from ..style.look import COLUMN, GREY, SMALL, caption, legend
+from ..style.methods import look_of, looks
+from ..words.comparison import Tables, needed
+from ..words.gaps import gap
+from ..words.prose import listed, number, sentence
+from ..words.verdicts import told
+from .picture import Picture
 
 _UNITS = {"J": 1.0, "mJ": 1e-3, "µJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12}
 
@@ -27,7 +35,7 @@ def unit(joules: pd.Series) -> tuple[str, float]:
 
 
 def accuracy(figure: Figure, frame: pd.DataFrame) -> dict[str, ErrorbarContainer]:
-    """Draw accuracy against energy into ``figure``, each point labelled with its T: error bars by training.
+    """Draw accuracy against energy into ``figure``, each point labelled with its T: error bars by method.
 
     Of networks trained at the T that most were. Raises TableError when the table has no finite total.
     """
@@ -37,15 +45,15 @@ def accuracy(figure: Figure, frame: pd.DataFrame) -> dict[str, ErrorbarContainer
     check_measured(rows, "joules")
     name, size = unit(rows["joules"])
     ax = figure.subplots()
-    highest = rows.groupby("training")["accuracy"].mean().idxmax()
+    highest = rows.groupby("method")["accuracy"].mean().idxmax()
     drawn = {}
-    for training in LOOKS:
-        part = rows[rows["training"] == training]
+    for method in looks(rows["method"]):
+        part = rows[rows["method"] == method]
         if len(part):
-            drawn[training] = _points(ax, part, training, size, above=training == highest)
+            drawn[method] = _points(ax, part, method, size, above=method == highest)
     ax.set(xlabel=f"energy per image ({name})", ylabel=f"{split} accuracy (%)")
     ax.margins(0.12)
-    said = _twin(ax, rows, size, name)
+    said = _twin(ax, rows, size, name) + _by_rate(rows, trained)
     legend(figure, list(drawn.values()))
     images = " or ".join(f"{count:.0f}" for count in sorted(rows["images"].unique()))
     several = rows["seed"].nunique() > 1
@@ -58,9 +66,9 @@ def accuracy(figure: Figure, frame: pd.DataFrame) -> dict[str, ErrorbarContainer
     return drawn
 
 
-def _points(ax: Axes, rows: pd.DataFrame, training: str, size: float, *, above: bool) -> ErrorbarContainer:
-    """The points of one training, joined in the order of T, their labels above or below."""
-    look = LOOKS[training]
+def _points(ax: Axes, rows: pd.DataFrame, method: str, size: float, *, above: bool) -> ErrorbarContainer:
+    """The points of one method, joined in the order of T, their labels above or below."""
+    look = look_of(method)
     x = over_seeds(rows.assign(joules=rows["joules"] / size), ["timesteps"], "joules")
     y = over_seeds(rows.assign(accuracy=100 * rows["accuracy"]), ["timesteps"], "accuracy")
     bars = ax.errorbar(
@@ -86,3 +94,56 @@ def _twin(ax: Axes, rows: pd.DataFrame, size: float, name: str) -> str:
     if shown:
         ax.axvline(twin[0], color=GREY, linewidth=0.8, linestyle="--", zorder=0)
     return f"Without spikes{' (line)' * shown}: {twin[0]:.3g}\u00a0{name}. "
+
+
+def by_rate(rows: pd.DataFrame, method: str) -> float:
+    """The mean over seeds of what firing rates times pooled synapses would take, in joules; NaN where no row says."""
+    if "joules_by_rate" not in rows:
+        return float("nan")
+    part = rows[(rows["method"] == method) & np.isfinite(rows["joules_by_rate"])]
+    return float(part.groupby("seed")["joules_by_rate"].mean().mean())
+
+
+def _by_rate(rows: pd.DataFrame, trained: int | None) -> str:
+    """What the caption says of the other convention, at the T trained at or else the largest."""
+    steps = trained if trained in set(rows["timesteps"]) else rows["timesteps"].max()
+    chosen = rows[rows["timesteps"] == steps]
+    name, size = unit(chosen["joules"])
+    found = {look.label: by_rate(chosen, method) / size for method, look in looks(chosen["method"]).items()}
+    told = [f"{joules:.3g}\u00a0{name} ({label})" for label, joules in found.items() if np.isfinite(joules)]
+    if not told:
+        return ""
+    reckoned = f"Firing rates times the synapses of pooled maps, as papers reckon: {listed(told)}"
+    return f"{reckoned} at T = {steps:.0f}. "
+
+
+def reading(tables: Tables) -> str:
+    """The energy per image at the trained T, and what decides on which side of the network without spikes it lies."""
+    split, rows = one_split(needed(tables, "energy"), "test")
+    total = rows[rows["layer"] == "total"]
+    if total.empty:
+        raise TableError("no row for the whole network")
+    trained, total = most_trained(total) if "trained_timesteps" in total else (int(total["timesteps"].max()), total)
+    total = total[total["timesteps"] == trained]
+    name, size = unit(total["joules"])
+    claims = {f"at T = {trained}": gap(total, "joules").scaled(1 / size)}
+    return sentence(told(f"the energy per image on {split} images", claims, unit=name), _convention(total, name, size))
+
+
+def _convention(total: pd.DataFrame, name: str, size: float) -> str:
+    """What firing rates times pooled synapses give, the twin without spikes, and whether it lies between for all."""
+    reckoned = {look.label: by_rate(total, method) / size for method, look in looks(total["method"]).items()}
+    values = listed([f"{number(one)} {name} with {label}" for label, one in reckoned.items() if np.isfinite(one)])
+    if not values:
+        return ""
+    said = f"firing rates times the synapses of pooled maps, as papers reckon, would make it {values}"
+    twin = total["twin_joules"].dropna().unique() if "twin_joules" in total else np.array([])
+    if len(twin) != 1:
+        return said
+    sides = [set(total[column].dropna() > twin[0]) for column in ("joules", "joules_by_rate")]
+    turned = len(sides[0]) == len(sides[1]) == 1 and sides[0] != sides[1]
+    between = ", which lies between the two for every network: which takes less depends on how pooling is counted"
+    return f"{said}; without spikes it would take {number(twin[0] / size)} {name}{between if turned else ''}"
+
+
+PICTURES = (Picture("energy", "energy", accuracy, COLUMN, 2.8, "Accuracy against energy", reading, 210),)

@@ -5,8 +5,8 @@ with. A regulariser that it was trained with besides is not in it.
 
 :func:`statistics`: the first factor of equations 8 and 10 (``error_norm``), the norm of the step's term, their quotient
 (``gain``, the second factor), the cosine with the whole gradient, the share of its squared length (shares sum to 1, so
-an even one is 1/T), and the coherence of an exponential average over batches, 1 when batches agree and
-√((1−β)/(1+β)) when they are independent noise.
+an even one is 1/T), and the coherence of an exponential average over batches drawn independently of each other, 1 when
+they agree, dotted what they would have if the gradient of the images that they are drawn from were zero.
 
 :func:`descent`: (L(W) − L(W − ηu)) / (η⟨ḡ, u⟩), 1 for η → 0 where a gradient is a gradient.
 """
@@ -22,8 +22,14 @@ from matplotlib.lines import Line2D
 from tables.reading import TableError
 from tables.rows import check_measured
 
-from ..style.bands import Curve, bars, curve, handles, over_seeds, remark
-from ..style.look import GREY, LOOKS, caption, fit_scale, legend, reference
+from ..style.bands import Curve, bars, curve, handles, offsets, over_seeds, remark
+from ..style.look import GREY, PAGE, caption, fit_scale, legend, reference
+from ..style.methods import alone, looks
+from ..words.comparison import RESCALED, Tables, incomparable, needed
+from ..words.gaps import gap
+from ..words.prose import listed, number, sentence
+from ..words.verdicts import each, told
+from .picture import Picture
 
 COLUMNS = {
     "error_norm": "error norm",
@@ -37,6 +43,7 @@ TRAINED = "the cross-entropy part of the loss trained with (no regulariser)"
 _WITH_WHOLE = ("gradient_norm", "coherence")
 _LINEAR = 3.0  # ratios beyond go on a logarithmic scale
 _MOST = 6  # panels of the descent picture
+_STEP = 0.01  # that the reading is about
 
 
 def matching(frame: pd.DataFrame) -> pd.DataFrame:
@@ -48,23 +55,26 @@ def matching(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def statistics(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
-    """Draw the main columns of the momentum table by timestep into ``figure``: curves by (column, training)."""
+    """Draw the main columns of the momentum table by timestep into ``figure``: curves by (column, method)."""
     rows = matching(frame)
     steps = rows[rows["timestep"] > 0]
     check_measured(steps, *COLUMNS)
     axes = figure.subplots(2, 3, sharex=True)
     curves: dict[tuple[str, str], Curve] = {}
     for ax, column in zip(axes.flat, COLUMNS, strict=True):
-        for training in LOOKS:
-            part = steps[steps["training"] == training]
+        for method in looks(steps["method"]):
+            part = steps[steps["method"] == method]
             if len(part):
-                curves[column, training] = curve(ax, part, "timestep", column, training)
+                curves[column, method] = curve(ax, part, "timestep", column, method)
         if column in _WITH_WHOLE:
             _whole(ax, rows, column)
         _finish(ax, column, rows)
     for ax in axes[-1]:
         ax.set_xlabel("timestep t")
-    legend(figure, [*handles(curves.values()), reference_handle("even share 1/T; coherence of independent noise")])
+    legend(
+        figure,
+        [*handles(curves.values()), reference_handle("even share 1/T; coherence if these images had no gradient")],
+    )
     batches = sorted({int(one) for one in rows["batches"].dropna()})
     caption(
         figure,
@@ -78,10 +88,10 @@ def _whole(ax: Axes, rows: pd.DataFrame, column: str) -> None:
     """The whole gradient's value (timestep 0), one place right of the last step."""
     last = rows["timestep"].max()
     whole = rows[(rows["timestep"] == 0) & np.isfinite(rows[column])]
-    for training, side in (("sdt", -0.1), ("tet", 0.1)):
-        part = whole[whole["training"] == training]
+    for method, side in offsets(looks(rows["method"]), 0.2).items():
+        part = whole[whole["method"] == method]
         if len(part):
-            bars(ax, last + 1 + side, over_seeds(part, ["timestep"], column), training)
+            bars(ax, last + 1 + side, over_seeds(part, ["timestep"], column), method)
 
 
 def _finish(ax: Axes, column: str, rows: pd.DataFrame) -> None:
@@ -98,8 +108,13 @@ def _finish(ax: Axes, column: str, rows: pd.DataFrame) -> None:
         for total in sorted(rows.groupby("checkpoint")["timestep"].max().unique()):
             reference(ax, 1 / total)
     if column == "coherence":
-        for null in sorted(set(rows["coherence_null"].dropna().round(6))):
+        for null in nulls(rows):
             reference(ax, null)
+
+
+def nulls(rows: pd.DataFrame, column: str = "coherence_null") -> list[float]:
+    """The coherences of noise that ``column`` says; none for tables from before batches were drawn independently."""
+    return sorted(set(rows[column].dropna().round(6))) if "coherence_null_sampled" in rows else []
 
 
 def reference_handle(label: str) -> Line2D:
@@ -108,7 +123,7 @@ def reference_handle(label: str) -> Line2D:
 
 
 def descent(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
-    """Draw realised over predicted decrease against relative step into ``figure``: curves by (direction, training).
+    """Draw realised over predicted decrease against relative step into ``figure``: curves by (direction, method).
 
     One panel per direction: gradient, momentum, and steps from the first to the last, evenly thinned to fit.
     """
@@ -123,10 +138,10 @@ def descent(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]
         axes[0, 0].set_xlim(rows["relative_step"].iloc[0] / 10, rows["relative_step"].iloc[0] * 10)
     curves: dict[tuple[str, str], Curve] = {}
     for ax, name in zip(axes.flat, names, strict=False):
-        for training in LOOKS:
-            part = rows[(rows["direction"] == name) & (rows["training"] == training)]
+        for method in looks(rows["method"]):
+            part = rows[(rows["direction"] == name) & (rows["method"] == method)]
             if len(part):
-                curves[name, training] = curve(ax, part, "relative_step", "ratio", training)
+                curves[name, method] = curve(ax, part, "relative_step", "ratio", method)
         reference(ax, 1.0)
         ax.set_title(name.replace("step-", "gradient of step "))
     _trim(axes, len(names), list(curves.values()))
@@ -167,3 +182,39 @@ def _trim(axes: np.ndarray, used: int, curves: Sequence[Curve]) -> None:
         axes.flat[0].set_ylim(1.6 * min(low, -1.0), 1.6 * high)
     else:
         axes.flat[0].set_ylim(low - 0.15 * (high - low), high + 0.15 * (high - low))
+
+
+def gradient(tables: Tables) -> str:
+    """Norm and coherence of the whole gradient."""
+    rows = matching(needed(tables, "momentum"))
+    whole, doubts = rows[rows["timestep"] == 0], (*incomparable(tables), RESCALED)
+    claims = {
+        f"in {words}": gap(whole, column, doubts=doubts)
+        for column, words in {"gradient_norm": "norm", "coherence": "coherence over batches"}.items()
+    }
+    names = ("coherence_null", "coherence_null_sampled")
+    none, chance = (listed(list(map(number, nulls(whole, column)))) for column in names)
+    text = told("the gradient of the loss trained with", claims)
+    noise = f"if the gradient of these images were zero, the coherence would be {none}"
+    sample = f"if they were a sample of images whose mean gradient is zero, {chance}"
+    return sentence(text, *((noise, sample) if none and chance else ()))
+
+
+def followed(tables: Tables) -> str:
+    """What a step of 1 % along the gradient gains, of what the gradient predicts."""
+    rows = matching(needed(tables, "descent"))
+    rows = rows[rows["direction"] == "gradient"]
+    if rows.empty:
+        raise TableError("no rows along the gradient")
+    distance = np.log10(rows["relative_step"] / _STEP).abs()
+    near = rows[distance == distance.min()]
+    step = number(float(near["relative_step"].iloc[0]))
+    apart = "" if alone() else told("the quotient", {"": gap(near, "ratio", doubts=incomparable(tables))})
+    what = f"realised over predicted decrease for a relative step of {step} along the gradient is"
+    return sentence(f"{what} {each(near, 'ratio', 1.0)}", apart)
+
+
+PICTURES = (
+    Picture("momentum", "momentum", statistics, PAGE, 4.0, "Gradients by timestep", gradient, 140),
+    Picture("descent", "descent", descent, PAGE, 4.0, "Does the loss follow the gradient?", followed, 160),
+)

@@ -1,4 +1,4 @@
-"""Whether the gradients of different timesteps point the same way: cos(ḡ(t), ḡ(s)), a small heatmap per training.
+"""Whether the gradients of different timesteps point the same way: cos(ḡ(t), ḡ(s)), a small heatmap per method.
 
 ḡ(t) is the step's term of the mean gradient (equations 8 and 10, Deng et al. 2022) of the cross-entropy part of the
 loss that was trained with. Cosines are averaged over seeds; the number below is their standard deviation between seeds
@@ -19,10 +19,16 @@ from matplotlib.figure import Figure
 from tables.reading import TableError
 
 from ..style.bands import counted
-from ..style.look import LOOKS, PAPER, SMALL, caption
+from ..style.look import COLUMN, PAPER, SMALL, caption, wrapped
+from ..style.methods import look_of, looks
+from ..words.comparison import RESCALED, Tables, incomparable, needed
+from ..words.gaps import gap
+from ..words.prose import sentence
+from ..words.verdicts import each, told
 from .momentum import TRAINED, matching
+from .picture import Picture
 
-_COLOURS = "PRGn"  # apart for the colour-blind, and neither end is a training's colour
+_COLOURS = "PRGn"  # apart for the colour-blind, and neither end is a method's colour
 _DARK = (-0.633, 0.743)  # beyond these, white numbers have more contrast with the cell than black ones
 _UNMEASURED = "#bdbdbd"
 _BESIDE, _WRITTEN = 4, 10  # the most timesteps for panels side by side, and for numbers that fit into their cells
@@ -30,7 +36,7 @@ _BESIDE, _WRITTEN = 4, 10  # the most timesteps for panels side by side, and for
 
 @dataclass(frozen=True)
 class Pairs:
-    """One training over seeds, timestep down and other across: ``mean``, ``std`` (NaN for one seed), and ``n``."""
+    """One method over seeds, timestep down and other across: ``mean``, ``std`` (NaN for one seed), and ``n``."""
 
     mean: pd.DataFrame
     std: pd.DataFrame
@@ -43,7 +49,7 @@ class Pairs:
 
 
 def pairs(frame: pd.DataFrame) -> Pairs:
-    """Average the cosines of one training over seeds; those that aren't finite are not measured and left out."""
+    """Average the cosines of one method over seeds; those that aren't finite are not measured and left out."""
     steps = sorted({*frame["timestep"].dropna().astype(int), *frame["other"].dropna().astype(int)})
     finite = frame[np.isfinite(frame["cosine"])]
     seeds = finite.groupby(["timestep", "other", "seed"])["cosine"].mean().groupby(["timestep", "other"])
@@ -54,36 +60,40 @@ def pairs(frame: pd.DataFrame) -> Pairs:
 
 
 def cosines(figure: Figure, frame: pd.DataFrame) -> dict[str, QuadMesh]:
-    """Draw a panel per training into ``figure``, whose height is set to hold them: the cells by training.
+    """Draw a panel per method into ``figure``, whose height is set to hold them: the cells by method.
 
     Panels stand side by side up to four timesteps and above each other beyond, and cells have numbers up to ten. A
-    training without a finite cosine of two different timesteps is left out; raises TableError when that's all.
+    method without a finite cosine of two different timesteps is left out; raises TableError when that's all.
     """
     rows = matching(frame)
-    parts = {training: pairs(rows[rows["training"] == training]) for training in LOOKS}
-    found = {training: one for training, one in parts.items() if one.between.any()}
+    parts = {method: pairs(rows[rows["method"] == method]) for method in looks(rows["method"])}
+    found = {method: one for method, one in parts.items() if one.between.any()}
     if not found:
         raise TableError("no finite cosine of two different timesteps")
     steps = max(len(one.mean) for one in found.values())
     axes = _axes(figure, len(found), beside=steps <= _BESIDE)
     cells = {}
-    for ax, (training, one) in zip(axes.flat, found.items(), strict=True):
-        cells[training] = _panel(ax, one, written=steps <= _WRITTEN)
-        ax.set_title(f"{LOOKS[training].label}-trained, {counted(one.between.tolist())}")
+    for ax in axes.flat[len(found) :]:
+        ax.remove()
+    for ax, (method, one) in zip(axes.flat, found.items(), strict=False):
+        cells[method] = _panel(ax, one, written=steps <= _WRITTEN)
+        ax.set_title(wrapped(f"{look_of(method).label}-trained, {counted(one.between.tolist())}", COLUMN / 2))
     for ax in axes[:, 0]:
         ax.set_ylabel("timestep t")
-    for ax in axes[-1]:
+    for ax in axes.flat[max(0, len(found) - axes.shape[1]) : len(found)]:
         ax.set_xlabel("timestep s")
-    _colours(figure, axes, next(iter(cells.values())))
+    _colours(figure, axes.flat[: len(found)], next(iter(cells.values())))
     caption(figure, _text(found, written=steps <= _WRITTEN))
     return cells
 
 
 def _axes(figure: Figure, panels: int, *, beside: bool) -> np.ndarray:
-    """As many square panels, ``beside`` or above each other, in a figure as high as they need."""
+    """As many square panels, two ``beside`` each other or one, in a figure as high as they need."""
     figure.set_layout_engine("compressed")  # no gaps where square panels leave room
-    figure.set_figheight(2.95 if beside else 1.05 + 3.15 * panels)
-    return figure.subplots(*((1, panels) if beside else (panels, 1)), squeeze=False)
+    columns = min(2, panels) if beside else 1
+    lines = -(-panels // columns)
+    figure.set_figheight(1.15 + 1.8 * lines if beside else 1.05 + 3.15 * lines)
+    return figure.subplots(lines, columns, squeeze=False)
 
 
 def _panel(ax: Axes, one: Pairs, *, written: bool) -> QuadMesh:
@@ -130,3 +140,27 @@ def _text(found: dict[str, Pairs], *, written: bool) -> str:
     else:
         text += "Mean ± standard deviation over seeds." if written else "Mean over seeds."
     return text + (" Grey: not measured." if any((one.n == 0).any(axis=None) for one in found.values()) else "")
+
+
+def reading(tables: Tables) -> str:
+    """The mean cosine between the gradients of two different timesteps, and of the first and the last."""
+    rows = matching(needed(tables, "momentum_pairs"))
+    rows = rows[rows["timestep"] != rows["other"]]
+    if rows.empty:
+        raise TableError("no two different timesteps")
+    first, last = rows["timestep"].min(), rows["timestep"].max()
+    ends = rows[(rows["timestep"] == first) & (rows["other"] == last)]
+    doubts = (*incomparable(tables), RESCALED)
+    claims = {"in the mean over pairs": gap(rows, "cosine", doubts=doubts)}
+    if last - first > 1:
+        claims[f"of steps {first:.0f} and {last:.0f}"] = gap(ends, "cosine", doubts=doubts)
+    text = told("the cosine between the gradients of two timesteps", claims)
+    return sentence(text, f"the mean over pairs is {each(rows, 'cosine', 0.0)}")
+
+
+PICTURES = (
+    Picture(
+        "momentum-pairs", "momentum_pairs", cosines, COLUMN, 2.8, "Cosines between the timesteps' gradients", reading,
+        150,
+    ),
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Where the curvature sits: in which layers of the network, and in which timesteps of the TET loss.
+"""Where the curvature sits: in which layers of the network, and in which timesteps of a loss that is a sum over them.
 
 The top eigenvalue of each part is the formal Hessian's where the table has it. The share of the trace is Gauss–Newton's
 where the table has it: that matrix is positive semi-definite, so its shares lie between 0 and 1, and those of a formal
@@ -14,8 +14,14 @@ from matplotlib.ticker import MaxNLocator
 from tables.reading import TableError
 
 from ..style.bands import Curve, curve, handles, remark
-from ..style.look import LOOKS, LOSSES, PAGE, SMALL, caption, fit_means, legend, reference
+from ..style.look import COLUMN, PAGE, SMALL, caption, fit_means, legend, reference
+from ..style.methods import first_loss, looks, loss_label, losses
+from ..words.comparison import RESCALED, Tables, incomparable, needed
+from ..words.gaps import Gap, gap
+from ..words.prose import sentence
+from ..words.verdicts import tally, told
 from .momentum import reference_handle
+from .picture import Picture
 from .spectra import OPERATORS, raw
 
 QUANTITIES = {"top_eigenvalue": ("top eigenvalue", "hessian"), "share": ("share of the trace", "gauss_newton")}
@@ -24,14 +30,14 @@ Curves = dict[tuple[str, str, str], Curve]
 
 
 def layers(figure: Figure, frame: pd.DataFrame) -> Curves:
-    """Draw top eigenvalue (above) and share of the trace by layer: curves by (quantity, loss, training)."""
+    """Draw top eigenvalue (above) and share of the trace by layer: curves by (quantity, loss, method)."""
     rows = raw(frame)
     order = {name: place for place, name in enumerate(dict.fromkeys(rows["layer"]))}
     rows = rows.assign(at=rows["layer"].map(order))
-    losses = [name for name in LOSSES if (rows["loss"] == name).any()]
+    shown = list(losses(rows["loss"]))
     figure.set_figheight(3.1 + 0.055 * min(24, max(map(len, order))))
-    axes = figure.subplots(2, len(losses), sharex=True, sharey="row", squeeze=False)
-    curves = _draw(axes, rows, losses)
+    axes = figure.subplots(2, len(shown), sharex=True, sharey="row", squeeze=False)
+    curves = _draw(axes, rows, shown)
     for one in curves.values():
         one.line.set_linestyle((0, (1, 2)))  # layers are no scale: the line only leads the eye
     step = -(-len(order) // _MOST)
@@ -41,11 +47,11 @@ def layers(figure: Figure, frame: pd.DataFrame) -> Curves:
 
 
 def steps(figure: Figure, frame: pd.DataFrame) -> Curves:
-    """Draw top eigenvalue (left) and share of the trace by timestep: curves by (quantity, "tet", training)."""
+    """Draw top eigenvalue (left) and share of the trace by timestep: curves by (quantity, loss, method)."""
     rows = raw(frame)
     rows = rows.assign(at=rows["timestep"])
     axes = figure.subplots(1, 2)[:, None]
-    curves = _draw(axes, rows, ["tet"])
+    curves = _draw(axes, rows, [first_loss(rows)])
     for ax in axes.flat:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.set_xlabel("timestep t")
@@ -54,17 +60,17 @@ def steps(figure: Figure, frame: pd.DataFrame) -> Curves:
     return _finish(figure, curves, rows, even=True)
 
 
-def _draw(axes: np.ndarray, rows: pd.DataFrame, losses: list[str]) -> Curves:
+def _draw(axes: np.ndarray, rows: pd.DataFrame, shown: list[str]) -> Curves:
     """A line of panels for each quantity, one a loss. Raises TableError when nothing is finite."""
     curves: Curves = {}
     for line, (name, (title, _)) in zip(axes, QUANTITIES.items(), strict=True):
         chosen = of_quantity(rows, name)
-        for ax, loss in zip(line, losses, strict=True):
-            for training in LOOKS:
-                part = chosen[(chosen["training"] == training) & (chosen["loss"] == loss)]
+        for ax, loss in zip(line, shown, strict=True):
+            for method in looks(chosen["method"]):
+                part = chosen[(chosen["method"] == method) & (chosen["loss"] == loss)]
                 if np.isfinite(part[name]).any():
-                    curves[name, loss, training] = curve(ax, part, "at", name, training)
-            ax.set_title(f"{LOSSES[loss]}, {OPERATORS.get(operator(rows, name), '')}", fontsize=SMALL)
+                    curves[name, loss, method] = curve(ax, part, "at", name, method)
+            ax.set_title(f"{loss_label(loss)}, {OPERATORS.get(operator(rows, name), '')}", fontsize=SMALL)
             ax.set_ylabel(title if ax is line[0] else "")
         ends = [one.table[["mean", "low", "high"]] for key, one in curves.items() if key[0] == name]
         if ends:
@@ -100,3 +106,54 @@ def _finish(figure: Figure, curves: Curves, rows: pd.DataFrame, *, even: bool = 
     share = f"; shares of the sum of {whole}." if wide else "; shares of all steps' traces."
     caption(figure, f"{text}{share} Bands may leave the panel. {remark(curves.values())}")
     return curves
+
+
+def by_layer(tables: Tables) -> str:
+    """Of how many layers the top eigenvalue, and the share of the trace, is lower with which method; of one loss."""
+    rows = raw(needed(tables, "layers"))
+    loss = first_loss(rows)
+    rows, doubts = rows[rows["loss"] == loss], (*incomparable(tables), RESCALED)
+    clauses = [
+        tally(f"of {{}} layers' {words} ({_matrix(rows, name)}, {loss_label(loss)})", _gaps(rows, name, doubts))
+        for name, words in {"top_eigenvalue": "top eigenvalues", "share": "shares of the trace"}.items()
+    ]
+    return sentence(*clauses)
+
+
+def by_step(tables: Tables) -> str:
+    """Top eigenvalue and share of the trace of the first and the last timestep's part of the loss."""
+    rows, doubts = raw(needed(tables, "steps")), (*incomparable(tables), RESCALED)
+    loss = first_loss(rows)
+    rows, clauses = rows[rows["loss"] == loss], []
+    for name, words, scale, unit in (
+        ("top_eigenvalue", "top eigenvalue", 1.0, ""),
+        ("share", "share of the trace", 100.0, "%"),
+    ):
+        own = of_quantity(rows, name)
+        claims = {
+            f"at t = {at:.0f}": _doubted(own[own["timestep"] == at], name, doubts).scaled(scale)
+            for at in dict.fromkeys((own["timestep"].min(), own["timestep"].max()))
+        }
+        what = f"the {words} ({_matrix(rows, name)}) of one timestep's part of the {loss_label(loss)}"
+        clauses.append(told(what, claims, unit=unit))
+    return sentence(*clauses)
+
+
+def _matrix(rows: pd.DataFrame, quantity: str) -> str:
+    return OPERATORS.get(name := operator(rows, quantity), name)
+
+
+def _doubted(rows: pd.DataFrame, column: str, doubts: tuple[str, ...]) -> Gap:
+    lost = column == "top_eigenvalue" and bool(rows["converged"].eq(False).any())
+    return gap(rows, column, doubts=(*doubts, *("not converged",) * lost))
+
+
+def _gaps(rows: pd.DataFrame, quantity: str, doubts: tuple[str, ...]) -> list[Gap]:
+    own = of_quantity(rows, quantity)
+    return [_doubted(part, quantity, doubts) for _, part in own.groupby("layer", sort=False)]
+
+
+PICTURES = (
+    Picture("layers", "layers", layers, PAGE, 4.0, "Curvature by layer", by_layer, 230),
+    Picture("steps", "steps", steps, COLUMN, 2.6, "Curvature by timestep", by_step, 240),
+)

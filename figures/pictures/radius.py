@@ -16,10 +16,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 
+from tables.reading import TableError
 from tables.rows import check_measured
 
 from ..style.bands import Curve, drawn, handles, over_seeds, remark
-from ..style.look import GREY, LOOKS, LOSSES, caption, empty, legend, log_scale
+from ..style.look import GREY, PAGE, caption, empty, legend, log_scale
+from ..style.methods import first_loss, label, look_of, looks, loss_label, losses
+from ..words.comparison import Tables, needed
+from ..words.gaps import mean
+from ..words.prose import number, sentence
+from .picture import Picture
 
 _DOTTED: LineStyleType = (0, (1, 1))
 _TINY = 1e-12  # stands for zero on a log axis: below every panel
@@ -27,19 +33,20 @@ DIRECTIONS = {"top": "top formal eigenvector", "random": "random, filter-normali
 
 
 def radii(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Curve]:
-    """Draw |second difference| against relative radius into ``figure``: curves by (direction, loss, training)."""
+    """Draw |second difference| against relative radius into ``figure``: curves by (direction, loss, method)."""
     check_measured(frame, "second_difference")
     directions = [name for name in DIRECTIONS if (frame["direction"] == name).any()]
     directions += sorted(set(frame["direction"]) - set(directions))
+    shown = losses(frame["loss"])
     figure.set_figheight(0.9 + 1.8 * len(directions))
-    axes = figure.subplots(len(directions), len(LOSSES), squeeze=False, sharex=True, sharey="row")
+    axes = figure.subplots(len(directions), len(shown), squeeze=False, sharex=True, sharey="row")
     curves: dict[tuple[str, str, str], Curve] = {}
     for row, direction in zip(axes, directions, strict=True):
-        for ax, loss in zip(row, LOSSES, strict=True):
+        for ax, loss in zip(row, shown, strict=True):
             part = frame[(frame["direction"] == direction) & (frame["loss"] == loss)]
-            here = {str(training): _draw(ax, rows, str(training)) for training, rows in part.groupby("training")}
-            curves |= {(direction, loss, training): one for training, one in here.items()}
-            ax.set_title(f"{DIRECTIONS.get(direction, direction)}, {LOSSES[loss]}")
+            here = {method: _draw(ax, part[part["method"] == method], method) for method in looks(part["method"])}
+            curves |= {(direction, loss, method): one for method, one in here.items()}
+            ax.set_title(f"{DIRECTIONS.get(direction, direction)}, {loss_label(loss)}")
             if not here:
                 empty(ax, "not measured")
         log_scale(*row)
@@ -72,14 +79,14 @@ def on_ladder(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(at=rows.groupby(rounded[shared])["relative_radius"].transform("mean"))
 
 
-def _draw(ax: Axes, rows: pd.DataFrame, training: str) -> Curve:
-    """The curve of one training, its signs, and its formal value."""
+def _draw(ax: Axes, rows: pd.DataFrame, method: str) -> Curve:
+    """The curve of one method, its signs, and its formal value."""
     signed = over_seeds(on_ladder(rows), ["at"], "second_difference")
-    curve = drawn(ax, absolute(signed), "at", training, marker="")
-    _signs(ax, signed, training)
+    curve = drawn(ax, absolute(signed), "at", method, marker="")
+    _signs(ax, signed, method)
     formal = over_seeds(rows.assign(all=0), ["all"], "formal")["mean"].iloc[0]
     if formal and np.isfinite(formal):
-        ax.axhline(abs(formal), color=LOOKS[training].colour, linestyle=_DOTTED, linewidth=1.0, zorder=1.5)
+        ax.axhline(abs(formal), color=look_of(method).colour, linestyle=_DOTTED, linewidth=1.0, zorder=1.5)
     return curve
 
 
@@ -97,9 +104,9 @@ def absolute(signed: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _signs(ax: Axes, signed: pd.DataFrame, training: str) -> None:
+def _signs(ax: Axes, signed: pd.DataFrame, method: str) -> None:
     """Filled markers where the mean is positive, hollow where it is negative, on the bottom edge where it is zero."""
-    look = LOOKS[training]
+    look = look_of(method)
     style: dict[str, Any] = {"linestyle": "none", "marker": look.marker, "color": look.colour}
     for sign, face in ((1, look.colour), (-1, "white")):
         at = signed[np.sign(signed["mean"]) == sign]
@@ -116,3 +123,36 @@ def _fit(row: np.ndarray, curves: Sequence[Curve]) -> None:
     ends = ends[np.isfinite(ends) & (ends > 0)]
     if len(ends):
         row[0].set_ylim(0.4 * ends.min(), 2.5 * ends.max())
+
+
+def reading(tables: Tables) -> str:
+    """At how many radii the true second difference along the top eigenvector agrees with the formal curvature."""
+    rows = needed(tables, "radius")
+    loss = first_loss(rows)
+    rows = rows[(rows["direction"] == "top") & (rows["loss"] == loss)]
+    clauses = [_agreeing(rows[rows["method"] == method], method) for method in looks(rows["method"])]
+    if not clauses:
+        raise TableError(f"no second differences of the {loss_label(loss)} along the top eigenvector")
+    return sentence(f"along the top formal eigenvector, {loss_label(loss)}: " + clauses[0], *clauses[1:])
+
+
+def _agreeing(rows: pd.DataFrame, method: str) -> str:
+    part = on_ladder(rows)
+    found = {float(at): mean(part[part["at"] == at], "second_difference", method) for at in sorted(part["at"].unique())}
+    if not all(one.known for one in found.values()):
+        return f"with {label(method)} there are too few seeds for an interval"
+    formal = mean(part, "formal", method).mean
+    inside = [length for length, one in found.items() if one.low <= formal <= one.high]
+    span = f" (relative radius {number(min(inside))} to {number(max(inside))})" if inside else ""
+    negative = sum(one.low < 0 for one in found.values())
+    return (
+        f"with {label(method)} the formal value {number(formal)} lies in the interval of the true second difference at"
+        f" {len(inside)} of {len(found)} radii{span}, and that interval reaches below zero at {negative}"
+    )
+
+
+PICTURES = (
+    Picture(
+        "radius", "radius", radii, PAGE, 4.6, "Curvature of the true loss against radius", reading, 60, together=True,
+    ),
+)  # fmt: skip

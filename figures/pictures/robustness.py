@@ -11,10 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from tables.reading import TableError
 from tables.rows import check_measured, one_split
 
 from ..style.bands import Curve, drawn, handles, over_seeds, remark
-from ..style.look import LOOKS, caption, fit_means, legend
+from ..style.look import PAGE, caption, fit_means, legend
+from ..style.methods import looks
+from ..words.comparison import Tables, needed
+from ..words.gaps import gap
+from ..words.prose import sentence
+from ..words.verdicts import told
+from .picture import Picture
 
 PERTURBATIONS = {
     "weight_noise": ("noise on weights", "of each filter's norm"),
@@ -30,10 +37,10 @@ _UNROUNDED = 32
 
 
 def robustness(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
-    """Draw a panel per perturbation into ``figure``, whose height is set to hold them: curves by (it, training)."""
+    """Draw a panel per perturbation into ``figure``, whose height is set to hold them: curves by (it, method)."""
     split, rows = one_split(frame, "test")
     check_measured(rows, "accuracy")
-    rows = rows.drop_duplicates(["checkpoint", "perturbation", "strength"])  # accuracy is the same under both losses
+    rows = rows.drop_duplicates(["checkpoint", "perturbation", "strength"])  # accuracy is the same under all losses
     rows = rows.assign(accuracy=100 * rows["accuracy"], error=200 * rows["accuracy_stderr"])
     names = [name for name in PERTURBATIONS if (rows["perturbation"] == name).any()]
     names += sorted(set(rows["perturbation"]) - set(names))
@@ -47,7 +54,7 @@ def robustness(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cur
         title, unit = PERTURBATIONS.get(name, (name, "strength"))
         ax.set(title=title, xlabel=unit)
         part = part.assign(at=_bits(ax, part["strength"]) if name == "rounding" else part["strength"])
-        curves |= {(name, training): one for training, one in _panel(ax, part).items()}
+        curves |= {(name, method): one for method, one in _panel(ax, part).items()}
     for ax in axes.flat[len(names) :]:
         ax.remove()
     for ax in axes[:, 0]:
@@ -70,13 +77,13 @@ def _bits(ax: Axes, strength: pd.Series) -> pd.Series:
 
 def _panel(ax: Axes, part: pd.DataFrame) -> dict[str, Curve]:
     curves = {}
-    for training, look in LOOKS.items():
-        one = part[part["training"] == training]
+    for method, look in looks(part["method"]).items():
+        one = part[part["method"] == method]
         if np.isfinite(one["accuracy"]).any():
             table = over_seeds(one, ["at"], "accuracy").sort_values("at")
             if one["seed"].nunique() == 1:
                 table = _over_draws(table, one)
-            curves[training] = drawn(ax, table, "at", training, name=look.label)
+            curves[method] = drawn(ax, table, "at", method, name=look.label)
     return curves
 
 
@@ -89,7 +96,24 @@ def _over_draws(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 def _text(rows: pd.DataFrame, split: str, curves: list[Curve]) -> str:
     images = " or ".join(f"{one:.0f}" for one in sorted(rows["images"].unique()))
     said = remark(curves)
-    if rows.groupby("training")["seed"].nunique().max() == 1:
+    if rows.groupby("method")["seed"].nunique().max() == 1:
         said = "One seed; bands: two standard errors over draws."
     draws = f"{max(rows['draws']):.0f} draws of everything random, averaged within a seed"
     return f"On {images} {split} images, {draws}. Bands may leave the panel. {said}"
+
+
+def reading(tables: Tables) -> str:
+    """The accuracy under each perturbation, averaged over its strengths."""
+    split, rows = one_split(needed(tables, "robustness"), "test")
+    none = np.where(rows["perturbation"] == "rounding", rows["strength"] >= _UNROUNDED, rows["strength"] == 0)
+    rows = rows[~none].drop_duplicates(["checkpoint", "perturbation", "strength"])
+    claims = {
+        f"under {PERTURBATIONS.get(str(name), (str(name), ''))[0]}": gap(part, "accuracy").scaled(100)
+        for name, part in rows.groupby("perturbation")
+    }
+    if not claims:
+        raise TableError("no strength above zero")
+    return sentence(told(f"the {split} accuracy, averaged over strengths,", claims, unit="%"))
+
+
+PICTURES = (Picture("robustness", "robustness", robustness, PAGE, 4.0, "What the networks survive", reading, 250),)

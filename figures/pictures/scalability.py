@@ -1,15 +1,17 @@
 """Accuracy against the number of timesteps: of the mean output up to T (the form of Figure 4A), and of each step alone.
 
 A network trained at T is tested at every other T without retraining. Of networks trained at one T training and test
-images are shown, and the thin vertical line is that T. Networks trained at several T get a panel for each training, and
+images are shown, and the thin vertical line is that T. Networks trained at several T get a panel for each method, and
 there a curve for each T₀ they were trained at, with a ring at T = T₀; the grey dotted line joins the rings: networks
-tested at the T they were trained at, as Figure 4A's "from scratch". That figure of Deng et al. 2022 has TET alone.
+tested at the T they were trained at, as Figure 4A's "from scratch". That figure of Deng et al. 2022 has one method
+alone.
 
 :func:`ways` shows what else could be done with T steps: the accuracy with BatchNorm's statistics taken anew, or with
 streams cut into T frames, minus that of the network as trained, at the same T and seed.
 """
 
 from collections.abc import Callable
+from itertools import product
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -19,10 +21,16 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import LineStyleType
 
 from tables.reading import TableError
-from tables.rows import check_measured, most_trained, one_split
+from tables.rows import check_columns, check_measured, most_trained, one_split
 
 from ..style.bands import Curve, counted, curve, handles, over_seeds, remark
-from ..style.look import GREY, LOOKS, PAGE, caption, fit_means, legend, reference
+from ..style.look import COLUMN, GREY, PAGE, caption, fit_means, legend, reference, wrapped
+from ..style.methods import look_of, looks
+from ..words.comparison import Tables, needed
+from ..words.gaps import gap
+from ..words.prose import sentence
+from ..words.verdicts import each, told
+from .picture import Picture
 
 Curves = dict[tuple[str, str, int], Curve]
 _MARKERS = {"train": "", "test": None}
@@ -46,12 +54,12 @@ def as_trained(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def cumulative(figure: Figure, frame: pd.DataFrame) -> Curves:
-    """Draw the accuracy of the mean output over steps 1..T: curves by (training, split, trained T)."""
+    """Draw the accuracy of the mean output over steps 1..T: curves by (method, split, trained T)."""
     return _accuracy(figure, frame, "accuracy_cumulative", "timesteps T at inference", _MEAN)
 
 
 def at_step(figure: Figure, frame: pd.DataFrame) -> Curves:
-    """Draw the accuracy of each step's output alone: curves by (training, split, trained T)."""
+    """Draw the accuracy of each step's output alone: curves by (method, split, trained T)."""
     return _accuracy(figure, frame, "accuracy_at_step", "timestep t", "Class of the output at step t alone.")
 
 
@@ -78,34 +86,37 @@ def _one(figure: Figure, rows: pd.DataFrame) -> tuple[Curves, str]:
     ax = figure.subplots()
     trained = int(rows["trained_timesteps"].iloc[0])
     curves: Curves = {}
-    for key, part in rows.groupby(["split", "training"]):
-        split, training = map(str, key)
-        curves[training, split, trained] = curve(
-            ax, part, "timesteps", "percent", training,
-            marker=_MARKERS.get(split), alpha=_ALPHAS.get(split, 1.0), name=f"{LOOKS[training].label} {split}",
+    methods, splits = list(looks(rows["method"])), sorted(rows["split"].unique())
+    for split, method in product(splits, methods):
+        part = rows[(rows["method"] == method) & (rows["split"] == split)]
+        if part.empty:
+            continue
+        curves[method, split, trained] = curve(
+            ax, part, "timesteps", "percent", method,
+            marker=_MARKERS.get(split), alpha=_ALPHAS.get(split, 1.0), name=f"{look_of(method).label} {split}",
         )  # fmt: skip
     ax.axvline(trained, color=GREY, linewidth=0.6, zorder=0)
-    legend(figure, handles(one for _, one in sorted(curves.items())))
+    legend(figure, handles(one for _, one in sorted(curves.items(), key=lambda item: methods.index(item[0][0]))))
     return curves, "Vertical line:"
 
 
 def _several(figure: Figure, rows: pd.DataFrame) -> tuple[Curves, str]:
-    """A panel for each training, of one split; ``figure`` is set to a page's width."""
+    """A panel for each method, of one split; ``figure`` is set to a page's width."""
     figure.set_figwidth(PAGE)
     split, rows = one_split(rows, "test")
-    trainings = [training for training in LOOKS if (rows["training"] == training).any()]
-    axes = figure.subplots(1, len(trainings), sharex=True, sharey=True, squeeze=False)[0]
+    methods = list(looks(rows["method"]))
+    axes = figure.subplots(1, len(methods), sharex=True, sharey=True, squeeze=False)[0]
     curves: Curves = {}
-    for ax, training in zip(axes, trainings, strict=True):
-        part = rows[rows["training"] == training]
+    for ax, method in zip(axes, methods, strict=True):
+        part = rows[rows["method"] == method]
         for trained, look in _looks(rows).items():
             own = part[part["trained_timesteps"] == trained]
             if len(own):
                 alpha, marker = look
-                curves[training, split, trained] = curve(
-                    ax, own, "timesteps", "percent", training, dash="-", marker=marker, alpha=alpha
+                curves[method, split, trained] = curve(
+                    ax, own, "timesteps", "percent", method, dash="-", marker=marker, alpha=alpha
                 )
-        _rings(ax, part, training)
+        ax.set_title(wrapped(f"{look_of(method).label}, {counted(_rings(ax, part)['n'])}", PAGE / len(methods)))
     tables = pd.concat([one.table for one in curves.values()])
     fit_means(axes[0], tables["mean"], tables[["low", "high"]].to_numpy().ravel(), low=0, high=100)
     named = [Line2D([], [], color=GREY, marker=one, alpha=alpha, label=f"trained at T = {trained}")
@@ -122,19 +133,19 @@ def _looks(rows: pd.DataFrame) -> dict[int, tuple[float, str]]:
     }
 
 
-def _rings(ax: Axes, rows: pd.DataFrame, training: str) -> None:
-    """The networks of one training, each at the T it was trained at."""
+def _rings(ax: Axes, rows: pd.DataFrame) -> pd.DataFrame:
+    """The networks of one method, each at the T it was trained at."""
     own = rows[rows["timesteps"] == rows["trained_timesteps"]]
     table = over_seeds(own, ["timesteps"], "percent").sort_values("timesteps")
     ax.plot(
         table["timesteps"], table["mean"], ":", color=GREY, linewidth=0.9, marker="o", markersize=7,
         markerfacecolor="none", markeredgecolor=GREY, zorder=3,
     )  # fmt: skip
-    ax.set_title(f"{LOOKS[training].label}, {counted(table['n'])}")
+    return table
 
 
 def ways(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
-    """Draw what other statistics, and other frames, add to the accuracy at each T: curves by (way, training).
+    """Draw what other statistics, and other frames, add to the accuracy at each T: curves by (way, method).
 
     On one split, of networks trained at the T that most were. Raises TableError where the table has no other way.
     """
@@ -142,12 +153,12 @@ def ways(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
     ax = figure.subplots()
     curves: dict[tuple[str, str], Curve] = {}
     for (frames, statistics), (name, dash) in WAYS.items():
-        for training, look in LOOKS.items():
+        for method, look in looks(rows["method"]).items():
             part = rows[(rows["frames"] == frames) & (rows["statistics"] == statistics)]
-            part = part[part["training"] == training]
+            part = part[part["method"] == method]
             if len(part):
-                curves[name, training] = curve(
-                    ax, part, "timesteps", "gain", training, dash=dash, name=f"{look.label}, {name}"
+                curves[name, method] = curve(
+                    ax, part, "timesteps", "gain", method, dash=dash, name=f"{look.label}, {name}"
                 )
     reference(ax, 0.0)
     ax.axvline(trained, color=GREY, linewidth=0.6, zorder=0)
@@ -177,3 +188,56 @@ def gains(frame: pd.DataFrame) -> tuple[str, int, pd.DataFrame]:
     rows = rows.assign(gain=100 * (rows["accuracy_cumulative"] - beside))
     check_measured(rows, "gain")
     return split, trained, rows
+
+
+def tested(tables: Tables, *columns: str) -> tuple[str, int, pd.DataFrame]:
+    """The split, the T trained at, and the rows of the table timesteps for networks as they were trained."""
+    split, rows = one_split(as_trained(needed(tables, "timesteps")), "test")
+    check_columns(rows, *columns)
+    return split, *most_trained(rows)
+
+
+def _by_steps(tables: Tables, column: str, what: str, *, at: str = "T") -> str:
+    """A percentage at the first T, the one trained at, and the last."""
+    split, trained, rows = tested(tables, column)
+    claims = {
+        f"at {at} = {steps:.0f}": gap(rows[rows["timesteps"] == steps], column).scaled(100)
+        for steps in (rows["timesteps"].min(), trained, rows["timesteps"].max())
+    }
+    return sentence(told(what.format(split=split, trained=trained), claims, unit="%"))
+
+
+def of_mean_output(tables: Tables) -> str:
+    """The accuracy at the first, the trained and the last T."""
+    return _by_steps(tables, "accuracy_cumulative", "the {split} accuracy of networks trained at T = {trained}")
+
+
+def of_each_step(tables: Tables) -> str:
+    """The accuracy of the first step alone, of the last that was trained, and of the last."""
+    what = "the {split} accuracy of one step alone (trained at T = {trained})"
+    return _by_steps(tables, "accuracy_at_step", what, at="step t")
+
+
+def of_ways(tables: Tables) -> str:
+    """What each other way adds to the accuracy of a network, at the first and the last T."""
+    split, trained, rows = gains(needed(tables, "timesteps"))
+    clauses = []
+    for (frames, statistics), (way, _) in WAYS.items():
+        part = rows[(rows["frames"] == frames) & (rows["statistics"] == statistics)]
+        for at in dict.fromkeys((part["timesteps"].min(), part["timesteps"].max())) if len(part) else ():
+            clauses.append(f"with {way} at T = {at:.0f} it is {each(part[part['timesteps'] == at], 'gain', 0.0)}")
+    what = f"the change of the {split} accuracy of networks trained at T = {trained}, in points"
+    return sentence(f"{what}: {clauses[0]}", *clauses[1:])
+
+
+PICTURES = (
+    Picture(
+        "scalability", "timesteps", cumulative, COLUMN, 2.9, "Accuracy against the number of timesteps",
+        of_mean_output, 80,
+    ),
+    Picture("per-timestep", "timesteps", at_step, COLUMN, 2.9, "Accuracy of each timestep alone", of_each_step, 90),
+    Picture(
+        "scalability-ways", "timesteps", ways, COLUMN, 3.1, "What statistics or frames taken anew add", of_ways, 100,
+        together=True,
+    ),
+)  # fmt: skip

@@ -13,8 +13,11 @@ from tables.reading import TableError
 from tables.rows import one_split
 
 from ..style.bands import Curve, curve, handles, remark
-from ..style.look import LOOKS, LOSSES, caption, empty, legend, log_scale
+from ..style.look import PAGE, caption, empty, legend, log_scale
+from ..style.methods import looks, loss_label, losses
 from ..views import IMAGES
+from ..words.comparison import Tables, at_radius, comparison, counted_rows
+from .picture import Picture
 
 MEASURES = {
     "average": ("average rise", "noise / filter's norm"),
@@ -26,26 +29,25 @@ _MOST = 4
 
 
 def sharpness(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Curve]:
-    """Draw rises against radius into ``figure``: curves by (measure, loss, training).
+    """Draw rises against radius into ``figure``: curves by (measure, loss, method).
 
     Raises TableError when no measure has a positive rise at two radii.
     """
     split, rows = one_split(_settled(frame), "train")
     shown = rows[np.isfinite(rows["value"]) & (rows["value"] > 0)]
     names = _several(shown)
-    losses = [loss for loss in LOSSES if (shown["loss"] == loss).any()]
+    columns = losses(shown["loss"])
     figure.set_figheight(1.0 + 1.75 * len(names))
-    axes = figure.subplots(len(names), len(losses), squeeze=False, sharex="row", sharey="row")
+    axes = figure.subplots(len(names), len(columns), squeeze=False, sharex="row", sharey="row")
     curves: dict[tuple[str, str, str], Curve] = {}
     for line, name in zip(axes, names, strict=True):
         title, unit = MEASURES.get(name, (name.replace("_", " "), "radius"))
-        for ax, loss in zip(line, losses, strict=True):
+        for ax, loss in zip(line, columns, strict=True):
             part = shown[(shown["measure"] == name) & (shown["loss"] == loss)]
-            for training in LOOKS:
-                if (part["training"] == training).any():
-                    chosen = part[part["training"] == training]
-                    curves[name, loss, training] = curve(ax, chosen, "radius", "value", training)
-            ax.set(title=f"{title}, {LOSSES[loss]}", xlabel=unit)
+            for method in looks(part["method"]):
+                chosen = part[part["method"] == method]
+                curves[name, loss, method] = curve(ax, chosen, "radius", "value", method)
+            ax.set(title=f"{title}, {loss_label(loss)}", xlabel=unit)
             if part.empty:
                 empty(ax, "not measured")
         line[0].set_ylabel("rise (nats)")
@@ -92,3 +94,15 @@ def _scale(line: np.ndarray, radii: pd.Series, curves: list[Curve]) -> None:
     for ax in line:
         ax.set_xticks(ticks, [f"{one:g}" for one in ticks])
         ax.xaxis.set_minor_locator(NullLocator())
+
+
+def reading(tables: Tables) -> str:
+    """How many of the rises at a radius are higher with which method."""
+    rows = comparison(tables)
+    rise = [
+        side == "flatness" and bool(at_radius(one)) for one, side in zip(rows["measure"], rows["side"], strict=True)
+    ]
+    return counted_rows(rows[rise], "of {} rises at a radius")
+
+
+PICTURES = (Picture("sharpness", "sharpness", sharpness, PAGE, 4.2, "Rise of the loss against radius", reading, 70),)

@@ -4,7 +4,7 @@ Rows are operators, named in full because they are different things: the *formal
 surrogate derivative of the spike, Gauss–Newton is positive semi-definite. Columns are the losses the curvature is of.
 
 A density's nodes θ and weights ω (Σω = 1 for a probe) are smoothed by a Gaussian of width σ, Σ ω·N(λ; θ, σ²), so that
-the area under a curve is one whatever σ; both trainings of a panel get the same σ. No peak is narrower than σ: widths
+the area under a curve is one whatever σ; all methods of a panel get the same σ. No peak is narrower than σ: widths
 of that size are the smoothing's and not the spectrum's.
 
 Drawn are eigenvalues in raw coordinates; rows in others, which have other units, are left out.
@@ -20,11 +20,16 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from tables.measures import MEASURES
+from tables.measures import OPERATORS as COMPARED
 from tables.reading import TableError
 from tables.rows import check_measured
 
-from ..style.bands import named, over_seeds
-from ..style.look import GREY, LOOKS, LOSSES, caption, legend
+from ..style.bands import named, offsets, over_seeds
+from ..style.look import GREY, PAGE, caption, legend
+from ..style.methods import look_of, looks, loss_label, losses
+from ..words.comparison import Tables, on_each_loss
+from .picture import Picture
 
 OPERATORS = {
     "hessian": "formal Hessian",
@@ -33,7 +38,6 @@ OPERATORS = {
     "empirical_fisher": "empirical Fisher",
     "fisher": "Fisher",
 }
-_SIDE = {"sdt": -0.16, "tet": 0.16}
 _FLOOR = 1e-6  # of the highest peak: one eigenvalue of a million
 
 
@@ -41,16 +45,17 @@ def panels(figure: Figure, frame: pd.DataFrame) -> Iterator[tuple[str, str, Axes
     """One panel per operator (rows) and loss (columns): operator, loss, axes, its rows of the table."""
     operators = [name for name in OPERATORS if (frame["operator"] == name).any()]
     operators += sorted(set(frame["operator"]) - set(operators))
+    columns = losses(frame["loss"])
     figure.set_figheight(0.75 + 1.75 * len(operators))
-    axes = figure.subplots(len(operators), len(LOSSES), squeeze=False, sharey="row")
+    axes = figure.subplots(len(operators), len(columns), squeeze=False, sharey="row")
     for row, operator in zip(axes, operators, strict=True):
-        for ax, loss in zip(row, LOSSES, strict=True):
-            ax.set_title(f"{OPERATORS.get(operator, operator)}, {LOSSES[loss]}")
+        for ax, loss in zip(row, columns, strict=True):
+            ax.set_title(f"{OPERATORS.get(operator, operator)}, {loss_label(loss)}")
             yield operator, loss, ax, frame[(frame["operator"] == operator) & (frame["loss"] == loss)]
 
 
 def eigenvalues(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], PathCollection]:
-    """Draw each seed's eigenvalues by rank into ``figure``, and their means: the points by (operator, loss, training).
+    """Draw each seed's eigenvalues by rank into ``figure``, and their means: the points by (operator, loss, method).
 
     Points of eigenvalues that did not converge are hollow.
     """
@@ -58,13 +63,14 @@ def eigenvalues(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str
     check_measured(frame, "eigenvalue")
     points: dict[tuple[str, str, str], PathCollection] = {}
     means: list[tuple[str, Line2D, pd.Series]] = []
+    beside = offsets(looks(frame["method"]), 0.32)
     for operator, loss, ax, rows in panels(figure, frame):
         ranks = sorted(rows["rank"].unique(), key=lambda rank: (rank < 0, rank))
-        for training in LOOKS:
-            part = rows[(rows["training"] == training) & np.isfinite(rows["eigenvalue"])]
+        for method in looks(rows["method"]):
+            part = rows[(rows["method"] == method) & np.isfinite(rows["eigenvalue"])]
             if len(part):
-                points[operator, loss, training], mean, n = _seeds_and_mean(ax, part, ranks, training)
-                means.append((LOOKS[training].label, mean, n))
+                points[operator, loss, method], mean, n = _seeds_and_mean(ax, part, ranks, method, beside[method])
+                means.append((look_of(method).label, mean, n))
         ax.set_xticks(range(len(ranks)), [f"{rank:.0f}".replace("-", "−") for rank in ranks])
         ax.set(xlabel="rank (1: largest, −1: smallest)", ylabel="eigenvalue")
         if (rows["eigenvalue"] < 0).any():
@@ -88,10 +94,10 @@ def raw(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _seeds_and_mean(
-    ax: Axes, rows: pd.DataFrame, ranks: Sequence[float], training: str
+    ax: Axes, rows: pd.DataFrame, ranks: Sequence[float], method: str, side: float
 ) -> tuple[PathCollection, Line2D, pd.Series]:
     """Every seed's point beside the rank's tick, a bar at the mean, and n."""
-    look, side = LOOKS[training], _SIDE[training]
+    look = look_of(method)
     place = {rank: i + side for i, rank in enumerate(ranks)}
     solid, clear = to_rgba(look.colour, 0.55), (0.0, 0.0, 0.0, 0.0)
     faces = [clear if converged is False else solid for converged in rows["converged"]]
@@ -114,7 +120,7 @@ def smoothed(nodes: np.ndarray, weights: np.ndarray, grid: np.ndarray, width: fl
 
 
 def density(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Line2D]:
-    """Draw the spectral density into ``figure``, log y: the mean curves by (operator, loss, training).
+    """Draw the spectral density into ``figure``, log y: the mean curves by (operator, loss, method).
 
     σ is a hundredth of the panel's range. Thin lines are seeds (means over probes), thick ones the mean over seeds.
     """
@@ -124,17 +130,17 @@ def density(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], L
     means: dict[tuple[str, str, str], Line2D] = {}
     for operator, loss, ax, rows in panels(figure, frame):
         grid, width = _grid(rows["node"])
-        for training in LOOKS:
-            part = rows[rows["training"] == training]
+        for method in looks(rows["method"]):
+            part = rows[rows["method"] == method]
             if len(part):
-                means[operator, loss, training] = _density_lines(ax, part, grid, width, training)
+                means[operator, loss, method] = _density_lines(ax, part, grid, width, method)
         ax.set(xlabel="eigenvalue", ylabel="density")
         peak = max((np.max(line.get_ydata()) for key, line in means.items() if key[:2] == (operator, loss)), default=0)
         if peak > 0:
             ax.set(yscale="log", ylim=(_FLOOR * peak, 3 * peak))
         ax.axvline(0.0, color=GREY, linewidth=0.5, zorder=0)
-    seeds = frame.groupby(["operator", "loss", "training"])["seed"].nunique()
-    legend(figure, named((LOOKS[key[2]].label, line, [int(seeds[key])]) for key, line in means.items()))
+    seeds = frame.groupby(["operator", "loss", "method"])["seed"].nunique()
+    legend(figure, named((look_of(key[2]).label, line, [int(seeds[key])]) for key, line in means.items()))
     probes = int(frame.groupby(["checkpoint", "operator", "loss"])["probe"].nunique().max())
     caption(
         figure,
@@ -154,8 +160,8 @@ def _grid(nodes: pd.Series) -> tuple[np.ndarray, float]:
     return np.linspace(low - 6 * width, high + 6 * width, 561), width
 
 
-def _density_lines(ax: Axes, rows: pd.DataFrame, grid: np.ndarray, width: float, training: str) -> Line2D:
-    look, curves = LOOKS[training], []
+def _density_lines(ax: Axes, rows: pd.DataFrame, grid: np.ndarray, width: float, method: str) -> Line2D:
+    look, curves = look_of(method), []
     for _, seed in rows.groupby("seed"):
         repeats = [
             smoothed(probe["node"].to_numpy(), probe["weight"].to_numpy(), grid, width)
@@ -167,3 +173,25 @@ def _density_lines(ax: Axes, rows: pd.DataFrame, grid: np.ndarray, width: float,
             ax.plot(grid, one, color=look.colour, linewidth=0.4, alpha=0.45)
     (mean,) = ax.plot(grid, np.mean(curves, axis=0), color=look.colour, linestyle=look.dash)
     return mean
+
+
+def outermost(tables: Tables) -> str:
+    """The top eigenvalue of each operator."""
+    return on_each_loss(tables, "the top eigenvalue", _ids("top_eigenvalue"))
+
+
+def mean_of_density(tables: Tables) -> str:
+    """The trace, which is the density's mean times the number of weights."""
+    return on_each_loss(tables, "the trace (the density's mean times the number of weights)", _ids("trace"))
+
+
+def _ids(measure: str) -> dict[str, str]:
+    """The comparison's ids of a measure of each operator that it has, by the words for it."""
+    words = {"hessian": "for the formal Hessian", "gauss_newton": "for Gauss–Newton"}
+    return {words[operator]: MEASURES[measure].asked(operator).id for operator in COMPARED}
+
+
+PICTURES = (
+    Picture("eigenvalues", "hessian", eigenvalues, PAGE, 4.2, "Largest and smallest eigenvalues", outermost, 40),
+    Picture("density", "density", density, PAGE, 4.2, "Spectral density", mean_of_density, 50),
+)

@@ -1,12 +1,13 @@
 """Loss surfaces around the minima: the plane of Figure 2 (Deng et al. 2022), and lines through it.
 
-:func:`planes` crosses the loss a network was trained with (rows) and the loss that is drawn (columns). All four panels
+:func:`planes` crosses the method a network was trained with (rows) and the loss that is drawn (columns). All panels
 share levels and colours, or they could not be compared. What is contoured is the mean over draws of directions and over
 seeds; a mean is smoother than any of its surfaces, which is why one level is also drawn for each seed.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -14,13 +15,17 @@ from matplotlib.axes import Axes
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 
+from tables.measures import MEASURES
 from tables.reading import TableError
 from tables.rows import check_measured, one_split
 
 from ..style.bands import Curve, counted, curve, handles, remark
 from ..style.contours import contours, ladder
-from ..style.look import GREY, LOOKS, LOSSES, PAPER, caption, empty, legend
+from ..style.look import GREY, PAGE, PAPER, caption, empty, legend, wrapped
+from ..style.methods import label, look_of, looks, loss_label, losses
 from ..views import IMAGES, TRAJECTORY, spanned
+from ..words.comparison import Tables, on_each_loss
+from .picture import Picture
 
 
 @dataclass(frozen=True)
@@ -72,30 +77,29 @@ def _grid(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def planes(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], QuadContourSet]:
-    """Draw the 2 × 2 panels into ``figure``: the filled contours by (trained with, loss drawn)."""
+    """Draw the panels into ``figure``, whose height is set to hold them: the filled contours by (method, loss)."""
     split, rows = one_split(_kind(frame, "plane"), "train")
-    groups = {key: rows[(rows["training"] == key[0]) & (rows["loss"] == key[1])] for key in _crossed()}
+    methods, shown = list(looks(rows["method"])), list(losses(rows["loss"]))
+    crossed = list(product(methods, shown))
+    groups = {key: rows[(rows["method"] == key[0]) & (rows["loss"] == key[1])] for key in crossed}
     check_measured(rows, "value")
     found = {key: plane(part) for key, part in groups.items() if np.isfinite(part["value"]).any()}
     levels = ladder(np.concatenate([one.mean.ravel() for one in found.values()]))
     figure.set_layout_engine("compressed")  # square panels without gaps
-    axes = figure.subplots(2, 2, sharex=True, sharey=True, squeeze=False)
+    figure.set_figheight(1.0 + min(2.5, 5.6 / len(shown)) * len(methods))
+    axes = figure.subplots(len(methods), len(shown), sharex=True, sharey=True, squeeze=False)
     filled: dict[tuple[str, str], QuadContourSet] = {}
-    for (training, loss), ax in zip(_crossed(), axes.flat, strict=True):
-        if (training, loss) in found:
-            filled[training, loss] = _panel(ax, found[training, loss], levels)
+    for (method, loss), ax in zip(crossed, axes.flat, strict=True):
+        if (method, loss) in found:
+            filled[method, loss] = _panel(ax, found[method, loss], levels)
         else:
-            empty(ax, f"nothing measured on\nnetworks trained with {LOOKS[training].label}")
-    _name_axes(axes, found)
-    label = f"loss on {IMAGES.get(split, split)} (nats)"
-    bar = figure.colorbar(next(iter(filled.values())), ax=axes, ticks=levels, label=label, aspect=35, pad=0.02)
+            empty(ax, f"nothing measured on\nnetworks trained with {look_of(method).label}")
+    _name_axes(axes, methods, shown, found)
+    words = f"loss on {IMAGES.get(split, split)} (nats)"
+    bar = figure.colorbar(next(iter(filled.values())), ax=axes, ticks=levels, label=words, aspect=35, pad=0.02)
     bar.outline.set_linewidth(0.4)
     _plane_caption(figure, found, levels, _words(rows))
     return filled
-
-
-def _crossed() -> Iterator[tuple[str, str]]:
-    return ((training, loss) for training in LOOKS for loss in LOSSES)
 
 
 def _kind(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
@@ -134,18 +138,18 @@ def _each_seed(ax: Axes, one: Plane, levels: np.ndarray) -> None:
             ax.contour(one.alphas, one.betas, finite, levels=[level], colors=PAPER, linewidths=0.5, alpha=0.8)
 
 
-def _name_axes(axes: np.ndarray, found: dict[tuple[str, str], Plane]) -> None:
-    for ax, loss in zip(axes[0], LOSSES, strict=True):
-        ax.set_title(f"{LOSSES[loss]}")
-    for ax, training in zip(axes[:, 0], LOOKS, strict=True):
-        n = [len(one.seeds) for (trained, _), one in found.items() if trained == training]
-        ax.set_ylabel(f"trained with {LOOKS[training].label} ({counted(n)})\nβ")
-    for ax in axes[1]:
+def _name_axes(axes: np.ndarray, methods: list[str], shown: list[str], found: dict[tuple[str, str], Plane]) -> None:
+    for ax, loss in zip(axes[0], shown, strict=True):
+        ax.set_title(wrapped(loss_label(loss), PAGE / len(shown)))
+    for ax, method in zip(axes[:, 0], methods, strict=True):
+        n = [len(one.seeds) for (trained, _), one in found.items() if trained == method]
+        ax.set_ylabel(wrapped(f"trained with {look_of(method).label} ({counted(n)})\nβ", 2.0))
+    for ax in axes[-1]:
         ax.set_xlabel("α")
 
 
 def _plane_caption(figure: Figure, found: dict[tuple[str, str], Plane], levels: np.ndarray, directions: str) -> None:
-    pairs = {f"{LOOKS[training].label}/{LOOKS[loss].label}": one for (training, loss), one in found.items()}
+    pairs = {f"{look_of(method).label}/{label(loss)}": one for (method, loss), one in found.items()}
     lowest = ", ".join(f"{name} {one.lowest[2]:.2g}" for name, one in pairs.items())
     spread = ", ".join(f"{one.spread:.2g}" for one in found.values())
     draws = max(one.draws for one in found.values())
@@ -161,22 +165,24 @@ def _plane_caption(figure: Figure, found: dict[tuple[str, str], Plane], levels: 
 
 
 def lines(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
-    """Draw loss and accuracy against α into ``figure``: curves by (panel, training), panels sdt, tet and accuracy.
+    """Draw loss and accuracy against α into ``figure``: curves by (panel, method), a panel a loss, and accuracy.
 
-    Both losses share one scale. Accuracy does not depend on the loss that is drawn and has one panel.
+    Losses share one scale. Accuracy does not depend on the loss that is drawn and has one panel.
     """
     split, rows = one_split(_kind(frame, "line"), "train")
     check_measured(rows, "value", "accuracy")
     rows = rows.assign(accuracy=100 * rows["accuracy"])
-    axes = figure.subplots(1, 3)
-    axes[1].sharey(axes[0])
+    shown = losses(rows["loss"])
+    axes = figure.subplots(1, len(shown) + 1)
+    for ax in axes[1:-1]:
+        ax.sharey(axes[0])
     curves: dict[tuple[str, str], Curve] = {}
-    for ax, loss in zip(axes, LOSSES, strict=False):
+    for ax, loss in zip(axes, shown, strict=False):
         part = rows[rows["loss"] == loss]
-        curves |= {(loss, training): one for training, one in _by_training(ax, part, "value")}
-        ax.set(title=LOSSES[loss], xlabel="α", ylabel="loss (nats)")
-    curves |= {("accuracy", training): one for training, one in _by_training(axes[2], rows, "accuracy")}
-    axes[2].set(title="accuracy", xlabel="α", ylabel="accuracy (%)")
+        curves |= {(loss, method): one for method, one in _by_method(ax, part, "value")}
+        ax.set(title=loss_label(loss), xlabel="α", ylabel="loss (nats)")
+    curves |= {("accuracy", method): one for method, one in _by_method(axes[-1], rows, "accuracy")}
+    axes[-1].set(title="accuracy", xlabel="α", ylabel="accuracy (%)")
     for ax in axes:
         ax.axvline(0.0, color=GREY, linewidth=0.5, zorder=0)
     legend(figure, handles(curves.values()))
@@ -189,8 +195,29 @@ def lines(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
     return curves
 
 
-def _by_training(ax: Axes, rows: pd.DataFrame, value: str) -> Iterator[tuple[str, Curve]]:
-    for training in LOOKS:
-        part = rows[rows["training"] == training]
+def _by_method(ax: Axes, rows: pd.DataFrame, value: str) -> Iterator[tuple[str, Curve]]:
+    for method in looks(rows["method"]):
+        part = rows[rows["method"] == method]
         if len(part):
-            yield training, curve(ax, part, "alpha", value, training, marker="")
+            yield method, curve(ax, part, "alpha", value, method, marker="")
+
+
+def near_on_planes(tables: Tables) -> str:
+    """The mean rise near the weights, on planes."""
+    return _near(tables, "plane")
+
+
+def near_on_lines(tables: Tables) -> str:
+    """The mean rise near the weights, on lines."""
+    return _near(tables, "line")
+
+
+def _near(tables: Tables, kind: str) -> str:
+    what = f"the mean rise within half a unit of the weights on random {kind}s"
+    return on_each_loss(tables, what, {"": MEASURES["rise_within"].asked(kind, "0.5").id})
+
+
+PICTURES = (
+    Picture("surfaces", "surface", planes, PAGE, 6.0, "Loss surfaces around the weights", near_on_planes, 10),
+    Picture("surface-lines", "surface", lines, PAGE, 2.6, "Loss along lines through the weights", near_on_lines, 20),
+)

@@ -1,68 +1,101 @@
-"""Leaving a minimum when the loss is switched: Figure 3 of Deng et al. 2022, with both losses and its control.
+"""Leaving a minimum when the loss is switched: Figure 3 of Deng et al. 2022, with all losses and its control.
 
-Networks that SDT trained to the end train on with SDT or, from the same weights on the same batches, with TET. Above
-training images, below test images: both losses, and at the right how far the weights have gone, and the accuracy.
-Losses and accuracy are changes since SDT ended, network by network, so that bands are of what was done and not of where
-networks began; the mean at the start is in the title. The paper shows the switched run alone; what the curve of going
-on with SDT does too is the new learning rate's doing, and none of the switch's.
+Networks that one method trained to the end train on with its own loss or, from the same weights on the same batches,
+with another. Above training images, below test images: the losses, and at the right how far the weights have gone, and
+the accuracy. Losses and accuracy are changes since training ended, network by network, so that bands are of what was
+done and not of where networks began; the mean at the start is in the title. The paper shows the switched run alone;
+what the curve of going on as before does too is the new learning rate's doing, and none of the switch's.
+
+Of several methods the one that comes first is drawn: networks of the others end elsewhere.
 """
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tables.reading import TableError
 from tables.rows import check_measured
 
 from ..style.bands import Curve, curve, handles, remark
-from ..style.look import LOOKS, LOSSES, caption, fit_means, legend, reference
+from ..style.look import PAGE, caption, fit_means, legend, reference, wrapped
+from ..style.methods import facing, label, look_of, looks, loss_label
+from ..words.comparison import Tables, needed
+from ..words.gaps import Gap, gap
+from ..words.prose import sentence
+from ..words.verdicts import told
+from .picture import Picture
 
 SPLITS = {"train": "training", "test": "test"}
 _CORNER = {"train": ("relative_distance", "distance (%)"), "test": ("accuracy", "test accuracy (%)")}
-_CHANGING = ["loss_sdt", "loss_tet", "accuracy"]
+Curves = dict[tuple[str, str, str], Curve]
 
 
-def switch(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Curve]:
-    """Draw the six panels into ``figure``: curves by (column, split, loss trained on with)."""
-    rows = frame[frame["training"] == "sdt"]
-    if rows.empty:
-        raise TableError("no rows of networks trained with SDT, which are what is switched")
-    check_measured(rows, "loss_sdt", "loss_tet", "accuracy")
+def switch(figure: Figure, frame: pd.DataFrame) -> Curves:
+    """Draw the panels into ``figure``: curves by (column, split, loss trained on with)."""
+    method, rows = first_method(frame)
+    columns = measured(rows)
+    check_measured(rows, *columns, "accuracy")
     rows = rows.assign(accuracy=100 * rows["accuracy"], relative_distance=100 * rows["relative_distance"])
-    start = rows[rows["step"] == rows["step"].min()].set_index(["checkpoint", "loss", "split"])[_CHANGING]
-    if not start.index.is_unique:
-        raise TableError("a network has several rows of its start")
-    began = start.reindex(pd.MultiIndex.from_frame(rows[["checkpoint", "loss", "split"]])).to_numpy()
-    rows[_CHANGING] -= began
-    axes = figure.subplots(2, 3, sharex=True)
-    curves: dict[tuple[str, str, str], Curve] = {}
+    rows, start = _changes(rows, [*columns, "accuracy"])
+    axes = figure.subplots(2, len(columns) + 1, sharex=True)
+    curves: Curves = {}
     for line, (split, name) in zip(axes, SPLITS.items(), strict=True):
-        panels = [(f"loss_{loss}", f"{LOSSES[loss]}, {name}") for loss in LOSSES]
+        panels = [(column, f"{loss_label(loss)}, {name}") for column, loss in columns.items()]
         for ax, (column, title) in zip(line, [*panels, _CORNER[split]], strict=True):
-            own = []
-            for loss, look in LOOKS.items():
-                part = rows[(rows["split"] == split) & (rows["loss"] == loss)]
-                if np.isfinite(part[column]).any():
-                    own.append(curve(ax, part, "step", column, loss, name=f"on with {look.label}"))
-                    own[-1].line.set_markevery(max(1, len(own[-1].table) // 8))
-                    curves[column, split, loss] = own[-1]
-            ax.set_title(title + _from(start, split, column))
-            if own:
-                table = pd.concat([one.table[["mean", "low", "high"]] for one in own])
-                fit_means(ax, table["mean"], table[["low", "high"]].to_numpy().ravel(), low=-np.inf, high=np.inf)
-            reference(ax, 0.0)
+            own = _panel(ax, rows[rows["split"] == split], column)
+            curves |= {(column, split, loss): one for loss, one in own.items()}
+            ax.set_title(wrapped(title + _from(start, split, column), PAGE / len(line)))
     for ax in axes[-1]:
-        ax.set_xlabel("steps since SDT ended")
+        ax.set_xlabel("steps since training ended")
     legend(figure, handles(curves.values()))
     counts = {split: sorted({int(one) for one in rows.loc[rows["split"] == split, "images"]}) for split in SPLITS}
     images = ", ".join(f"{' or '.join(map(str, found))} {SPLITS[split]}" for split, found in counts.items() if found)
     caption(
         figure,
-        f"Changes since SDT ended, in eval mode, losses in nats without regulariser; {images} images; distance of the "
-        f"weights, by their length. "
-        f"Bands may leave the panel. {remark(curves.values())}",
+        f"Changes since training with {look_of(method).label} ended, in eval mode, losses in nats without regulariser; "
+        f"{images} images; distance of the weights, by their length. Bands may leave the panel. "
+        f"{remark(curves.values())}",
     )
     return curves
+
+
+def first_method(frame: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """The method that comes first, and its rows."""
+    method = next(iter(looks(frame["method"])))
+    return method, frame[frame["method"] == method]
+
+
+def measured(rows: pd.DataFrame) -> dict[str, str]:
+    """The columns of losses that hold a finite value, or all where none does, and the names of the losses."""
+    names = [str(name) for name in rows if str(name).startswith("loss_") and not str(name).endswith("_stderr")]
+    found = [name for name in names if np.isfinite(rows[name]).any()]
+    return {name: name.removeprefix("loss_") for name in found or names}
+
+
+def _changes(rows: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows as changes since their first step, network by network, and what they began with."""
+    keys = ["checkpoint", "loss", "split"]
+    start = rows[rows["step"] == rows["step"].min()].set_index(keys)[columns]
+    if not start.index.is_unique:
+        raise TableError("a network has several rows of its start")
+    began = start.reindex(pd.MultiIndex.from_frame(rows[keys])).to_numpy()
+    return rows.assign(**dict(zip(columns, (rows[columns] - began).to_numpy().T, strict=True))), start
+
+
+def _panel(ax: Axes, rows: pd.DataFrame, column: str) -> dict[str, Curve]:
+    """A curve for each loss trained on with, and a range that holds them."""
+    own = {}
+    for loss, look in looks(rows["loss"]).items():
+        part = rows[rows["loss"] == loss]
+        if np.isfinite(part[column]).any():
+            own[loss] = curve(ax, part, "step", column, look, name=f"on with {look.label}")
+            own[loss].line.set_markevery(max(1, len(own[loss].table) // 8))
+    if own:
+        table = pd.concat([one.table[["mean", "low", "high"]] for one in own.values()])
+        fit_means(ax, table["mean"], table[["low", "high"]].to_numpy().ravel(), low=-np.inf, high=np.inf)
+    reference(ax, 0.0)
+    return own
 
 
 def _from(start: pd.DataFrame, split: str, column: str) -> str:
@@ -72,3 +105,34 @@ def _from(start: pd.DataFrame, split: str, column: str) -> str:
         return ""
     with np.errstate(invalid="ignore"):  # of infinities of both signs
         return f", from {began.mean():.3g}"
+
+
+def reading(tables: Tables) -> str:
+    """Going on with another loss against going on as before, from the same weights."""
+    method, rows = first_method(needed(tables, "switch"))
+    rows = rows[(rows["split"] == "test") & (rows["step"] == rows["step"].max())]
+    names = list(dict.fromkeys(rows["loss"]))
+    before = next((name for name in rows["training"] if name in names), names[0] if names else "")
+    columns = {"accuracy": "in accuracy (%)"} | {
+        column: f"in the {loss_label(loss)}" for column, loss in measured(rows).items()
+    }
+    step, clauses = rows["step"].max(), []
+    what = f"the outcome of {step:.0f} more steps from {label(method)}'s weights, on test images,"
+    for other in [name for name in names if name != before] or [""]:
+        with facing(before, other):
+            claims = {words: _switched(rows, column) for column, words in columns.items()}
+            clauses.append(told(what, claims))
+    return sentence(*clauses)
+
+
+def _switched(rows: pd.DataFrame, column: str) -> Gap:
+    """On with another loss minus on as before: there the sides are what was trained on with."""
+    return gap(rows.assign(method=rows["loss"]), column).scaled(100.0 if column == "accuracy" else 1.0)
+
+
+PICTURES = (
+    Picture(
+        "switch", "switch", switch, PAGE, 4.0, "Leaving the minimum when the loss is switched", reading, 200,
+        together=True,
+    ),
+)  # fmt: skip

@@ -1,10 +1,11 @@
-"""Training curves: both losses and the accuracy against epochs, on training and on test images.
+"""Training curves: losses and the accuracy against epochs, on training and on test images.
 
-A network is trained on one of the two losses and both are recorded, which shows what the other does meanwhile. Where
-seeds ended at different epochs, as they do when trained to a loss, curves go as far as all seeds of a training went: a
+A network is trained on one of the losses and all are recorded, which shows what the others do meanwhile. Where
+seeds ended at different epochs, as they do when trained to a loss, curves go as far as all seeds of a method went: a
 mean over ever fewer of them would jump.
 """
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,30 +15,41 @@ from matplotlib.typing import LineStyleType
 from tables.rows import check_measured
 
 from ..style.bands import Curve, curve, handles, remark
-from ..style.look import GREY, LOOKS, LOSSES, caption, legend, log_scale
+from ..style.look import GREY, PAGE, caption, legend, log_scale
+from ..style.methods import looks, loss_label
+from ..words.comparison import Tables, needed
+from ..words.gaps import gap
+from ..words.prose import sentence
+from ..words.verdicts import told
+from .picture import Picture
 
 _DASHES: dict[str, LineStyleType] = {"train": (0, (2, 1.2)), "test": "-"}
 
 
 def history(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Curve]:
-    """Draw the three panels into ``figure``: curves by (panel: sdt, tet or accuracy; split; training)."""
-    columns = [f"{split}_{what}" for split in _DASHES for what in ("loss_sdt", "loss_tet", "accuracy")]
+    """Draw the panels into ``figure``: curves by (panel, split, method), a panel a loss, and accuracy.
+
+    A loss that no network has a value of has no panel.
+    """
+    shown = measured(frame)
+    columns = [f"{split}_{what}" for split in _DASHES for what in (*(f"loss_{loss}" for loss in shown), "accuracy")]
     check_measured(frame, *columns)
     rows = frame.assign(train_accuracy=100 * frame["train_accuracy"], test_accuracy=100 * frame["test_accuracy"])
-    ended = rows.groupby(["training", "checkpoint"])["epoch"].transform("max")
-    common = ended.groupby(rows["training"]).transform("min")
+    ended = rows.groupby(["method", "checkpoint"])["epoch"].transform("max")
+    common = ended.groupby(rows["method"]).transform("min")
     rows = rows[rows["epoch"] <= common]
-    axes = figure.subplots(1, 3, sharex=True)
-    axes[1].sharey(axes[0])
+    axes = np.atleast_1d(figure.subplots(1, len(shown) + 1, sharex=True))
+    for ax in axes[1:-1]:
+        ax.sharey(axes[0])
     curves: dict[tuple[str, str, str], Curve] = {}
-    for ax, panel in zip(axes, (*LOSSES, "accuracy"), strict=True):
-        for (split, training), one in _panel(ax, rows, panel).items():
-            curves[panel, split, training] = one
+    for ax, panel in zip(axes, (*shown, "accuracy"), strict=True):
+        for (split, method), one in _panel(ax, rows, panel).items():
+            curves[panel, split, method] = one
         ax.set_xlabel("epoch")
-    for ax, loss in zip(axes, LOSSES, strict=False):
-        ax.set(title=LOSSES[loss], ylabel="loss (nats)")
-    log_scale(*axes[:2])
-    axes[2].set(title="accuracy", ylabel="accuracy (%)")
+    for ax, loss in zip(axes, shown, strict=False):
+        ax.set(title=loss_label(loss), ylabel="loss (nats)")
+    log_scale(*axes[:-1])
+    axes[-1].set(title="accuracy", ylabel="accuracy (%)")
     splits = [Line2D([], [], color=GREY, linestyle=dash, label=split) for split, dash in _DASHES.items()]
     legend(figure, [*handles(one for key, one in curves.items() if key[1] == "test"), *splits])
     cut = " Seeds ended at different epochs: drawn as far as all went." if (ended > common).any() else ""
@@ -45,14 +57,38 @@ def history(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], C
     return curves
 
 
+def measured(frame: pd.DataFrame) -> list[str]:
+    """The losses that some network has a value of, in the order of their columns."""
+    start = "train_loss_"
+    names = [str(name).removeprefix(start) for name in frame if str(name).startswith(start)]
+    columns = {name: [f"{split}_loss_{name}" for split in _DASHES] for name in names}
+    return [
+        name for name, pair in columns.items() if set(pair) <= set(frame) and np.isfinite(frame[pair]).any(axis=None)
+    ]
+
+
 def _panel(ax: Axes, rows: pd.DataFrame, panel: str) -> dict[tuple[str, str], Curve]:
     curves = {}
-    for training in LOOKS:
-        part = rows[rows["training"] == training]
-        for split, dash in _DASHES.items() if len(part) else ():
+    methods = list(looks(rows["method"]))
+    for place, method in enumerate(methods):
+        part = rows[rows["method"] == method]
+        for split, dash in _DASHES.items():
             column = f"{split}_accuracy" if panel == "accuracy" else f"{split}_loss_{panel}"
-            one = curve(ax, part, "epoch", column, training, dash=dash, marker=None if split == "test" else "")
+            one = curve(ax, part, "epoch", column, method, dash=dash, marker=None if split == "test" else "")
             gap = max(1, len(one.table) // 6)
-            one.line.set_markevery((gap // 2 if training == "tet" else 0, gap))
-            curves[split, training] = one
+            one.line.set_markevery((gap * place // len(methods), gap))
+            curves[split, method] = one
     return curves
+
+
+def reading(tables: Tables) -> str:
+    """Where training ended: losses on training images, accuracy on test images."""
+    rows = needed(tables, "history")
+    last = rows[rows["epoch"] == rows.groupby("checkpoint")["epoch"].transform("max")]
+    loss = {f"by the {loss_label(name)}": gap(last, f"train_loss_{name}") for name in measured(rows)}
+    accuracy = {"at the end": gap(last, "test_accuracy").scaled(100)}
+    clauses = [told("the training loss of the last epoch", loss)] if loss else []
+    return sentence(*clauses, told("test accuracy", accuracy, unit="%"))
+
+
+PICTURES = (Picture("training", "history", history, PAGE, 2.6, "Training curves", reading, 220),)

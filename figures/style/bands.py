@@ -21,7 +21,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 
-from .look import LOOKS
+from .methods import Look, look_of
 
 
 @cache
@@ -94,26 +94,26 @@ def curve(
     frame: pd.DataFrame,
     x: str,
     y: str,
-    training: str,
+    method: str | Look,
     *,
     dash: LineStyleType | None = None,
     marker: str | None = None,
     alpha: float = 1.0,
     name: str | None = None,
 ) -> Curve:
-    """Draw mean and band of ``y`` over seeds against ``x`` in the look of ``training``, and return the artists.
+    """Draw mean and band of ``y`` over seeds against ``x`` in the look of ``method``, or in a look; return the artists.
 
     ``dash``, ``marker`` and ``name`` replace the look's own; ``alpha`` makes faint.
     """
     table = over_seeds(frame, [x], y).sort_values(x)
-    return drawn(axes, table, x, training, dash=dash, marker=marker, alpha=alpha, name=name)
+    return drawn(axes, table, x, method, dash=dash, marker=marker, alpha=alpha, name=name)
 
 
 def drawn(
     axes: Axes,
     table: pd.DataFrame,
     x: str,
-    training: str,
+    method: str | Look,
     *,
     dash: LineStyleType | None = None,
     marker: str | None = None,
@@ -121,7 +121,7 @@ def drawn(
     name: str | None = None,
 ) -> Curve:
     """The drawing half of :func:`curve`: a ``table`` of :func:`over_seeds`, or one that was changed since."""
-    look = LOOKS[training]
+    look = method if isinstance(method, Look) else look_of(method)
     (line,) = axes.plot(
         table[x],
         table["mean"],
@@ -152,9 +152,16 @@ def _edge(axes: Axes, table: pd.DataFrame, x: str, colour: str) -> list[Line2D]:
     return artists
 
 
-def bars(axes: Axes, x: float, table: pd.DataFrame, training: str) -> ErrorbarContainer:
+def offsets(names: Iterable[str], step: float) -> dict[str, float]:
+    """Places beside a tick for several, ``step`` apart and the middle at 0, nearer where they would reach the next."""
+    listed = list(names)
+    apart = min(step, 0.7 / max(1, len(listed) - 1))
+    return {name: (place - (len(listed) - 1) / 2) * apart for place, name in enumerate(listed)}
+
+
+def bars(axes: Axes, x: float, table: pd.DataFrame, method: str) -> ErrorbarContainer:
     """One row of :func:`over_seeds` as a point with its interval, at ``x``."""
-    row, look = table.iloc[0], LOOKS[training]
+    row, look = table.iloc[0], look_of(method)
     half = 0.0 if math.isnan(row["low"]) else row["high"] - row["mean"]
     return axes.errorbar(
         [x], [row["mean"]], [half], color=look.colour, marker=look.marker, linestyle="none", elinewidth=0.8, capsize=1.5
@@ -162,7 +169,7 @@ def bars(axes: Axes, x: float, table: pd.DataFrame, training: str) -> ErrorbarCo
 
 
 def named(drawn: Iterable[tuple[str, Line2D, Sequence[int] | pd.Series]]) -> list[Line2D]:
-    """A legend entry for every name among (name, line, n): its first line, labelled "SDT, n = 5" by all its n."""
+    """A legend entry for every name among (name, line, n): its first line, labelled "NAME, n = 5" by all its n."""
     lines: dict[str, Line2D] = {}
     counts: dict[str, list[int]] = {}
     for name, line, n in drawn:
@@ -182,7 +189,7 @@ def remark(curves: Iterable[Curve]) -> str:
     """What a caption has to say of the curves: what the band is, if there is one, and how many values are infinite."""
     curves = list(curves)
     band = (
-        "Mean and 95 % t-band over each training's own seeds."
+        "Mean and 95 % t-band over each method's own seeds."
         if any(one.band for one in curves)
         else "One seed: no band."
     )

@@ -1,15 +1,13 @@
-"""One look for every picture: widths of a two-column page, type sizes, and the two colours of the two trainings.
+"""One look for every picture: widths of a two-column page, and type sizes.
 
-Colours are Okabe and Ito's (2008), which stay apart under the common colour vision deficiencies; SDT and TET differ in
-lightness, marker and dash too, so that a grey print still tells them apart. Type is 8 pt, never below 7 pt. Nothing
-here touches pyplot: pictures are :class:`~matplotlib.figure.Figure` objects, drawn inside :func:`paper`.
+How methods look is in :mod:`figures.style.methods`. Type is 8 pt, never below 7 pt. Nothing here touches pyplot:
+pictures are :class:`~matplotlib.figure.Figure` objects, drawn inside :func:`paper`.
 """
 
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -20,7 +18,6 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.text import Text
-from matplotlib.typing import LineStyleType
 
 COLUMN, PAGE = 3.4, 7.0  # inches: one column, and the full width of two
 SMALL = 7.0  # points: the smallest type
@@ -28,23 +25,6 @@ Handle = Artist | ErrorbarContainer
 GREY = "#6e6e6e"
 PAPER = "#ffffff"
 
-
-@dataclass(frozen=True)
-class Look:
-    """How one training loss looks, everywhere."""
-
-    label: str
-    colour: str
-    marker: str
-    dash: LineStyleType
-
-
-LOOKS = {
-    "sdt": Look("SDT", "#E69F00", "o", "-"),
-    "tet": Look("TET", "#0072B2", "s", (0, (4.0, 1.2))),
-}
-
-LOSSES = {"sdt": "SDT loss", "tet": "TET loss"}
 
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -97,8 +77,14 @@ def caption(figure: Figure, text: str) -> Text:
     """A small grey line or two below the panels: what is averaged over what, and how many."""
     characters = int(figure.get_figwidth() * 18.5)  # DejaVu Sans at 7 pt is about 3.9 pt wide on average
     together = re.sub(r"(?<=\d) %| (?==)|(?<==) ", lambda found: found[0].replace(" ", "\u00a0"), text)
-    wrapped = textwrap.fill(together, characters)
-    return figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=SMALL, color=GREY, linespacing=1.25)
+    return figure.supxlabel(
+        textwrap.fill(together, characters), x=0.01, ha="left", fontsize=SMALL, color=GREY, linespacing=1.25
+    )
+
+
+def wrapped(text: str, inches: float) -> str:
+    """A title on as many lines as it needs to stay within its panel; one that was fine remains as it is."""
+    return "\n".join(textwrap.fill(line, max(10, int(inches * 15))) for line in text.split("\n"))
 
 
 def legend(figure: Figure, handles: Iterable[Handle]) -> Legend | None:
@@ -107,7 +93,17 @@ def legend(figure: Figure, handles: Iterable[Handle]) -> Legend | None:
     if not named:
         return None
     columns = min(len(named), 4 if figure.get_figwidth() > COLUMN else 2)
+    while columns > 1 and _width(list(named), columns) > 1.2 * figure.get_figwidth():
+        columns -= 1
+    figure.set_figheight(figure.get_figheight() + 0.14 * max(0, -(-len(named) // columns) - 3))
     return figure.legend(handles=list(named.values()), labels=list(named), loc="outside upper center", ncols=columns)
+
+
+def _width(labels: list[str], columns: int) -> float:
+    """About how wide a legend is, in inches."""
+    lines = -(-len(labels) // columns)
+    longest = [max(map(len, labels[start : start + lines])) for start in range(0, len(labels), lines)]
+    return sum(0.5 + 0.054 * one for one in longest)
 
 
 def empty(axes: Axes, text: str) -> Text:

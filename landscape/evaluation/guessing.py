@@ -5,7 +5,7 @@ forward's keywords. Tensors may lie in tuples, named tuples, lists and mappings.
 the line to write.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,14 +37,30 @@ def guessed(batch: Any) -> tuple[Any, Any]:
         return batch[0], batch[1]
     if isinstance(batch, tuple | list) and len(batch) > 2:
         shown = ", ".join(described(part) for part in batch)
+        one, other = _likely(batch)
         raise _unclear(
-            f"a batch holds {len(batch)} things ({shown}), of which two are input and target", "(batch[0], batch[1])"
+            f"a batch holds {len(batch)} things ({shown}): which are input and target, perhaps {one} and {other}? "
+            "Several of either go into a tuple",
+            f"(batch[{one}], batch[{other}])",
+        )
+    if isinstance(batch, tuple | list) and len(batch) == 1:
+        raise _unclear(
+            f"a batch holds one thing ({described(batch[0])}) and no target. A loss without one is a "
+            "landscape.Closure; perhaps the input is its own target",
+            "(batch[0], batch[0])",
         )
     raise _unclear(
         f"a batch is {described(batch)} and has no target. A loss without one is a landscape.Closure; perhaps "
         "the input is its own target",
         "(batch, batch)",
     )
+
+
+def _likely(batch: Sequence[Any]) -> tuple[int, int]:
+    """Where input and target may be: the first thing with the most dimensions, and the last other one."""
+    sizes = [part.ndim if isinstance(part, Tensor) else 0 for part in batch]
+    one = sizes.index(max(sizes))
+    return one, next(place for place in reversed(range(len(batch))) if place != one)
 
 
 def _unclear(what: str, line: str) -> Refusal:

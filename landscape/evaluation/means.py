@@ -29,7 +29,8 @@ def check_mean(loss: Callable[[Any, Any], Tensor], output: Any, target: Any, cou
         raise Refusal(
             "the loss returns a scalar that is not the mean over the examples of a batch (a sum, class weights, "
             "ignored labels, shapes that broadcast, a comparison of examples), so that batches can't be averaged: "
-            "return one value per example, reduction='none'"
+            "return one value per example, reduction='none' (with class weights divide by the mean of w[y] over all "
+            "targets: their mean divides by the sum of w[y])"
         )
 
 

@@ -46,6 +46,9 @@ def preserved(model: nn.Module) -> Iterator[nn.Module]:
     try:
         for one in lent:
             one.lend(copies)
+        for weight, gradient, _ in gradients:
+            if gradient is not None:  # a backward inside would add to it
+                weight.grad = None
         yield model
     finally:
         _give_modes(modes)

@@ -37,6 +37,19 @@ def stratified_order(labels: Int[Tensor, "image"], *, seed: int) -> Int[Tensor, 
     return shuffled[position.argsort(stable=True)]
 
 
+def independent_draws(images: int, *, count: int, size: int, generator: Generator) -> Int[Tensor, "count size"]:
+    """Which of so many ``images`` are in each of ``count`` batches: no image twice in one, and each drawn anew.
+
+    Batches that go through a permutation instead know of each other: what the first hold the last can't, and over the
+    whole they cancel to the images' own mean. Raises ValueError for batches that can't be had.
+    """
+    if count < 1 or not 1 <= size <= images:
+        raise ValueError(
+            f"can't draw {count} batches of {size} from {images} images: ask for at least one, of at most all"
+        )
+    return torch.stack([torch.randperm(images, generator=generator)[:size] for _ in range(count)])
+
+
 @dataclass(frozen=True, eq=False)
 class Split(ABC):
     """Labels in stored order, and the mean and standard deviation of each channel, in units of the stored pixels."""
@@ -61,6 +74,7 @@ class Split(ABC):
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
         part: tuple[int, int] = (0, 1),
+        draws: int | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Go once over the split: standardised images and int64 labels; the last batch holds what is left.
 
@@ -68,10 +82,11 @@ class Split(ABC):
         ``generator`` the order is drawn from it, and then whatever ``augment`` draws; without one the order is the
         stored one. ``limit`` takes the first images in stored order, in proportion by class, and shuffles within
         them. ``part`` (i, n) is what the i-th of n processes gets: a share of every batch (perhaps nothing of a small
-        one), ordered and augmented as in the whole; all shares in order are the batch.
+        one), ordered and augmented as in the whole; all shares in order are the batch. With ``draws`` there are so many
+        full batches instead, drawn from the generator independently of each other (:func:`independent_draws`).
 
-        Raises ValueError for a size below 1, a limit that is not between 1 and the number of images, and an
-        ``augment`` without a generator.
+        Raises ValueError for a size below 1, a limit that is not between 1 and the number of images, ``augment`` or
+        ``draws`` without a generator, and draws of more images than there are.
         """
         count = len(self) if limit is None else limit
         if size < 1:
@@ -80,7 +95,14 @@ class Split(ABC):
             raise ValueError(f"there are {len(self)} images in this split: ask for 1 to {len(self)}, not {count}")
         if augment is not None and generator is None:
             raise ValueError("augmentation draws from a generator: pass one, or no augment")
-        order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
+        if draws is not None and generator is None:
+            raise ValueError("batches are drawn from a generator: pass one, or no draws")
+        if generator is None:
+            order = torch.arange(count)
+        elif draws is None:
+            order = torch.randperm(count, generator=generator)
+        else:
+            order = independent_draws(count, count=draws, size=size, generator=generator).flatten()
         mean, std = (torch.tensor(each, dtype=dtype, device=device).view(-1, 1, 1) for each in (self.mean, self.std))
         stored = self._pixels(order, size, augment, generator, part)
         if self.read_from_files:

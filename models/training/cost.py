@@ -25,7 +25,8 @@ from ..neurons.lif import LIF
 from ..neurons.surrogate import Smooth
 from . import phases
 from .epoch import DTYPES
-from .recipe import EVENTS, Config, network, timeline
+from .recipe import Config, network, timeline
+from .usual import EVENTS
 
 SHAPES = {
     "digits": (200, 1597, 10, 1, 8),

@@ -4,8 +4,12 @@ At the end of each epoch the gradient of the training objective, regulariser inc
 is taken apart by timestep on a fixed few training images, in training mode. Columns: epoch; loss, the one trained with;
 timestep (1 … T; 0 is the whole gradient); images; error_norm, gradient_norm, gain, cosine_to_total and share as in
 :func:`models.training.step_gradients.statistics`; cosine_to_momentum cos(g(t), m), m the optimizer's first moment.
-At timestep 0 also momentum_norm ‖m‖, steps in the epoch, and kept and kept_null
-(:class:`models.training.step_gradients.Kept`), of the gradients of the epoch's own steps.
+At timestep 0 also momentum_norm ‖m‖, steps in the epoch, kept (:class:`models.training.step_gradients.Kept`) of the
+gradients of the epoch's own steps, and what it would be if these were noise: at least kept_null_low, where all images'
+gradients have mean zero and stay as they are during the epoch (a step's batch can't hold what earlier ones held), and
+at most about kept_null, of images never seen before or weights that move far
+(:func:`models.training.nulls.epoch_nulls`).
+Which of the two a run's noise would keep isn't known; ``python -m analysis.momentum`` draws batches that know no other.
 
 The images are a batch, or a fortieth of all where that is fewer, so that T backwards stay a small part of an epoch.
 They are too few for a gradient free of noise: ``python -m analysis.momentum`` measures a checkpoint, this shows a
@@ -27,13 +31,15 @@ from tables.files import replacing
 from ..data.splits import Split
 from ..losses import LOSSES
 from ..networks.layers import Network
+from .nulls import epoch_nulls
 from .step_gradients import Kept, cosine, statistics, step_gradients
 
 NAME = "momentum_history.csv"
 COLUMNS = (
     *("epoch", "loss", "timestep", "images", "error_norm", "gradient_norm", "gain", "cosine_to_total", "share"),
-    *("cosine_to_momentum", "momentum_norm", "kept", "kept_null", "steps"),
+    *("cosine_to_momentum", "momentum_norm", "kept", "kept_null", "steps", "kept_null_low"),
 )
+_EARLIER = COLUMNS[:-1]  # of runs recorded before the last was
 _SHARE = 40  # one image in so many, at most a batch
 
 
@@ -69,6 +75,8 @@ class MomentumHistory:
 
     def __init__(self, network: Network, images: Split, *, beta: float, batch_size: int, path: Path, done: int):
         self.network, self.path, self.beta, self.kept = network, path, beta, Kept(beta)
+        sizes = [min(batch_size, len(images) - start) for start in range(0, len(images), batch_size)]
+        self.nulls = dict(zip(("kept_null_low", "kept_null"), epoch_nulls(beta, sizes), strict=True))
         self.weights = tuple(network.parameters())
         count = min(batch_size, max(2, len(images) // _SHARE), len(images))
         first = self.weights[0]
@@ -95,8 +103,8 @@ class MomentumHistory:
             head = {"epoch": epoch, "loss": name, "timestep": t, "images": len(self.labels)}
             self.rows.append(head | found | {"cosine_to_momentum": along})
         norm = math.nan if momentum is None else float(momentum.norm())
-        whole = {"momentum_norm": norm, "kept": self.kept.part, "kept_null": self.kept.null, "steps": self.kept.count}
-        self.rows[-1] |= whole  # timestep 0 comes last
+        whole = {"momentum_norm": norm, "kept": self.kept.part, "steps": self.kept.count}
+        self.rows[-1] |= whole | self.nulls  # timestep 0 comes last
         self.kept = Kept(self.beta)
 
     def _gradients(self, loss: Callable[[Tensor, Tensor], Tensor]) -> tuple[dict[int, Tensor], dict[int, float]]:
@@ -122,14 +130,17 @@ class MomentumHistory:
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    """The rows at ``path``, as text. Raises ValueError for a file that is damaged or another."""
+    """The rows at ``path``, as text; those of earlier runs are without kept_null_low.
+
+    Raises ValueError for a file that is damaged or another.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = csv.DictReader(file, strict=True)
             rows = list(lines)
         for row in rows:
             _check(row)
-        whole = tuple(lines.fieldnames or ()) == COLUMNS and path.read_bytes().endswith(b"\n")
+        whole = tuple(lines.fieldnames or ()) in (COLUMNS, _EARLIER) and path.read_bytes().endswith(b"\n")
     except (csv.Error, ValueError, LookupError, TypeError):
         whole = False
     if not whole:

@@ -14,20 +14,9 @@ from typing import Any, Literal
 from ..device import device
 from ..networks import accepted, build
 from ..networks.layers import Network
+from ..validation import check_label
 from .phases import Phase, parse
-
-DEFAULT_MODEL = {
-    "digits": "digits-cnn",
-    "digit-events": "digits-cnn",
-    "cifar10": "resnet19",
-    "cifar100": "resnet19",
-    "imagenet": "sew-resnet34",
-    "cifar10-dvs": "vggsnn",
-    "dvs128-gesture": "vggsnn",
-    "n-mnist": "cnn5",
-}
-_RECORDED = ("cifar10-dvs", "dvs128-gesture", "n-mnist")
-EVENTS = ("digit-events", *_RECORDED)
+from .usual import DEFAULT_MODEL, EVENTS, RECORDED, usual_weight
 
 
 @dataclass(frozen=True)
@@ -38,6 +27,8 @@ class Config:
     """Folder for ckpt.pt, history.csv and snapshots/."""
     loss: Literal["sdt", "tet"] = "tet"
     """Standard direct training, or temporal efficient training."""
+    method: str | None = None
+    """What this way of training is called in tables and comparisons, any name; by default the loss's."""
     data: Literal[
         "digits", "digit-events", "cifar10", "cifar100", "imagenet", "cifar10-dvs", "dvs128-gesture", "n-mnist"
     ] = "digits"
@@ -50,6 +41,9 @@ class Config:
     """Recorded events: which of them test (models.data.event_data); by default number (cifar10-dvs), else authors."""
     split_seed: int = 0
     """Draws the images for training where nothing else says which, and the order of all."""
+    vary_data: bool = False
+    """Draw them with the seed too, by --split-seed plus --seed: each seed has a training set of its own, the same for
+    every method, so that what varies over seeds includes it."""
     model: str | None = None
     """Network; by default one that suits the data: digits-cnn, resnet19 (CIFAR), sew-resnet34 (ImageNet),
     vggsnn (recorded events), cnn5 (N-MNIST)."""
@@ -84,7 +78,7 @@ class Config:
     seed: int = 0
     """Of the weights, the order of the images and their augmentation."""
     train_images: int | None = None
-    """Train on so many images, the same for every seed; by default 200 digits, or all."""
+    """Train on so many images, the same for every seed unless --vary-data; by default 200 digits, or all."""
     augment: bool = True
     """The paper's augmentation where the data set has one (CIFAR, CIFAR10-DVS, ImageNet)."""
     image_size: int | None = None
@@ -142,7 +136,8 @@ class Config:
 def resolved(config: Config) -> Config:
     """``config`` with the defaults that depend on other fields filled in, checked.
 
-    With phases, ``loss``, ``timesteps`` and ``epochs`` are those of the last one and of all.
+    With phases, ``loss``, ``timesteps`` and ``epochs`` are those of the last one and of all, and the method is by
+    default the last one's loss.
     """
     _check(config)
     phases = timeline(config)
@@ -158,6 +153,7 @@ def resolved(config: Config) -> Config:
         config,
         model=config.model or DEFAULT_MODEL[config.data],
         loss=last.loss,
+        method=last.loss if config.method is None else config.method,
         timesteps=last.timesteps,
         epochs=epochs,
         phases=config.phases and "; ".join(map(str, phases)),
@@ -186,6 +182,12 @@ def _check(config: Config) -> None:
             raise ValueError(f"{name} must lie in [0, {limit}), got {getattr(config, name)}")
     if not -(2**63) <= config.seed < 2**63 or config.snapshots < 0:
         raise ValueError(f"seed must fit 64 bits and snapshots be at least 0, got {config.seed} and {config.snapshots}")
+    if config.method is not None:
+        check_label(config.method, "--method")
+    if config.vary_data and not drawn(config):
+        raise ValueError(
+            f"--vary-data draws training images, and all that {config.data} has train: give --train-images"
+        )
     if config.workers < 0:
         raise ValueError(f"workers must be at least 0, got {config.workers}")
     if config.evaluate_train is not None and config.evaluate_train < 1:
@@ -197,16 +199,14 @@ def _check(config: Config) -> None:
     device(config.device)
 
 
-def usual_weight(loss: str, data: str) -> float:
-    """The paper's λ, which goes with TET alone."""
-    if loss == "sdt":
-        return 0.0
-    return 0.001 if data in ("imagenet", "cifar10-dvs") else 0.05
+def drawn(config: Config) -> bool:
+    """Whether ``split_seed`` draws which images train, and not only their order."""
+    return config.data in ("digits", "digit-events") or config.train_images is not None or config.split == "random"
 
 
 def data_arguments(config: Config) -> dict[str, Any]:
     """What :func:`models.data.load` takes beside the name and the root."""
-    arguments: dict[str, Any] = {"split_seed": config.split_seed}
+    arguments: dict[str, Any] = {"split_seed": config.split_seed + config.vary_data * config.seed}
     # What was not asked for is left to the data set, which refuses what it doesn't take.
     asked: dict[str, Any] = {
         "train_images": config.train_images,
@@ -217,7 +217,7 @@ def data_arguments(config: Config) -> dict[str, Any]:
     arguments |= {name: value for name, value in asked.items() if value is not None}
     if config.data in EVENTS:
         arguments["timesteps"] = config.timesteps
-    if config.data == "imagenet" or config.data in _RECORDED:
+    if config.data == "imagenet" or config.data in RECORDED:
         arguments["workers"] = config.workers
     if config.image_size is not None:
         arguments["image_size"] = config.image_size

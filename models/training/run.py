@@ -24,8 +24,9 @@ from .board import Board
 from .cuda_graph import Graphs
 from .epoch import DTYPES, evaluate, steps
 from .momentum import NAME, MomentumHistory
-from .recipe import Config, data_arguments, network, settings, timeline, usual_weight
+from .recipe import Config, data_arguments, network, settings, timeline
 from .stopping import AGAIN, Terminated, finished, kept, reached, terminable
+from .usual import usual_weight
 
 
 class Run:

@@ -17,6 +17,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .nulls import coherence_null
+
 
 def step_gradients(
     logits: Float[Tensor, "time batch class"],
@@ -108,8 +110,8 @@ def cosine(a: Float[Tensor, "dimension"], b: Float[Tensor, "dimension"]) -> floa
 class Kept:
     """The part of the gradients' length that momentum keeps: ‖Σ_b w_b g_b‖ / Σ_b w_b ‖g_b‖, w_b ∝ β^(K−b).
 
-    1 when all gradients that came point the same way, :func:`coherence_null` when they are independent noise. The
-    moving averages start at the first gradient that comes, and their correction for that start cancels.
+    1 when all gradients that came point the same way, :mod:`models.training.nulls` when they are noise. The moving
+    averages start at the first gradient that comes, and their correction for that start cancels.
     """
 
     def __init__(self, beta: float):
@@ -132,18 +134,8 @@ class Kept:
 
     @property
     def null(self) -> float:
-        """What independent noise would give; NaN before the first gradient."""
+        """What noise of mean zero gives in batches drawn independently of each other; NaN before the first gradient.
+
+        Not in the batches of an epoch, which are not: :func:`models.training.nulls.epoch_nulls`.
+        """
         return coherence_null(self.beta, self.count) if self.count else float("nan")
-
-
-def coherence_null(beta: float, batches: int) -> float:
-    """The part of their length that independent vectors of mean zero keep, in many dimensions.
-
-    √Σ_b w_b² for the moving average's weights w_b = (1−β) β^(K−b) / (1−β^K), which is::
-
-        √( (1−β)(1+β^K) / ((1+β)(1−β^K)) )        →  √((1−β)/(1+β))  as K → ∞
-
-    Batches of one permutation share no image and those of different ones may: for them it is close, not exact.
-    """
-    rest = beta**batches
-    return float(((1 - beta) * (1 + rest) / ((1 + beta) * (1 - rest))) ** 0.5)

@@ -15,7 +15,8 @@ from analysis.subject import Subject, correct, per_image
 from models.checkpoint import load, save
 from models.losses import sdt_loss, tet_loss
 from tables.files import check_writable
-from tables.result import Result, sha256
+from tables.record import sha256
+from tables.result import Result
 from tests.commands import ANALYSES
 
 ENDS = {"path": 2}  # the checkpoints that an analysis takes at least, where that is more than one
@@ -28,7 +29,7 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
 def test_every_row_names_its_checkpoint(digits_checkpoint, tmp_path):
     paths = (digits_checkpoint("sdt"), digits_checkpoint("tet"))
     table = analyse(Config(paths, quiet=True), measure).to_frame()
-    assert list(table) == ["checkpoint", "network", "data", "training", "seed", "value"]
+    assert list(table) == ["checkpoint", "network", "data", "method", "training", "seed", "value"]
     assert table["checkpoint"].tolist() == [path.as_posix() for path in paths for _ in range(2)]
     assert table["training"].tolist() == ["sdt", "sdt", "tet", "tet"]
     assert set(table["network"]) == {"digits-cnn"}

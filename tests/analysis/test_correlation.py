@@ -1,4 +1,4 @@
-"""Rank correlations: τ against scipy, the bootstrap against resamples written out, p against every permutation."""
+"""Rank correlations: τ against scipy, p against every permutation, its size by simulation, the rows of a comparison."""
 
 from itertools import permutations
 
@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.compare.correlation import correlations, kendall, rank_correlation
-from analysis.compare.measures import IDENTITY
+from analysis.compare.correlation import METHOD, correlations, kendall, rank_correlation
 
 
 @given(st.integers(3, 9), st.integers(0, 2**32 - 1))
@@ -36,84 +35,153 @@ def test_infinite_values_are_ranked():
     assert float(kendall(x, y)) == pytest.approx(stats.kendalltau(np.minimum(x, 9), y).statistic)
 
 
-def test_within_groups_only_their_own_pairs_count():
-    """Both groups fall, the second lies above the first: τ among all is positive, within it is −1."""
-    x, y = np.array([1.0, 2, 3, 11, 12, 13]), np.array([3.0, 2, 1, 13, 12, 11])
-    strata = np.array([0, 0, 0, 1, 1, 1])
-    whole, within = (rank_correlation(x, y, one, resamples=200, seed=0)["tau"] for one in (0 * strata, strata))
+def among(x, y, methods, seeds, *, within=False, resamples=1000):
+    labels = np.array(list(methods)), np.array(seeds)
+    return rank_correlation(np.array(x, float), np.array(y, float), *labels, within=within, resamples=resamples, seed=1)
+
+
+def test_within_a_method_only_its_own_pairs_count():
+    """Both methods fall, the second lies above the first: τ among all is positive, within it is −1."""
+    x, y = [1, 2, 3, 11, 12, 13], [3, 2, 1, 13, 12, 11]
+    whole, within = (among(x, y, "aaabbb", [0, 1, 2] * 2, within=one).tau for one in (False, True))
     assert whole == pytest.approx(3 / 15)
     assert within == -1
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_p_is_the_share_of_permutations_as_far_from_zero(ties):
+def test_p_of_one_method_is_the_share_of_permutations_as_far_from_zero(ties):
     x, y = np.array([1.0, 2, 3, 4, 5, 6]), np.array([2.0, 1, 4, 3, 6, 6 if ties else 5])
     taus = np.array([stats.kendalltau(x, deal).statistic for deal in permutations(y)])
     exact = (np.abs(taus) >= abs(stats.kendalltau(x, y).statistic) - 1e-12).mean()
-    found = rank_correlation(x, y, np.zeros(6, int), resamples=20000, seed=1)["p"]
-    assert found == pytest.approx(exact, abs=4 * np.sqrt(exact / 20000))
+    assert among(x, y, "aaaaaa", range(6)).p == pytest.approx(exact)
+    assert among(x, y, "aaaaaa", range(6), resamples=700).p == pytest.approx(exact, abs=4 * np.sqrt(exact / 700))
 
 
-@pytest.mark.parametrize(
-    ("y", "exact"),
-    [
-        ([1.0, 2, 3, 4, 5, 6], 2 / 36),  # both groups in order, or both in reverse
-        ([1.0, 1, 1, 4, 5, 6], 2 / 6),  # the first group's values stay with it, and say nothing
-    ],
-)
-def test_p_within_deals_within(y, exact):
-    x, strata = np.array([1.0, 2, 3, 4, 5, 6]), np.array([0, 0, 0, 1, 1, 1])
-    found = rank_correlation(x, np.array(y), strata, resamples=20000, seed=1)["p"]
-    assert found == pytest.approx(exact, abs=4 * np.sqrt(exact / 20000))
+@pytest.mark.parametrize(("methods", "within"), [(2, True), (2, False), (3, True), (3, False)])
+def test_p_of_several_is_over_rows_and_columns_dealt(methods, within):
+    """Seeds of all methods alike; methods too, if there are three and all pairs count."""
+    x, y = np.random.default_rng(methods).normal(size=(2, methods, 4))
+
+    def tau(gaps):
+        if within:
+            return sum(stats.kendalltau(*pair).statistic for pair in zip(x, gaps, strict=True))
+        return stats.kendalltau(x.ravel(), gaps.ravel()).statistic
+
+    rows = permutations(range(methods)) if methods > 2 and not within else [range(methods)]
+    taus = [tau(y[list(row)][:, list(columns)]) for row in rows for columns in permutations(range(4))]
+    labels = np.repeat(["a", "b", "c"][:methods], 4), [*range(4)] * methods
+    found = among(x.ravel(), y.ravel(), *labels, within=within)
+    assert found.p == pytest.approx((np.abs(taus) >= abs(taus[0]) - 1e-12).mean())
+    assert (found.n, found.seeds) == (4 * methods, 4)
 
 
-def test_the_interval_is_that_of_resampled_checkpoints():
-    generator = np.random.default_rng(4)
-    x, y = generator.normal(size=(2, 12))
-    found = rank_correlation(x, y + x, np.zeros(12, int), resamples=2000, seed=0)
-    places = generator.integers(12, size=(1000, 12))
-    taus = [stats.kendalltau(x[place], (y + x)[place]).statistic for place in places]
-    expected = np.nanquantile(taus, [0.025, 0.975])
-    assert found["low"] == pytest.approx(expected[0], abs=0.08)
-    assert found["high"] == pytest.approx(expected[1], abs=0.08)
-    assert found["n"] == 12
+def test_methods_without_a_seed_in_common_are_dealt_apart():
+    x = [1, 2, 3, 4, 5, 6]
+    assert among(x, x, "aaabbb", range(6), within=True).p == pytest.approx(2 / 36)  # in order, or both in reverse
+    assert among(x, [1, 1, 1, 4, 5, 6], "aaabbb", range(6), within=True).p == pytest.approx(2 / 6)
+    assert among(x, x, "aaabbb", [0, 1, 2] * 2, within=True).p == pytest.approx(2 / 6)  # shared: together
 
 
-def test_a_constant_has_neither_tau_nor_p():
-    found = rank_correlation(np.ones(4), np.arange(4.0), np.zeros(4, int), resamples=50, seed=0)
-    assert np.isnan([found["tau"], found["p"], found["low"]]).all()
+def test_a_seed_that_a_method_lacks_is_dealt_only_among_its_like():
+    x = [1, 2, 3, 4, 5, 6, 7]
+    found = among(x, x, "aaaabbb", [0, 1, 2, 3, 0, 1, 2], within=True)
+    assert found.p == pytest.approx(1 / 6)
+    assert np.isfinite([found.low, found.high]).all()
 
 
-def values(n: int = 6) -> pd.DataFrame:
+@pytest.mark.parametrize(("within", "shift"), [(True, 0.0), (False, 0.0), (False, 1.0)])
+def test_p_rejects_no_more_than_it_says_where_subjects_of_a_seed_correlate(shift, within):
+    """A null of seed and method effects: two methods, at one standard deviation in both."""
+    generator, times, methods = np.random.default_rng(7), 300, np.repeat(["a", "b"], 5)
+    of_seed, own = generator.normal(size=(2, times, 1, 5)), generator.normal(size=(2, times, 2, 5))
+    both = np.sqrt(0.9) * of_seed + np.sqrt(0.1) * own + shift * np.array([[0.0], [1.0]])
+    found = [
+        among(x, y, methods, [*range(5)] * 2, within=within).p for x, y in both.reshape(2, times, 10).swapaxes(0, 1)
+    ]
+    assert np.mean(np.array(found) <= 0.05) <= 0.07
+    assert np.mean(np.array(found) <= 0.2) <= 0.25
+
+
+def test_of_more_methods_the_methods_are_what_is_counted():
+    """Eight methods of three seeds whose gap follows the method: three seeds alone have a p of 1/6 at the least."""
+    x = np.repeat(np.arange(8), 3) + np.tile([0.1, 0.2, 0.3], 8)
+    labels = np.repeat(list("abcdefgh"), 3), [*range(3)] * 8
+    assert among(x, x, *labels).p == pytest.approx(1 / 1001)
+    assert among(x, x, *labels, within=True).p >= 1 / 6
+
+
+def test_a_constant_has_neither_tau_nor_interval_nor_p():
+    found = among(np.ones(4), range(4), "aaaa", range(4))
+    assert np.isnan([found.tau, found.p, found.low, found.high]).all()
+    assert found.interval == "degenerate"
+
+
+def test_one_seed_has_a_tau_and_no_interval_over_seeds():
+    found = among([1, 2, 3, 4], [1, 2, 3, 4], "abcd", [5] * 4)
+    assert (found.tau, found.interval, found.p) == (1, "degenerate", pytest.approx(2 / 24))
+    assert np.isnan([found.low, found.high]).all()
+
+
+def test_all_in_order_is_an_interval_with_a_width():
+    found = among([*range(5)] * 2, [*range(5)] * 2, "aaaaabbbbb", [*range(5)] * 2, within=True)
+    assert (found.tau, found.high, found.interval) == (1, 1, "")
+    assert 0 < found.low < 0.5
+    assert found.p == pytest.approx(2 / 120)
+
+
+def values(*, methods=("sdt", "tet"), n: int = 6) -> pd.DataFrame:
     rows = []
-    for training in ("sdt", "tet"):
+    for method in methods:
         for seed in range(n):
-            head = dict(zip(IDENTITY, (f"{training}-{seed}", "net", "digits", training, seed), strict=True))
+            head = {"checkpoint": f"{method}-{seed}", "group": method, "seed": seed}
             for measure, loss, value, flatness in (
                 ("sharpness", "sdt", float(seed), True),
                 ("noise", "sdt", float(seed * 7 % 5), True),
-                ("generalization gap in loss (test - train)", "sdt", seed + 0.1, False),
-                ("accuracy lost to weight noise up to 0.4", "", -float(seed), False),
+                ("gap_in_loss", "sdt", seed + 0.1, False),
+                ("accuracy_lost[weight_noise,up to 0.4]", "", -float(seed), False),
             ):
-                rows.append(
-                    head | {"measure": measure, "loss": loss, "value": value, "flatness": flatness, "complexity": False}
-                )
+                side = "flatness" if flatness else "robustness"
+                rows.append(head | {"measure": measure, "title": measure, "loss": loss, "value": value, "side": side})
     return pd.DataFrame(rows)
 
 
 def test_what_robustness_costs_stands_beside_the_gap_and_p_is_adjusted_over_measures():
     found = correlations(values(), resamples=2000, seed=0)
     rows = {(row["measure"], row["gap"], row["among"]): row for row in found}
-    cost = "accuracy lost to weight noise up to 0.4"
+    cost = "accuracy_lost[weight_noise,up to 0.4]"
     assert {gap for _, gap, _ in rows} == {"loss", cost}
     sdt, within = rows["sharpness", cost, "sdt"], rows["sharpness", cost, "within"]
     assert sdt["tau"] == within["tau"] == -1
-    assert within["p"] < sdt["p"] < 0.05
+    assert within["p"] == sdt["p"] == pytest.approx(2 / 720)  # the same six seeds twice are six
     sharpness, noise = (rows[measure, "loss", "sdt"] for measure in ("sharpness", "noise"))
     assert sharpness["p_adjusted"] == pytest.approx(2 * sharpness["p"])
     assert noise["p_adjusted"] == pytest.approx(noise["p"])
+    assert (sdt["n"], within["n"], within["seeds"], within["interval"]) == (6, 12, 6, "")
 
 
-def test_fewer_than_three_checkpoints_have_no_row():
-    assert correlations(values(1), resamples=50, seed=0) == []
-    assert {row["among"] for row in correlations(values(2), resamples=50, seed=0)} == {"all", "within"}
+@pytest.mark.parametrize(
+    ("methods", "n", "expected"),
+    [
+        (("one", "two"), 1, set()),
+        (("one", "two"), 2, {"all", "within"}),
+        (("one",), 3, {"all"}),
+        (("one", "two", "drei, λ = 0.1"), 1, {"all"}),
+        (("one", "two", "drei, λ = 0.1"), 3, {"all", "within", "one", "two", "drei, λ = 0.1"}),
+    ],
+)
+def test_among_whom(methods, n, expected):
+    assert {row["among"] for row in correlations(values(methods=methods, n=n), resamples=50, seed=0)} == expected
+
+
+def test_seeds_that_one_method_lacks_are_no_obstacle():
+    table = values(methods=("a", "b", "c"))
+    table = table[~((table[METHOD] == "b") & (table["seed"] > 2)) & ~((table[METHOD] == "c") & (table["seed"] == 0))]
+    rows = [row for row in correlations(table, resamples=500, seed=0) if row["measure"] == "sharpness"]
+    counts = {row["among"]: (row["n"], row["seeds"]) for row in rows}
+    assert counts == {"all": (14, 6), "within": (14, 6), "a": (6, 6), "b": (3, 3), "c": (5, 5)}
+    assert all(0 < row["p"] <= 1 and row["low"] <= row["tau"] <= row["high"] for row in rows)
+
+
+def test_a_method_called_all_is_refused():
+    with pytest.raises(ValueError, match="a method can't be called within"):
+        correlations(values(methods=("sdt", "within")), resamples=5, seed=0)

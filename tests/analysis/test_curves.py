@@ -93,9 +93,10 @@ def test_cut_into_as_many_frames_as_trained_with_nothing_differs(recut):
     assert early["loss_sdt"].nunique() == 2
 
 
-def test_anytime_inference_is_of_the_network_and_frames_as_trained(events, tables):
+def test_anytime_inference_and_outcomes_are_of_the_network_and_frames_as_trained(events, tables):
     plain = measured(events)
-    pd.testing.assert_frame_equal(tables["anytime"], plain["anytime"])
+    for name in ("anytime", "outcomes"):
+        pd.testing.assert_frame_equal(tables[name], plain[name])
     first = tables["timesteps"].query("frames == 'truncated' and statistics == 'trained'").reset_index(drop=True)
     exact = [name for name in first if "ece" not in name]
     pd.testing.assert_frame_equal(first[exact], plain["timesteps"][exact])

@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -96,9 +98,10 @@ def test_command_writes_the_table(digits_checkpoint, tmp_path, capsys):
     arguments = [str(digits_checkpoint("tet")), "--images", "20", "--max-timesteps", "2", "--out", str(tmp_path)]
     assert energy.main(arguments) == 0
     written = pd.read_csv(tmp_path / "energy.csv")
-    named = ["checkpoint", "network", "data", "training", "seed", "split", "timesteps", "trained_timesteps"]
+    named = ["checkpoint", "network", "data", "method", "training", "seed", "split", "timesteps", "trained_timesteps"]
     named += ["layer", "kind", "neurons"]
     counts = ["spikes", "firing_rate", "additions", "multiplications", "updates", "joules", "joules_stderr"]
+    counts += ["joules_by_rate", "joules_by_rate_stderr"]
     counts += ["twin_joules", "accuracy", "accuracy_stderr", "images"]
     assert list(written.columns) == named + counts
     assert "joules" in capsys.readouterr().out
@@ -109,6 +112,42 @@ def test_the_twin_stands_beside_at_every_number_of_steps(digits_checkpoint):
     twin = table_of(digits_checkpoint("tet", spiking=False), images=10).set_index("layer")
     for _, rows in spiking.groupby("timesteps"):
         assert rows.set_index("layer")["twin_joules"].to_dict() == pytest.approx(twin["joules"].to_dict())
+
+
+def test_rates_times_synapses_of_pooled_maps_are_a_loop_over_synapses(digits_checkpoint):
+    path = digits_checkpoint("sdt")
+    table = table_of(path, images=100, max_timesteps=4).query("timesteps == 4").set_index("layer")
+    subject, rates = Subject.load(path), {}
+    for name, module in subject.network.named_modules():
+        if isinstance(module, LIF):
+            module.register_forward_hook(lambda _m, _i, output, name=name: rates.update({name: output.mean().item()}))
+    subject.network(subject.batch("test", 100)[0])
+
+    def synapses(size: int) -> int:
+        """Of a 3x3 kernel, from one map to one, on a map of so many pixels a side."""
+        places = product(range(size), range(size), (-1, 0, 1), (-1, 0, 1))
+        return sum(0 <= y + dy < size and 0 <= x + dx < size for y, x, dy, dx in places)
+
+    each = {
+        "body.conv2": rates["body.neuron1"] * 12 * 24 * synapses(4),
+        "body.conv3": rates["body.neuron2"] * 24 * 24 * synapses(2),
+        "body.head": rates["body.neuron3"] * 96 * 10,
+    }
+    first = 4 * 4.6e-12 * 12 * synapses(8)
+    for layer, additions in each.items():
+        assert table.loc[layer, "joules_by_rate"] == pytest.approx(4 * 0.9e-12 * additions, rel=1e-5)
+    assert table.loc["stem.conv1", "joules_by_rate"] == pytest.approx(first, rel=1e-12)
+    expected = first + 4 * 0.9e-12 * sum(each.values())
+    assert table.loc["total", "joules_by_rate"] == pytest.approx(expected, rel=1e-5)
+    assert expected < 0.8 * table["joules"]["total"]  # where each spike of a window of 4 is counted
+
+
+def test_without_spikes_and_without_pools_the_two_conventions_are_one(digits_checkpoint):
+    twin = table_of(digits_checkpoint("tet", spiking=False), images=10)
+    assert np.array_equal(twin["joules_by_rate"], twin["joules"])
+    head = table_of(digits_checkpoint("tet"), images=30, update_pj=1.0).query("layer in ('body.head', 'body.neuron1')")
+    np.testing.assert_allclose(head["joules_by_rate"], head["joules"], rtol=1e-12)
+    np.testing.assert_allclose(head["joules_by_rate_stderr"], head["joules_stderr"], rtol=1e-9)
 
 
 def test_errors_are_those_of_means_over_images(digits_checkpoint):

@@ -56,7 +56,7 @@ def test_when_the_time_is_up_every_rank_has_a_row_and_the_rest_is_not_begun(tiny
     assert found["eigenvalue"].isna().tolist() == [False, True, True, True]
     assert not found["converged"].any()
     trace = tables["trace"].iloc[0]
-    assert (trace["probes"], trace["products"], trace["converged"], trace["method"]) == (0, 0, False, "none")
+    assert (trace["probes"], trace["products"], trace["converged"], trace["estimator"]) == (0, 0, False, "none")
     assert np.isnan(trace["trace"])
     assert "density" not in tables
     said = capsys.readouterr().err

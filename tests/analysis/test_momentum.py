@@ -16,11 +16,12 @@ from analysis.momentum.streams import Stream
 from analysis.subject import Subject, per_image
 from landscape.objective import Objective, Parameters
 from models.checkpoint import load, save
-from models.training.step_gradients import coherence_null, step_gradients
+from models.training.nulls import coherence_null
+from models.training.step_gradients import step_gradients
 
 STATISTICS = (
     *("error_norm", "gradient_norm", "gain", "cosine_to_total", "share"),
-    *("noise", "coherence", "coherence_null", "batches", "beta"),
+    *("noise", "coherence", "coherence_null", "coherence_null_sampled", "batches", "batch_size", "images", "beta"),
 )
 
 
@@ -164,7 +165,10 @@ def test_tables_equal_the_definitions_on_stored_gradients(digits_checkpoint):
             "share": mean @ whole / (whole @ whole),
             "coherence": np.linalg.norm(average) / np.linalg.norm(gradients[t], axis=1).mean(),
             "coherence_null": np.sqrt(1 + 4 + 16) / 7,
+            "coherence_null_sampled": np.sqrt(21 / 49 + (1 - 21 / 49) * 50 / 200),
             "batches": 3,
+            "batch_size": 50,
+            "images": 200,
             "beta": 0.5,
         }
         assert table.loc[t, list(truth)].to_dict() == pytest.approx(truth, rel=1e-8)
@@ -200,12 +204,11 @@ def test_both_losses_see_the_same_batches(digits_checkpoint):
         pd.testing.assert_frame_equal(table, pd.concat([each[name] for each in alone], ignore_index=True))
 
 
-def test_batches_of_one_permutation_share_no_image():
+def test_a_batch_has_no_image_twice_and_knows_of_no_other():
     images, labels = torch.arange(11.0).view(11, 1, 1, 1), torch.arange(11)
     batches, index = draw_batches(images, labels, count=5, size=4, seed=3)
     assert [len(y) for _, y in batches] == [4] * 5
-    for first in (0, 2):
-        assert len(set(index[4 * first : 4 * first + 8].tolist())) == 8
+    assert all(len(set(one.tolist())) == 4 for one in index.split(4))
     assert torch.equal(torch.cat([x.flatten() for x, _ in batches]), index.to(torch.float32))
     assert torch.equal(torch.cat([y for _, y in batches]), index)
     assert not torch.equal(index, draw_batches(images, labels, count=5, size=4, seed=4)[1])
@@ -309,7 +312,7 @@ def test_event_streams_are_batched_along_their_second_axis(digits_checkpoint):
 def test_command_writes_three_tables(digits_checkpoint, tmp_path, capsys):
     path = digits_checkpoint("tet")
     assert momentum.main([str(path), "--images", "100", "--batches", "2", "--out", str(tmp_path)]) == 0
-    columns = {path.stem: list(pd.read_csv(path).columns)[5:] for path in tmp_path.glob("*.csv")}
+    columns = {path.stem: list(pd.read_csv(path).columns)[6:] for path in tmp_path.glob("*.csv")}
     assert columns == {
         "momentum": ["loss", "timestep", *STATISTICS],
         "momentum_pairs": ["loss", "timestep", "other", "cosine"],

@@ -14,13 +14,20 @@ from analysis.subject import Subject, per_image
 from models.checkpoint import CheckpointError, load, save
 from models.losses import LOSSES
 from models.training.epoch import evaluate
-from models.training.step_gradients import coherence_null
+from models.training.nulls import coherence_null
 
 PLAN = {"steps": 6, "rate": None, "batch_size": 40, "beta": 0.9, "images": 100, "seed": 0, "quiet": True}
 
 
 def tables(subject: Subject, losses=("sdt",), **changes) -> dict[str, pd.DataFrame]:
     return onward(subject, losses, Plan(**(PLAN | changes)))
+
+
+def drawn(subject: Subject, size: int, count: int, dtype: torch.dtype) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The batches of seed 0: of each new order of the training images the first."""
+    generator, (images, labels) = torch.Generator().manual_seed(0), subject.batch("train", None)
+    orders = [torch.randperm(len(labels), generator=generator)[:size] for _ in range(count)]
+    return [(images[order].to(dtype), labels[order]) for order in orders]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +47,7 @@ def test_steps_are_those_of_the_checkpoints_own_optimizer(subject, both):
     optimizer = torch.optim.Adam(weights, betas=(0.9, 0.999))
     optimizer.load_state_dict(deepcopy((subject.checkpoint.resume or {})["optimizer"]))
     start = torch.cat([weight.detach().flatten() for weight in weights])
-    batches = subject.data.train.batches(40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    batches = drawn(subject, 40, 6, torch.float64)
     rows = both["momentum_steps"].query("loss == 'tet' and timestep == 0")
     for (images, labels), (_, row), step in zip(batches, rows.iterrows(), range(5), strict=False):
         rate = 1e-2 / 4 * 4 * 0.5 * (1 + math.cos(math.pi * (2 / 3 + step / 18)))
@@ -135,7 +142,7 @@ def test_sgd_goes_on_with_its_own_momentum(digits_checkpoint):
     rows = tables(sgd, steps=1)["momentum_steps"]
     buffers = (sgd.checkpoint.resume or {})["optimizer"]["state"].values()
     held = torch.cat([each["momentum_buffer"].flatten() for each in buffers])
-    images, labels = next(sgd.data.train.batches(40, generator=torch.Generator().manual_seed(0)))
+    ((images, labels),) = drawn(sgd, 40, 1, torch.float32)
     network = sgd.checkpoint.network().train()
     gradients = torch.autograd.grad(per_image("sdt")(network(images), labels).mean(), list(network.parameters()))
     gradient = torch.cat([one.flatten() for one in gradients])
@@ -155,10 +162,21 @@ def test_a_state_that_does_not_fit_is_refused(digits_checkpoint):
 def test_the_command_writes_two_more_tables(digits_checkpoint, tmp_path):
     flags = ["--batches", "1", "--relative-steps", "--steps", "2", "--images", "60", "--loss", "tet", "--quiet"]
     assert momentum.main([str(digits_checkpoint("tet")), *flags, "--out", str(tmp_path)]) == 0
-    names = {path.stem: list(pd.read_csv(path).columns)[5:] for path in tmp_path.glob("*.csv")}
+    names = {path.stem: list(pd.read_csv(path).columns)[6:] for path in tmp_path.glob("*.csv")}
     assert set(names) == {"momentum", "momentum_pairs", "momentum_steps", "switch"}
     assert names["momentum_steps"] == [
-        *("loss", "optimizer", "state", "step", "learning_rate", "timestep", "error_norm", "gradient_norm", "gain"),
+        *(
+            "loss",
+            "optimizer",
+            "state",
+            "step",
+            "learning_rate",
+            "batch_size",
+            "timestep",
+            "error_norm",
+            "gradient_norm",
+            "gain",
+        ),
         *("cosine_to_total", "share", "cosine_to_momentum", "kept", "kept_null", "predicted", "realised"),
         "momentum_norm",
     ]

@@ -1,5 +1,6 @@
 """The command analysis.path: values against naive twins, resuming by the pair, and pairs that do not fit."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +18,12 @@ from analysis.path import command as path
 from analysis.subject import Subject, correct, per_image
 from models.checkpoint import load, save
 from models.networks import build
+from tables.result import sha256
 
 IMAGES = 60
 SMALL: dict[str, Any] = {"points": 5, "steps": 4, "images": IMAGES, "batch_size": 25, "quiet": True}
-IDENTITY = ["checkpoint", "network", "data", "training", "seed", "other", "other_training", "other_seed"]
+IDENTITY = ["checkpoint", "network", "data", "method", "training", "seed"]
+IDENTITY += ["other", "other_method", "other_training", "other_seed"]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +105,7 @@ def test_barriers_are_the_largest_excess_of_their_path(tables):
 def test_both_ends_are_named_in_every_row(ends, tables):
     assert set(tables) == {"path", "barrier", "bezier"}
     for table in tables.values():
-        assert list(table)[:8] == IDENTITY
+        assert list(table)[: len(IDENTITY)] == IDENTITY
         assert set(zip(table["checkpoint"], table["other"], strict=True)) == {tuple(map(str, ends))}
         assert set(zip(table["training"], table["other_training"], strict=True)) == {("sdt", "tet")}
 
@@ -183,6 +186,27 @@ def test_a_pair_is_measured_again_when_a_checkpoint_has_changed(ends, tmp_path):
     after = run(Config((start, ends[1]), **settings)).to_frame()
     assert len(after) == len(before)
     assert not np.allclose(after["distance"], before["distance"])
+
+
+def test_pairs_of_an_earlier_version_stay_beside_new_ones(ends, tmp_path, digits_checkpoint):
+    settings = {"kind": "line", "points": 3, "images": 20, "out": tmp_path, "quiet": True}
+    run(Config(ends, **settings))
+    for name in ("path", "barrier"):
+        older = pd.read_csv(tmp_path / f"{name}.csv").drop(columns=["method", "other_method"])
+        older.to_csv(tmp_path / f"{name}.csv", index=False)
+    for name in ("path", "barrier"):
+        record = json.loads((tmp_path / f"{name}.json").read_text())
+        record["tables"] = {one: sha256(tmp_path / f"{one}.csv") for one in record["tables"]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(record))
+    named = load(ends[1])
+    save(replace(named, training=named.training | {"method": "NA"}), tmp_path / "named.pt")
+    run(Config((ends[0], tmp_path / "named.pt"), **settings))
+    written = pd.read_csv(tmp_path / "path.csv", dtype=str, na_filter=False)
+    assert list(written)[: len(IDENTITY)] == IDENTITY
+    found = written.groupby("other", sort=False)[["method", "other_method", "other_training"]].agg(set)
+    assert found.to_numpy().tolist() == [[{"sdt"}, {"tet"}, {"tet"}], [{"sdt"}, {"NA"}, {"tet"}]]
+    again = run(Config((ends[0], tmp_path / "named.pt"), **settings)).to_frame()
+    assert set(again["other_method"]) == {"tet", "NA"}
 
 
 class TestBadInput:

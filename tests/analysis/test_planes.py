@@ -196,11 +196,14 @@ class TestNoTrajectory:
         with pytest.raises(failure, match=said):
             axes("trajectory", self.moved(subject, checkpoint, tmp_path, count), batches)
 
-    def test_in_a_snapshot_of_another_run(self, subject, batches, checkpoint, tmp_path):
+    @pytest.mark.parametrize(("name", "value", "own"), [("seed", 5, "0"), ("method", "mine", "tet")])
+    def test_in_a_snapshot_of_another_run(self, name, value, own, subject, batches, checkpoint, tmp_path):
         there = self.moved(subject, checkpoint, tmp_path, 2)
         snapshot = load(tmp_path / "snapshots/epoch-0001.pt")
-        save(replace(snapshot, training=snapshot.training | {"seed": 5}), tmp_path / "snapshots/epoch-0001.pt")
-        with pytest.raises(ValueError, match=r"epoch-0001\.pt is of another run .* its seed is 5, expected 0"):
+        save(replace(snapshot, training=snapshot.training | {name: value}), tmp_path / "snapshots/epoch-0001.pt")
+        with pytest.raises(
+            ValueError, match=rf"epoch-0001\.pt is of another run .* its {name} is {value}, expected {own}"
+        ):
             axes("trajectory", there, batches)
 
     def test_in_a_damaged_snapshot(self, subject, batches, checkpoint, tmp_path):

@@ -39,8 +39,8 @@ def table(path) -> pd.DataFrame:
 
 def test_the_columns_are_those_of_the_docstring(table):
     assert list(table) == [
-        "checkpoint", "network", "data", "training", "seed", "split", "perturbation", "strength", "loss", "value",
-        "stderr", "images_stderr", "accuracy", "accuracy_stderr", "accuracy_images_stderr", "draws", "images",
+        "checkpoint", "network", "data", "method", "training", "seed", "split", "perturbation", "strength", "loss",
+        "value", "stderr", "images_stderr", "accuracy", "accuracy_stderr", "accuracy_images_stderr", "draws", "images",
     ]  # fmt: skip
     assert list(table["perturbation"].unique()) == list(NAMES)
     assert set(table["split"]) == {"test"}

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.surface.shapes import minima, shapes
 
-IDENTITY = {"checkpoint": "ckpt.pt", "network": "net", "data": "digits", "training": "sdt", "seed": 0}
+IDENTITY = {"checkpoint": "ckpt.pt", "network": "net", "data": "digits", "method": "sdt", "training": "sdt", "seed": 0}
 
 
 def surface(values, alphas, betas, **more) -> pd.DataFrame:
@@ -62,6 +62,12 @@ def test_each_loss_split_kind_and_draw_has_a_row_of_its_own():
     found = shapes(pd.concat(tables))
     assert len(found) == 5
     assert found["mean_rise"].to_numpy() == pytest.approx(1, rel=0.01)
+
+
+def test_the_images_of_a_surface_are_the_most_that_a_point_took():
+    assert "images" not in shapes(surface(BOWL, AXIS, AXIS))
+    counts = np.where(AXIS[:, None] * AXIS[None, :] > 0.9, 150, 50)
+    assert shapes(surface(BOWL, AXIS, AXIS, images=counts.ravel()))["images"].tolist() == [150]
 
 
 def test_infinite_points_are_counted_and_bound_the_basin():

@@ -47,7 +47,7 @@ def test_the_trace_reaches_the_error_asked_for(found):
     table = found["trace"]
     assert (table["converged"] == (table["stderr"] <= 0.05 * table["trace"].abs())).all()
     assert table["converged"].any()
-    assert table["method"].isin(["xtrace", "hutchinson"]).all()
+    assert table["estimator"].isin(["xtrace", "hutchinson"]).all()
     assert (table["products"] >= table["probes"]).all()
 
 
@@ -141,7 +141,7 @@ def test_a_bounded_basis_and_vectors_in_blocks_give_the_same_eigenvalues_and_ano
     assert (bounded["hessian"]["products"] > 12).all()  # so it restarted
     np.testing.assert_allclose(bounded["hessian"]["eigenvalue"], raw["hessian"]["eigenvalue"][:2], rtol=1e-5)
     np.testing.assert_allclose(bounded["density"]["node"], raw["density"]["node"], rtol=1e-6, atol=1e-9)
-    assert set(bounded["trace"]["method"]) == {"hutchinson"}
+    assert set(bounded["trace"]["estimator"]) == {"hutchinson"}
     errors = np.hypot(bounded["trace"]["stderr"], raw["trace"]["stderr"].to_numpy())
     assert (np.abs(bounded["trace"]["trace"] - raw["trace"]["trace"].to_numpy()) < 4 * errors).all()
 

@@ -249,6 +249,7 @@ def test_bad_input_is_one_line(runs, tmp_path, capsys):
     bare = {key: value for key, value in checkpoint.training.items() if key not in ("mse_weight", "label_smoothing")}
     save(replace(checkpoint, resume=None), tmp_path / "old.pt")
     save(replace(checkpoint, training=bare), tmp_path / "bare.pt")
+    save(replace(checkpoint, training=checkpoint.training | {"loss": "ce"}), tmp_path / "ce.pt")
     (tmp_path / "empty").mkdir()
     for argv, said in (
         ([], "no checkpoint given"),
@@ -256,6 +257,7 @@ def test_bad_input_is_one_line(runs, tmp_path, capsys):
         ([tmp_path / "gone"], "no checkpoint at"),
         ([tmp_path / "old.pt"], "old.pt: the optimizer's state is missing (no 'resume'), and with it learning rate"),
         ([tmp_path / "bare.pt"], "bare.pt: training lacks mse_weight, label_smoothing, so its objective is unknown"),
+        ([tmp_path / "ce.pt"], "ce.pt: trained with ce, so its objective is unknown"),
         ([good, "--tolerance", "0"], "tolerance must be positive"),
     ):
         assert stability.main([*map(str, argv), "--quiet"]) == 1, argv

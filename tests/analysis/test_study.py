@@ -11,13 +11,19 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from analysis import study
+from analysis import compare, study
+from analysis.study import command
+from analysis.study.trainings import method
+from models.training import recipe
+from tables.measures import MEASURES
+from tables.record import provenance
+from tables.result import Result
 
 TABLES = [
     "hessian", "trace", "density", "radius", "smoothed", "surface", "surface_axes", "shapes", "minima", "sharpness",
-    "norms", "robustness", "momentum", "momentum_pairs", "descent", "momentum_layers", "momentum_pairs_layers",
-    "descent_layers", "momentum_steps", "switch", "timesteps", "anytime", "energy", "history",
-    "compare", "correlation", "measures",
+    "norms", "rise", "robustness", "momentum", "momentum_pairs", "descent", "momentum_layers", "momentum_pairs_layers",
+    "descent_layers", "momentum_steps", "switch", "timesteps", "anytime", "outcomes", "energy", "history", "settings",
+    "compare", "counts", "correlation", "rise_curves", "crossovers", "measures",
 ]  # fmt: skip
 FIGURES = [
     "surfaces", "surface-lines", "eigenvalues", "density", "radius", "scalability", "per-timestep", "momentum",
@@ -29,12 +35,13 @@ FIGURES = [
 @pytest.fixture(scope="module")
 def config(tmp_path_factory) -> study.Config:
     return study.Config(
-        out=tmp_path_factory.mktemp("study"), epochs=3, train_images=40, batch_size=20, seeds=2, images=20, timesteps=2
-    )
+        out=tmp_path_factory.mktemp("study"), methods=("sdt", "tet"), epochs=3, train_images=40, batch_size=20, seeds=2,
+        images=20, timesteps=2,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def done(config) -> tuple[pd.DataFrame, dict[str, float]]:
+def done(config) -> tuple[str, dict[str, float]]:
     return study.run(config)
 
 
@@ -55,18 +62,83 @@ def test_checkpoints_tables_and_figures_lie_where_they_should(config):
 
 @pytest.mark.usefixtures("done")
 def test_every_table_holds_all_checkpoints(config):
-    for name in TABLES[:-3]:
+    for name in TABLES[:-6]:
         table = pd.read_csv(config.out / "tables" / f"{name}.csv")
         assert table.groupby(["training", "seed"]).ngroups == 4, name
         record = json.loads((config.out / "tables" / f"{name}.json").read_text())
         assert len(record["checkpoints"]) == 4
 
 
-def test_the_comparison_has_both_losses_and_a_time_for_every_stage(done):
-    comparison, seconds = done
-    assert {"top eigenvalue, formal Hessian", "test accuracy", "energy"} <= set(comparison["measure"])
+def test_the_comparison_has_both_losses_and_a_time_for_every_stage(config, done):
+    verdict, seconds = done
+    assert verdict.startswith("tet against sdt:")
+    comparison = pd.read_csv(config.out / "tables" / "compare.csv")
+    assert {"top_eigenvalue[hessian]", "test_accuracy", "energy"} <= set(comparison["measure"])
     assert (comparison["n"] == 2).all()
     assert list(seconds) == ["train", *study.analyses(study.Config(), Path("x")), "compare", "figures"]
+
+
+IMAGES = ("hessian", "surface", "shapes", "sharpness", "robustness", "timesteps", "energy", "momentum")
+
+
+@pytest.mark.usefixtures("done")
+@pytest.mark.parametrize("name", IMAGES)
+def test_other_numbers_of_images_on_one_side_are_doubted_in_every_row_made_of_the_table(config, tmp_path, name):
+    table = pd.read_csv(config.out / "tables" / f"{name}.csv")
+    doubt = "numbers of images differ"
+    for more in (0, 7):
+        folder = tmp_path / str(more)
+        folder.mkdir()
+        table.assign(images=table["images"] + more * (table["training"] == "tet")).to_csv(
+            folder / f"{name}.csv", index=False
+        )
+        rows = compare.run(compare.Config((folder,), resamples=5)).to_frame()
+        assert len(rows)
+        assert (rows["images"] != "").all()
+        assert rows["trust"].str.split("; ").map(lambda doubts: doubt in doubts).eq(more > 0).all()
+
+
+@pytest.mark.usefixtures("done")
+def test_no_table_of_a_comparison_with_numbers_of_images_is_left_out_above(config):
+    names = {measure.table for measure in MEASURES.values()}
+    heads = {name: (config.out / "tables" / f"{name}.csv").read_text().partition("\n")[0] for name in names}
+    assert {name for name, head in heads.items() if "images" in head.split(",")} == set(IMAGES)
+
+
+@pytest.mark.usefixtures("done")
+def test_every_seed_has_training_images_of_its_own_which_methods_share(config):
+    table = pd.read_csv(config.out / "tables" / "settings.csv")
+    assert dict(zip(table["seed"], table["split_seed"], strict=True)) == {0: 0, 1: 1}
+    assert table.groupby("split_seed")["method"].apply(set).tolist() == [{"sdt", "tet"}] * 2
+    assert table["vary_data"].all()
+
+
+def test_training_images_vary_where_not_all_train_unless_told_otherwise():
+    def varied(**settings) -> bool:
+        return study.trainings(study.Config(**settings))[1].vary_data
+
+    assert varied()
+    assert not varied(vary_data=False)
+    assert not varied(data="cifar10")
+    assert varied(data="cifar10", train_images=1000)
+
+
+def test_stacked_tables_are_the_runs_tables_as_text(tmp_path):
+    parts = []
+    for place, name in (("a", "NA"), ("b", "007"), ("c", None)):
+        head = {"checkpoint": f"{place}/ckpt.pt", "network": "n", "data": "d"}
+        named = {} if name is None else {"method": name}
+        table = pd.DataFrame([head | named | {"training": "sdt", "value": 0.1 + 0.2, "reached": None, "count": 1}])
+        Result({"mine": table}, provenance({}, {}, 1.0)).save(tmp_path / place)
+        parts.append(tmp_path / place)
+    command._stack(parts, tmp_path / "all")
+    assert (tmp_path / "all" / "mine.csv").read_text().splitlines() == [
+        "checkpoint,network,data,method,training,value,reached,count",
+        *(
+            f"{place}/ckpt.pt,n,d,{name},sdt,0.30000000000000004,,1"
+            for place, name in zip("abc", ("NA", "007", "sdt"), strict=True)
+        ),
+    ]
 
 
 @pytest.fixture
@@ -79,7 +151,7 @@ def asked(monkeypatch) -> list[str]:
         Path(command[3], "figures").mkdir(exist_ok=True)
         return SimpleNamespace(returncode=0)
 
-    monkeypatch.setattr(study.subprocess, "run", draw)
+    monkeypatch.setattr(command.subprocess, "run", draw)
     return modules
 
 
@@ -135,7 +207,7 @@ def test_what_is_finished_is_not_done_again_and_what_is_missing_is(config, done,
     again, seconds = study.run(config)
     assert ages() == before
     assert seconds["compare"] == seconds["figures"] == 0
-    pd.testing.assert_frame_equal(again, done[0])
+    assert again == done[0]
     lost = config.out / "tet-1/tables/energy.csv"
     content = lost.read_text()
     lost.unlink()
@@ -164,3 +236,39 @@ def test_bad_numbers_are_one_line(tmp_path, capsys):
 def test_the_loss_to_stop_at_reaches_the_training(tmp_path, capsys):
     assert study.main(["--out", str(tmp_path), "--seeds", "1", "--jobs", "1", "--until-loss", "-1"]) == 1
     assert "--until-loss must be positive and finite, got -1.0" in capsys.readouterr().err
+
+
+# methods
+
+
+def test_methods_are_read_and_named():
+    assert method("sdt") == ("sdt", {"loss": "sdt"})
+    assert method("tet:mse_weight=0") == ("tet:mse_weight=0", {"loss": "tet", "mse_weight": 0})
+    assert method("late, ü=tet:epochs=80,norm=bn") == ("late, ü", {"loss": "tet", "epochs": 80, "norm": "bn"})
+
+
+def test_every_method_has_its_settings_its_name_and_a_folder_of_its_own(tmp_path):
+    plans = study.trainings(study.Config(out=tmp_path, methods=("sdt", "tet", "a/b=tet:mse_weight=0"), seeds=2))
+    assert [(plan.method, plan.seed, plan.out.name) for plan in plans] == [
+        ("sdt", 0, "sdt-0"), ("tet", 0, "tet-0"), ("a/b", 0, "a_b-0"),
+        ("sdt", 1, "sdt-1"), ("tet", 1, "tet-1"), ("a/b", 1, "a_b-1"),
+    ]  # fmt: skip
+    assert [recipe.resolved(plan).mse_weight for plan in plans[:3]] == [0, 0.05, 0]
+
+
+@pytest.mark.parametrize(
+    ("methods", "says"),
+    [
+        ((), "no method"),
+        (("sdt", "sdt"), "two methods are called 'sdt'"),
+        (("sdt", "tet:speed=3"), "'speed' is no setting of models.train"),
+        (("sdt", "tet:seed=3"), "'seed' is no setting of models.train"),
+        (("sdt", "tet:mse_weight"), "'mse_weight' is no setting of models.train"),
+        (("a/b=sdt", "a b=tet"), "would share folders"),
+        (("mine=sdt", "MINE=tet"), "would share folders"),
+    ],
+)
+def test_methods_that_cannot_be_are_one_line(methods, says, tmp_path, capsys):
+    assert study.main(["--out", str(tmp_path), "--methods", *methods]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line

@@ -9,6 +9,7 @@ from analysis.timesteps import Config, measure, run
 from analysis.timesteps.calibration import calibration
 from analysis.timesteps.curves import curve
 from models.losses import LOSSES
+from tables.record import origin
 
 MEASURES = ("accuracy_cumulative", "accuracy_at_step", "loss_sdt", "loss_tet", "loss_at_step")
 
@@ -130,6 +131,35 @@ def test_anytime_inference_runs_from_one_step_to_all(digits_checkpoint, tmp_path
         assert rows["mean_steps"].tolist() == sorted(rows["mean_steps"])
         assert rows["accuracy"].iloc[[0, -1]].tolist() == pytest.approx([steps[1], steps[4]])
         assert (rows["limit"] == 4).all()
+
+
+def test_every_image_s_outcome_is_what_the_network_says_of_it_at_the_trained_steps(digits_checkpoint, tmp_path):
+    path = digits_checkpoint("tet")
+    assert timesteps.main([str(path), "--images", "70", "--chunk", "30", "--quiet", "--out", str(tmp_path)]) == 0
+    means, found = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("timesteps", "outcomes"))
+    assert origin(tmp_path / "outcomes.csv")["tables"].keys() >= {"timesteps", "outcomes"}
+    assert found.groupby("split")["image"].apply(list).to_dict() == {
+        split: list(range(70)) for split in ("train", "test")
+    }
+    subject = Subject.load(path)
+    for split, rows in found.groupby("split"):
+        images, labels = subject.batch(str(split), 70)
+        with torch.no_grad():
+            logits = subject.network(images)
+        assert rows["image"].tolist() == list(range(70))
+        assert rows["correct"].tolist() == (logits.mean(0).argmax(1) == labels).int().tolist()
+        mean = means[(means["split"] == split) & (means["timesteps"] == 4)].iloc[0]
+        assert rows["correct"].mean() == pytest.approx(mean["accuracy_cumulative"], rel=1e-12)
+        for loss in ("loss_sdt", "loss_tet"):
+            expected = LOSSES[loss[5:]](logits, labels, reduction="none").numpy()
+            np.testing.assert_allclose(rows[loss], expected, rtol=2e-5, atol=1e-7)
+            assert rows[loss].mean() == pytest.approx(mean[loss], rel=5e-6)
+            assert rows[loss].map(lambda value: float(f"{value:.6g}") == value).all()
+
+
+def test_fewer_steps_than_trained_with_leave_no_outcomes(digits_checkpoint):
+    path = digits_checkpoint("tet")
+    assert set(run(Config((path,), quiet=True, images=20, max_timesteps=3)).tables) == {"timesteps", "anytime"}
 
 
 def test_a_threshold_that_is_no_probability_is_one_line_and_exit_1(digits_checkpoint, capsys):

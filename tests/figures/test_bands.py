@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from figures.style.bands import counted, curve, handles, over_seeds, remark, student
-from figures.style.look import LOOKS
+from figures.style.methods import looks
 
 # at x = 1: seed 0 draws 1 and 3, seed 1 draws 4 and 4; at x = 2: seeds 0 and 1 have 5 and 7, once each
 FRAME = pd.DataFrame(
@@ -64,7 +64,7 @@ def test_n_is_a_range_where_seeds_are_missing():
 def test_the_curve_is_the_mean_and_the_band_the_interval():
     drawn = curve(Figure().subplots(), FRAME, "x", "y", "tet")
     assert np.asarray(drawn.line.get_xydata()).tolist() == [[1, 3], [2, 6]]
-    assert drawn.line.get_color() == LOOKS["tet"].colour
+    assert drawn.line.get_color() == looks()["tet"].colour
     assert drawn.band is not None
     corners = {tuple(corner) for corner in np.round(drawn.band.get_paths()[0].vertices, 9)}
     assert {
@@ -79,7 +79,7 @@ def test_one_seed_has_points_and_no_band():
     drawn = curve(Figure().subplots(), FRAME[FRAME["seed"] == 0], "x", "y", "sdt")
     assert drawn.band is None
     assert np.asarray(drawn.line.get_ydata()).tolist() == [2, 5]
-    assert drawn.line.get_marker() == LOOKS["sdt"].marker
+    assert drawn.line.get_marker() == looks()["sdt"].marker
     assert handles([drawn])[0].get_label() == "SDT, n = 1"
     assert remark([drawn]) == "One seed: no band."
 
@@ -104,7 +104,7 @@ def test_the_legend_names_each_training_once_with_the_n_of_all_panels():
 
 
 def test_the_looks_differ_in_colour_marker_dash_and_lightness():
-    sdt, tet = LOOKS["sdt"], LOOKS["tet"]
+    sdt, tet = looks()["sdt"], looks()["tet"]
     assert len({sdt.marker, tet.marker}) == len({sdt.dash, tet.dash}) == 2
     red, green, blue = ([int(look.colour[i : i + 2], 16) for look in (sdt, tet)] for i in (1, 3, 5))
     grey = 0.2126 * np.array(red) + 0.7152 * np.array(green) + 0.0722 * np.array(blue)

@@ -45,7 +45,7 @@ def choose(browser, name, value):
 
 def test_both_panels_are_drawn(browser):
     script = """
-      return ["sdt", "tet"].map(name => {
+      return [0, 1].map(name => {
         const scene = document.getElementById("plot-" + name)._fullLayout.scene._scene;
         scene.glplot.redraw();
         const gl = scene.glplot.gl, pixels = new Uint8Array(4 * gl.drawingBufferWidth * gl.drawingBufferHeight);
@@ -71,7 +71,7 @@ def test_pointing_at_a_surface_shows_the_tables_numbers_for_both(browser, table)
     choose(browser, "seed", "1")
     browser.execute_script("look(ABOVE)")
     script = "const r = arguments[0].getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]"
-    x, y = browser.execute_script(script, browser.find_element("id", "plot-sdt"))
+    x, y = browser.execute_script(script, browser.find_element("id", "plot-0"))
     places = iter(range(-3, 400))
 
     def pointed():
@@ -79,27 +79,27 @@ def test_pointing_at_a_surface_shows_the_tables_numbers_for_both(browser, table)
         mouse.w3c_actions.pointer_action.move_to_location(int(x) - 40 + next(places), int(y) + 30)
         mouse.perform()
         time.sleep(0.2)
-        return browser.execute_script("return document.querySelector('#plot-sdt .hovertext')?.textContent")
+        return browser.execute_script("return document.querySelector('#plot-0 .hovertext')?.textContent")
 
     label, said = wait(pointed), browser.find_element("id", "reading").text
     (pair,) = re.findall(r"α = (\S+), β = (−?[\d.]+)", label)
     place = [float(one.replace("−", "-")) for one in pair]
     rows = table.query("loss == 'sdt' and seed == 1").set_index(["alpha", "beta"])
-    rows = rows.sort_index().loc[tuple(place)].set_index("training")
-    for training in ("sdt", "tet"):
-        value, accuracy = rows.loc[training, ["value", "accuracy"]]
+    rows = rows.sort_index().loc[tuple(place)].set_index("method")
+    for method in ("sdt", "tet"):
+        value, accuracy = rows.loc[method, ["value", "accuracy"]]
         expected = f"loss {value:.4g} ± 0.015"
         assert expected in said
         assert f"accuracy {100 * accuracy:.4g} %" in said
-        assert training == "tet" or expected in label
+        assert method == "tet" or expected in label
     assert "standard error over images" in label
 
 
 def test_a_camera_follows_the_other(browser):
-    eyes = "return ['sdt', 'tet'].map(n => document.getElementById('plot-' + n)._fullLayout.scene.camera.eye)"
+    eyes = "return [0, 1].map(n => document.getElementById('plot-' + n)._fullLayout.scene.camera.eye)"
     browser.execute_script("look(START)")
-    for name in ("tet", "sdt"):
-        place = {"x": 0.3, "y": -2.0 - (name == "tet"), "z": 0.5}
+    for name in (1, 0):
+        place = {"x": 0.3, "y": -2.0 - (name == 1), "z": 0.5}
         script = "Plotly.relayout(document.getElementById('plot-' + arguments[0]), {'scene.camera.eye': arguments[1]})"
         script = script.replace("{'scene.camera.eye': arguments[1]}", "{'scene.camera': {...START, eye: arguments[1]}}")
         browser.execute_script(script, name, place)
@@ -108,7 +108,7 @@ def test_a_camera_follows_the_other(browser):
 
 def test_an_infinite_point_is_marked_at_the_top_and_a_missing_one_at_the_bottom(browser):
     choose(browser, "seed", "0")
-    script = "return document.getElementById('plot-tet').data.slice(1, 3).map(t => [t.name, t.x, t.y, t.text, t.z])"
+    script = "return document.getElementById('plot-1').data.slice(1, 3).map(t => [t.name, t.x, t.y, t.text, t.z])"
     wait(lambda: browser.execute_script(script)[0][1])
     infinite, missing = browser.execute_script(script)
     assert infinite[:3] == ["infinite", [1], [1]]
@@ -116,18 +116,18 @@ def test_an_infinite_point_is_marked_at_the_top_and_a_missing_one_at_the_bottom(
     assert missing[:3] == ["unmeasured", [1], [-1]]
     assert "loss not measured" in missing[3][0]
     assert infinite[4][0] > missing[4][0]
-    words = browser.find_element("id", "summary-tet").text
+    words = browser.find_element("id", "summary-1").text
     assert "Infinite: 1 of 25 points; not measured: 1." in words
-    assert browser.find_element("id", "plot-tet").get_attribute("aria-label") == words
+    assert browser.find_element("id", "plot-1").get_attribute("aria-label") == words
 
 
 def test_the_scale_is_one_for_both_panels_and_stays_when_the_loss_changes(browser):
-    script = """return ["sdt", "tet"].map(name => { const plot = document.getElementById("plot-" + name);
+    script = """return [0, 1].map(name => { const plot = document.getElementById("plot-" + name);
       return [plot.data[0].cmin, plot.data[0].cmax, ...plot._fullLayout.scene.zaxis.range]; })"""
     one, other = browser.execute_script(script)
     assert one == pytest.approx(other)
     choose(browser, "loss", "tet")
-    wait(lambda: "TET loss" in browser.find_element("id", "summary-sdt").text)
+    wait(lambda: "TET loss" in browser.find_element("id", "summary-0").text)
     for now in browser.execute_script(script):
         assert now == pytest.approx(one)
 

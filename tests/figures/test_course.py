@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
-from figures.pictures import course, momentum_layers, switch
+from figures.pictures import course, momentum, momentum_layers, switch
 from tables.reading import TableError
 from tests.drawing import caption_of
 
@@ -24,7 +25,7 @@ def panel(figure, title):
 )
 def test_courses_are_of_the_whole_gradient_of_the_loss_trained_with(draw, table, x, columns, tables, figure):
     curves = draw(figure, tables[table])
-    rows = tables[table].query("training == 'tet' and loss == 'tet' and timestep == 0")
+    rows = tables[table].query("method == 'tet' and loss == 'tet' and timestep == 0")
     for column in columns:
         means = [rows.loc[rows[x] == at, column].mean() for at in range(1, 13)]
         np.testing.assert_allclose(curves[column, "tet"].line.get_ydata(), means)
@@ -32,7 +33,7 @@ def test_courses_are_of_the_whole_gradient_of_the_loss_trained_with(draw, table,
 
 def test_the_decrease_is_summed_up_before_it_is_divided(tables, figure):
     one = course.steps(figure, tables["momentum_steps"])["ratio", "sdt"]
-    rows = tables["momentum_steps"].query("training == 'sdt' and loss == 'sdt' and timestep == 0")
+    rows = tables["momentum_steps"].query("method == 'sdt' and loss == 'sdt' and timestep == 0")
     quotients = [
         [seed["realised"].iloc[: at + 1].sum() / seed["predicted"].iloc[: at + 1].sum() for at in range(12)]
         for _, seed in rows.groupby("seed")
@@ -53,6 +54,12 @@ def test_noise_and_the_smooth_loss_are_drawn_to_compare_with(tables, figure):
     assert low <= min(null.get_ydata()) < max(null.get_ydata()) <= high
 
 
+def test_tables_from_before_batches_were_independent_have_no_coherence_of_noise(tables, figure):
+    rows = tables["momentum"]
+    assert momentum.nulls(rows) == pytest.approx([np.sqrt(0.1 / 1.9)], abs=1e-6)
+    assert momentum.nulls(rows.drop(columns="coherence_null_sampled")) == []
+
+
 def test_a_fresh_optimizer_is_said_to_be_one(tables, figure):
     course.steps(figure, tables["momentum_steps"])
     assert "fresh" not in caption_of(figure)
@@ -69,9 +76,9 @@ def test_wild_first_ratios_do_not_set_the_scale(tables, figure):
     assert panel(figure, "realised").get_ylim()[1] < 100
 
 
-def test_the_switch_is_drawn_as_changes_of_each_network_since_sdt_ended(tables, figure):
+def test_the_switch_is_drawn_as_changes_of_each_network_since_training_ended(tables, figure):
     curves = switch.switch(figure, tables["switch"])
-    rows = tables["switch"].query("training == 'sdt'")
+    rows = tables["switch"].query("method == 'sdt'")
     for loss in ("sdt", "tet"):
         part = rows[(rows["loss"] == loss) & (rows["split"] == "test")]
         changes = [seed["loss_tet"].to_numpy() - seed["loss_tet"].iloc[0] for _, seed in part.groupby("seed")]
@@ -83,9 +90,13 @@ def test_the_switch_is_drawn_as_changes_of_each_network_since_sdt_ended(tables, 
     assert "200 training, 1000 test images" in caption_of(figure)
 
 
-def test_a_switch_without_networks_of_sdt_or_with_two_starts_is_refused(tables, figure):
-    with pytest.raises(TableError, match="no rows of networks trained with SDT"):
-        switch.switch(figure, tables["switch"].query("training == 'tet'"))
+def test_where_the_first_method_has_no_networks_the_next_is_drawn(tables, figure):
+    curves = switch.switch(figure, tables["switch"].query("method == 'tet'"))
+    assert set(curves) == set(switch.switch(Figure(), tables["switch"]))
+    assert "Changes since training with TET ended" in caption_of(figure)
+
+
+def test_a_switch_with_two_starts_is_refused(tables, figure):
     with pytest.raises(TableError, match="several rows of its start"):
         switch.switch(figure, pd.concat([tables["switch"], tables["switch"]]))
 
@@ -94,7 +105,7 @@ def test_layers_stand_in_order_and_their_parts_add_up(tables, figure):
     curves = momentum_layers.layers(figure, tables["momentum_layers"], tables["descent_layers"])
     names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert names == ["stem.conv1", "body.conv2", "body.head"]
-    rows = tables["momentum_layers"].query("training == 'sdt' and loss == 'sdt' and timestep == 0")
+    rows = tables["momentum_layers"].query("method == 'sdt' and loss == 'sdt' and timestep == 0")
     parts = [seed["gradient_norm"] ** 2 / (seed["gradient_norm"] ** 2).sum() for _, seed in rows.groupby("seed")]
     np.testing.assert_allclose(curves["part", "sdt"].line.get_ydata(), np.mean([one.to_numpy() for one in parts], 0))
     assert sum(curves["part", "sdt"].line.get_ydata()) == pytest.approx(1)
@@ -104,6 +115,6 @@ def test_layers_stand_in_order_and_their_parts_add_up(tables, figure):
 def test_the_ratio_of_a_layer_is_that_of_the_step_nearest_a_hundredth(tables, figure):
     descent = tables["descent_layers"]
     one = momentum_layers.layers(figure, tables["momentum_layers"], descent)["ratio", "tet"]
-    rows = descent.query("training == 'tet' and loss == 'tet' and direction == 'gradient' and relative_step == 0.01")
+    rows = descent.query("method == 'tet' and loss == 'tet' and direction == 'gradient' and relative_step == 0.01")
     expected = [rows.loc[rows["layer"] == name, "ratio"].mean() for name in ("stem.conv1", "body.conv2", "body.head")]
     np.testing.assert_allclose(one.line.get_ydata(), expected)

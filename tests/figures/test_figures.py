@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import same_color, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from scipy import stats
 
 from figures.pictures import energy, flatness, momentum, radius, scalability, spectra, surfaces, training
 from figures.style import contours
 from figures.style import look as style
+from figures.style.methods import looks
 from tables.reading import TableError, read
 from tests.figure_tables import LOSSES, complete, made_up, write
 
@@ -101,7 +103,7 @@ def test_a_plane_is_the_mean_over_draws_then_seeds():
 
 def test_the_minimum_is_marked_where_the_mean_is_lowest(tables, figure):
     surfaces.planes(figure, tables["surface"])
-    rows = chosen(tables["surface"], kind="plane", training="tet", loss="sdt")
+    rows = chosen(tables["surface"], kind="plane", method="tet", loss="sdt")
     at = rows.groupby(["alpha", "beta"])["value"].mean().idxmin()
     (cross,) = (line for line in figure.axes[2].lines if line.get_marker() == "x")
     assert cross.get_xydata().tolist() == [list(at)]
@@ -132,10 +134,14 @@ def test_a_flat_surface_and_an_infinite_point_are_drawn(tables, figure):
     assert "1 infinite point" in caption_of(figure)
 
 
-def test_a_training_that_was_not_measured_leaves_its_panels_empty(tables, figure):
-    panels = surfaces.planes(figure, chosen(tables["surface"], training="sdt"))
+def test_a_method_has_a_row_of_panels_and_one_that_was_not_measured_on_a_loss_leaves_its_own_empty(tables, figure):
+    frame = tables["surface"]
+    panels = surfaces.planes(figure, chosen(frame, method="sdt"))
     assert set(panels) == {("sdt", "sdt"), ("sdt", "tet")}
-    assert "nothing measured" in figure.axes[2].texts[0].get_text()
+    assert len(figure.axes) == 2 + 1  # and the colours
+    figure.clear()
+    surfaces.planes(figure, frame[(frame["method"] == "sdt") | (frame["loss"] == "sdt")])
+    assert "nothing measured" in figure.axes[3].texts[0].get_text()
 
 
 def test_a_plane_of_one_line_is_refused(tables, figure):
@@ -147,8 +153,8 @@ def test_lines_are_means_with_bands_over_seeds_on_one_scale(tables, figure):
     curves = surfaces.lines(figure, tables["surface"])
     rows = chosen(tables["surface"], kind="line")
     for loss in LOSSES:
-        assert_curve(curves[loss, "tet"], chosen(rows, loss=loss, training="tet"), "alpha", "value")
-    assert_curve(curves["accuracy", "sdt"], chosen(rows, training="sdt"), "alpha", "accuracy", scale=100)
+        assert_curve(curves[loss, "tet"], chosen(rows, loss=loss, method="tet"), "alpha", "value")
+    assert_curve(curves["accuracy", "sdt"], chosen(rows, method="sdt"), "alpha", "accuracy", scale=100)
     assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
     assert "2 filter-normalised random directions" in caption_of(figure)
 
@@ -158,7 +164,7 @@ def test_lines_are_means_with_bands_over_seeds_on_one_scale(tables, figure):
 
 def test_eigenvalues_are_points_of_seeds_hollow_where_not_converged(tables, figure):
     points = spectra.eigenvalues(figure, tables["hessian"])["hessian", "sdt", "tet"]
-    rows = chosen(tables["hessian"], operator="hessian", loss="sdt", training="tet")
+    rows = chosen(tables["hessian"], operator="hessian", loss="sdt", method="tet")
     np.testing.assert_allclose(np.asarray(points.get_offsets())[:, 1], rows["eigenvalue"])
     hollow = np.asarray(points.get_facecolor())[:, 3] == 0
     assert hollow.tolist() == [converged is False for converged in rows["converged"]]
@@ -191,7 +197,7 @@ def test_fisher_matrices_have_panels_of_their_own(tables, figure):
 
 def test_bars_are_the_means_of_eigenvalues(tables, figure):
     spectra.eigenvalues(figure, tables["hessian"])
-    rows = chosen(tables["hessian"], operator="hessian", loss="sdt", training="sdt", rank=1)
+    rows = chosen(tables["hessian"], operator="hessian", loss="sdt", method="sdt", rank=1)
     bars = [line for line in figure.axes[0].lines if line.get_marker() == "_"]
     ranks = sorted(set(tables["hessian"]["rank"]))  # ascending, as in the mean's table
     assert ys(bars[0])[ranks.index(1)] == pytest.approx(rows["eigenvalue"].mean())
@@ -216,7 +222,7 @@ def test_the_density_is_the_mean_over_probes_then_seeds(tables, figure):
     for seed in range(3):
         probes = []
         for probe in range(2 if seed else 1):
-            mine = chosen(rows, training="sdt", seed=seed, probe=probe)
+            mine = chosen(rows, method="sdt", seed=seed, probe=probe)
             probes.append(
                 sum(w * stats.norm.pdf(at, n, width) for n, w in zip(mine["node"], mine["weight"], strict=True))
             )
@@ -248,8 +254,8 @@ def test_the_formal_curvature_is_a_horizontal_line(tables, figure):
     levels = {
         (line.get_color(), line.get_ydata()[0]) for line in figure.axes[0].lines if len(set(line.get_ydata())) == 1
     }
-    for name, look in style.LOOKS.items():
-        formal = chosen(tables["radius"], direction="top", training=name)["formal"].mean()
+    for name, look in looks().items():
+        formal = chosen(tables["radius"], direction="top", method=name)["formal"].mean()
         assert any(colour == look.colour and level == pytest.approx(formal) for colour, level in levels)
 
 
@@ -278,7 +284,7 @@ def test_curves_are_averaged_over_the_radii_that_seeds_share(shared):
 def test_accuracy_against_timesteps_in_percent(tables, figure, draw, column):
     curves = draw(figure, tables["timesteps"])
     for split in ("train", "test"):
-        rows = chosen(tables["timesteps"], training="sdt", split=split)
+        rows = chosen(tables["timesteps"], method="sdt", split=split)
         assert_curve(curves["sdt", split, 4], rows, "timesteps", column, scale=100)
     assert curves["sdt", "train", 4].line.get_alpha() < 1 == curves["sdt", "test", 4].line.get_alpha()
     assert [4, 4] in [list(line.get_xdata()) for line in figure.axes[0].lines]  # the trained T
@@ -300,7 +306,7 @@ def test_step_statistics_are_of_the_loss_trained_with(tables, figure):
     curves = momentum.statistics(figure, tables["momentum"])
     assert set(curves) == {(column, training) for column in momentum.COLUMNS for training in LOSSES}
     for (column, name), one in curves.items():
-        rows = chosen(tables["momentum"], training=name, loss=name)
+        rows = chosen(tables["momentum"], method=name, loss=name)
         assert_curve(one, rows[rows["timestep"] > 0], "timestep", column)
 
 
@@ -318,7 +324,7 @@ def test_shares_and_coherence_have_their_reference_lines(tables, figure):
 def test_the_whole_gradient_stands_beside_its_steps(tables, figure):
     momentum.statistics(figure, tables["momentum"])
     panel = next(ax for ax in figure.axes if ax.get_title() == "gradient norm")
-    rows = chosen(tables["momentum"], training="tet", loss="tet", timestep=0)
+    rows = chosen(tables["momentum"], method="tet", loss="tet", timestep=0)
     _, (mean,), (half,) = by_hand(rows, "timestep", "gradient_norm")
     bar = panel.containers[1]
     assert ys(bar[0])[0] == pytest.approx(mean)
@@ -328,12 +334,12 @@ def test_the_whole_gradient_stands_beside_its_steps(tables, figure):
 
 def test_no_matching_loss_is_refused(tables, figure):
     with pytest.raises(TableError, match="equals training"):
-        momentum.statistics(figure, chosen(tables["momentum"], training="sdt", loss="tet"))
+        momentum.statistics(figure, chosen(tables["momentum"], method="sdt", loss="tet"))
 
 
 def test_descent_has_a_panel_a_direction_with_the_line_at_one(tables, figure):
     curves = momentum.descent(figure, tables["descent"])
-    rows = chosen(tables["descent"], training="sdt", loss="sdt", direction="momentum")
+    rows = chosen(tables["descent"], method="sdt", loss="sdt", direction="momentum")
     assert_curve(curves["momentum", "sdt"], rows, "relative_step", "ratio")
     assert [ax.get_title() for ax in figure.axes[:3]] == ["gradient", "momentum", "gradient of step 1"]
     for ax in figure.axes:
@@ -360,7 +366,7 @@ def test_directions_are_thinned_from_first_to_last():
 
 def test_energy_is_that_of_the_whole_network_with_intervals_both_ways(tables, figure):
     bars = energy.accuracy(figure, tables["energy"])["tet"]
-    rows = chosen(tables["energy"], training="tet", layer="total")
+    rows = chosen(tables["energy"], method="tet", layer="total")
     _, joules, wide = by_hand(rows, "timesteps", "joules")
     _, accuracy, high = by_hand(rows, "timesteps", "accuracy")
     np.testing.assert_allclose(bars[0].get_xydata().T, [1e9 * joules, 100 * accuracy])
@@ -369,6 +375,22 @@ def test_energy_is_that_of_the_whole_network_with_intervals_both_ways(tables, fi
     np.testing.assert_allclose(np.ptp(up[:, :, 1], axis=1), 200 * high)
     assert [text.get_text() for text in figure.axes[0].texts] == ["1", "2", "3", "4"] * 2
     assert figure.axes[0].get_xlabel() == "energy per image (nJ)"
+
+
+def test_the_caption_of_energy_has_the_other_convention_at_the_trained_t(tables, figure):
+    rows = tables["energy"].assign(trained_timesteps=2)
+    energy.accuracy(figure, rows)
+    said = "".join(text.get_text() for text in figure.findobj(Text)).replace("\n", " ").replace("\u00a0", " ")
+    means = [
+        1e9 * chosen(rows, training=one, layer="total", timesteps=2)["joules_by_rate"].mean() for one in ("sdt", "tet")
+    ]
+    expected = f"{means[0]:.3g} nJ (SDT) and {means[1]:.3g} nJ (TET) at T = 2."
+    assert f"Firing rates times the synapses of pooled maps, as papers reckon: {expected}" in said
+
+
+def test_the_caption_of_an_older_table_of_energy_has_one_convention(tables, figure):
+    energy.accuracy(figure, tables["energy"].drop(columns="joules_by_rate"))
+    assert not [text for text in figure.findobj(Text) if "Firing rates" in text.get_text()]
 
 
 @pytest.mark.parametrize(
@@ -380,7 +402,7 @@ def test_the_unit_of_energy_suits_the_median(joules, name):
 
 def test_training_curves_are_dashed_for_train_and_solid_for_test(tables, figure):
     curves = training.history(figure, tables["history"])
-    rows = chosen(tables["history"], training="tet")
+    rows = chosen(tables["history"], method="tet")
     assert_curve(curves["tet", "test", "tet"], rows, "epoch", "test_loss_tet")
     assert_curve(curves["sdt", "train", "tet"], rows, "epoch", "train_loss_sdt")
     assert_curve(curves["accuracy", "test", "tet"], rows, "epoch", "test_accuracy", scale=100)
@@ -393,7 +415,7 @@ def test_training_curves_are_dashed_for_train_and_solid_for_test(tables, figure)
 def test_training_curves_go_as_far_as_every_seed_of_the_training(tables, figure):
     """One TET network ended an epoch before the others, as networks trained to a loss do; SDT's went on."""
     frame = tables["history"]
-    one, last = chosen(frame, training="tet")["checkpoint"].iloc[0], frame["epoch"].max()
+    one, last = chosen(frame, method="tet")["checkpoint"].iloc[0], frame["epoch"].max()
     frame = frame[(frame["checkpoint"] != one) | (frame["epoch"] < last)]
     curves = training.history(figure, frame)
     assert np.max(curves["sdt", "test", "tet"].line.get_xdata()) == last - 1
@@ -404,9 +426,11 @@ def test_training_curves_go_as_far_as_every_seed_of_the_training(tables, figure)
 # flatness
 
 
-def row(measure, sdt, tet, low, high, flatter="", trust="", lower=True):
-    values = {"measure": measure, "loss": "sdt", "sdt": sdt, "tet": tet, "difference": tet - sdt, "low": low}
-    return values | {"high": high, "n": 5.0, "lower_is_flatter": lower, "flatter": flatter, "trust": trust}
+def row(measure, sdt, tet, low, high, flatter="", trust="", side="flatness", method="tet"):
+    values = {"measure": measure, "title": measure, "loss": "sdt", "side": side, "timesteps": "4"}
+    values |= {"reference": "sdt", "method": method, "reference_mean": sdt, "method_mean": tet}
+    values |= {"difference": tet - sdt, "low": low, "high": high}
+    return values | {"n": 5.0, "flatter": flatter, "trust": trust}
 
 
 FLATNESS = pd.DataFrame(
@@ -414,7 +438,7 @@ FLATNESS = pd.DataFrame(
         row("sharper", 1.0, 3.0, 1.0, 3.0, "sdt", "not converged"),  # +2/2 = 1
         row("same", 2.0, 2.2, -1.0, 1.4, "", "interval contains zero; not converged"),
         row("flatter", 30.0, 10.0, -25.0, -15.0, "tet"),  # −20/20 = −1
-        row("accuracy", 0.9, 0.95, 0.01, 0.09, lower=False),
+        row("accuracy", 0.9, 0.95, 0.01, 0.09, side="generalization"),
     ]
 )
 
@@ -434,9 +458,9 @@ def test_a_row_whose_mean_is_negative_lies_on_its_side_too():
 
 def test_markers_are_coloured_by_who_is_flatter_and_hollow_without_trust(figure):
     markers = flatness.forest(figure, FLATNESS)
-    flat, same, sharp = (markers[f"{name}, SDT loss"] for name in ("flatter", "same", "sharper"))
-    assert same_color(flat.get_color(), style.LOOKS["tet"].colour)
-    assert same_color(sharp.get_color(), style.LOOKS["sdt"].colour)
+    flat, same, sharp = (markers[f"{name}, SDT loss", "tet"] for name in ("flatter", "same", "sharper"))
+    assert same_color(flat.get_color(), looks()["tet"].colour)
+    assert same_color(sharp.get_color(), looks()["sdt"].colour)
     assert same_color(same.get_color(), style.GREY)
     assert [one.get_markerfacecolor() == "white" for one in (flat, same, sharp)] == [False, True, True]
     assert [ys(one)[0] for one in (flat, same, sharp)] == [0, 1, 2]
@@ -444,6 +468,19 @@ def test_markers_are_coloured_by_who_is_flatter_and_hollow_without_trust(figure)
     assert (ax.get_title(loc="left"), ax.get_title(loc="right")) == ("← TET flatter", "SDT flatter →")
     assert [text.get_text() for text in ax.texts] == ["", "a b", "b"]
     assert "a: interval contains zero; b: not converged" in caption_of(figure)
+
+
+def test_every_method_has_a_panel_beside_the_reference_and_rows_are_shared(figure):
+    other = [row("same", 2.0, 1.0, -1.5, -0.5, "sam", method="sam"), row("new", 2.0, 1.9, -0.2, 0.0, method="sam")]
+    markers = flatness.forest(figure, pd.concat([FLATNESS, pd.DataFrame(other)]))
+    assert len(figure.axes) == 2
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
+        f"{name}, SDT loss" for name in ("flatter", "same", "sharper", "new")
+    ]
+    heights = [ys(markers["same, SDT loss", method])[0] for method in ("tet", "sam")]
+    assert heights == [1, 1]
+    assert xs(markers["same, SDT loss", "sam"])[0] == pytest.approx(-1 / 1.5)
+    assert figure.axes[1].get_title() == "← SAM flatter\nSDT flatter →"
 
 
 def test_an_interval_beyond_the_panel_ends_in_an_arrowhead(figure):
@@ -474,10 +511,10 @@ def test_the_scale_suits_the_values(values, scale):
     assert style.fit_scale(ax, values) == scale == ax.get_yscale()
 
 
-def test_both_trainings_keep_their_colours_in_every_picture(tables, figure):
+def test_both_methods_keep_their_colours_in_every_picture(tables, figure):
     curves = momentum.statistics(figure, tables["momentum"])
     for (_, name), one in curves.items():
-        assert to_rgba(one.line.get_color()) == to_rgba(style.LOOKS[name].colour)
+        assert to_rgba(one.line.get_color()) == to_rgba(looks()[name].colour)
     assert {text.get_text() for text in figure.legends[0].get_texts()} >= {"SDT, n = 3", "TET, n = 3"}
 
 

@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from figures.page import gaps, published, readings, sections
-from figures.page.readings_minima import comparison
+from figures.page import published, sections, summary
+from figures.pictures import catalogue
+from figures.words import gaps, verdicts
+from figures.words.comparison import comparison
+from figures.words.prose import number, sentence
 from tables import reading as tables
 from tests.figure_rows import LOSSES
 from tests.figure_tables import complete, identity, made_up
@@ -20,6 +23,7 @@ MEASURED = [
     "value", "accuracy", "accuracy_cumulative", "ratio", "ece", "joules", "coherence", "gradient_norm", "barrier",
     "tau", "low", "high", "difference", "second_difference", "train_loss_sdt", "gain", "kept", "loss_sdt",
 ]  # fmt: skip
+READINGS = {one.name: one.reading for one in catalogue.PICTURES}
 FEW = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=6)
 
 
@@ -31,8 +35,8 @@ def frames():
 def rows(sdt, tet, shift=0):
     """One row a seed; TET's seeds begin at ``shift``."""
     sides = {"sdt": list(enumerate(sdt)), "tet": list(enumerate(tet, shift))}
-    found = [{"training": name, "seed": seed, "x": x} for name, side in sides.items() for seed, x in side]
-    return pd.DataFrame(found, columns=["training", "seed", "x"])
+    found = [{"method": name, "seed": seed, "x": x} for name, side in sides.items() for seed, x in side]
+    return pd.DataFrame(found, columns=["method", "seed", "x"])
 
 
 def test_a_paired_gap_is_the_paired_t_interval():
@@ -40,7 +44,7 @@ def test_a_paired_gap_is_the_paired_t_interval():
     found = gaps.gap(rows(sdt, tet), "x")
     expected = stats.ttest_rel(tet, sdt).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx(tuple(expected))
-    assert (found.sdt, found.tet, found.n) == (np.mean(sdt), pytest.approx(np.mean(tet)), 4)
+    assert (found.reference, found.method, found.n) == (np.mean(sdt), pytest.approx(np.mean(tet)), 4)
 
 
 @pytest.mark.parametrize("swapped", [False, True])
@@ -50,8 +54,8 @@ def test_sides_are_cut_to_the_seeds_that_both_have(swapped):
     found, common = gaps.between(sdt, tet), [1, 2, 3]
     expected = stats.ttest_rel(tet[common], sdt[common]).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx(tuple(expected))
-    assert (found.sdt, found.tet) == pytest.approx((sdt[common].mean(), tet[common].mean()))
-    assert found.difference == pytest.approx(found.tet - found.sdt)
+    assert (found.reference, found.method) == pytest.approx((sdt[common].mean(), tet[common].mean()))
+    assert found.difference == pytest.approx(found.method - found.reference)
     assert found.n == 3
 
 
@@ -77,7 +81,7 @@ def test_repeats_of_a_seed_count_once_and_infinite_values_are_a_doubt():
 @given(FEW, FEW, st.integers(0, 3))
 def test_no_sentence_is_stronger_than_its_interval(sdt, tet, shift):
     one = gaps.gap(rows(sdt, tet, shift), "x")
-    text = gaps.told("it", {"": one})
+    text = verdicts.told("it", {"": one})
     contains = not one.n >= 3 or one.low <= 0 <= one.high
     assert ("higher" in text) == (not contains and one.low > 0)
     assert ("lower" in text) == (not contains and one.high < 0)
@@ -100,13 +104,13 @@ def test_no_sentence_is_stronger_than_its_interval(sdt, tet, shift):
     ],
 )
 def test_numbers_in_prose(value, text):
-    assert gaps.number(value) == text
+    assert number(value) == text
 
 
 def test_claims_are_grouped_by_verdict_and_shared_doubts_stand_at_the_end():
-    up = gaps.Gap(1, 2, 1, 0.5, 1.5, 5, ("a doubt", "its own"))
-    flat = gaps.Gap(1, 1, 0, -1, 1, 5, ("a doubt",))
-    text = gaps.sentence(gaps.told("the height", {"at A": up, "at B": flat}))
+    up = gaps.Gap(1, 2, 1, 0.5, 1.5, 5, ("a doubt", "its own"), LOSSES)
+    flat = gaps.Gap(1, 1, 0, -1, 1, 5, ("a doubt",), LOSSES)
+    text = sentence(verdicts.told("the height", {"at A": up, "at B": flat}))
     assert text == (
         "The height is higher with TET than with SDT at A (TET 2, SDT 1; difference 1, 95 % interval 0.5 … 1.5, n = 5; "
         "in doubt: its own), and can't be told apart between SDT and TET at B (TET 1, SDT 1; difference 0, 95 % "
@@ -118,23 +122,23 @@ def test_the_doubts_of_the_comparison_are_in_the_sentence(frames):
     table = frames["compare"].assign(
         n=5, low=1.0, high=2.0, difference=1.5, trust="training losses differ; not converged"
     )
-    text = readings.READINGS["eigenvalues"]({"compare": table})
+    text = READINGS["eigenvalues"]({"compare": table})
     assert text.endswith("; in doubt: training losses differ, not converged.")
-    clear = readings.READINGS["eigenvalues"]({"compare": table.assign(trust="")})
+    clear = READINGS["eigenvalues"]({"compare": table.assign(trust="")})
     assert "doubt" not in clear
-    said = readings.READINGS["momentum"](frames | {"compare": table})
+    said = READINGS["momentum"](frames | {"compare": table})
     assert "training losses differ" in said
     assert "not converged" not in said
-    assert "unknown without the comparison" in readings.READINGS["momentum"]({"momentum": frames["momentum"]})
+    assert "unknown without the comparison" in READINGS["momentum"]({"momentum": frames["momentum"]})
 
 
 def test_flat_rows_are_counted_by_verdict_with_what_chance_would_decide(frames):
-    table = frames["compare"].iloc[:5].assign(n=5, trust="", lower_is_flatter=True)
+    table = frames["compare"].iloc[:5].assign(n=5, trust="", side="flatness")
     table = table.assign(
         difference=[1.0, -1, -1, 1, np.nan], low=[0.5, -2, -2, -1, np.nan], high=[2, -0.5, -0.5, 2, np.nan]
     )
     table.loc[table.index[1], "trust"] = "not converged"
-    assert readings.READINGS["flatness"]({"compare": table}) == (
+    assert READINGS["flatness"]({"compare": table}) == (
         "Of 5 measures of flatness (lower is flatter), 2 are lower with TET, 1 is lower with SDT, 1 can't be told "
         "apart and 1 was not measured on both sides (chance alone would decide 0.2 of 4); 1 of the 3 decided is "
         "in doubt: not converged."
@@ -142,9 +146,9 @@ def test_flat_rows_are_counted_by_verdict_with_what_chance_would_decide(frames):
 
 
 def test_accuracy_differences_are_scipys(frames):
-    text = readings.READINGS["scalability"](frames)
+    text = READINGS["scalability"](frames)
     table = frames["timesteps"].query("split == 'test' and timesteps == 4 and statistics == 'trained'")
-    sides = [100 * table[table["training"] == name].sort_values("seed")["accuracy_cumulative"] for name in LOSSES]
+    sides = [100 * table[table["method"] == name].sort_values("seed")["accuracy_cumulative"] for name in LOSSES]
     low, high = stats.ttest_rel(sides[1], sides[0]).confidence_interval(0.95)
     assert f"at T = 4 ({(sides[1].mean() - sides[0].mean()):.3g}; {low:.3g} … {high:.3g} points)" in text.replace(
         "\u00a0", " "
@@ -154,19 +158,19 @@ def test_accuracy_differences_are_scipys(frames):
 def test_each_trainings_mean_is_compared_with_its_reference():
     table = made_up(seeds=3)["descent"]
     table = table.assign(ratio=table["seed"].map({0: 0.4, 1: 0.5, 2: 0.6}))
-    table.loc[table["training"] == "tet", "ratio"] += 0.5
-    text = readings.READINGS["descent"]({"descent": table})
+    table.loc[table["method"] == "tet", "ratio"] += 0.5
+    text = READINGS["descent"]({"descent": table})
     assert "0.5 with SDT (0.252 … 0.748, n = 3: below 1)" in text
     assert "1 with TET (0.752 … 1.25, n = 3: can't be told from 1)" in text
 
 
-@pytest.mark.parametrize("name", readings.READINGS)
+@pytest.mark.parametrize("name", READINGS)
 def test_two_seeds_make_no_claim(name):
     frames = complete(seeds=2)
     frames["compare"] = frames["compare"].assign(n=2)
     frames["correlation"] = frames["correlation"].assign(n=2, low=0.5, high=0.9)
     try:
-        text = readings.READINGS[name](frames)
+        text = READINGS[name](frames)
     except tables.TableError:
         assert name == "surfaces"  # the made-up comparison has no such row
         return
@@ -185,12 +189,13 @@ def test_exchanging_the_sides_exchanges_the_verdicts(name, frames):
         other = {"sdt": "tet", "tet": "sdt"}
         if name == "switch":
             return frame.assign(loss=frame["loss"].map(other)) if "loss" in frame else frame
-        columns = {key: frame[key].map(other) for key in ("training", "loss") if key in frame}
+        columns = {key: frame[key].map(other) for key in ("method", "training", "loss") if key in frame}
+        columns |= {key: frame[key].replace(other) for key in ("loss",) if "title" in frame}
         named = {"train_loss_sdt": "train_loss_tet", "train_loss_tet": "train_loss_sdt"}
         return frame.assign(**columns).rename(columns=named)
 
-    here = readings.READINGS[name](frames)
-    there = readings.READINGS[name]({key: exchanged(frame) for key, frame in frames.items()})
+    here = READINGS[name](frames)
+    there = READINGS[name]({key: exchanged(frame) for key, frame in frames.items()})
     count = {
         word: (here.count(word), there.count(word))
         for word in ("higher with TET", "lower with TET", "can't be told apart")
@@ -199,17 +204,17 @@ def test_exchanging_the_sides_exchanges_the_verdicts(name, frames):
     assert count["can't be told apart"][0] == count["can't be told apart"][1]
 
 
-@pytest.mark.parametrize("name", readings.READINGS)
+@pytest.mark.parametrize("name", READINGS)
 def test_without_its_table_a_reading_says_which(name):
     with pytest.raises(tables.TableError, match="needs the table"):
-        readings.READINGS[name]({})
+        READINGS[name]({})
 
 
-@pytest.mark.parametrize("trainings", [("sdt",), ("tet",)])
-def test_one_side_alone_is_no_comparison(trainings):
-    frames = complete(seeds=3, trainings=trainings)
+@pytest.mark.parametrize("methods", [("sdt",), ("tet",)])
+def test_one_side_alone_is_no_comparison(methods):
+    frames = complete(seeds=3, methods=methods)
     for name in ("scalability", "energy", "training", "momentum", "robustness"):
-        text = readings.READINGS[name](frames)
+        text = READINGS[name](frames)
         assert "was not measured on both sides" in text
         assert not any(claim in text for claim in CLAIMS)
 
@@ -222,23 +227,23 @@ def test_the_formal_value_is_looked_for_in_every_radius_interval():
         for at, triple in values.items()
         for head, value in zip(heads, triple, strict=True)
     ]
-    text = readings.READINGS["radius"]({"radius": pd.DataFrame(found)})
+    text = READINGS["radius"]({"radius": pd.DataFrame(found)})
     assert "with SDT the formal value 10 lies in the interval of the true second difference at 2 of 3 radii" in text
     assert "(relative radius 0.01 to 0.1), and that interval reaches below zero at 1." in text
 
 
 def test_a_correlation_of_few_checkpoints_decides_nothing(frames):
     table = frames["correlation"].assign(tau=0.8, low=0.6, high=0.9)
-    sure = readings.READINGS["gap-in-loss"]({"correlation": table.assign(n=6)})
+    sure = READINGS["gap-in-loss"]({"correlation": table.assign(n=6)})
     assert "(n = 6), of 4 measures on the SDT loss the rank correlation with the gap in loss is positive for 4" in sure
-    few = readings.READINGS["gap-in-loss"]({"correlation": table.assign(n=5)})
+    few = READINGS["gap-in-loss"]({"correlation": table.assign(n=5)})
     assert "positive for 0, negative for 0" in few
     assert "too few checkpoints" in few
 
 
 def test_barriers_of_one_pair_have_no_interval():
     frame = made_up(seeds=1)["barrier"]
-    text = readings.READINGS["paths"]({"barrier": frame})
+    text = READINGS["paths"]({"barrier": frame})
     assert "on the straight line from SDT to TET (one pair, no interval)" in text
     assert "± 0.01 over images" in text
 
@@ -257,7 +262,7 @@ def spoilt(frames, rng):
             frame.head(0),
             frame.head(1),
             frame.sample(frac=0.1, random_state=int(rng.integers(1000))),
-            frame.query("training == 'sdt'") if "training" in frame else frame,
+            frame.query("method == 'sdt'") if "method" in frame and "checkpoint" in frame else frame,
             frame.query("seed == 0") if "seed" in frame else frame,
             frame.assign(**lost),
             frame,
@@ -271,9 +276,13 @@ def spoilt(frames, rng):
 @pytest.mark.parametrize("seed", range(8))
 def test_partial_tables_cost_a_sentence_at_most(seed, frames):
     left = dict(spoilt(frames, np.random.default_rng(seed)))
-    for reading in (*readings.READINGS.values(), *readings.SUMMARY.values()):
+    for picture in catalogue.PICTURES:
         with contextlib.suppress(tables.TableError):
-            assert reading(left).endswith(".")
+            assert picture.reading(left).endswith(".")
+        with contextlib.suppress(tables.TableError):
+            assert picture.read(left).endswith(".")
+    for alone in (True, False):
+        assert all(one.endswith(".") for one in summary.answers(left, alone=alone).values())
     assert len(published.beside(left)) == len(published.entries())
     assert sections.networks(left)
     assert sections.comparison(left)

@@ -36,15 +36,15 @@ def text(folder):
 def test_the_page_holds_the_tables_numbers(text):
     (found,) = re.findall(r'id="data">(.*?)</script>', text, re.DOTALL)
     data = json.loads(found)
-    (one,) = (v for v in data["views"] if (v["training"], v["loss"], v["seed"]) == ("tet", "sdt", "0"))
-    rows = surface().query("training == 'tet' and loss == 'sdt' and seed == 0").set_index(["beta", "alpha"])
+    (one,) = (v for v in data["views"] if (v["method"], v["loss"], v["seed"]) == ("tet", "sdt", "0"))
+    rows = surface().query("method == 'tet' and loss == 'sdt' and seed == 0").set_index(["beta", "alpha"])
     assert (one["alphas"], one["betas"]) == ([-1, -0.4, 0, 0.4, 1],) * 2
     assert one["value"][1][3] == pytest.approx(rows.loc[(-0.4, 0.4), "value"], rel=1e-5)
     assert one["accuracy"][1][3] == pytest.approx(100 * rows.loc[(-0.4, 0.4), "accuracy"], rel=1e-5)
     assert (one["error"][1][3], one["rise_error"][1][3]) == (0.015, 0.004)
     assert one["value"][4][4] == "inf"
     assert one["value"][0][4] is None
-    assert len(data["views"]) == 2 * 2 * 3  # trainings, losses, two seeds and their mean
+    assert len(data["views"]) == 2 * 2 * 3  # methods, losses, two seeds and their mean
 
 
 def test_the_page_says_what_was_measured(text):

@@ -27,9 +27,17 @@ def figure():
 
 
 def square(values):
-    """Rows of one training and n seeds from ``values`` [seed][timestep][other]."""
+    """Rows of one method and n seeds from ``values`` [seed][timestep][other]."""
     rows = [
-        {"training": "tet", "loss": "tet", "seed": seed, "timestep": t + 1.0, "other": s + 1.0, "cosine": cosine}
+        {
+            "method": "tet",
+            "training": "tet",
+            "loss": "tet",
+            "seed": seed,
+            "timestep": t + 1.0,
+            "other": s + 1.0,
+            "cosine": cosine,
+        }
         for seed, matrix in enumerate(values)
         for t, line in enumerate(matrix)
         for s, cosine in enumerate(line)
@@ -50,7 +58,7 @@ def test_cells_are_means_over_seeds_of_the_loss_trained_with(frame, figure):
     cells = pairs.cosines(figure, frame)
     assert list(cells) == list(LOSSES)
     for training, mesh in cells.items():
-        rows = frame[(frame["training"] == training) & (frame["loss"] == training)]
+        rows = frame[(frame["method"] == training) & (frame["loss"] == training)]
         for t in range(1, STEPS + 1):
             for s in range(1, STEPS + 1):
                 cosines = rows[(rows["timestep"] == t) & (rows["other"] == s)]["cosine"]
@@ -152,9 +160,9 @@ def test_what_is_not_measured_is_grey_and_in_no_mean(figure):
     assert 0.3 < red == green == blue < 0.9
 
 
-def test_one_training_has_one_panel(frame, figure):
-    broken = frame.assign(cosine=frame["cosine"].where(frame["training"] == "sdt"))
-    for part in (broken, frame[frame["training"] == "sdt"]):
+def test_one_method_has_one_panel(frame, figure):
+    broken = frame.assign(cosine=frame["cosine"].where(frame["method"] == "sdt"))
+    for part in (broken, frame[frame["method"] == "sdt"]):
         figure.clear()
         assert list(pairs.cosines(figure, part)) == ["sdt"]
         assert [ax.get_title() for ax in figure.axes] == ["SDT-trained, n = 3", ""]  # and the colours
@@ -167,17 +175,17 @@ def test_no_pair_of_different_timesteps_is_refused(figure, values):
 
 
 @pytest.mark.parametrize(("steps", "above"), [(2, False), (4, False), (5, True), (10, True), (12, True)])
-@pytest.mark.parametrize("trainings", [1, 2])
-def test_numbers_and_titles_fit_at_column_width(figure, steps, above, trainings):
+@pytest.mark.parametrize("methods", [1, 2])
+def test_numbers_and_titles_fit_at_column_width(figure, steps, above, methods):
     both = [square(np.full((2, steps, steps), -0.123))]
-    if trainings == 2:
-        both.append(both[0].assign(training="sdt", loss="sdt"))
+    if methods == 2:
+        both.append(both[0].assign(method="sdt", training="sdt", loss="sdt"))
     pairs.cosines(figure, pd.concat(both))
     figure.draw_without_rendering()
     page = figure.bbox
     *panels, _ = figure.axes
     tops = {round(ax.get_window_extent().y1) for ax in panels}
-    assert len(tops) == (trainings if above else 1)
+    assert len(tops) == (methods if above else 1)
     for ax in panels:
         box = ax.get_window_extent()
         assert box.width == pytest.approx(box.height)

@@ -19,7 +19,7 @@ def test_layers_stand_in_the_networks_order(tables, figure):
     curves = parts.layers(figure, tables["layers"])
     names = [label.get_text() for label in figure.axes[-1].get_xticklabels()]
     assert names == ["stem.conv1", "body.conv2", "body.head"]
-    rows = tables["layers"].query("training == 'tet' and loss == 'sdt' and operator == 'hessian'")
+    rows = tables["layers"].query("method == 'tet' and loss == 'sdt' and operator == 'hessian'")
     expected = [rows.loc[rows["layer"] == name, "top_eigenvalue"].mean() for name in names]
     np.testing.assert_allclose(curves["top_eigenvalue", "sdt", "tet"].line.get_ydata(), expected)
 
@@ -29,7 +29,7 @@ def test_layers_stand_in_the_networks_order(tables, figure):
 )
 def test_shares_are_of_each_networks_gauss_newton_trace(draw, table, key, tables, figure):
     one = draw(figure, tables[table])["share", "tet", "sdt"]
-    rows = tables[table].query("training == 'sdt' and loss == 'tet' and operator == 'gauss_newton'")
+    rows = tables[table].query("method == 'sdt' and loss == 'tet' and operator == 'gauss_newton'")
     shares = [seed["trace"] / seed["trace"].sum() for _, seed in rows.groupby("seed")]
     np.testing.assert_allclose(one.line.get_ydata(), np.mean([np.array(share) for share in shares], axis=0))
     assert sum(one.line.get_ydata()) == pytest.approx(1)
@@ -55,7 +55,7 @@ def test_parts_without_a_finite_value_or_in_other_coordinates_are_refused(tables
 
 def test_accuracy_against_strength_is_a_mean_over_seeds_on_test_images(tables, figure):
     curves = robustness.robustness(figure, tables["robustness"])
-    rows = tables["robustness"].query("split == 'test' and loss == 'sdt' and training == 'tet'")
+    rows = tables["robustness"].query("split == 'test' and loss == 'sdt' and method == 'tet'")
     rows = rows[rows["perturbation"] == "weight_noise"]
     one = curves["weight_noise", "tet"]
     np.testing.assert_allclose(one.line.get_ydata(), 100 * rows.groupby("strength")["accuracy"].mean())
@@ -89,7 +89,7 @@ def test_of_one_seed_the_band_is_over_draws_where_there_are_any(tables, figure):
 def test_rises_are_drawn_for_measures_with_several_radii(tables, figure):
     curves = sharpness.sharpness(figure, tables["sharpness"])
     assert {key[0] for key in curves} == {"average", "worst"}
-    rows = tables["sharpness"].query("measure == 'worst' and loss == 'tet' and training == 'sdt'")
+    rows = tables["sharpness"].query("measure == 'worst' and loss == 'tet' and method == 'sdt'")
     line = curves["worst", "tet", "sdt"].line
     np.testing.assert_allclose(line.get_ydata(), rows.groupby("radius")["value"].mean())
     assert [label.get_text() for label in figure.axes[-1].get_xticklabels()] == ["0.05", "0.1", "0.2"]
@@ -119,18 +119,18 @@ def test_sharpness_without_radii_is_refused(tables, figure):
 
 def test_points_are_checkpoints_measure_across_and_gap_up(tables, figure):
     points = correlation.gap_in_loss(figure, tables["measures"], tables["correlation"])
-    assert {name for name, _ in points} == {"top eigenvalue, formal Hessian", "average rise at radius 0.1"}
-    values = tables["measures"].query("training == 'tet'").set_index("checkpoint")
-    flat = values[(values["measure"] == "average rise at radius 0.1") & (values["loss"] == "sdt")]["value"]
-    gap = values[values["measure"] == "generalization gap in loss (test - train)"]["value"]
+    assert {name for name, _ in points} == {"top_eigenvalue[hessian]", "average_rise[0.1]"}
+    values = tables["measures"].query("method == 'tet'").set_index("checkpoint")
+    flat = values[(values["measure"] == "average_rise[0.1]") & (values["loss"] == "sdt")]["value"]
+    gap = values[values["measure"] == "gap_in_loss"]["value"]
     expected = np.column_stack([flat, gap.loc[flat.index]])
-    np.testing.assert_allclose(points["average rise at radius 0.1", "tet"].get_offsets(), expected)
+    np.testing.assert_allclose(points["average_rise[0.1]", "tet"].get_offsets(), expected)
 
 
 def test_tau_stands_above_its_panel_with_its_interval(tables, figure):
     points = correlation.gap_in_accuracy(figure, tables["measures"], tables["correlation"])
-    gaps = tables["measures"].query("training == 'sdt' and measure.str.startswith('generalization gap in accuracy')")
-    heights = np.asarray(points["average rise at radius 0.1", "sdt"].get_offsets())[:, 1]
+    gaps = tables["measures"].query("method == 'sdt' and measure == 'gap_in_accuracy'")
+    heights = np.asarray(points["average_rise[0.1]", "sdt"].get_offsets())[:, 1]
     np.testing.assert_allclose(heights, 100 * gaps["value"])
     row = tables["correlation"].query("gap == 'accuracy' and loss == 'sdt' and among == 'all'").iloc[0]
     text = f"all: τ = {row['tau']:.2f} ({row['low']:.2f} … {row['high']:.2f})".replace("-", "−")
@@ -138,19 +138,25 @@ def test_tau_stands_above_its_panel_with_its_interval(tables, figure):
     assert above == text
     assert within.startswith("within: τ = ")
     assert figure.axes[0].get_ylabel() == "gap in accuracy (%)"
+
+
+def test_a_tau_without_an_interval_says_so(tables, figure):
+    without = tables["correlation"].assign(tau=1.0, low=np.nan, high=np.nan)
+    correlation.gap_in_loss(figure, tables["measures"], without)
+    assert figure.axes[0].get_title().splitlines()[0] == "all: τ = 1.00 (no interval)"
     assert "2 of 4 measures on the SDT loss" in caption_of(figure)
 
 
 def test_one_measure_of_a_kind_is_drawn():
-    names = ["trace, formal Hessian", "trace, formal Hessian, filter-normalized"]
-    names += [f"worst rise at radius {radius}" for radius in (0.1, 0.2, 0.5)] + [f"measure {i}" for i in range(20)]
-    chosen = correlation.one_of_each_kind(names)
-    assert chosen[:2] == ["trace, formal Hessian, filter-normalized", "worst rise at radius 0.2"]
+    names = ["trace[hessian]", "trace_filter[hessian]", "trace[gauss_newton]"]
+    names += [f"worst_rise[{radius}]" for radius in (0.1, 0.2, 0.5)] + [f"m_sharpness[m = 5,{at}]" for at in (1, 2, 3)]
+    chosen = correlation.one_of_each_kind([*names, *(f"measure_{i}" for i in range(20))])
+    assert chosen[:4] == ["trace_filter[hessian]", "trace[gauss_newton]", "worst_rise[0.2]", "m_sharpness[m = 5,2]"]
     assert len(chosen) == 12
 
 
 def test_without_gaps_there_is_no_scatter(tables, figure):
     values = tables["measures"]
-    without = values[~values["measure"].str.startswith("generalization")]
+    without = values[~values["measure"].str.startswith("gap_in")]
     with pytest.raises(TableError, match="no checkpoint has both"):
         correlation.gap_in_loss(figure, without, tables["correlation"])

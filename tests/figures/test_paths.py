@@ -91,7 +91,7 @@ def test_a_trajectory_lies_on_its_own_plane(tables, figure):
     filled = drawn(figure, tables)
     assert set(filled) == {"sdt", "tet"}
     np.testing.assert_array_equal(filled["sdt"].levels, filled["tet"].levels)
-    steps = tables["surface_path"].query("training == 'tet' and seed == 0")
+    steps = tables["surface_path"].query("method == 'tet' and seed == 0")
     walked = figure.axes[1].lines[0].get_xydata()
     np.testing.assert_allclose(walked, steps[["alpha", "beta"]])
     assert figure.axes[1].get_title() == "trained with TET, seed 0"
@@ -101,7 +101,7 @@ def test_a_trajectory_lies_on_its_own_plane(tables, figure):
 
 def test_what_lies_off_the_plane_is_drawn_below_it(tables, figure):
     drawn(figure, tables)
-    steps = tables["surface_path"].query("training == 'sdt' and seed == 0")
+    steps = tables["surface_path"].query("method == 'sdt' and seed == 0")
     whole, off = figure.axes[2].lines
     np.testing.assert_allclose(whole.get_ydata(), steps["distance"])
     np.testing.assert_allclose(off.get_ydata(), steps["off_plane"])

@@ -49,9 +49,7 @@ def test_the_gains_are_those_of_the_papers_text(table1, frames):
 
 def test_ours_is_the_paired_interval_of_the_test_accuracy(table1, frames):
     table = frames["timesteps"].query("split == 'test' and timesteps == 4 and statistics == 'trained'")
-    sides = [
-        100 * table[table["training"] == name].sort_values("seed")["accuracy_cumulative"] for name in ("sdt", "tet")
-    ]
+    sides = [100 * table[table["method"] == name].sort_values("seed")["accuracy_cumulative"] for name in ("sdt", "tet")]
     low, high = stats.ttest_rel(sides[1], sides[0]).confidence_interval(0.95)
     middle = sides[1].mean() - sides[0].mean()
     assert table1.ours == (f"T = 4: {middle:.3g} ({low:.3g} … {high:.3g}, n = 4)",)
@@ -64,7 +62,7 @@ def test_a_number_inside_the_interval_is_called_that(frames):
         return 0.9 + (0.03 + 0.01 * (seed % 2)) * (training == "tet")
 
     table = frames["timesteps"]
-    accuracy = [gain(seed, training) for seed, training in zip(table["seed"], table["training"], strict=True)]
+    accuracy = [gain(seed, training) for seed, training in zip(table["seed"], table["method"], strict=True)]
     (row,) = rows({"timesteps": table.assign(accuracy_cumulative=accuracy)}, "Table 1")
     assert row.difference[0].endswith(", inside")
 
@@ -99,7 +97,7 @@ def test_another_recipe_is_named(frames, columns, says):
     for name, value in columns.items():
         history[name] = np.resize(value, len(history))
         if name == "mse_weight":
-            history.loc[history["training"] == "sdt", name] = 0.0  # which the paper never regularises
+            history.loc[history["method"] == "sdt", name] = 0.0  # which the paper never regularises
     same = {"timesteps": frames["timesteps"].assign(network="resnet19", data="cifar100"), "history": history}
     (row,) = rows(same, "Table 1")
     assert row.why.lower() == (says or "same network, data and T").lower()
@@ -122,7 +120,7 @@ def test_the_nearest_t_stands_beside_theirs_where_none_is_shared(frames):
 def test_quotients_are_of_geometric_means(frames):
     (row,) = rows(frames, "Figure 4B")
     table = frames["energy"].query("layer == 'total' and timesteps == 2")
-    sides = [np.log(table[table["training"] == name].sort_values("seed")["joules"]) for name in ("sdt", "tet")]
+    sides = [np.log(table[table["method"] == name].sort_values("seed")["joules"]) for name in ("sdt", "tet")]
     change = 100 * np.expm1(np.mean(sides[1].to_numpy() - sides[0].to_numpy()))
     assert row.paper[0] == f"T = 2: −{100 * (1 - 54.7 / 58.3):.3g}"
     assert row.ours[0].startswith(f"T = 2: {change:.3g}".replace("-", "−"))
@@ -130,7 +128,7 @@ def test_quotients_are_of_geometric_means(frames):
 
 def test_longer_inference_is_paired_by_network(frames):
     row = rows(frames, "Figure 4A")[2]
-    table = frames["timesteps"].query("split == 'test' and training == 'tet' and statistics == 'trained'")
+    table = frames["timesteps"].query("split == 'test' and method == 'tet' and statistics == 'trained'")
     at = {
         steps: part.sort_values("seed")["accuracy_cumulative"].to_numpy() for steps, part in table.groupby("timesteps")
     }
@@ -140,7 +138,7 @@ def test_longer_inference_is_paired_by_network(frames):
 
 def test_the_surface_is_read_at_the_papers_point(frames):
     surface = frames["surface"]
-    twice = surface.assign(value=np.where(surface["training"] == "tet", 2.0, 1.0))
+    twice = surface.assign(value=np.where(surface["method"] == "tet", 2.0, 1.0))
     points = pd.concat([twice, twice.query("alpha == 0.4").assign(alpha=0.5)])
     (row,) = rows({"surface": points}, "Figure 2, SDT loss")
     assert row.paper == ("T = 10: −50",)
@@ -149,7 +147,7 @@ def test_the_surface_is_read_at_the_papers_point(frames):
 
 def test_a_twin_without_spikes_answers_the_papers_question(frames):
     compare = frames["compare"]
-    with_twin = compare.assign(ann=np.where(compare["measure"] == "test accuracy", "0.97", ""), timesteps="4")
+    with_twin = compare.assign(twin_mean=np.where(compare["measure"] == "test_accuracy", 0.97, np.nan))
     (row,) = rows({"compare": with_twin}, "Table 3, CIFAR-10, network without spikes")
     assert row.ours == ("T = 4: −2 (n = 5, no interval)",)
 

@@ -5,17 +5,18 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from figures.page import readings
+from figures.pictures import catalogue
 from tables import reading as tables
 from tests.figure_tables import identity
 
+READINGS = {one.name: one.reading for one in catalogue.PICTURES}
 SDT = (1.0, 2.0, 3.0, 4.5)
 CLEAR, CROSSED = (2.0, 3.5, 4.0, 5.6), (2.0, 0.5, 4.0, 3.5)
 BELOW, AROUND = (0.4, 0.5, 0.6, 0.5), (0.2, 1.5, 0.9, 1.3)
 
 
 def table(sides, rows):
-    """For every network the ``rows`` of its value; ``sides`` are the two trainings' values, a seed each."""
+    """For every network the ``rows`` of its value; ``sides`` are the two methods' values, a seed each."""
     found = [
         identity(training, seed) | {"loss": training} | row
         for training, values in zip(("sdt", "tet"), sides, strict=True)
@@ -107,8 +108,8 @@ def ways(sides):
 
 
 def read(name, frames):
-    doubtless = pd.DataFrame([{"measure": "test accuracy", "trust": ""}])
-    return readings.READINGS[name](frames | {"compare": doubtless})
+    doubtless = pd.DataFrame([{"reference": "sdt", "method": "tet", "measure": "test_accuracy", "trust": ""}])
+    return READINGS[name](frames | {"compare": doubtless})
 
 
 def told(number):
@@ -228,6 +229,32 @@ def test_layers_of_the_gradient_are_counted_and_the_loss_beside_one():
     assert alone.endswith("realised over predicted decrease has too few seeds for an interval.")
 
 
+def test_nulls_say_of_which_images():
+    def rows(value):
+        head = {"timestep": 0, "gradient_norm": value, "coherence": value / 10, "coherence_null": 0.259}
+        return [head | {"coherence_null_sampled": 0.337}]
+
+    frame = table((SDT, CLEAR), rows)
+    text = read("momentum", {"momentum": frame})
+    assert "if the gradient of these images were zero, the coherence would be 0.259; if they were a sample of" in text
+    assert text.endswith("mean gradient is zero, 0.337.")
+    assert "would be" not in read("momentum", {"momentum": frame.drop(columns="coherence_null_sampled")})
+
+
+@pytest.mark.parametrize(
+    ("name", "x", "more", "said"),
+    [
+        ("momentum-steps", "step", {"batch_size": 50}, "noise would keep 0.259."),
+        ("momentum-steps", "step", {}, "noise would keep at most 0.259."),
+        ("momentum-history", "epoch", {"kept_null_low": 0.134}, "between 0.134 and 0.259: an epoch's batches share no"),
+        ("momentum-history", "epoch", {}, "noise would keep at most 0.259."),
+    ],
+)
+def test_what_noise_would_keep_is_a_number_only_of_independent_batches(name, x, more, said):
+    frame = table((SDT, CLEAR), lambda value: [{x: 3, "timestep": 0, "kept": value / 10, "kept_null": 0.259} | more])
+    assert said in read(name, {name.replace("-", "_"): frame})
+
+
 def test_the_mean_cosine_stands_beside_zero_and_the_diagonal_is_left_out():
     text = read("momentum-pairs", pairs((SDT, CROSSED)))
     low, high = stats.t.interval(0.95, 3, np.mean(SDT) / 10, stats.sem(SDT) / 10)
@@ -236,3 +263,32 @@ def test_the_mean_cosine_stands_beside_zero_and_the_diagonal_is_left_out():
     alone = table((SDT, CLEAR), lambda value: [{"timestep": 1, "other": 1, "cosine": 1.0}])
     with pytest.raises(tables.TableError, match="no two different timesteps"):
         read("momentum-pairs", {"momentum_pairs": alone})
+
+
+def energies(sides, *, twin, share):
+    def rows(value):
+        place = {"split": "test", "layer": "total", "timesteps": 2.0, "trained_timesteps": 2.0, "images": 500.0}
+        nano = 1e-9 * value
+        return [place | {"joules": nano, "joules_by_rate": share * nano, "twin_joules": 1e-9 * twin, "accuracy": 0.9}]
+
+    return {"energy": table(sides, rows)}
+
+
+@pytest.mark.parametrize(
+    ("twin", "share", "between"),
+    [(150.0, 0.5, True), (150.0, 0.9, False), (205.0, 0.5, False), (50.0, 0.5, False), (500.0, 0.5, False)],
+)
+def test_energy_says_when_the_convention_of_pooling_decides_against_the_twin(twin, share, between):
+    sides = ((200.0, 210.0, 220.0), (230.0, 240.0, 250.0))
+    said = read("energy", energies(sides, twin=twin, share=share))
+    expected = (
+        f"{share * 210:.3g} nJ with SDT and {share * 240:.3g} nJ with TET; without spikes it would take {twin:.3g} nJ"
+    )
+    assert f"firing rates times the synapses of pooled maps, as papers reckon, would make it {expected}" in said
+    assert ("which takes less depends on how pooling is counted" in said) is between
+
+
+def test_energy_of_an_older_table_says_nothing_of_conventions():
+    found = energies((SDT, CLEAR), twin=1.0, share=0.5)["energy"].drop(columns="joules_by_rate")
+    assert "Firing" not in read("energy", {"energy": found})
+    assert "firing" not in read("energy", {"energy": found})

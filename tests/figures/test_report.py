@@ -12,13 +12,14 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from figures import report
-from figures.page import markup, plates, readings
+from figures.page import markup, sections
 from figures.pictures import catalogue
+from tables.schema import IDENTITY
 from tests.figure_tables import complete, made_up, write
 
 pytestmark = pytest.mark.filterwarnings("error")
 DRAWN = ("surfaces", "scalability", "steps")
-EVERY = {one.name for one in catalogue.PICTURES}
+PICTURES = {one.name: one for one in catalogue.PICTURES}
 TABLES = 6  # networks, flatness, the rest of the comparison, beside the paper, tables, checkpoints
 VOID = {"meta", "link", "br", "img"}
 VERSIONS = {"snn-landscape": "0.1.0", "python": "3.11.7"}
@@ -140,16 +141,16 @@ def test_every_picture_has_its_reading_caption_and_words_for_who_cannot_see_it(s
         "n = 3; SDT train, n = 3; TET test, n = 3; TET train, n = 3."
     )
     assert "<figcaption>Contours: mean over seeds" in text
-    assert markup.prose(readings.READINGS["scalability"](small())) in text
+    assert markup.prose(PICTURES["scalability"].read(small())) in text
 
 
 def test_a_reading_that_lacks_its_table_is_said_to(text):
     (article,) = re.findall(r'<article id="figure-surfaces">.*?</article>', text, re.S)
-    assert "No reading: the comparison has no row mean rise within 0.5 on random planes." in article
+    assert "No reading: the comparison has no row rise_within[plane,0.5]." in article
 
 
 def test_what_was_measured_and_where_it_ended_is_in_a_table(text):
-    last = small()["history"].query("epoch == 30 and training == 'tet'")["train_loss_sdt"]
+    last = small()["history"].query("epoch == 30 and method == 'tet'")["train_loss_sdt"]
     assert "0, 1, 2 (n = 3)" in text
     assert f">{last.mean():.3g} (" in text
 
@@ -234,8 +235,11 @@ def test_text_is_dark_enough_to_read():
         assert 1.05 / (np.dot([0.2126, 0.7152, 0.0722], linear) + 0.05) >= 4.5, colour
 
 
-def test_every_picture_has_a_reading_and_a_heading():
-    assert set(readings.READINGS) == set(plates.HEADINGS) == EVERY
+def test_every_picture_has_a_name_a_heading_and_a_place_of_its_own():
+    assert len(PICTURES) == len({one.order for one in PICTURES.values()}) == 32
+    headings = [one.heading for one in PICTURES.values()]
+    assert all(headings)
+    assert len(set(headings)) == len(headings)
 
 
 def test_names_from_tables_and_records_are_no_markup(tmp_path):
@@ -346,3 +350,11 @@ def test_networks_are_kept_apart(tmp_path):
         assert f"<h3>{name} on digits</h3>" in text
         assert f'id="figure-scalability-{name}-digits"' in text
     assert "<title>SDT and TET: digits-cnn on digits and vgg on digits – snn-landscape</title>" in text
+
+
+@pytest.mark.parametrize(("varied", "says"), [(True, "over training sets too"), (False, "about that one training set")])
+def test_what_intervals_are_conditional_on_is_said(varied, says):
+    tables = made_up(seeds=2)
+    runs = tables["history"].drop_duplicates("checkpoint")[list(IDENTITY)]
+    assert says in sections.networks(tables | {"settings": runs.assign(vary_data=varied)})
+    assert "intervals over seeds are" not in sections.networks(tables)

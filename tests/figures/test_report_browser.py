@@ -91,7 +91,7 @@ def test_surfaces_are_drawn_when_opened_and_not_before(browser):
     assert frame.get_attribute("title") == "Surfaces to turn"
     height = "const f = document.querySelector('iframe'); return [f.clientHeight, f.contentDocument.body.scrollHeight]"
     wait(lambda: (lambda outer, inner: outer >= inner > 500)(*browser.execute_script(height)))
-    summary = "return document.querySelector('iframe').contentDocument.getElementById('summary-tet').textContent"
+    summary = "return document.querySelector('iframe').contentDocument.getElementById('summary-1').textContent"
     assert "trained with TET, mean over seeds" in browser.execute_script(summary)
     assert widths(browser, "html")[0][0] <= 1100
 

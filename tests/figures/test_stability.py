@@ -31,7 +31,7 @@ def test_curves_and_limits_are_means_over_seeds_of_the_objective_of_training(tab
     curves = stability(figure, table)
     assert set(curves) == {("preconditioned", "sdt"), ("preconditioned", "tet")}
     for ax, training in zip(figure.axes, ("sdt", "tet"), strict=True):
-        rows = table[(table["training"] == training) & (table["loss"] == "trained")]
+        rows = table[(table["method"] == training) & (table["loss"] == "trained")]
         rows = rows[rows["matrix"] == "preconditioned"]
         epochs = sorted(set(rows["epoch"]))
         curve = curves["preconditioned", training]
@@ -48,14 +48,14 @@ def test_every_curve_and_the_beginning_of_the_limit_are_inside(table, figure):
     stability(figure, table)
     low, high = figure.axes[0].get_ylim()
     rows = table[(table["loss"] == "trained") & (table["matrix"] == "preconditioned")]
-    means = rows.groupby(["training", "epoch"])["top_eigenvalue"].mean()
+    means = rows.groupby(["method", "epoch"])["top_eigenvalue"].mean()
     assert low < means.min() < means.max() < high
     assert low < rows["limit"].min() < high
 
 
 def test_each_matrix_with_a_limit_gets_a_row(table, figure):
     plain = table[table["matrix"] == "hessian"].assign(optimizer="sgd", limit=50.0, data="others")
-    curves = stability(figure, pd.concat([table, plain[plain["training"] == "sdt"]]))
+    curves = stability(figure, pd.concat([table, plain[plain["method"] == "sdt"]]))
     assert set(curves) == {("hessian", "sdt"), ("preconditioned", "sdt"), ("preconditioned", "tet")}
     assert len(figure.axes) == 4
     assert [text.get_text() for text in figure.axes[1].texts] == ["not measured"]

@@ -25,7 +25,7 @@ def several(tables):
 
 def plain(frame, training):
     """Test rows of one training, as trained."""
-    return frame.query(f"training == '{training}' and split == 'test' and statistics == 'trained'")
+    return frame.query(f"method == '{training}' and split == 'test' and statistics == 'trained'")
 
 
 # networks trained at several T
@@ -56,7 +56,7 @@ def test_rings_join_networks_tested_at_the_t_they_were_trained_at(several, figur
 
 
 def test_one_training_at_several_t_is_one_panel(several, figure):
-    scalability.at_step(figure, several.query("training == 'tet'"))
+    scalability.at_step(figure, several.query("method == 'tet'"))
     assert [ax.get_title() for ax in figure.axes] == ["TET, n = 3"]
 
 
@@ -87,7 +87,7 @@ def test_recut_streams_have_a_look_of_their_own(tables, figure):
     curves = scalability.ways(figure, pd.concat([rows, again, both]))
     assert {name for name, _ in curves} == {"statistics anew", "cut anew", "both"}
     np.testing.assert_allclose(curves["cut anew", "tet"].line.get_ydata(), 0, atol=1e-12)
-    dashes = {str(vars(one.line)["_dash_pattern"]) for (_, training), one in curves.items() if training == "sdt"}
+    dashes = {str(vars(one.line)["_dash_pattern"]) for (_, method), one in curves.items() if method == "sdt"}
     assert len(dashes) == 3
 
 
@@ -128,7 +128,7 @@ def test_a_table_without_their_columns_is_refused(draw, column, tables, figure):
 
 
 def test_networks_of_several_trained_t_are_not_averaged(several, figure):
-    curves = agreement.agreement(figure, several[several["training"] == "sdt"])
+    curves = agreement.agreement(figure, several[several["method"] == "sdt"])
     assert (curves["settling", "sdt"].table["n"] == 3).all()
     rows = pd.DataFrame({"trained_timesteps": [2.0, 4, 4, np.nan, np.inf, np.inf, np.inf]})
     assert most_trained(rows)[0] == 4
@@ -142,7 +142,7 @@ def test_networks_of_several_trained_t_are_not_averaged(several, figure):
 
 def test_points_are_means_over_seeds_at_each_threshold(tables, figure):
     curves = anytime.anytime(figure, tables["anytime"], tables["timesteps"])
-    rows = tables["anytime"].query("training == 'tet' and split == 'test'").groupby("threshold")
+    rows = tables["anytime"].query("method == 'tet' and split == 'test'").groupby("threshold")
     for column in ("accuracy", "gain"):
         line = curves[column, "tet"].line
         np.testing.assert_allclose(line.get_xdata(), rows["mean_steps"].mean())
@@ -173,6 +173,6 @@ def test_energy_is_of_networks_of_one_trained_t(tables, figure):
     frame = tables["energy"].assign(trained_timesteps=4.0)
     other = frame.assign(trained_timesteps=2.0, joules=1.0).query("seed == 0")
     bars = energy.accuracy(figure, pd.concat([frame, other]))["tet"]
-    rows = frame.query("training == 'tet' and layer == 'total'")
+    rows = frame.query("method == 'tet' and layer == 'total'")
     np.testing.assert_allclose(bars[0].get_xydata()[:, 0], 1e9 * rows.groupby("timesteps")["joules"].mean())
     assert "trained at T = 4" in caption_of(figure)

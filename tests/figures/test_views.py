@@ -14,14 +14,14 @@ pytestmark = pytest.mark.filterwarnings("error")
 GRID = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
 
 
-def table(*, seeds=(0, 1, 2), draws=(0, 1), training="tet"):
+def table(*, seeds=(0, 1, 2), draws=(0, 1), method="tet"):
     rng = np.random.default_rng(0)
     rows = [
         (seed, draw, alpha, beta, 1 + rng.uniform(), *rng.uniform(size=3))
         for seed, draw, alpha, beta in product(seeds, draws, GRID, GRID)
     ]
     columns = ["seed", "draw", "alpha", "beta", "value", "accuracy", "stderr", "rise_stderr"]
-    return pd.DataFrame(rows, columns=columns).assign(loss="sdt", split="train", kind="plane", training=training)
+    return pd.DataFrame(rows, columns=columns).assign(loss="sdt", split="train", kind="plane", method=method)
 
 
 def view(found, **key):

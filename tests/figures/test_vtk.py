@@ -22,7 +22,7 @@ def test_a_file_holds_the_tables_numbers_at_their_places(frame, tmp_path):
     folder = tmp_path / "figures" / "vtk"
     assert len(list(folder.iterdir())) == 2 * 2 * 3
     mesh = meshio.read(folder / "surface-random-tet-train-draw-0-seed-1-sdt.vtu")
-    rows = frame.query("training == 'sdt' and loss == 'tet' and seed == 1").sort_values(["beta", "alpha"])
+    rows = frame.query("method == 'sdt' and loss == 'tet' and seed == 1").sort_values(["beta", "alpha"])
     np.testing.assert_allclose(mesh.points, rows[["alpha", "beta", "value"]])
     np.testing.assert_allclose(mesh.point_data["loss"], rows["value"])
     np.testing.assert_allclose(mesh.point_data["accuracy"], rows["accuracy"])
@@ -43,7 +43,7 @@ def test_cells_are_the_grids_squares_counterclockwise(frame):
 
 
 def test_infinite_and_missing_points_stay_so_in_the_data(frame):
-    broken = frame.query("training == 'sdt' and loss == 'sdt' and seed == 0").reset_index(drop=True)
+    broken = frame.query("method == 'sdt' and loss == 'sdt' and seed == 0").reset_index(drop=True)
     broken.loc[[3, 7], "value"] = np.inf, np.nan
     (one,) = views(broken)
     points, _, data = vtk.sheet(one)

@@ -56,7 +56,7 @@ class TestHessian:
 
     def test_tables_have_the_columns_that_figures_read(self, tiny):
         result = hessian.run(hessian.Config((tiny,), images=20, probes=2, steps=6, draws=2, radii=3, quiet=True))
-        identity = {"checkpoint", "network", "data", "training", "seed", "loss"}
+        identity = {"checkpoint", "network", "data", "method", "training", "seed", "loss"}
         assert set(result.tables) == {"hessian", "trace", "density", "radius", "smoothed"}
         assert set(result.tables["hessian"]) == identity | {
             "operator", "coordinates", "split", "images", "rank", "eigenvalue", "residual", "relative_residual",
@@ -195,7 +195,7 @@ class TestMatrices:
         return hessian.run(config).tables
 
     def test_the_columns_are_those_of_the_docstring(self, found):
-        shared = ["checkpoint", "network", "data", "training", "seed", "loss", "operator", "coordinates"]
+        shared = ["checkpoint", "network", "data", "method", "training", "seed", "loss", "operator", "coordinates"]
         rest = ["top_eigenvalue", "residual", "converged", "products", "trace", "stderr"]
         assert list(found["layers"]) == [*shared, "layer", "weights", *rest]
         assert list(found["steps"]) == [*shared, "timestep", *rest, "share"]
@@ -304,9 +304,9 @@ class TestSurface:
 
     def test_the_columns_are_those_that_figures_read(self, table):
         assert list(table) == [
-            "checkpoint", "network", "data", "training", "seed", "loss", "split", "directions", "axes_loss", "kind",
-            "draw", "alpha", "beta", "value", "stderr", "rise_stderr", "sampling_stderr", "accuracy", "accuracy_stderr",
-            "images",
+            "checkpoint", "network", "data", "method", "training", "seed", "loss", "split", "directions", "axes_loss",
+            "kind", "draw", "alpha", "beta", "value", "stderr", "rise_stderr", "sampling_stderr", "accuracy",
+            "accuracy_stderr", "images",
         ]  # fmt: skip
         counts = table.groupby(["loss", "kind", "draw"]).size()
         assert counts.to_dict() == {

@@ -123,7 +123,7 @@ def test_datasets_and_loaders_are_taken_as_they_are(source):
 @pytest.mark.parametrize(
     ("batch", "said", "line"),
     [
-        ((X, Y, Y), r"holds 3 things \(Tensor \[10, 4\], Tensor \[10\], Tensor \[10\]\)", "(batch[0], batch[1])"),
+        ((X, Y, Y), r"holds 3 things \(Tensor \[10, 4\], Tensor \[10\], Tensor \[10\]\)", "(batch[0], batch[2])"),
         (X, r"Tensor \[10, 4\] and has no target", "(batch, batch)"),
         ({"x": X, "z": Y}, "mapping with 'x', 'z' in it, of which none may be the target", "batch['z']"),
         ({"x": X, "y": Y, "label": Y}, "several may be the target", "batch['label']"),

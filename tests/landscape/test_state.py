@@ -129,3 +129,15 @@ def test_a_scripted_module_comes_back_too():
 
 def test_no_library_no_reset():
     assert resetting(nn.Sequential(nn.Linear(2, 2), nn.LSTM(2, 2))) is None
+
+
+def test_gradients_that_were_written_inside_are_not_there_afterwards():
+    model = nn.Linear(2, 1)
+    model.weight.grad = before = torch.ones(1, 2)
+    with preserved(model):
+        model(torch.ones(1, 2)).sum().backward()
+        model.weight.requires_grad_(False)
+    assert model.weight.grad is before
+    assert before.tolist() == [[1.0, 1.0]]
+    assert model.bias.grad is None
+    assert model.weight.requires_grad

@@ -145,9 +145,10 @@ def test_wrong_types_are_a_complaint_and_never_a_traceback(place, value, tmp_pat
         ("model.arguments.spiking", "no", r"spiking .*is 'no' \(str\), expected bool"),
         ("model.arguments.decay", None, r"decay .*is '?None'?.*, expected float"),
         ("training", {"seed": 0}, r"training\.loss is missing"),
-        ("training.loss", "foo", r"training\.loss is 'foo' \(str\), expected sdt or tet"),
+        ("training.loss", 3, r"training\.loss is '3' \(int\), expected a name of 1 to 200 characters on one line"),
+        ("training.method", "two\nlines", r"training\.method is 'two\\nlines' \(str\), expected a name of 1 to 200"),
         ("state_dict", {"w": 3}, r"state_dict.*is '?3'? \(int\), expected"),
-        ("format", "1", r"has checkpoint format '1', this version reads format 1"),
+        ("format", "1", r"has checkpoint format '1', this version reads formats 1 and 2"),
     ],
 )
 def test_a_complaint_names_place_found_and_expected(place, value, said, tmp_path):
@@ -162,6 +163,42 @@ def test_a_complaint_names_place_found_and_expected(place, value, said, tmp_path
     torch.save(content, tmp_path / "ckpt.pt")
     with pytest.raises(ValueError, match=said):
         load(tmp_path / "ckpt.pt").network()
+
+
+def written(path: Path, version: int, **training: Any) -> Path:
+    """A file of that format with ``training``."""
+    content = {name: getattr(small(), name) for name in ("model", "state_dict", "data", "history", "versions")}
+    torch.save({"format": version, "training": training} | content, path)
+    return path
+
+
+def test_a_file_of_format_1_has_the_loss_for_a_method(tmp_path):
+    found = load(written(tmp_path / "ckpt.pt", 1, loss="tet", seed=3))
+    assert found.training == {"loss": "tet", "seed": 3, "method": "tet"}
+    save(found, tmp_path / "again.pt")
+    assert torch.load(tmp_path / "again.pt", weights_only=True)["format"] == 2
+    assert load(tmp_path / "again.pt").training == found.training
+
+
+@pytest.mark.parametrize(
+    "label", ["sdt", "sdt+sam, ρ = 0.05", "a/b", "Größe", "NA", "007", '"quoted"', "x" * 200, "方法"]
+)
+def test_a_method_and_a_loss_may_have_any_name(label, tmp_path):
+    save(replace(small(), training={"loss": label, "method": label, "seed": 0}), tmp_path / "ckpt.pt")
+    assert load(tmp_path / "ckpt.pt").training == {"loss": label, "method": label, "seed": 0}
+
+
+@pytest.mark.parametrize(
+    "label", ["", "  ", "x" * 201, "a\nb", "a\rb", "a\x00", "\x1b[1m", "a\u2028b", "\ud800", "\x85", 3, None]
+)
+@pytest.mark.parametrize("name", ["loss", "method"])
+def test_a_name_that_a_table_could_not_show_is_neither_written_nor_read(name, label, tmp_path):
+    training = {"loss": "sdt", "method": "sdt", "seed": 0} | {name: label}
+    with pytest.raises(CheckpointError, match=rf"can't be written, since it could not be read: training\.{name} is "):
+        save(replace(small(), training=training), tmp_path / "ckpt.pt")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(CheckpointError, match=rf"is damaged or was not written by this project: training\.{name} is "):
+        load(written(tmp_path / "ckpt.pt", 2, **training))
 
 
 def test_weights_of_another_kind_and_negative_variances_are_refused(checkpoint):
@@ -199,7 +236,7 @@ def test_a_pickle_that_would_run_code_is_not_run(tmp_path):
         ({"conv.weight": torch.ones(1)}, "not written by this project: .*found the keys conv.weight"),
         ([1, 2], "found a list"),
         ({}, "found an empty dict"),
-        ({"format": 0}, f"format 0, this version reads format {FORMAT}"),
+        ({"format": 0}, "format 0, this version reads formats 1 and 2"),
         ({"format": FORMAT, "model": {}}, "lacks state_dict, data, training, history, versions"),
     ],
     ids=["state dict", "list", "empty", "older", "incomplete"],

@@ -16,6 +16,7 @@ from spikingjelly.activation_based.model import sew_resnet, spiking_resnet, spik
 from torch import Tensor, nn
 
 from analysis import hessian, timesteps
+from analysis.subject import Subject
 from models import convert, foreign
 from models.checkpoint import Checkpoint, CheckpointError, load, save
 from models.foreign import SOURCES
@@ -189,6 +190,25 @@ FLAGS = ("--as", "resnet18", "--data", "digits", "--loss", "sdt")
 
 
 class TestTheCommand:
+    def test_a_network_may_be_trained_with_any_loss_and_be_called_anything(self, plain, tmp_path):
+        out = tmp_path / "ckpt.pt"
+        flags = ["--as", "resnet18", "--data", "digits", "--train-images", "40"]
+        assert convert.main([str(plain), *flags, "--loss", "ce", "--method", "ce, mixup/0.2", "--out", str(out)]) == 0
+        assert {name: load(out).training[name] for name in ("loss", "method")} == {
+            "loss": "ce",
+            "method": "ce, mixup/0.2",
+        }
+        identity = Subject.load(out).identity
+        assert (identity["method"], identity["training"]) == ("ce, mixup/0.2", "ce")
+        assert convert.main([str(plain), *flags, "--loss", "ce", "--out", str(out)]) == 0
+        assert load(out).training["method"] == "ce"
+
+    @pytest.mark.parametrize("flag", ["--loss", "--method"])
+    def test_a_name_that_no_table_could_show_is_one_line(self, flag, plain, tmp_path, capsys):
+        argv = [str(plain), *FLAGS, flag, "two\nlines", "--out", str(tmp_path / "out" / "ckpt.pt")]
+        assert f"{flag} must be a name of 1 to 200 characters on one line" in refused(argv, capsys)
+        assert not (tmp_path / "out").exists()
+
     def test_the_checkpoint_says_where_it_is_from_and_works_with_analyses(self, plain, tmp_path, capsys):
         out = tmp_path / "run" / "ckpt.pt"
         flags = ["--batch-size", "50", "--momentum", "0.9", "--seed", "3", "--train-images", "40"]

@@ -181,6 +181,18 @@ def test_a_limit_takes_the_first_images_and_shuffles_within_them():
     assert pairs(images, labels) == pairs(shuffled, shuffled_labels)
 
 
+@pytest.mark.parametrize("name", ["digits", "digit-events"])
+def test_drawn_batches_are_the_first_of_an_order_each(in_memory, name):
+    split, generator = in_memory[name].train, seeded(3)
+    orders = [torch.randperm(30, generator=generator)[:20] for _ in range(4)]
+    stored, labels = collected(split)
+    axis = 1 if name == "digit-events" else 0
+    found = list(split.batches(20, generator=seeded(3), limit=30, draws=4))
+    for (images, classes), order in zip(found, orders, strict=True):
+        assert torch.equal(images, stored.index_select(axis, order))
+        assert torch.equal(classes, labels[order])
+
+
 def test_nothing_draws_from_the_global_generator(folders):
     with torch.random.fork_rng():
         torch.manual_seed(11)
@@ -214,6 +226,9 @@ def test_augmentation_sees_raw_pixels_and_draws_from_the_generator():
         ({"size": 4, "limit": 0}, "ask for 1 to 200, not 0"),
         ({"size": 4, "limit": 201}, "ask for 1 to 200, not 201"),
         ({"size": 4, "augment": crop_and_flip}, "generator"),
+        ({"size": 4, "draws": 2}, "pass one, or no draws"),
+        ({"size": 201, "draws": 2, "generator": seeded(0)}, "can't draw 2 batches of 201 from 200 images"),
+        ({"size": 4, "draws": 0, "generator": seeded(0)}, "can't draw 0 batches of 4"),
     ],
 )
 def test_batches_that_cannot_be_are_refused_at_once(options, words):
@@ -398,6 +413,15 @@ def test_folders_give_labelled_standardised_views_in_a_fixed_stratified_order(fo
     assert torch.equal((pixels.mean((1, 2, 3)) / 80).long(), labels)
     again, _ = collected(load("imagenet", root=folders, **data.arguments).train)
     assert torch.equal(images, again)
+
+
+def test_drawn_batches_of_folders_are_the_first_of_an_order_each(folders):
+    train, generator = load("imagenet", root=folders, image_size=16).train, seeded(3)
+    orders = [torch.randperm(len(train), generator=generator)[:4] for _ in range(3)]
+    stored, labels = collected(train)
+    for (images, classes), order in zip(train.batches(4, generator=seeded(3), draws=3), orders, strict=True):
+        assert torch.equal(images, stored[order])
+        assert torch.equal(classes, labels[order])
 
 
 def test_views_of_folders_are_drawn_from_the_generator_whatever_reads_them(folders):

@@ -11,8 +11,8 @@ from analysis import history
 from models.checkpoint import load
 from models.train import main, run
 from models.training.momentum import COLUMNS, NAME, MomentumHistory, first_moment
+from models.training.nulls import epoch_nulls
 from models.training.recipe import Config
-from models.training.step_gradients import coherence_null
 
 from ..interrupted import interrupted
 
@@ -45,9 +45,11 @@ def test_every_epoch_has_a_row_a_timestep_and_one_of_the_whole(recorded):
     assert shares.to_numpy() == pytest.approx(1, abs=1e-5)
     whole = table[table["timestep"] == 0]
     assert set(whole["steps"]) == {3}
-    assert whole["kept_null"].to_numpy() == pytest.approx(coherence_null(0.9, 3))
+    low, high = epoch_nulls(0.9, (20, 20, 20))
+    assert whole["kept_null_low"].to_numpy() == pytest.approx(low)
+    assert whole["kept_null"].to_numpy() == pytest.approx(high)
     assert whole["kept"].between(0, 1).all()
-    assert table.loc[table["timestep"] > 0, ["momentum_norm", "kept", "steps"]].isna().all(axis=None)
+    assert table.loc[table["timestep"] > 0, ["momentum_norm", "kept", "steps", "kept_null_low"]].isna().all(axis=None)
 
 
 def test_the_last_row_is_that_of_the_saved_weights_and_optimizer(recorded):
@@ -101,8 +103,20 @@ def test_an_averaged_gradient_is_the_momentum_of_either_optimizer():
 def test_the_table_becomes_one_of_the_analysis(recorded, tmp_path):
     assert history.main([str(recorded / "ckpt.pt"), "--out", str(tmp_path), "--quiet"]) == 0
     table = pd.read_csv(tmp_path / "momentum_history.csv")
-    assert list(table.columns) == ["checkpoint", "network", "data", "training", "seed", *COLUMNS]
+    assert list(table.columns) == ["checkpoint", "network", "data", "method", "training", "seed", *COLUMNS]
     pd.testing.assert_frame_equal(table[list(COLUMNS)], pd.read_csv(recorded / NAME))
+
+
+def test_a_table_from_before_the_lower_null_goes_on(recorded, tmp_path):
+    run(short(tmp_path, epochs=1))
+    checkpoint, table = load(tmp_path / "ckpt.pt"), pd.read_csv(tmp_path / NAME)
+    table.drop(columns="kept_null_low").to_csv(tmp_path / NAME, index=False)
+    assert history.main([str(tmp_path / "ckpt.pt"), "--out", str(tmp_path / "tables"), "--quiet"]) == 0
+    read = pd.read_csv(tmp_path / "tables" / NAME)
+    assert read["kept_null_low"].isna().all()
+    split = checkpoint.load_data().train
+    MomentumHistory(checkpoint.network(), split, beta=0.9, batch_size=20, path=tmp_path / NAME, done=1).save()
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / NAME), table.assign(kept_null_low=float("nan")))
 
 
 @pytest.mark.parametrize("damage", ["header", "cut", "word"])

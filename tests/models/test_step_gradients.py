@@ -9,7 +9,8 @@ from torch import nn
 
 from models.losses import LOSSES
 from models.networks import build
-from models.training.step_gradients import Kept, coherence_null, statistics, step_gradients
+from models.training.nulls import coherence_null
+from models.training.step_gradients import Kept, statistics, step_gradients
 
 LABELS = torch.tensor([3, 1, 4, 1, 5])
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from analysis.subject import Subject
 from models.checkpoint import load, save
+from models.data import load as load_data
 from models.losses import sdt_loss, tet_loss
 from models.train import main, run
 from models.training.epoch import evaluate
@@ -94,7 +96,8 @@ def test_a_finished_run_is_left_alone(tmp_path, capsys):
 
 def test_a_folder_with_another_run_is_refused_and_told_what_differs(tmp_path):
     run(short(tmp_path))
-    with pytest.raises(ValueError, match=r"other settings \(loss was 'tet', now 'sdt'; mse_weight was 0.05, now 0.0\)"):
+    changes = r"loss was 'tet', now 'sdt'; method was 'tet', now 'sdt'; mse_weight was 0\.05, now 0\.0"
+    with pytest.raises(ValueError, match=rf"other settings \({changes}\)"):
         run(short(tmp_path, loss="sdt"))
 
 
@@ -174,9 +177,46 @@ def test_a_loss_that_diverges_at_once_leaves_no_checkpoint(tmp_path):
     assert not (tmp_path / "ckpt.pt").exists()
 
 
+def test_a_method_is_a_label_beside_the_loss_and_changes_no_weights(tmp_path):
+    plain, named = run(short(tmp_path / "plain")), run(short(tmp_path / "named", method="tet, mine/1"))
+    assert (plain.training["loss"], plain.training["method"]) == ("tet", "tet")
+    assert (named.training["loss"], named.training["method"]) == ("tet", "tet, mine/1")
+    assert all(torch.equal(plain.state_dict[name], value) for name, value in named.state_dict.items())
+    with pytest.raises(ValueError, match=r"other settings \(method was 'tet', now 'other'\)"):
+        run(short(tmp_path / "plain", method="other"))
+
+
+def test_the_method_is_by_default_the_last_phase_s_loss(tmp_path):
+    assert run(short(tmp_path, loss="tet", phases="2; 1 loss=sdt")).training["method"] == "sdt"
+
+
+def test_with_vary_data_each_seed_has_training_images_of_its_own(tmp_path):
+    made = {
+        (loss, seed): run(short(tmp_path / f"{loss}-{seed}", loss=loss, seed=seed, epochs=1, vary_data=True))
+        for loss, seed in (("sdt", 0), ("sdt", 1), ("tet", 1))
+    }
+    assert {key: one.data["arguments"]["split_seed"] for key, one in made.items()} == {
+        ("sdt", 0): 0, ("sdt", 1): 1, ("tet", 1): 1,
+    }  # fmt: skip
+    images = {key: Subject.load(tmp_path / "-".join(map(str, key)) / "ckpt.pt").batch("train", None) for key in made}
+    assert torch.equal(images["sdt", 1][0], images["tet", 1][0])
+    expected = load_data("digits", train_images=60, split_seed=1).train.batches(60)
+    assert torch.equal(images["sdt", 1][1], next(expected)[1])
+    assert not torch.equal(images["sdt", 0][1], images["sdt", 1][1])
+    fixed = run(short(tmp_path / "fixed", epochs=1, seed=1, split_seed=4))
+    moved = run(short(tmp_path / "moved", epochs=1, seed=1, split_seed=4, vary_data=True))
+    assert (fixed.data["arguments"]["split_seed"], moved.data["arguments"]["split_seed"]) == (4, 5)
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
+        (["--method", ""], "--method must be a name of 1 to 200 characters on one line"),
+        (["--method", "two\nlines"], "--method must be a name of 1 to 200 characters on one line"),
+        (["--method", "x" * 201], "--method must be a name of 1 to 200 characters on one line"),
+        (["--vary-data", "--data", "cifar10"], "all that cifar10 has train: give --train-images"),
+        (["--vary-data", "--data", "n-mnist"], "all that n-mnist has train: give --train-images"),
+        (["--vary-data", "--seed", str(2**63 - 1), "--split-seed", "1"], "split_seed"),
         (["--timesteps", "0"], "timesteps"),
         (["--epochs", "0"], "epochs and batch size must be at least 1"),
         (["--model", "transformer"], "digits-cnn"),

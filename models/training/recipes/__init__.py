@@ -85,6 +85,7 @@ def record(config: Config) -> dict[str, str | None]:
     recipe = load(config.recipe)
     before = settings(resolved(recipe.config(config.out, device=config.device)))
     changed = {key: value for key, value in settings(config).items() if before[key] != value}
+    changed.pop("method", None)  # a label, which changes nothing
     if changed.get("seed") in recipe.seeds:
         del changed["seed"]
     return {"recipe": config.recipe, "recipe_changes": ", ".join(f"{key}={value}" for key, value in changed.items())}

@@ -1,25 +1,28 @@
-"""The whole way in one command: train with SDT and with TET over seeds, measure every checkpoint, compare, draw.
+"""The whole way in one command: train by several methods over seeds, measure every checkpoint, compare, draw.
 
     python -m analysis.study --out runs/demo
+    python -m analysis.study --out runs/mine --methods sdt tet late=tet:learning_rate=0.001,epochs=80
 
-leaves ``OUT/sdt-0/ckpt.pt`` … ``OUT/tet-4/ckpt.pt``, each run's own tables beside its checkpoint, all of them stacked
-in ``OUT/tables``, the comparison there too, pictures in ``OUT/figures``, and all of it on a page, ``OUT/report.html``.
+A method is ``[NAME=]LOSS[:SETTING=VALUE,…]``, settings being those of models.train; without NAME it is called what it
+says. The first is the reference. The study leaves ``OUT/METHOD-SEED/ckpt.pt``, each run's own tables beside its
+checkpoint, all of them stacked in ``OUT/tables``, the comparison there too, pictures in ``OUT/figures``, and all of it
+on a page, ``OUT/report.html``.
 What is finished, from the same checkpoint with the same settings, is not done again; what was interrupted goes on. Each
 worker computes on one thread.
 """
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import torch
@@ -28,75 +31,40 @@ from tqdm import tqdm
 from models import train
 from models.training import recipe
 from tables.command_line import command as run_command
-from tables.result import Result, origin, provenance, sha256
+from tables.methods import with_methods
+from tables.reading import available, read
+from tables.record import origin, provenance, sha256
+from tables.result import Result
 
-from . import command, compare, energy, hessian, history, momentum, robustness, sharpness, surface, timesteps
-
-LANDSCAPE_IMAGES = 200
-
-
-@dataclass(frozen=True)
-class Config:
-    """Train, measure, compare and draw SDT and TET."""
-
-    out: Path = Path("runs/demo")
-    """Folder for checkpoints, tables and figures."""
-    data: Literal["digits", "digit-events", "cifar10", "cifar100"] = "digits"
-    """Data set."""
-    model: str | None = None
-    """Network; by default one that suits the data."""
-    timesteps: int = 4
-    """T."""
-    epochs: int = 50
-    """Passes over the training images."""
-    batch_size: int = 50
-    """Training images a step."""
-    learning_rate: float = 2e-3
-    """Adam's, at the first epoch."""
-    until_loss: float | None = None
-    """End each run at the first epoch after which its training loss is at most this: minima at comparable loss."""
-    until_loss_of: Literal["sdt", "tet"] | None = None
-    """Which loss --until-loss is about; by default the one trained with, which is not the same for both."""
-    mse_weight: float | None = None
-    """The paper's lambda on both sides; by default 0.05 with TET and 0 with SDT."""
-    train_images: int | None = None
-    """Train on so many images; by default 200 digits, or all."""
-    seeds: int = 5
-    """Networks a side, seeds 0, 1, 2 …"""
-    twins: int = 0
-    """Networks without spikes (ReLU, T = 1) for reference, in OUT/relu-0 …"""
-    images: int = LANDSCAPE_IMAGES
-    """Training images that the landscape is made of."""
-    jobs: int = 2
-    """Processes at a time, one thread each."""
-    data_root: str | None = None
-    """Folder with the data set's files, for those that have files."""
-    device: str = "cpu"
-    """cpu, cuda, cuda:1 …"""
-
+from .. import command, compare, energy, hessian, history, momentum, rise, robustness, sharpness, surface, timesteps
+from .trainings import Config, method, trainings
 
 Analysis = tuple[Callable[[Any], Result], command.Config]
 
 
-def run(config: Config) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Carry the study out; returns the comparison and the seconds that each stage took."""
+def run(config: Config) -> tuple[str, dict[str, float]]:
+    """Carry the study out; returns the verdict in words and the seconds that each stage took."""
     if min(config.seeds, config.jobs, config.images, config.twins + 1) < 1:
         raise ValueError(
             "seeds, jobs and images must be at least 1 and twins at least 0,"
             f" got {config.seeds}, {config.jobs}, {config.images} and {config.twins}"
         )
     seconds: dict[str, float] = {}
-    folders = [config.out / f"{loss}-{seed}" for seed in range(config.seeds) for loss in ("sdt", "tet")]
-    folders += [config.out / f"relu-{seed}" for seed in range(config.twins)]
+    plans = trainings(config)
+    folders = [plan.out for plan in plans]
     with ProcessPoolExecutor(config.jobs, get_context("spawn"), _begin_worker) as pool:
-        tasks = [(_train, (_training(config, folder),)) for folder in folders]
+        tasks = [(_train, (plan,)) for plan in plans]
         seconds["train"] = _stage(pool, "train", tasks)
         for name in analyses(config, folders[0]):
-            plans = [analyses(config, folder)[name] for folder in folders]
-            stale = [plan for plan in plans if not _finished(name, plan[1])]
+            asked = [analyses(config, folder)[name] for folder in folders]
+            stale = [one for one in asked if not _finished(name, one[1])]
             seconds[name] = _stage(pool, name, [(_analyse, plan) for plan in stale])
     seconds |= _conclude(config, folders)
-    return compare.read(config.out), seconds
+    if len(config.methods) < 2:
+        return f"one method, {config.methods[0]}: nothing to compare", seconds
+    there = [name for name in available(config.out) if name in ("counts", "crossovers")]
+    beside = {name: read(config.out, name) for name in there}
+    return compare.verdict(read(config.out, "compare"), beside), seconds
 
 
 def _conclude(config: Config, folders: Sequence[Path]) -> dict[str, float]:
@@ -108,7 +76,9 @@ def _conclude(config: Config, folders: Sequence[Path]) -> dict[str, float]:
         return {"compare": 0.0, "figures": 0.0}
     begun = time.perf_counter()
     _stack([folder / "tables" for folder in folders], config.out / "tables")
-    compare.run(compare.Config((config.out,))).save(config.out / "tables")
+    if len(config.methods) > 1:
+        reference = method(config.methods[0])[0]
+        compare.run(compare.Config((config.out,), reference=reference)).save(config.out / "tables")
     compared = time.perf_counter()
     for module in ("figures.paper", "figures.interactive", "figures.report"):
         drawing = [sys.executable, "-m", module, str(config.out)]
@@ -143,6 +113,7 @@ def analyses(config: Config, folder: Path) -> dict[str, Analysis]:
                 adaptive=(0.01,),
             ),
         ),
+        "rise": (rise.run, rise.Config(**landscape)),
         "robustness": (robustness.run, robustness.Config(**shared | {"images": 500}, draws=3)),
         "momentum": (momentum.run, momentum.Config(**shared, layers=True, steps=20)),
         "timesteps": (timesteps.run, timesteps.Config(**shared)),
@@ -162,14 +133,6 @@ def _die_with_the_study() -> None:
     if study:
         study.join()
         os._exit(1)
-
-
-def _training(config: Config, folder: Path) -> recipe.Config:
-    kind, _, seed = folder.name.partition("-")
-    names = ["data", "model", "timesteps", "epochs", "batch_size", "learning_rate"]
-    names += ["until_loss", "until_loss_of", "mse_weight", "train_images", "data_root", "device"]
-    plan = recipe.Config(out=folder, seed=int(seed), quiet=True, **{name: getattr(config, name) for name in names})
-    return replace(plan, loss="tet" if kind == "tet" else "sdt", spiking=kind != "relu")
 
 
 def _train(plan: recipe.Config) -> None:
@@ -214,23 +177,35 @@ def _stack(folders: Sequence[Path], out: Path) -> None:
         records = [origin(table) for table in found]
         hashes = {name: digest for record in records for name, digest in record["checkpoints"].items()}
         record = provenance(records[0]["settings"], hashes, sum(record["seconds"] for record in records))
-        stacked = pd.concat([pd.read_csv(table) for table in found], ignore_index=True)
+        parts = [with_methods(pd.read_csv(table, dtype=str, na_filter=False)) for table in found]  # text as written
+        stacked = pd.concat(parts, ignore_index=True)
         Result({path.stem: stacked}, record).save(out)
+
+
+def _equal(config: Config) -> str:
+    """The command that trains the methods to one loss, the highest that one of them ended at, and a little more."""
+    history = read(config.out, "history")
+    loss = min(name.removeprefix("train_loss_") for name in map(str, history) if name.startswith("train_loss_"))
+    last = history[history["epoch"] == history.groupby("checkpoint")["epoch"].transform("max")]
+    level = 1.1 * last.groupby("method")[f"train_loss_{loss}"].mean().max()
+    methods = " ".join(shlex.quote(one) for one in config.methods)
+    return (
+        f"python -m analysis.study --out {shlex.quote(str(config.out) + '-equal')} --methods {methods} "
+        f"--until-loss {level:.2g} --until-loss-of {loss}"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
 
     def show(config: Config) -> None:
-        comparison, seconds = run(config)
-        print(compare.table(comparison))
+        verdict, seconds = run(config)
+        print(verdict)
         print(f"\ntables   {config.out / 'tables'}\nfigures  {config.out / 'figures'}")
         print(f"report   {config.out / 'report.html'}")
+        if config.until_loss is None and len(config.methods) > 1:
+            print(f"at equal training loss: {_equal(config)}")
         times = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
         print(f"seconds  {sum(seconds.values()):.0f} in all: {times}")
 
     return run_command(Config, show, argv, "python -m analysis.study")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

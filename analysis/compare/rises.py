@@ -1,0 +1,128 @@
+"""Table ``rise`` compared: one method's curves beside the reference's, and what they say at which radius.
+
+Each checkpoint's curve is the mean over its draws. Curves are paired by seed, per network, data set, loss, logits,
+split and what the radius is measured along; interval, crossover and verdict are those of
+:mod:`analysis.compare.crossover`. Every verdict on plain logits is held against those at one scale.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .crossover import Verdict, unsupported, verdict
+
+_CURVE = ["network", "data", "loss", "split", "along"]
+
+
+def verdicts(
+    table: pd.DataFrame, reference: str, method: str, *, by: str = "method", seed: int = 0
+) -> Iterator[tuple[dict[str, Any], pd.DataFrame, pd.DataFrame, Verdict]]:
+    """For every curve: what it is of, the reference's and the method's rises [seed, radius], and the verdict.
+
+    Raises ValueError where a method isn't there, where fewer than two seeds are common to both, and where two
+    checkpoints of a method have one seed.
+    """
+    for name in (reference, method):
+        if name not in set(table[by]):
+            raise ValueError(f"no rows of {name!r}, only of {', '.join(sorted(map(str, set(table[by]))))}")
+    for key, curve in table.groupby([*_CURVE, "logits"], sort=False):
+        place = dict(zip([*_CURVE, "logits"], key, strict=True))
+        one, other = (_curves(curve[curve[by] == name], name) for name in (reference, method))
+        seeds = one.index.intersection(other.index)
+        if len(seeds) < 2 or not one.columns.equals(other.columns):
+            raise ValueError(
+                f"{reference} and {method} need two seeds in common and the same radii, got seeds {list(one.index)} "
+                f"and {list(other.index)}"
+            )
+        one, other = one.loc[seeds], other.loc[seeds]
+        found = verdict(one.columns.to_numpy(float), one.to_numpy(float), other.to_numpy(float), seed=seed)
+        yield place, one, other, found
+
+
+def _curves(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Mean over draws, [seed, radius]."""
+    twice = rows.groupby("seed")["checkpoint"].nunique()
+    if (twice > 1).any():
+        seed = twice[twice > 1].index[0]
+        raise ValueError(f"{seed} is the seed of several checkpoints of {name!r}: compare them apart")
+    return rows.pivot_table(index="seed", columns="radius", values="rise", aggfunc="mean", dropna=False)
+
+
+def compared(
+    table: pd.DataFrame, reference: str, method: str, *, by: str = "method", seed: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The curves and the verdicts as tables.
+
+    Curves, a row per radius: network, data, loss, split, along, logits, reference, method, radius, reference_mean,
+    method_mean, difference, low, high (the simultaneous band), n, flatter (the one's name, or "").
+    Verdicts, a row per curve: crossover, crossover_low, crossover_high (missing where the mean doesn't change sign),
+    certain, verdict (in words), depends_on_scale (of plain logits: where what they decide isn't decided so at one
+    scale, "network: 0.6 to 1"; else empty), n.
+    """
+    found = list(verdicts(table, reference, method, by=by, seed=seed))
+    every: dict[tuple[str, ...], dict[str, Verdict]] = {}
+    for place, _, _, said in found:
+        every.setdefault(_of(place), {})[place["logits"]] = said
+    curves, rows = [], []
+    for place, one, other, said in found:
+        head = place | {"reference": reference, "method": method}
+        scaled = every[_of(place)] if place["logits"] == "plain" else {}
+        curves.append(_curve(head, one, other, said))
+        rows.append(head | _verdict(said, method, reference) | {"depends_on_scale": _dependence(said, scaled)})
+    return pd.concat(curves, ignore_index=True), pd.DataFrame(rows)
+
+
+def against(rise: pd.DataFrame, values: pd.DataFrame, reference: str) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """Curves and verdicts of every method (or value of a factor) against the reference, where two seeds pair.
+
+    ``values`` are the measures of one network, data and T, whose column ``group`` says what is compared.
+    """
+    groups = values.drop_duplicates("checkpoint").set_index("checkpoint")["group"]
+    own = rise[rise["checkpoint"].isin(groups.index)]
+    own = own.assign(group=own["checkpoint"].map(groups))
+    curves: list[pd.DataFrame] = []
+    said: list[pd.DataFrame] = []
+    seeds = {name: set(part["seed"]) for name, part in own.groupby("group", sort=False)}
+    for method in seeds:
+        if method != reference and len(seeds[method] & seeds.get(reference, set())) > 1:
+            for found, rows in zip((curves, said), compared(own, reference, str(method), by="group"), strict=True):
+                found.append(rows)
+    return curves, said
+
+
+def _of(place: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(place[name] for name in _CURVE)
+
+
+def _curve(head: Mapping[str, Any], one: pd.DataFrame, other: pd.DataFrame, said: Verdict) -> pd.DataFrame:
+    band = said.band
+    sides = np.select([band.low > 0, band.high < 0], [head["reference"], head["method"]], "")
+    found = {
+        "radius": band.radii, "reference_mean": one.mean().to_numpy(), "method_mean": other.mean().to_numpy(),
+        "difference": band.mean, "low": band.low, "high": band.high, "n": band.pairs, "flatter": sides,
+    }  # fmt: skip
+    return pd.DataFrame({**head, **found})
+
+
+def _verdict(said: Verdict, method: str, reference: str) -> dict[str, Any]:
+    at = said.crossover
+    return {
+        "crossover": at.radius if at else np.nan,
+        "crossover_low": at.low if at else np.nan,
+        "crossover_high": at.high if at else np.nan,
+        "certain": at.certain if at else False,
+        "verdict": said.sentence(method, reference),
+        "n": said.band.pairs,
+    }
+
+
+def _dependence(plain: Verdict, scaled: Mapping[str, Verdict]) -> str:
+    """Where what plain logits decide is not decided so at one scale."""
+    said = [
+        f"{logits}: {', '.join(f'{each.low:.3g} to {each.high:.3g}' for each in ranges)}"
+        for logits, other in scaled.items()
+        if (ranges := unsupported(plain, other))
+    ]
+    return "; ".join(said)

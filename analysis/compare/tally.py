@@ -1,0 +1,66 @@
+"""Table counts: how many rows name a side, with the chance of so many, for each method against the reference.
+
+One row for each network, data, T, method and side ("flatness", "robustness"): rows (with an interval),
+reference_rows and method_rows (that name the one or the other), p_reference and p_method (the chance of so many where
+no row differs, all rows at once), percentile, independent, how (:mod:`analysis.compare.counts`), and headline, the
+measure that was chosen to speak first, where the comparison has it.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .counts import HEADLINES, Count, paired_count, unpaired_count
+from .difference import pairs
+
+SIDES = {"flatness": "flatter", "robustness": "more_robust"}
+
+
+def tallies(values: pd.DataFrame, comparison: list[dict[str, Any]], reference: str) -> Iterator[dict[str, Any]]:
+    """The rows of table counts for one network, data and T, from its values and its rows of the comparison."""
+    rows = pd.DataFrame(comparison)
+    for (method, side), about in rows[rows["side"].isin(list(SIDES))].groupby(["method", "side"], sort=False):
+        own = values[values["side"] == side]
+        groups = [_wide(own[own["group"] == name], about) for name in (reference, str(method))]
+        called = about[SIDES[str(side)]].map({str(method): -1, reference: 1}).fillna(0).to_numpy(int)
+        count = _count(groups, np.where(about["better"] == "higher", -1.0, 1.0)[:, None], called)
+        if count is None:
+            continue
+        headline, loss = HEADLINES[str(side)]
+        there = ((about["measure"] == headline) & (about["loss"] == loss)).any()
+        yield {
+            "reference": reference,
+            "method": method,
+            "side": side,
+            "rows": count.rows,
+            "reference_rows": count.above,
+            "method_rows": count.below,
+            "p_reference": count.p_above,
+            "p_method": count.p_below,
+            "percentile": count.percentile,
+            "independent": count.independent,
+            "how": count.how,
+            "headline": headline if there else "",
+            "loss": loss if there else "",
+        }
+
+
+def _wide(values: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
+    """A row for each row of the comparison, a column for each seed."""
+    wide = values.pivot(index=["measure", "loss"], columns="seed", values="value")
+    return wide.reindex(pd.MultiIndex.from_frame(about[["measure", "loss"]]))
+
+
+def _count(groups: list[pd.DataFrame], turn: np.ndarray, called: np.ndarray) -> Count | None:
+    """The count with lower values named; None where no row has an interval."""
+    reference, method = groups
+    common = pairs(reference.columns, method.columns)
+    with np.errstate(invalid="ignore"):
+        try:
+            if len(common):
+                return paired_count(turn * (method[common] - reference[common]).to_numpy(float), called=called)
+            return unpaired_count(turn * reference.to_numpy(float), turn * method.to_numpy(float), called=called)
+        except ValueError:
+            return None

@@ -1,0 +1,128 @@
+"""The rise of the true loss as a curve in the radius, on random lines, planes and under noise, at one scale of logits.
+
+    python -m analysis.rise runs/sdt-0/ckpt.pt runs/tet-0/ckpt.pt --out runs/tables
+    python -m analysis.rise runs/tet-0/ckpt.pt --along line --draws 6 --radii 0.25 0.5 0.75 1
+
+Which of two minima is flatter can change on the way out, and far out a confident network rises more because it is
+confident. So the table has the whole curve, and has it three times: :mod:`landscape.sharpness.rise_curve` says what
+lies at a radius, :mod:`landscape.sharpness.logit_scale` what the scale of logits is. One pass over the images gives all
+losses and scales at a point.
+
+Random numbers are those of ``--seed`` alone: every checkpoint is moved by the same, each relative to its own filters,
+and lines and planes are those that ``analysis.surface`` draws of the same seed.
+
+Table ``rise.csv``, after checkpoint, network, data, training, seed:
+
+- loss (of the landscape); logits ("plain", "network": over the network's own root mean square at the weights,
+  "example": every example's over its own, everywhere); split; along ("line", "plane", "noise"); draw; radius (relative
+  to each filter's norm)
+- rise (mean over images and over the points at that radius), stderr (over images, paired with the centre, at this
+  draw), images; value (of the loss with these logits at the weights)
+- rms and rms_moved: root mean square of the plain logits, about their mean over classes, over images, at the weights
+  and at this radius
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from landscape.objective import Parameters
+from landscape.sharpness import (
+    LOGITS,
+    MEAN_SQUARE,
+    RiseCurve,
+    ascending,
+    metric,
+    network_scale,
+    random_spans,
+    rise_curve,
+    scaled,
+)
+from landscape.surfaces import cached_size
+from tables.result import Result
+
+from .. import command
+from ..command import analyse
+from ..subject import Batch, Subject, per_image
+
+
+@dataclass(frozen=True)
+class Config(command.OneSplit):
+    """Rise of the loss against the radius, as it is and with logits at one scale."""
+
+    along: tuple[Literal["line", "plane", "noise"], ...] = ("line", "plane", "noise")
+    """What lies at a radius."""
+    radii: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    """Distances from the weights, ascending; at 1 every filter has moved by its own norm."""
+    draws: int = 6
+    """Random directions, or pairs of them, of each."""
+    angles: int = 8
+    """Points of a plane's circle."""
+    scale: float = 1.0
+    """Root mean square that logits of one scale are brought to. It matters: try 1, and one near the networks' own."""
+    centred: bool = True
+    """Take the root mean square of logits about their mean over classes, which softmax doesn't see; else about zero."""
+
+
+def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
+    """The table of one checkpoint."""
+    batches = _batches(subject, config)
+    losses = {loss: per_image(loss) for loss in config.losses}
+    rms = network_scale(subject.network, batches, centred=config.centred)
+    metrics = scaled(losses, rms, to=config.scale, centred=config.centred)
+    parameters, frames = Parameters(subject.network), []
+    points = sum(config.angles if along == "plane" else 2 for along in config.along)
+    with tqdm(total=points * config.draws * len(config.radii), unit="point", disable=config.quiet) as bar:
+        for along in config.along:
+            directions = random_spans(parameters, along, draws=config.draws, seed=config.seed)
+            found = rise_curve(
+                subject.network, metrics, batches, directions, config.radii,
+                angles=config.angles, channels_last=True, progress=bar.update,
+            )  # fmt: skip
+            frames.append(_rows(found, config).assign(along=along))
+    table = pd.concat(frames, ignore_index=True).assign(split=config.split, rms=rms)
+    return {"rise": table[_COLUMNS]}
+
+
+_COLUMNS = [
+    "loss", "logits", "split", "along", "draw", "radius", "rise", "stderr", "images", "value", "rms", "rms_moved",
+]  # fmt: skip
+
+
+def _batches(subject: Subject, config: Config) -> list[Batch]:
+    size = config.chunk
+    if subject.device == "cpu":
+        size = min(size, cached_size(subject.network, subject.batches(config.split, 1, 1)[0][0]))
+    return subject.batches(config.split, config.images, size)
+
+
+def _rows(found: RiseCurve, config: Config) -> pd.DataFrame:
+    """One row per loss, scale of logits, draw and radius."""
+    table = found.to_frame().set_index("metric")
+    squares = table.loc[MEAN_SQUARE]
+    moved = np.sqrt((squares["value"] + squares["rise"]).to_numpy())
+    frames = [
+        table.loc[metric(loss, logits)].assign(loss=loss, logits=logits, rms_moved=moved)
+        for loss in config.losses
+        for logits in LOGITS
+    ]
+    return pd.concat(frames, ignore_index=True).assign(images=found.examples)
+
+
+def run(config: Config) -> Result:
+    """The table rise of every checkpoint. Raises ValueError for radii that don't ascend from above zero."""
+    if not config.along:
+        raise ValueError("nothing to measure: --along takes one or more of line, plane, noise")
+    if config.draws < 1:
+        raise ValueError(f"--draws must be at least 1, got {config.draws}")
+    ascending(config.radii)
+    return analyse(config, measure)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    return command.main(Config, run, argv, "python -m analysis.rise")

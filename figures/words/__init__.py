@@ -1,0 +1,1 @@
+"""Sentences about numbers, and the rows of tables that they are about."""

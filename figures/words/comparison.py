@@ -1,0 +1,89 @@
+"""The rows of the comparison that a sentence is about, joined by the measure's id; titles are for display."""
+
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+
+from tables.measures import family
+from tables.reading import TableError
+
+from ..style.methods import alone, label, loss_label, sides
+from .gaps import of_row
+from .prose import ALONE, sentence
+from .verdicts import tally, told
+
+Tables = Mapping[str, pd.DataFrame]
+Reading = Callable[[Tables], str]
+RESCALED = "changes when weights are rescaled"
+_FAR = ("training accuracies differ", "training losses differ", "training loss asked for not reached")
+_UNKNOWN = "whether the minima are comparable is unknown without the comparison"
+
+
+def needed(tables: Tables, name: str) -> pd.DataFrame:
+    """The table ``name``, or TableError."""
+    if name not in tables:
+        raise TableError(f"needs the table {name}, which isn't there")
+    return tables[name]
+
+
+def comparison(tables: Tables) -> pd.DataFrame:
+    """The rows of the two that are faced, at the T of most where there are several: different T, different networks.
+
+    Raises TableError where there is none of them, or one method alone.
+    """
+    if alone():
+        raise TableError(ALONE)
+    rows, (reference, method) = needed(tables, "compare"), sides()
+    if method:
+        rows = rows[(rows["reference"] == reference) & (rows["method"] == method)]
+        if rows.empty:
+            raise TableError(f"the comparison has no row of {label(method)} against {label(reference)}")
+    if "timesteps" in rows and rows["timesteps"].nunique() > 1:
+        rows = rows[rows["timesteps"] == rows["timesteps"].mode().iloc[0]]
+    return rows
+
+
+def incomparable(tables: Tables) -> tuple[str, ...]:
+    """Doubts about whether the two sides' minima may be compared at all."""
+    if alone():
+        return ()
+    try:
+        trust = comparison(tables)["trust"]
+    except TableError:
+        return (_UNKNOWN,)
+    return tuple(doubt for doubt in _FAR if trust.str.contains(doubt, regex=False).any())
+
+
+def on_each_loss(tables: Tables, what: str, measures: Mapping[str, str]) -> str:
+    """A sentence on rows of the comparison: of the measures with these ids, by what tells them apart, on every loss."""
+    rows, claims = comparison(tables), {}
+    for where, measure in measures.items():
+        for _, row in rows[rows["measure"] == measure].iterrows():
+            loss = f"under the {loss_label(row['loss'])}" if row["loss"] else ""
+            claims[f"{where} {loss}".strip()] = of_row(row)
+    if not claims:
+        raise TableError(f"the comparison has no row {' or '.join(measures.values())}")
+    return sentence(told(what, claims))
+
+
+def counted_rows(rows: pd.DataFrame, words: str) -> str:
+    """A sentence that counts the verdicts of these rows of the comparison, of which ``words`` say what they are."""
+    if rows.empty:
+        raise TableError("the comparison has no such row")
+    return sentence(tally(words, [of_row(row) for _, row in rows.iterrows()]))
+
+
+def asked(measure: str) -> tuple[str, ...]:
+    """What the measure of this id was asked with: the words in its brackets."""
+    inside = measure.removeprefix(family(measure)).strip("[]")
+    return tuple(inside.split(",")) if inside else ()
+
+
+def at_radius(measure: str) -> tuple[str, tuple[str, ...]] | None:
+    """Family and other words of a measure whose last word is a radius; None for one that has none."""
+    *others, last = asked(measure) or ("",)
+    try:
+        float(last)
+    except ValueError:
+        return None
+    return family(measure), tuple(others)
