@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from ..curvature.kept_graph import Held
 from ..evaluation import WRITTEN, Batch, Evaluation, Reading, Source, check, checksum, mapped, same_bits
 from ..objective import Parameters
 from ..refusal import Refusal, explained
@@ -80,6 +81,7 @@ class Points:
         if not self._batches:
             raise ValueError("the batches hold no example: nothing to average over")
         self.sizes = [batch.size for batch in self._batches]
+        self._still: list[bool] = []
         if self._evaluation.checked:
             check(self._evaluation, self._stacked)
         steps = {move.weight: (move.found, move.steps) for move in self._moves}
@@ -104,10 +106,11 @@ class Points:
     def lent(self) -> Iterator[None]:
         """In here the model is given back once, at the end, and not after every point: a tenth of a small one's time.
 
-        Weights come back after every point all the same. Only where nothing of a point could reach the next: a checked
-        model in eval mode, and no ``prepare``; elsewhere this does nothing.
+        Weights come back after every point all the same. Only where nothing of a point can reach the next: no
+        ``prepare``, and the check's passes, after the first, left everything in the model as it was. Else this does
+        nothing.
         """
-        if self.prepare is not None or self._evaluation.mode != "eval" or not self._evaluation.checked:
+        if self.prepare is not None or not self._still or not all(self._still[1:]):
             yield
             return
         with self._evaluation.evaluating():
@@ -147,8 +150,10 @@ class Points:
         return found
 
     def _stacked(self, batch: Batch) -> Tensor:
-        """All metrics of one batch at the weights as found."""
+        """All metrics of one batch at the weights as found; notes whether the model then holds what it held before."""
+        before = Held(self._evaluation)
         found = [value.detach().double() for value in self._measured(batch, 0, None).values()]
+        self._still.append(not before.changed(self._evaluation))
         return torch.stack(found) if found else torch.zeros(0)
 
     @contextmanager

@@ -64,7 +64,7 @@ class TestHessian:
             "symmetry", "gradient_overlap",
         }  # fmt: skip
         assert set(result.tables["trace"]) == identity | {
-            "operator", "coordinates", "trace", "stderr", "probes", "products", "converged", "method",
+            "operator", "coordinates", "trace", "stderr", "probes", "products", "converged", "estimator",
         }  # fmt: skip
         assert set(result.tables["density"]) == identity | {
             "operator",
