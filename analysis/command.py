@@ -23,7 +23,9 @@ from tables.record import provenance
 from tables.result import Result
 
 from .precision import check_precision, tf32
-from .subject import Subject
+from .subject import Subject, is_target
+from .subject.targets import code
+from .subject.targets import subjects as named_by
 
 Tables = Mapping[str, pd.DataFrame]
 LONGEST = 60
@@ -35,12 +37,13 @@ _APART = ("checkpoints", "out", "record", "quiet")
 class Config:
     """Flags of every analysis."""
 
-    checkpoints: tyro.conf.Positional[tuple[Path, ...]]
-    """Checkpoint files, one or more."""
+    checkpoints: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Checkpoint files, or subjects of your own: FILE.py:FUNCTION."""
     out: Path | None = None
     """Folder for the tables; without it they are only printed."""
-    loss: Literal["sdt", "tet", "both"] = "both"
-    """The loss that the landscape is made of, whatever the network was trained with."""
+    loss: str = "both"
+    """The loss that the landscape is made of, whatever the network was trained with: sdt, tet, both of them, or one of
+    a subject's own; both then stands for all of those."""
     images: int | None = 1000
     """How many images of a split, the first ones; None takes all."""
     chunk: int = 250
@@ -61,11 +64,6 @@ class Config:
     """No progress and no remarks on stderr."""
 
     less_memory: ClassVar[str] = "a smaller --chunk"
-
-    @property
-    def losses(self) -> tuple[str, ...]:
-        """The landscape losses asked for."""
-        return ("sdt", "tet") if self.loss == "both" else (self.loss,)
 
 
 @dataclass(frozen=True)
@@ -92,32 +90,60 @@ class BothSplits(Config):
 C = TypeVar("C", bound=Config)
 
 
-def analyse(config: C, measure: Callable[[Subject, C], Tables], *, shared: bool = False) -> Result:
-    """Put ``measure`` to every checkpoint and stack its tables, each row named by its checkpoint's identity.
+def analyse(
+    config: C, measure: Callable[[Subject, C], Tables], subjects: Sequence[Subject] = (), *, shared: bool = False
+) -> Result:
+    """Put ``measure`` to every checkpoint and subject, and stack its tables, each row named by its identity.
 
-    Tables grow on disk by the checkpoint, so that stopping loses only the one at hand. ``shared`` says that ``measure``
+    Tables grow on disk by the subject, so that stopping loses only the one at hand. ``shared`` says that ``measure``
     splits its work over :mod:`models.processes`; all of them get its tables, and the first one writes.
     """
-    _check(config, shared)
+    _check(config, subjects, shared)
     started, hashes = time.perf_counter(), {}
+    code, named = code_of(config), every(config, subjects)
     tables: dict[str, pd.DataFrame] = {}
     silent = config.quiet or not processes.is_main()
     config = replace(config, quiet=silent)
-    for path in tqdm(config.checkpoints, unit="checkpoint", disable=silent or len(config.checkpoints) == 1):
-        begun = time.perf_counter()
-        subject = Subject.load(
-            path, device=processes.device(config.device), dtype=config.dtype, data_root=config.data_root
-        )
+    for one in tqdm(named, unit="subject", disable=silent or len(named) == 1):
+        begun, subject = time.perf_counter(), loaded(one, config)
         for name, table in guarded(partial(measure, subject, config), config).items():
             rows = _identified(table, subject)
             tables[name] = pd.concat([tables[name], rows], ignore_index=True) if name in tables else rows
-        hashes[path.as_posix()] = subject.sha256
-        result = Result(tables, provenance(recorded(config), hashes, time.perf_counter() - started))
+        hashes[subject.title] = subject.sha256
+        result = Result(tables, provenance(recorded(config), hashes, time.perf_counter() - started) | code)
         if config.out and processes.is_main():
             result.save(config.out)
         if not silent:
             _remark(subject, config, time.perf_counter() - begun)
     return result
+
+
+def every(config: Config, subjects: Sequence[Subject] = ()) -> list[Path | Subject]:
+    """The checkpoints, and the subjects given or named as code, in order. Raises ValueError for two of one name."""
+    found: list[Path | Subject] = []
+    for path in config.checkpoints:
+        found += named_by(path) if is_target(path) else [path]
+    found += subjects
+    names = [one.title if isinstance(one, Subject) else one.as_posix() for one in found]
+    if subjects and (twice := [name for name in names if names.count(name) > 1]):
+        raise ValueError(f"two subjects are called {twice[0]}: tell them apart by name=, or by method= and seed=")
+    return found
+
+
+def loaded(one: Path | Subject, config: Config) -> Subject:
+    """A checkpoint or a subject on the device and in the precision asked for, checked where it is somebody else's."""
+    device = processes.device(config.device)
+    if isinstance(one, Path):
+        return Subject.load(one, device=device, dtype=config.dtype, data_root=config.data_root)
+    placed = one.on(device, config.dtype)
+    placed.check()
+    return placed
+
+
+def code_of(config: Config) -> dict[str, dict[str, str]]:
+    """What a record says of the files that subjects come from: their sha256."""
+    found = {name: digest for path in config.checkpoints if is_target(path) for name, digest in code(path).items()}
+    return {"code": found} if found else {}
 
 
 def main(config: type[C], run: Callable[[C], Result], argv: Sequence[str] | None, prog: str) -> int:
@@ -138,11 +164,13 @@ def main(config: type[C], run: Callable[[C], Result], argv: Sequence[str] | None
     return command(config, show, argv, prog)
 
 
-def _check(config: Config, shared: bool) -> None:
-    if not config.checkpoints:
-        raise ValueError("no checkpoint given: name one or more, as 'python -m models.train' writes them")
+def _check(config: Config, subjects: Sequence[Subject], shared: bool) -> None:
+    if not config.checkpoints and not subjects:
+        raise ValueError(
+            "no checkpoint given: name one or more, as 'python -m models.train' writes them, or FILE.py:FUNCTION"
+        )
     for path in config.checkpoints:
-        if not path.is_file():
+        if not path.is_file() and not is_target(path):
             raise FileNotFoundError(f"no checkpoint at {path}: train one with 'python -m models.train --out DIR'")
     check_precision(config.dtype, allowed=config.low_precision)
     if processes.world() > 1 and not shared:
@@ -198,7 +226,7 @@ def _remark(subject: Subject, config: Config, seconds: float) -> None:
     name, count = subject.identity, processes.world()
     rounding = f", TF32 {'on' if config.tf32 else 'off'}" if config.device.startswith("cuda") else ""
     print(
-        f"{subject.path}: {name['network']} trained with {name['training']} (seed {name['seed']}) on {name['data']};"
+        f"{subject.title}: {name['network']} trained with {name['training']} (seed {name['seed']}) on {name['data']};"
         f" measured in {config.dtype} on {config.device}{rounding}{f' by {count} processes' if count > 1 else ''},"
         f" {seconds:.1f} s",
         file=sys.stderr,

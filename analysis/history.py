@@ -55,36 +55,41 @@ _ELSEWHERE = ("loss", "model", "augment", *IDENTITY)  # told by another column
 
 def settings(subject: Subject) -> dict[str, Plain | None]:
     """How the network was trained: the columns of :data:`SETTINGS`, and what else its checkpoint says."""
-    training, arguments, data = subject.checkpoint.training, subject.network.arguments, subject.data
-    of_data = {name: data.arguments.get(key) for name, key in _OF_DATA.items()}
-    found = training | arguments | of_data
-    found |= {"train_images": len(data.train), "augmented": _augmented(subject), "image_size": data.image_size}
+    training, data = subject.training, subject.dataset
+    found = dict(training)
+    if subject.checkpoint and data:
+        found |= subject.checkpoint.network().arguments
+        found |= {name: data.arguments.get(key) for name, key in _OF_DATA.items()}
+        found |= {"augmented": _augmented(subject), "image_size": data.image_size}
+    else:
+        found |= {"timesteps": subject.trained_timesteps, "spiking": subject.spikes}
+    found["train_images"] = subject.count("train") if subject.train is not None else None
     found["parameters"] = sum(weight.numel() for weight in subject.network.parameters())
     more = [name for name, value in training.items() if name not in SETTINGS and isinstance(value, Plain)]
     return {name: found.get(name) for name in (*SETTINGS, *more) if name not in _ELSEWHERE}
 
 
 def _augmented(subject: Subject) -> bool:
-    return bool(subject.checkpoint.training.get("augment")) and subject.data.augment is not None
+    return bool(subject.training.get("augment")) and subject.dataset is not None and subject.dataset.augment is not None
 
 
 def measure(subject: Subject, _config: Config) -> dict[str, pd.DataFrame]:
     """The history and the settings of one checkpoint."""
     told = settings(subject)
     repeated = {name: told[name] for name in ("mse_weight", "train_images")} | {"augmented": int(_augmented(subject))}
-    tables = {
-        "history": pd.DataFrame(subject.checkpoint.history).assign(**repeated),
-        "settings": pd.DataFrame([told], dtype=object),
-    }
+    tables = {"settings": pd.DataFrame([told], dtype=object)}
+    if subject.checkpoint is None or subject.path is None:
+        return tables
+    tables = {"history": pd.DataFrame(subject.checkpoint.history).assign(**repeated)} | tables
     kept = subject.path.parent / momentum.NAME
     if kept.is_file():
         tables["momentum_history"] = pd.DataFrame(momentum.read(kept), columns=list(momentum.COLUMNS))
     return tables
 
 
-def run(config: Config) -> Result:
+def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
     """The tables history and settings of every checkpoint, and momentum_history of those that have one."""
-    return analyse(config, measure)
+    return analyse(config, measure, subjects)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -53,19 +53,18 @@ from tqdm import tqdm
 from landscape.objective import Parameters
 from landscape.sharpness import FEWEST, MOST, rounded
 from landscape.surfaces import filter_scale
-from models.losses import LOSSES
 from models.perturbation import mismatched, noisy, unreliable
 from tables.result import Result
 
 from . import command
 from .command import analyse
-from .subject import Batch, Subject, correct, per_image
+from .subject import Batch, Subject
+from .subject.passes import passes
 
 UNROUNDED = 32
 _OF_SPIKES = ("threshold_spread", "decay_spread", "lost_spikes", "spurious_spikes")
 NAMES = ("weight_noise", "rounding", *_OF_SPIKES, "input_noise")
 _RANGES = {"rounding": (FEWEST, MOST), "lost_spikes": (0, 1), "spurious_spikes": (0, 1)}
-_METRICS = [*LOSSES, "accuracy"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     plan = _plan(subject, config)
     passes = sum(_draws(name, config) * len(strengths) for name, strengths in plan.items())
     with tqdm(total=passes * len(config.splits), unit="pass", disable=config.quiet) as bar:
-        tables = [_curves(subject, config, plan, split, bar.update) for split in config.splits]
+        tables = [_curves(subject, config, plan, split, bar.update) for split in subject.splits(config.splits)]
     return {"robustness": pd.concat(tables, ignore_index=True)}
 
 
@@ -137,7 +136,7 @@ def _plan(subject: Subject, config: Config) -> dict[str, list[float]]:
         least, most = _RANGES.get(name, (0.0, inf))
         if not all(least <= strength <= most and strength < inf for strength in strengths):
             raise ValueError(f"--{name.replace('_', '-')} must lie in {least:g} … {most:g}, got {strengths}")
-        possible = subject.network.arguments["spiking"] or name not in _OF_SPIKES
+        possible = subject.spikes or name not in _OF_SPIKES
         if possible and strengths:
             plan[name] = sorted({float(strength) for strength in strengths} - {0.0})
     if not plan:
@@ -154,7 +153,8 @@ def _curves(
 ) -> pd.DataFrame:
     batches = subject.batches(split, config.images, config.chunk)
     pixels = _spread(batches)
-    clean = _summary([_outcomes(subject.network, batches)])
+    losses = list(subject.asked(config.loss))
+    clean = _summary([_outcomes(subject, batches, config.loss)], losses)
     rows: list[dict[str, Any]] = []
     for name, strengths in plan.items():
         curve = {float(UNROUNDED if name == "rounding" else 0): clean}
@@ -163,12 +163,12 @@ def _curves(
             for draw in range(_draws(name, config)):
                 seed = (config.seed, NAMES.index(name), draw)
                 with perturbed(subject.network, name, strength, pixels=pixels, seed=seed):
-                    outcomes.append(_outcomes(subject.network, batches))
+                    outcomes.append(_outcomes(subject, batches, config.loss))
                 done()
-            curve[strength] = _summary(outcomes)
+            curve[strength] = _summary(outcomes, losses)
         for strength in sorted(curve):
             head = {"split": split, "perturbation": name, "strength": strength}
-            rows += [head | row for row in _rows(curve[strength], config.losses)]
+            rows += [head | row for row in _rows(curve[strength], losses)]
     return pd.DataFrame(rows)
 
 
@@ -178,24 +178,24 @@ def _spread(batches: Sequence[Batch]) -> Float[Tensor, "channel"]:
     return channels.std(1, correction=0)
 
 
-@torch.no_grad()
-def _outcomes(network: nn.Module, batches: Sequence[Batch]) -> Float64[Tensor, "metric image"]:
-    """Both losses and whether the prediction is right, for every image."""
-    found = []
-    for images, labels in batches:
-        logits = network(images)
-        found.append(torch.stack([*(per_image(loss)(logits, labels) for loss in LOSSES), correct(logits, labels)]))
+def _outcomes(subject: Subject, batches: Sequence[Batch], loss: str) -> Float64[Tensor, "metric image"]:
+    """The losses and whether the answer is right (NaN where nothing counts as that), for every image."""
+    losses, right, found = subject.asked(loss).values(), subject.score, []
+    for output, target in passes(subject, batches, None):
+        values = [function(output, target) for function in losses]
+        values.append(values[0].new_full(values[0].shape, nan) if right is None else right(output, target))
+        found.append(torch.stack(values))
     return torch.cat(found, dim=1).double().cpu()
 
 
-def _summary(outcomes: Sequence[Float64[Tensor, "metric image"]]) -> dict[str, Any]:
+def _summary(outcomes: Sequence[Float64[Tensor, "metric image"]], losses: Sequence[str]) -> dict[str, Any]:
     """Means over draws and images with both standard errors, by metric; the one over draws is 0 without draws."""
     values = torch.stack(list(outcomes))
-    draws, _, images = values.shape
+    draws, metrics, images = values.shape
     by_draw, by_image = values.mean(2), values.mean(0)
-    stderr = by_draw.std(0) / draws**0.5 if draws > 1 else torch.zeros(len(_METRICS))
-    over_images = by_image.std(1) / images**0.5 if images > 1 else torch.full((len(_METRICS),), nan)
-    columns = zip(_METRICS, by_draw.mean(0).tolist(), stderr.tolist(), over_images.tolist(), strict=True)
+    stderr = by_draw.std(0) / draws**0.5 if draws > 1 else torch.zeros(metrics)
+    over_images = by_image.std(1) / images**0.5 if images > 1 else torch.full((metrics,), nan)
+    columns = zip([*losses, "accuracy"], by_draw.mean(0).tolist(), stderr.tolist(), over_images.tolist(), strict=True)
     return {name: numbers for name, *numbers in columns} | {"draws": draws, "images": images}
 
 
@@ -206,9 +206,9 @@ def _rows(summary: dict[str, Any], losses: Sequence[str]) -> Iterator[dict[str, 
         yield {"loss": loss} | value | accuracy | {"draws": summary["draws"], "images": summary["images"]}
 
 
-def run(config: Config) -> Result:
-    """The table robustness of every checkpoint."""
-    return analyse(config, measure)
+def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+    """The table robustness of every subject."""
+    return analyse(config, measure, subjects)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

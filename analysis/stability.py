@@ -60,7 +60,7 @@ from tables.result import Result
 
 from . import command
 from .command import analyse
-from .subject import Subject, per_image
+from .subject import Subject
 
 Key = tuple[str, str]
 TRAINED = "trained"
@@ -101,7 +101,7 @@ def trained_objective(subject: Subject, step: Step) -> Callable[[Tensor, Tensor]
     One value per image. Raises CheckpointError where the checkpoint doesn't say what it was trained with.
     """
     names = ("mse_weight", "mse_target", "label_smoothing")
-    training = subject.checkpoint.training
+    training = subject.trained("the objective of training").training
     if missing := [name for name in names if name not in training]:
         raise CheckpointError(f"{subject.path}: training lacks {', '.join(missing)}, so its objective is unknown")
     if training["loss"] not in LOSSES:
@@ -119,13 +119,13 @@ def trained_objective(subject: Subject, step: Step) -> Callable[[Tensor, Tensor]
 
 def plain(subject: Subject, step: Step) -> bool:
     """Whether the objective of training is the loss alone."""
-    training = subject.checkpoint.training
+    training = subject.training
     return not (training["mse_weight"] or training["label_smoothing"] or step.weight_decay)
 
 
 def has_steps(subject: Subject) -> bool:
     """Whether the network's activation is a step, so that its derivatives are surrogates."""
-    arguments = subject.network.arguments
+    arguments = subject.trained("what its derivatives are").network().arguments
     return bool(arguments["spiking"] and arguments["surrogate"] != "smooth")
 
 
@@ -138,22 +138,23 @@ class Along:
 
     def measure(self, subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
         """The rows of one snapshot."""
-        if subject.path.parent != self.run:
-            self.run, self.found = subject.path.parent, {}
+        checkpoint, run = subject.trained("stability"), (subject.path or Path()).parent
+        if run != self.run:
+            self.run, self.found = run, {}
         try:
-            step = Step.of(subject.checkpoint)
+            step = Step.of(checkpoint)
         except CheckpointError as failure:
             raise CheckpointError(f"{subject.path}: {failure}") from failure
-        losses = {} if config.trained_only else {name: per_image(name) for name in config.losses}
-        own, loss = subject.checkpoint.training["loss"], trained_objective(subject, step)
+        losses = {} if config.trained_only else subject.asked(config.loss)
+        own, loss = checkpoint.training["loss"], trained_objective(subject, step)
         same = own in losses and plain(subject, step)
         batches = subject.batches("train", config.images, config.chunk)
         rows = []
         for name, function in (losses if same else losses | {TRAINED: loss}).items():
-            objective = Objective(subject.network, function, batches, mode=config.mode)
+            objective = subject.objective(function, batches, mode=config.mode)
             rows += self._loss(name, objective, step, config)
         rows += [row | {"loss": TRAINED} for row in rows if same and row["loss"] == own]
-        shared = {"epoch": subject.checkpoint.training.get("epochs_done", 0), "optimizer": step.optimizer}
+        shared = {"epoch": checkpoint.training.get("epochs_done", 0), "optimizer": step.optimizer}
         kind = "formal" if has_steps(subject) else "exact"
         return {"stability": pd.DataFrame([{**shared, **row, "curvature": kind} for row in rows])}
 

@@ -28,10 +28,10 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from analysis.surface import metrics
+from analysis.subject import correct, per_image
 from landscape.objective import Parameters
 from landscape.surfaces import first_layer, surface
 from models import train
@@ -46,10 +46,16 @@ HERE = Path(__file__).parent
 Run = Callable[[], np.ndarray]
 
 
+def metrics(*losses: str) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
+    """What one forward gives: the losses, and whether the answer is right."""
+    functions = {name: per_image(name) for name in losses} | {"accuracy": correct}
+    return lambda output, target: {name: function(output, target) for name, function in functions.items()}
+
+
 def ours(problem: Problem, *, channels_last: bool = True) -> np.ndarray:
     """SDT's loss; TET's and the accuracy are thrown away here."""
     found = surface(
-        problem.network, metrics(("sdt", "tet")), problem.batches(problem.size), problem.directions,
+        problem.network, metrics("sdt", "tet"), problem.batches(problem.size), problem.directions,
         problem.axis, problem.axis, channels_last=channels_last,
     )  # fmt: skip
     return found.mean["sdt"]
@@ -140,7 +146,7 @@ def tolerance(problem: Problem, peer: Peer | None, repeats: int, wanted: float =
     order = torch.randperm(len(problem.labels), generator=torch.Generator().manual_seed(0))
     shuffled = Problem(problem.name, problem.network, problem.images[order], problem.labels[order], problem.points)
     few = lambda: surface(  # noqa: E731
-        shuffled.network, metrics(("sdt",)), shuffled.batches(50), shuffled.directions, shuffled.axis, shuffled.axis,
+        shuffled.network, metrics("sdt"), shuffled.batches(50), shuffled.directions, shuffled.axis, shuffled.axis,
         channels_last=True, tolerance={"sdt": wanted},
     )  # fmt: skip
     runs: dict[str, Callable[[], object]] = {"ours, 2 %": few, "ours": lambda: ours(problem)}

@@ -130,7 +130,6 @@ COLUMNS: dict[str, Column] = {
         minimum      numbered, the most persistent first
         parent       the minimum it meets; −1 for the lowest
         image        which image of the split, from 0
-        correct      1 where the class with the largest mean output is the label, else 0
         """,
     ),
     **_read(
@@ -276,6 +275,7 @@ COLUMNS |= _read(
     loss_at_step   [nats] cross-entropy of one step's output
     loss_at_step_stderr over images
     relative_distance ‖Δw‖/‖w‖
+    correct        [1] whether the class with the largest mean output is the label, or the share of places that are
     accuracy_cumulative [1] of the mean output up to T
     accuracy_cumulative_stderr over images
     accuracy_at_step [1] of one step's output

@@ -59,6 +59,9 @@ def read_file(file: Path, name: str) -> pd.DataFrame:
         for column in table.columns:
             if column.name in frame:
                 frame[column.name] = _typed(frame[column.name], column, may_lack=column.name in table.later)
+        for own in map(str, frame if table.losses else ()):
+            if own.startswith("loss_") and own not in {column.name for column in table.columns}:
+                frame[own] = _typed(frame[own], Column(own, "number", ""), may_lack=True)
         _check_even(frame, table)
     except TableError as wrong:
         raise TableError(f"{file}: {wrong}; make it again with python -m analysis.{table.command}") from wrong

@@ -20,7 +20,10 @@ IDENTITY = ("checkpoint", "network", "data", "method", "training", "seed")
 
 @dataclass(frozen=True)
 class Table:
-    """One table: ``columns`` in their order, and whether there may be ``more`` that nobody here knows."""
+    """One table: ``columns`` in their order, and whether there may be ``more`` that nobody here knows.
+
+    ``losses``: whether there may be a column ``loss_NAME``, or ``loss_NAME_stderr``, of a subject's own loss.
+    """
 
     name: str
     command: str
@@ -29,6 +32,7 @@ class Table:
     later: frozenset[str]
     even: tuple[tuple[str, ...], tuple[str, ...]] | None
     more: bool = False
+    losses: bool = False
 
     def __getitem__(self, name: str) -> Column:
         """The column of that name; KeyError for none."""
@@ -37,6 +41,11 @@ class Table:
     def of(self, *kinds: str) -> tuple[str, ...]:
         """Names of the columns of these kinds."""
         return tuple(column.name for column in self.columns if column.kind in kinds)
+
+    def knows(self, name: str) -> bool:
+        """Whether there may be a column of that name."""
+        own = self.losses and name.startswith("loss_")
+        return self.more or own or any(name == column.name for column in self.columns)
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -159,7 +168,7 @@ SCHEMA: dict[str, Table] = {
             "draws images",
             "|split loss",
         ),
-        _table(
+        replace(_table(
             "timesteps", "timesteps", "accuracy, losses, confidence against T",
             "split frames? statistics? timesteps trained_timesteps images accuracy_cumulative "
             "accuracy_cumulative_stderr? "
@@ -168,7 +177,7 @@ SCHEMA: dict[str, Table] = {
             "agreement_cumulative_stderr? agreement_at_step? agreement_at_step_stderr? settling? settling_stderr? ece? "
             "ece_stderr? ece_null? bins?",
             "trained_timesteps frames statistics|split",
-        ),
+        ), losses=True),
         _table(
             "anytime", "timesteps", "stopping when confident",
             "split trained_timesteps limit images threshold fixed_accuracy? undecided? mean_steps "
@@ -176,10 +185,10 @@ SCHEMA: dict[str, Table] = {
             "accuracy_stderr? gain gain_stderr?",
             "trained_timesteps|split",
         ),
-        _table(
+        replace(_table(
             "outcomes", "timesteps", "what became of each image at the T trained with",
-            "split image correct:whole loss_sdt? loss_tet?", "split|",
-        ),
+            "split image correct loss_sdt? loss_tet?", "split|",
+        ), losses=True),
         _table(
             "energy", "energy", "operations and joules, layer by layer",
             "split timesteps trained_timesteps? layer kind? neurons? spikes? firing_rate? additions? multiplications? "
@@ -297,8 +306,7 @@ def checked(name: str, frame: pd.DataFrame) -> None:
     """
     if name not in SCHEMA or frame.empty:
         return
-    names = [column.name for column in SCHEMA[name].columns]
-    unknown = [str(column) for column in frame if column not in names and not SCHEMA[name].more]
+    unknown = [str(column) for column in frame if not SCHEMA[name].knows(str(column))]
     missing = [column for column in SCHEMA[name].needed if column not in frame]
     if unknown:
         raise ValueError(f"table {name} has the unknown column {unknown[0]}: its columns are in tables.schema")
@@ -313,6 +321,8 @@ def pages() -> str:
         about = table.about[:1].upper() + table.about[1:]
         parts.append(f"## {table.name}.csv\n\n{about}, by `python -m analysis.{table.command}`.")
         lines = ["| column | kind | unit | |", "|---|---|---|---|"]
+        if table.losses:
+            lines.append("| loss_NAME (may lack) | number | loss | a loss of a subject's own; beside it its _stderr |")
         for column in table.columns:
             name = column.name + (" (may lack)" if column.name in table.later else "")
             words = f" ({', '.join(column.words)})" if column.words else ""

@@ -57,4 +57,4 @@ def subject(images: Tensor) -> Subject:
         resume=None,
     )
     data = Data("noise", {}, part, part, num_classes=1, in_channels=1, image_size=20)
-    return Subject(Path("noise.pt"), checkpoint, network, data, "cpu", torch.float32)
+    return Subject.of(Path("noise.pt"), checkpoint, network, data, "cpu", torch.float32)

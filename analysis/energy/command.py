@@ -41,13 +41,15 @@ last:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import pandas as pd
 import torch
 from torch import Tensor
 
+from models.data import Data
 from models.networks import build
+from models.networks.layers import Network
 from tables.result import Result
 
 from .. import command
@@ -89,7 +91,7 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """
     _check(config)
     steps, network, right = horizon(subject, config.max_timesteps), folded(subject.network), []
-    meter = Meter(network)
+    meter = Meter(cast(Network, network))
     with meter.attached():
         for inputs, labels in subject.batches(config.split, config.images, config.chunk):
             right.append(curve(network(inputs, timesteps=steps), labels)["accuracy_cumulative"].cpu())
@@ -115,7 +117,7 @@ def twin(subject: Subject) -> dict[str, float]:
 
     No weights are involved: only shapes.
     """
-    model, data = subject.checkpoint.model, subject.data
+    model, data = subject.trained("energy").model, cast(Data, subject.dataset)
     arguments = model["arguments"] | {"spiking": False, "timesteps": 1}
     network = build(model["name"], seed=0, device="meta", **arguments).eval()
     meter = Meter(network)
@@ -180,9 +182,9 @@ def _stderr(values: Tensor) -> Tensor:
     return values.std(1) / values.shape[1] ** 0.5
 
 
-def run(config: Config) -> Result:
-    """The table energy of every checkpoint."""
-    return analyse(config, measure)
+def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+    """The table energy of every subject."""
+    return analyse(config, measure, subjects)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -57,8 +57,8 @@ from tables.result import Result
 
 from .. import command
 from ..command import analyse
-from ..subject import Subject, per_image
-from .curvature import Config, Rows, build, check, in_coordinates, remark_on_ends
+from ..subject import Subject
+from .curvature import Config, Rows, build, check, check_losses, in_coordinates, remark_on_ends
 from .layers import layers
 from .radius import radius
 from .saved_products import forget, kept
@@ -74,8 +74,10 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """All tables of one checkpoint; those that were not asked for are missing."""
     rows: dict[str, Rows] = {name: [] for name in TABLES}
     batches = subject.share(config.split, config.images, config.chunk)
-    for loss in config.losses:
-        objective = Objective(subject.network, per_image(loss), batches, group=processes.group())
+    asked = subject.asked(config.loss)
+    check_losses(subject, asked, config)
+    for loss, function in asked.items():
+        objective = subject.objective(function, batches, group=processes.group())
         settings = replace(config, keep_graph=config.keep_graph and fits(objective))
         if config.backend == "pyhessian":
             _second_opinion(objective, loss, config, rows)
@@ -113,7 +115,7 @@ def _curvature(
     rows: dict[str, Rows],
 ) -> None:
     """Everything of one matrix, which is gone, with the graphs that it keeps, before the next is built."""
-    matrix = build(name, objective, config)
+    matrix = build(name, objective, subject, config)
     for coordinates in config.systems:
         key = {"loss": loss, "operator": name, "coordinates": coordinates}
         operator, scale = in_coordinates(matrix, coordinates)
@@ -128,12 +130,12 @@ def _curvature(
             rows["smoothed"] += smoothed
 
 
-def run(config: Config) -> Result:
-    """The tables hessian, trace, density, radius, smoothed and, if asked for, layers and steps of every checkpoint."""
+def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+    """The tables hessian, trace, density, radius, smoothed and, if asked for, layers and steps of every subject."""
     check(config)
     if (remark := remark_on_ends(config)) and not config.quiet and processes.is_main():
         print(remark, file=sys.stderr)
-    result = analyse(config, measure, shared=True)
+    result = analyse(config, measure, subjects, shared=True)
     if config.record and processes.is_main():
         forget(config.record, result.provenance["checkpoints"].values())
     return result

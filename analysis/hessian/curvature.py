@@ -23,7 +23,7 @@ trace that was not begun one without any probe; neither they nor what was cut sh
 Each layer and each timestep has as much time again, for its eigenvalue and trace.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -47,9 +47,12 @@ from landscape.surfaces import filter_scale
 from models import processes
 
 from .. import command
+from ..subject import Subject, Unsuited
+from ..subject.words import ALL
 
 BOTH = ("hessian", "gauss_newton")
 ADDITIVE = (*BOTH, "remainder")
+CATEGORICAL = ("sdt", "ce")
 SEMIDEFINITE = ("gauss_newton", "fisher", "empirical_fisher")
 Matrix = Curvature
 Rows = list[dict[str, Any]]
@@ -141,17 +144,7 @@ def check(config: Config) -> None:
     """Raise ValueError for flags that do not go together, before anything is computed."""
     if config.backend == "pyhessian":
         _check_pyhessian(config)
-    if config.operator == "fisher" and "tet" in config.losses:
-        raise ValueError(
-            "the TET loss is not -log of a probability of labels, so it has no Fisher matrix to draw them for: "
-            "use --loss sdt, or --operator gauss_newton"
-        )
-    if config.per_timestep and ("tet" not in config.losses or config.operator not in (*ADDITIVE, "both")):
-        raise ValueError(
-            "only the TET loss has curvature that is a mean over timesteps, and only as hessian, gauss_newton or "
-            "remainder; "
-            f"--per-timestep got --loss {config.loss} --operator {config.operator}"
-        )
+    _check_loss(config.loss, config)
     _check_ends(config)
     for flag, given in (("save-vectors", config.save_vectors), ("record", config.record)):
         if given and not config.out:
@@ -166,6 +159,29 @@ def check(config: Config) -> None:
         raise ValueError(
             "--radii and --label-draws must be at least 1 and --radius-top at least 0, "
             f"got {config.radii}, {config.label_draws} and {config.radius_top}"
+        )
+
+
+def check_losses(subject: Subject, asked: Iterable[str], config: Config) -> None:
+    """Raise ValueError for losses of this subject's that do not go with the flags."""
+    if config.operator == "fisher" and subject.layout.answers != "classes":
+        raise Unsuited(f"{subject.title} doesn't answer with one of several classes: there are no labels to draw")
+    for loss in asked:  # of its own
+        if config.operator == "fisher" and loss not in CATEGORICAL:
+            _check_loss(loss, config)
+
+
+def _check_loss(loss: str, config: Config) -> None:
+    all_of_them = loss in ALL
+    if config.operator == "fisher" and (all_of_them or loss not in CATEGORICAL):
+        raise ValueError(
+            f"the {'TET' if all_of_them else loss.upper()} loss is not -log of a probability of labels, so it has no "
+            "Fisher matrix to draw them for: use --loss sdt, or --operator gauss_newton"
+        )
+    if config.per_timestep and (not (all_of_them or loss == "tet") or config.operator not in (*ADDITIVE, "both")):
+        raise ValueError(
+            "only the TET loss has curvature that is a mean over timesteps, and only as hessian, gauss_newton or "
+            f"remainder; --per-timestep got --loss {loss} --operator {config.operator}"
         )
 
 
@@ -200,7 +216,7 @@ def _check_pyhessian(config: Config) -> None:
         raise ValueError("--backend pyhessian works in one process: start it without torchrun")
 
 
-def build(name: str, objective: Objective, config: Config, *, checked: bool = False) -> Matrix:
+def build(name: str, objective: Objective, subject: Subject, config: Config, *, checked: bool = False) -> Matrix:
     """The matrix called ``name``. What is ``checked`` already, a part of a matrix that was, is not checked again.
 
     Whether ``config.keep_graph`` can be had, :func:`analysis.hessian.measure` has seen to.
@@ -208,7 +224,7 @@ def build(name: str, objective: Objective, config: Config, *, checked: bool = Fa
     keep = config.keep_graph
     check = not checked and not config.low_precision
     if name == "fisher":
-        labels = Labels(objective.offset)
+        labels = Labels(objective.offset, subject.class_logits)
         return Fisher(objective, labels, draws=config.label_draws, seed=config.seed, keep_graph=keep, check=check)
     if name not in _OF_THE_DATA:
         raise ValueError(f"no matrix called {name}; there are {', '.join(_OF_THE_DATA)}")
@@ -224,22 +240,27 @@ def in_coordinates(matrix: Matrix, coordinates: str) -> tuple[Operator, Tensor |
 
 
 class Labels:
-    """Labels drawn from the softmax of the mean of the logits over time, one number of a stream for every image.
+    """Labels drawn from the softmax of the network's logits for an image, one number of a stream for every image.
 
+    ``logits`` makes [batch, class] of what the network returns; by default the mean over time.
     The first ``skipped`` numbers of each stream belong to the images of other processes: any split of the images draws
     the same labels.
     """
 
-    def __init__(self, skipped: int = 0):
-        self.skipped = skipped
+    def __init__(self, skipped: int = 0, logits: Callable[[Any], Tensor] | None = None):
+        self.skipped, self._logits = skipped, logits or _over_time
         self._begun: list[torch.Generator] = []
 
-    def __call__(self, logits: Tensor, generator: torch.Generator) -> Tensor:
-        """A label for each image of ``logits`` [time batch class]."""
+    def __call__(self, output: Any, generator: torch.Generator) -> Tensor:
+        """A label for each image of the network's ``output``."""
         if not any(generator is other for other in self._begun):
             torch.rand(self.skipped, 1, generator=generator, dtype=torch.float64)
             self._begun.append(generator)
-        return categorical(logits.mean(0), generator)
+        return categorical(self._logits(output), generator)
+
+
+def _over_time(output: Tensor) -> Tensor:
+    return output.mean(0)
 
 
 def records(found: Any, key: Mapping[str, Any], **more: Any) -> Rows:

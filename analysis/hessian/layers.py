@@ -26,7 +26,7 @@ def layers(subject: Subject, objective: Objective, batches: list[Batch], loss: s
             part = Objective(
                 objective.model, objective.loss, batches, parameters=weights, group=objective.group, check=False
             )
-            matrix = build(name, part, config, checked=True)
+            matrix = build(name, part, subject, config, checked=True)
             for coordinates in config.systems:
                 if coordinates == "raw" or any(weight.ndim > 1 for weight in part.parameters.tensors):
                     key = {"loss": loss, "operator": name, "coordinates": coordinates, "layer": layer}

@@ -10,9 +10,9 @@ those probes, and the shares tr H_t / Σ_s tr H_s add up to one whatever the pro
 negative, and shares of it then lie outside [0, 1].
 """
 
+from collections.abc import Callable
 from functools import partial
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -27,19 +27,17 @@ from .spectrum import outline
 
 def steps(subject: Subject, objective: Objective, batches: list[Batch], config: Config) -> Rows:
     """Rows of table steps: one for each matrix, system of coordinates and timestep 1 … T."""
-    image, _ = subject.batches(config.split, 1, 1)[0]  # there may be none among this process's batches
-    with objective.evaluating() as network, torch.no_grad():
-        timesteps = len(network(image))
+    first = subject.layout.time_first
     parts = [
-        Objective(objective.model, partial(step_loss, step=step), batches, group=objective.group, check=False)
-        for step in range(timesteps)
+        subject.objective(partial(_of_step, first, step), batches, group=objective.group, check=False)
+        for step in range(subject.trained_timesteps)
     ]
     rows: Rows = []
     for name in config.operators:
         for coordinates in config.systems:
             found: Rows = []
             for step, part in enumerate(parts, 1):
-                matrix = build(name, part, config, checked=True)
+                matrix = build(name, part, subject, config, checked=True)
                 key: dict[str, str | int] = {
                     "loss": "tet",
                     "operator": name,
@@ -51,6 +49,10 @@ def steps(subject: Subject, objective: Objective, batches: list[Batch], config: 
             total = sum(row["trace"] for row in found)
             rows += [{**row, "share": row["trace"] / total} for row in found]
     return rows
+
+
+def _of_step(first: Callable[[Tensor], Tensor], step: int, output: Tensor, labels: Tensor) -> Tensor:
+    return step_loss(first(output), labels, step=step)
 
 
 def step_loss(

@@ -24,5 +24,5 @@ def save_vectors(
     moves = pairs.vectors if scale is None else pairs.vectors * scale
     moved = replace(pairs, vectors=moves / moves.norm(dim=1, keepdim=True))
     path = out / "vectors" / f"{'-'.join([subject.sha256[:12], *key.values()])}.pt"
-    save(path, moved, parameters, about={"checkpoint": subject.path.as_posix(), "sha256": subject.sha256, **key})
+    save(path, moved, parameters, about={"checkpoint": subject.title, "sha256": subject.sha256, **key})
     return path

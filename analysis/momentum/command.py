@@ -43,10 +43,11 @@ from typing import ClassVar, Literal
 
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 from tqdm import tqdm
 
+from landscape.evaluation import examples
 from landscape.objective import Objective, Parameters
 from models.data.splits import independent_draws
 from models.training.nulls import coherence_null, sampled_null
@@ -56,7 +57,8 @@ from tables.result import Result
 from .. import command
 from ..command import analyse
 from ..hessian.layers import by_layer
-from ..subject import Batch, Subject, per_image
+from ..subject import Batch, Subject
+from ..subject.sources import selected
 from .descent import descent
 from .onward import Plan, onward
 from .streams import Stream
@@ -92,34 +94,34 @@ class Config(command.OneSplit):
 
 
 def draw_batches(
-    images: Float[Tensor, "..."], labels: Int[Tensor, "image"], *, count: int, size: int, seed: int
+    pool: Batch, *, count: int, size: int, seed: int, axis: int = 0
 ) -> tuple[list[Batch], Int[Tensor, "example"]]:
     """``count`` batches of ``size``, drawn independently of each other, and which image each of their examples is.
 
-    No image is twice in a batch. Images are [image, ...], or [time, image, ...] for events. Raises ValueError for
-    batches that can't be had.
+    No image is twice in a batch. ``axis`` is that of the examples in the pool's inputs: 1 for events [time, image, …].
+    Raises ValueError for batches that can't be had.
     """
     generator = torch.Generator().manual_seed(seed)
-    chosen = independent_draws(len(labels), count=count, size=size, generator=generator).to(labels.device)
-    time_axes = images.dim() - 4
-    return [(images.index_select(time_axes, index), labels[index]) for index in chosen], chosen.flatten()
+    chosen = independent_draws(examples(None, pool[1]), count=count, size=size, generator=generator)
+    return [selected(pool, index, axis) for index in chosen], chosen.flatten()
 
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """The tables of one checkpoint; both losses see the same batches."""
-    images, labels = subject.batch(config.split, config.images)
-    beta = _beta(subject, config)
-    size = _batch_size(subject, config, len(labels))
+    pool = subject.batch(config.split, config.images)
+    number, beta = examples(None, pool[1]), _beta(subject, config)
+    size = _batch_size(subject, config, number)
     plan = Plan(config.steps, config.step_rate, size, beta, config.images, config.seed, config.quiet)
-    batches, index = draw_batches(images, labels, count=config.batches, size=size, seed=config.seed)
+    batches, index = draw_batches(pool, count=config.batches, size=size, seed=config.seed, axis=subject.axis)
     tables: dict[str, list[pd.DataFrame]] = {}
-    for loss in config.losses:
+    asked = subject.asked(config.loss)
+    for loss, function in asked.items():
         settled = config.mode == "eval"  # in training, dropout may draw
-        objective = Objective(subject.network, per_image(loss), batches, mode=config.mode, check=settled)
+        objective = subject.objective(function, batches, mode=config.mode, check=settled)
         pieces = _pieces(objective.parameters, config.layers)
-        streams, errors = _stream(objective, pieces, beta, config)
+        streams, errors = _stream(subject, loss, objective, pieces, beta, config)
         for layer, piece in pieces.items():
-            numbers = _statistics(streams[layer], errors, size=size, images=len(labels))
+            numbers = _statistics(streams[layer], errors, size=size, images=number)
             found = {"momentum": numbers, "momentum_pairs": _pairs(streams[layer])}
             if config.relative_steps:
                 found["descent"] = _descent(objective, streams, layer, piece, index, config)
@@ -129,22 +131,22 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
                     table.insert(1, "layer", layer)
                 tables.setdefault(name if layer == WHOLE else f"{name}_layers", []).append(table)
     stacked = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
-    return stacked | (onward(subject, config.losses, plan) if plan.steps else {})
+    return stacked | (onward(subject, tuple(asked), plan) if plan.steps else {})
 
 
 def _batch_size(subject: Subject, config: Config, images: int) -> int:
     if config.batch_size:
         return config.batch_size
-    usual = subject.checkpoint.training.get("batch_size")
+    usual = subject.training.get("batch_size")
     if usual is None:
-        raise ValueError(f"{subject.path} doesn't say what batches it was trained on: give --batch-size")
+        raise ValueError(f"{subject.title} doesn't say what batches it was trained on: give --batch-size")
     return min(int(usual), images)
 
 
 def _beta(subject: Subject, config: Config) -> float:
-    beta = subject.checkpoint.training.get("momentum") if config.beta is None else config.beta
+    beta = subject.training.get("momentum") if config.beta is None else config.beta
     if beta is None:
-        raise ValueError(f"{subject.path} doesn't say what momentum it was trained with: give --beta")
+        raise ValueError(f"{subject.title} doesn't say what momentum it was trained with: give --beta")
     if not 0 <= beta < 1:
         raise ValueError(f"beta must lie in [0, 1), got {beta}")
     return float(beta)
@@ -161,24 +163,24 @@ def _pieces(parameters: Parameters, layers: bool) -> dict[str, slice]:
 
 
 def _stream(
-    objective: Objective, pieces: Mapping[str, slice], beta: float, config: Config
+    subject: Subject, loss: str, objective: Objective, pieces: Mapping[str, slice], beta: float, config: Config
 ) -> tuple[Streams, dict[int, float]]:
     """Gradients by layer and the error signals' root mean squares, by timestep, 0 for the whole, over all batches."""
-    weights = objective.parameters.tensors
+    weights, function = objective.parameters.tensors, subject.timed(loss)
     streams: Streams = {layer: {} for layer in pieces}
     squares: dict[int, float] = {}
     with objective.evaluating():
         bar = tqdm(objective.batches(), unit="batch", disable=config.quiet, delay=2, leave=False)
-        for share, images, labels in bar:
-            at_once = max(1, config.chunk // len(labels))
-            logits = objective.model(images)
-            for t, error, gradient in step_gradients(logits, labels, objective.loss, weights, at_once=at_once):
+        for share, inputs, target in bar:
+            at_once = max(1, config.chunk // examples(None, target))
+            output = subject.time_first(objective.output(inputs))
+            for t, error, gradient in step_gradients(output, target, function, weights, at_once=at_once):
                 for layer, piece in pieces.items():
                     if t in streams[layer]:
                         streams[layer][t].add(gradient[piece])
                     else:
                         streams[layer][t] = Stream(gradient[piece], beta)
-                squares[t] = squares.get(t, 0.0) + share * float(error.square().sum(1).mean())
+                squares[t] = squares.get(t, 0.0) + share * float(error.square().flatten(1).sum(1).mean())
     ordered = {layer: dict(sorted(found.items())) for layer, found in streams.items()}
     return ordered, {t: square**0.5 for t, square in squares.items()}
 
@@ -221,9 +223,9 @@ def _descent(
     return descent(objective, whole, directions, relative_steps=steps, images=index, piece=piece)
 
 
-def run(config: Config) -> Result:
+def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
     """The tables momentum, momentum_pairs and descent of every checkpoint, and with ``steps`` two more."""
-    return analyse(config, measure)
+    return analyse(config, measure, subjects)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

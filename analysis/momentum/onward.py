@@ -34,7 +34,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
@@ -98,9 +98,9 @@ class _Walk:
 
     def __init__(self, subject: Subject, loss: str, plan: Plan):
         self.subject, self.loss, self.plan = subject, loss, plan
-        self.network = deepcopy(subject.network)
+        self.network = cast(Network, deepcopy(subject.network))
         self.weights = Parameters(self.network)
-        self.optimizer, self.state = continued(subject.checkpoint, self.network)
+        self.optimizer, self.state = continued(subject.trained("steps on"), self.network)
         self.start = self.weights.vector()
         self.kept: dict[int, Kept] = {}
         self.rows: list[dict[str, Any]] = []
@@ -110,7 +110,7 @@ class _Walk:
         """Take the steps."""
         steps = self.plan.steps
         stops = {round(steps * i / _EVALUATIONS) for i in range(_EVALUATIONS + 1)}
-        rate = self.plan.rate or _settings(self.subject.checkpoint).learning_rate / 4
+        rate = self.plan.rate or _settings(self.subject.trained("steps on")).learning_rate / 4
         self._evaluate(0)
         batches = _batches(self.subject, self.plan) if steps else ()
         bar = tqdm(batches, total=steps, unit="step", disable=self.plan.quiet, delay=2, leave=False)
@@ -127,7 +127,7 @@ class _Walk:
         logits = self.network(images)
         before = float(loss(logits.detach(), labels).mean())
         if not math.isfinite(before):
-            raise ValueError(f"the loss is {before} at step {step} from {self.subject.path}: lower --step-rate")
+            raise ValueError(f"the loss is {before} at step {step} from {self.subject.title}: lower --step-rate")
         errors, gradients = {}, {}
         for t, error, gradient in step_gradients(logits, labels, loss, weights.tensors):
             errors[t], gradients[t] = float(error.square().sum(1).mean().sqrt()), gradient
@@ -153,7 +153,7 @@ class _Walk:
         return {"cosine_to_momentum": along, "kept": kept.part, "kept_null": kept.null}
 
     def _head(self, step: int) -> dict[str, Any]:
-        kind, rate = self.subject.checkpoint.training.get("optimizer", "adam"), self.optimizer.param_groups[0]["lr"]
+        kind, rate = self.subject.training.get("optimizer", "adam"), self.optimizer.param_groups[0]["lr"]
         found = {"optimizer": kind, "state": self.state, "step": step}
         return found | {"learning_rate": rate, "batch_size": self.plan.batch_size}
 
@@ -193,8 +193,9 @@ def _settings(checkpoint: Checkpoint) -> recipe.Config:
 
 def _batches(subject: Subject, plan: Plan) -> Iterator[Batch]:
     """A batch of training images for each step, drawn independently of the others and augmented as in training."""
-    data, generator = subject.data, torch.Generator().manual_seed(plan.seed)
-    augment = data.augment if _settings(subject.checkpoint).augment else None
+    checkpoint, generator = subject.trained("steps on"), torch.Generator().manual_seed(plan.seed)
+    data = subject.dataset or checkpoint.load_data()
+    augment = data.augment if _settings(checkpoint).augment else None
     return data.train.batches(
         plan.batch_size,
         generator=generator,

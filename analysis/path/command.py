@@ -27,6 +27,7 @@ training, seed (of the path's start, t = 0) and other, other_training, other_see
   stretch (length over the chord's)
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as File
@@ -38,13 +39,14 @@ import tyro
 from torch import Tensor
 from tqdm import tqdm
 
-from landscape.evaluation import recalibrate
-from landscape.objective import Objective, Parameters
+from landscape.evaluation import examples, recalibrate
+from landscape.objective import Parameters
 from landscape.surfaces import Fit, Path, barrier, excess, fit_bezier, grid, mean_and_stderr, placed
 from tables.result import Result
 
 from .. import command
-from ..subject import Batch, Subject, correct, per_image
+from ..subject import Batch, Subject
+from ..subject.passes import passes
 from .pairs import analyse_pairs
 
 TABLES = ("path", "barrier", "bezier")
@@ -81,7 +83,7 @@ def measure(first: Subject, second: Subject, config: Config) -> dict[str, pd.Dat
     if config.kind != "bezier":
         walk.record(Path(ends), {"kind": "line", "fitted": NO_FIT}, rows)
     if config.kind != "line":
-        for loss in config.losses:
+        for loss in first.asked(config.loss):
             fit = _fit(first, ends, loss, config)
             rows["bezier"].append({"fitted": loss, **_outcome(fit, config)})
             walk.record(fit.path, {"kind": "bezier", "fitted": loss}, rows)
@@ -92,14 +94,17 @@ class _Walk:
     """Measures paths from the first subject to the second, on the first one's network."""
 
     def __init__(self, first: Subject, second: Subject, config: Config):
-        self.network, self.config = first.network, config
+        self.first, self.network, self.config = first, first.network, config
+        self.losses = first.asked(config.loss)
         self.weights = Parameters(first.network)
         self.positions = grid(0.0, 1.0, config.points).tolist()
-        self.splits = {split: first.batches(split, config.images, config.chunk) for split in config.splits}
+        self.splits = {
+            split: first.batches(split, config.images, config.chunk) for split in first.splits(config.splits)
+        }
         self.training = first.batches("train", config.images, config.chunk) if config.recalibrate else []
         self.metrics: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-            **{loss: per_image(loss) for loss in config.losses},
-            "accuracy": correct,
+            **self.losses,
+            "accuracy": first.score or _none,
         }
         self.statistics = "recalibrated" if config.recalibrate else "interpolated"
         self.buffers = [
@@ -119,7 +124,7 @@ class _Walk:
             values = {name: torch.stack([point[split][name] for point in found]) for name in self.metrics}
             accuracy = values["accuracy"]
             shared = {**key, "statistics": self.statistics, "split": split, "images": accuracy.shape[1]}
-            for loss in self.config.losses:
+            for loss in self.losses:
                 along = _along(self.positions, distances, values[loss], accuracy)
                 rows["path"] += [{**shared, "loss": loss, **point} for point in along]
                 rows["barrier"].append({**shared, "loss": loss, **_barrier(self.positions, values[loss], accuracy)})
@@ -136,10 +141,14 @@ class _Walk:
 
     def _metrics(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
         parts = []
-        for images, labels in batches:
-            logits = self.network(images)
-            parts.append({name: metric(logits, labels).cpu().double() for name, metric in self.metrics.items()})
+        for output, target in passes(self.first, batches, None):
+            parts.append({name: metric(output, target).cpu().double() for name, metric in self.metrics.items()})
         return {name: torch.cat([part[name] for part in parts]) for name in self.metrics}
+
+
+def _none(_output: Any, target: Any) -> Tensor:
+    """No accuracy, where nothing counts as right."""
+    return torch.full((examples(None, target),), math.nan)
 
 
 def _along(positions: Sequence[float], distances: Sequence[float], losses: Tensor, accuracy: Tensor) -> Iterator[Row]:
@@ -168,7 +177,8 @@ def _barrier(positions: Sequence[float], losses: Tensor, accuracy: Tensor) -> Ro
 
 def _fit(subject: Subject, ends: Tensor, loss: str, config: Config) -> Fit:
     batches = subject.batches("train", config.images, config.batch_size)
-    objective = Objective(subject.network, per_image(loss), batches, mode="train", check=False)  # dropout may draw
+    function = subject.asked(loss)[loss]
+    objective = subject.objective(function, batches, mode="train", check=False)  # dropout may draw
     with tqdm(total=config.steps, desc=f"curve under {loss}", unit="step", disable=config.quiet) as bar:
         return fit_bezier(
             objective, ends[0], ends[1], steps=config.steps, learning_rate=config.learning_rate, seed=config.seed,

@@ -23,7 +23,7 @@ from tables.methods import with_methods
 from tables.record import origin, provenance, sha256
 from tables.result import Result
 
-from ..command import Config, guarded, recorded
+from ..command import Config, every, guarded, loaded, recorded
 from ..precision import check_precision
 from ..subject import Subject
 
@@ -42,7 +42,7 @@ def analyse_pairs(config: C, names: Sequence[str], measure: Callable[[Subject, S
     files, is not measured again; rows of other pairs stay. Raises ValueError for an odd number of checkpoints, for two
     that do not fit together, and where ``config.out`` holds tables made with other settings.
     """
-    pairs = _pairs(config.checkpoints)
+    pairs = _pairs(every(config))
     check_precision(config.dtype, allowed=config.low_precision)
     if processes.world() > 1:
         raise ValueError(f"this analysis does not split over {processes.world()} processes: start it without torchrun")
@@ -51,19 +51,19 @@ def analyse_pairs(config: C, names: Sequence[str], measure: Callable[[Subject, S
     started = time.perf_counter()
     tables, hashes = _stored(config, names)
     for pair in tqdm(pairs, unit="pair", disable=config.quiet or len(pairs) == 1):
-        digests = {path.as_posix(): sha256(path) for path in pair}
-        if names[0] in tables and _of(tables[names[0]], pair).any() and digests.items() <= hashes.items():
+        digests = {_name(one): one.sha256 if isinstance(one, Subject) else sha256(one) for one in pair}
+        if names[0] in tables and _of(tables[names[0]], list(digests)).any() and digests.items() <= hashes.items():
             continue
         begun, (first, second) = time.perf_counter(), _loaded(pair, config)
         for name, table in guarded(partial(measure, first, second, config), config).items():
             rows = _identified(table, first, second)
-            kept = tables[name][~_of(tables[name], pair)] if name in tables else rows[:0]
+            kept = tables[name][~_of(tables[name], list(digests))] if name in tables else rows[:0]
             tables[name] = pd.concat([kept, rows], ignore_index=True) if len(kept) else rows
         hashes |= digests
         if config.out:
             _result(tables, config, hashes, started).save(config.out)
         if not config.quiet:
-            print(f"{pair[0]} to {pair[1]}: {time.perf_counter() - begun:.1f} s", file=sys.stderr)
+            print(f"{_name(pair[0])} to {_name(pair[1])}: {time.perf_counter() - begun:.1f} s", file=sys.stderr)
     return _result(tables, config, hashes, started)
 
 
@@ -71,41 +71,64 @@ def _result(tables: dict[str, pd.DataFrame], config: Config, hashes: dict[str, s
     return Result(dict(tables), provenance(recorded(config), hashes, time.perf_counter() - started))
 
 
-def _pairs(paths: tuple[Path, ...]) -> list[tuple[Path, Path]]:
+def _name(one: Path | Subject) -> str:
+    return one.title if isinstance(one, Subject) else one.as_posix()
+
+
+def _pairs(paths: list[Path | Subject]) -> list[tuple[Path | Subject, Path | Subject]]:
     if not paths:
         raise ValueError("no checkpoint given: name two, as 'python -m models.train' writes them, or several pairs")
     if len(paths) % 2:
         raise ValueError(f"a path has two ends: name checkpoints in pairs, A B or A B C D; got {len(paths)}")
     for path in paths:
-        if not path.is_file():
+        if isinstance(path, Path) and not path.is_file():
             raise FileNotFoundError(f"no checkpoint at {path}: train one with 'python -m models.train --out DIR'")
     return list(zip(paths[::2], paths[1::2], strict=True))
 
 
-def _loaded(pair: tuple[Path, Path], config: Config) -> tuple[Subject, Subject]:
-    """Both checkpoints with the one's data."""
-    first = Subject.load(pair[0], device=config.device, dtype=config.dtype, data_root=config.data_root)
-    checkpoint = load(pair[1])
-    network = checkpoint.network().to(first.device, first.dtype)
-    second = Subject(pair[1], checkpoint, network, first.data, first.device, first.dtype)
+def _loaded(pair: tuple[Path | Subject, Path | Subject], config: Config) -> tuple[Subject, Subject]:
+    """Both subjects; two checkpoints with the one's data."""
+    first = loaded(pair[0], config)
+    if isinstance(pair[1], Path) and first.dataset:
+        checkpoint = load(pair[1])
+        network = checkpoint.network().to(first.device, first.dtype)
+        second = Subject.of(pair[1], checkpoint, network, first.dataset, first.device, first.dtype)
+    else:
+        second = loaded(pair[1], config)
     differences = list(_differences(first, second))
     if differences:
-        raise ValueError(f"no path leads from {pair[0]} to {pair[1]}: {'; '.join(differences)}")
+        raise ValueError(f"no path leads from {first.title} to {second.title}: {'; '.join(differences)}")
     weights = zip(first.network.parameters(), second.network.parameters(), strict=True)
     if all(bool((one == other).all()) for one, other in weights):
-        raise ValueError(f"{pair[0]} and {pair[1]} hold the same weights: there is no path between them to speak of")
+        raise ValueError(
+            f"{first.title} and {second.title} hold the same weights: there is no path between them to speak of"
+        )
     return first, second
+
+
+def _unlike(first: Subject, second: Subject) -> Iterator[str]:
+    """The first weight that two networks don't share."""
+    one, other = (
+        {name: list(weight.shape) for name, weight in each.network.named_parameters()} for each in (first, second)
+    )
+    for name in one | other:
+        if one.get(name) != other.get(name):
+            yield f"weight {name} is {one.get(name, 'missing')} and {other.get(name, 'missing')}"
+            return
 
 
 def _differences(first: Subject, second: Subject) -> Iterator[str]:
     """What keeps two checkpoints from being points of one landscape."""
     one, other = first.checkpoint, second.checkpoint
+    if one is None or other is None:
+        yield from _unlike(first, second)
+        return
     for what, here, there in (("network", one.model["name"], other.model["name"]),
                               ("data", one.data["name"], other.data["name"])):  # fmt: skip
         if here != there:
             yield f"{what} is {here} and {there}"
     if one.model["name"] == other.model["name"]:
-        yield from _unequal("", first.network.arguments, second.network.arguments)
+        yield from _unequal("", one.network().arguments, other.network().arguments)
     if one.data["name"] == other.data["name"]:
         yield from _unequal("of the data ", one.data["arguments"], other.data["arguments"])
 
@@ -125,9 +148,9 @@ def _identified(table: pd.DataFrame, first: Subject, second: Subject) -> pd.Data
     return pd.concat([pd.DataFrame([identity] * len(table), index=table.index), table], axis=1)
 
 
-def _of(table: pd.DataFrame, pair: tuple[Path, Path]) -> "pd.Series[bool]":
+def _of(table: pd.DataFrame, pair: Sequence[str]) -> "pd.Series[bool]":
     """Which rows are of this pair."""
-    return (table["checkpoint"] == pair[0].as_posix()) & (table["other"] == pair[1].as_posix())
+    return (table["checkpoint"] == pair[0]) & (table["other"] == pair[1])
 
 
 def _stored(config: Config, names: Sequence[str]) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:

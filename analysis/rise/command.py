@@ -42,12 +42,11 @@ from landscape.sharpness import (
     rise_curve,
     scaled,
 )
-from landscape.surfaces import cached_size
 from tables.result import Result
 
 from .. import command
 from ..command import analyse
-from ..subject import Batch, Subject, per_image
+from ..subject import Batch, Subject, Unsuited
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,10 @@ class Config(command.OneSplit):
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """The table of one checkpoint."""
     batches = _batches(subject, config)
-    losses = {loss: per_image(loss) for loss in config.losses}
-    rms = network_scale(subject.network, batches, centred=config.centred)
+    losses = subject.asked(config.loss)
+    if subject.layout.answers != "classes":
+        raise Unsuited(f"{subject.title} doesn't answer with one of several classes: it has no scale of logits")
+    rms = network_scale(subject.network, batches, centred=config.centred, **subject.reading)
     metrics = scaled(losses, rms, to=config.scale, centred=config.centred)
     parameters, frames = Parameters(subject.network), []
     points = sum(config.angles if along == "plane" else 2 for along in config.along)
@@ -81,9 +82,9 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
             directions = random_spans(parameters, along, draws=config.draws, seed=config.seed)
             found = rise_curve(
                 subject.network, metrics, batches, directions, config.radii,
-                angles=config.angles, channels_last=True, progress=bar.update,
+                angles=config.angles, channels_last=True, progress=bar.update, **subject.reading,
             )  # fmt: skip
-            frames.append(_rows(found, config).assign(along=along))
+            frames.append(_rows(found, list(losses)).assign(along=along))
     table = pd.concat(frames, ignore_index=True).assign(split=config.split, rms=rms)
     return {"rise": table[_COLUMNS]}
 
@@ -94,33 +95,30 @@ _COLUMNS = [
 
 
 def _batches(subject: Subject, config: Config) -> list[Batch]:
-    size = config.chunk
-    if subject.device == "cpu":
-        size = min(size, cached_size(subject.network, subject.batches(config.split, 1, 1)[0][0]))
-    return subject.batches(config.split, config.images, size)
+    return subject.batches(config.split, config.images, subject.cached(config.split, config.chunk))
 
 
-def _rows(found: RiseCurve, config: Config) -> pd.DataFrame:
+def _rows(found: RiseCurve, losses: Sequence[str]) -> pd.DataFrame:
     """One row per loss, scale of logits, draw and radius."""
     table = found.to_frame().set_index("metric")
     squares = table.loc[MEAN_SQUARE]
     moved = np.sqrt((squares["value"] + squares["rise"]).to_numpy())
     frames = [
         table.loc[metric(loss, logits)].assign(loss=loss, logits=logits, rms_moved=moved)
-        for loss in config.losses
+        for loss in losses
         for logits in LOGITS
     ]
     return pd.concat(frames, ignore_index=True).assign(images=found.examples)
 
 
-def run(config: Config) -> Result:
+def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
     """The table rise of every checkpoint. Raises ValueError for radii that don't ascend from above zero."""
     if not config.along:
         raise ValueError("nothing to measure: --along takes one or more of line, plane, noise")
     if config.draws < 1:
         raise ValueError(f"--draws must be at least 1, got {config.draws}")
     ascending(config.radii)
-    return analyse(config, measure)
+    return analyse(config, measure, subjects)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

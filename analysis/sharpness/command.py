@@ -31,12 +31,14 @@ before a BatchNorm are rescaled.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import pandas as pd
 from torch import Tensor
 from tqdm import tqdm
 
-from landscape.objective import Objective, fits
+from landscape.objective import fits
 from landscape.sharpness import (
     NoiseBorne,
     bound,
@@ -51,7 +53,8 @@ from tables.result import Result
 
 from .. import command
 from ..command import analyse
-from ..subject import Subject, correct, per_image
+from ..subject import Subject, Unsuited
+from ..subject.outputs import Loss
 from .norms import initial_weights, norms_table
 from .rises import Case, Config, Row, adaptive, average, by_group, row, worst
 
@@ -60,10 +63,11 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """The tables of one checkpoint: sharpness, norms, or both."""
     batches = subject.batches(config.split, config.images, config.chunk)
     chosen = [name for name in _ROWS if name in config.measures]
+    asked = subject.asked(config.loss)
     rows: list[Row] = []
-    with tqdm(total=len(config.losses) * len(chosen), unit="measure", disable=config.quiet) as bar:
-        for loss in config.losses:
-            objective = Objective(subject.network, per_image(loss), batches)
+    with tqdm(total=len(asked) * len(chosen), unit="measure", disable=config.quiet) as bar:
+        for loss, function in asked.items():
+            objective = subject.objective(function, batches)
             case = Case(subject, objective, config)
             head = {"loss": loss, "split": config.split, "images": objective.size}
             for name in chosen:
@@ -77,7 +81,10 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
 def _pac_bayes(case: Case) -> Iterator[Row]:
     config, objective = case.config, case.objective
     if config.rise_of == "error":
-        objective = Objective(case.subject.network, _error, case.batches(config.chunk))
+        right = case.subject.score
+        if right is None:
+            raise Unsuited(f"{case.subject.title} has no share of wrong answers: leave --rise-of error out")
+        objective = case.subject.objective(partial(_error, right), case.batches(config.chunk))
     for noise, name in (("absolute", ""), ("magnitude", "_magnitude")):
         found = noise_borne(objective, rise=config.rise, noise=noise, draws=config.sigma_draws, seed=config.seed)
         estimates = {f"pac_bayes_sigma{name}": (found.value, found.stderr)}
@@ -97,15 +104,15 @@ def _bounds(case: Case, found: NoiseBorne) -> dict[str, tuple[float, float]]:
         "pac_bayes_orig": squared_distance(parameters),
         "pac_bayes_init": squared_distance(parameters, start) if start else math.nan,
     }
-    images, relative = len(case.subject.data.train), found.stderr / found.value
+    images, relative = case.subject.count("train"), found.stderr / found.value
     return {
         name: (bound(square, found.value, images), (square / (2 * found.value**2) + 1) * relative)
         for name, square in squares.items()
     }
 
 
-def _error(logits: Tensor, labels: Tensor) -> Tensor:
-    return 1 - correct(logits, labels)
+def _error(right: Loss, output: Any, target: Any) -> Tensor:
+    return 1 - right(output, target)
 
 
 def _relative_flatness(case: Case) -> Iterator[Row]:
@@ -134,11 +141,11 @@ _ROWS: dict[str, Callable[[Case], Iterator[Row]]] = {
 }
 
 
-def run(config: Config) -> Result:
-    """The tables sharpness and norms of every checkpoint."""
+def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+    """The tables sharpness and norms of every subject."""
     if not config.measures:
         raise ValueError(f"nothing to measure: --measures takes one or more of {', '.join([*_ROWS, 'norms'])}")
-    return analyse(config, measure)
+    return analyse(config, measure, subjects)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -73,7 +73,7 @@ class Case:
     def on(self, batches: Sequence[Any], names: Sequence[str] | None = None) -> Objective:
         """The same loss on other batches, as a function of all parameters or of those named."""
         parameters = Parameters(self.subject.network, names)
-        return Objective(self.subject.network, self.objective.loss, batches, parameters=parameters, check=False)
+        return self.subject.objective(self.objective.loss, batches, parameters=parameters, check=False)
 
     def batches(self, size: int) -> list[tuple[Tensor, Tensor]]:
         """The images measured on, ``size`` a batch."""

@@ -1,5 +1,10 @@
-"""What an analysis is put to: a checkpoint with its network and images, and the snapshots of its training."""
+"""What an analysis is put to: a network with its data and losses, from Python, from a file, or from a checkpoint."""
 
-from .subject import TWIN, Batch, Subject, correct, per_image
+from .answers import correct, per_image
+from .examples import Unsuited
+from .sources import Batch
+from .spiking import Spiking
+from .subject import TWIN, Subject
+from .targets import is_target, subjects
 
-__all__ = ["TWIN", "Batch", "Subject", "correct", "per_image"]
+__all__ = ["TWIN", "Batch", "Spiking", "Subject", "Unsuited", "correct", "is_target", "per_image", "subjects"]

@@ -19,7 +19,8 @@ def snapshots(subject: Subject, weights: Parameters) -> tuple[list[int], Float[T
     Raises FileNotFoundError where there are none, ValueError for a single one, and CheckpointError for a file that is
     damaged or of another run.
     """
-    folder = subject.path.parent / "snapshots"
+    subject.trained("a trajectory")
+    folder = (subject.path or Path()).parent / "snapshots"
     files = sorted(folder.glob("*.pt"))
     if not files:
         raise FileNotFoundError(
@@ -43,7 +44,7 @@ def _vectors(files: list[Path], subject: Subject, weights: Parameters) -> Iterat
 def _check_same_run(snapshot: Checkpoint, path: Path, subject: Subject) -> None:
     here, there = (
         {"network": each.model, "data": each.data, **{name: each.training[name] for name in ("loss", "method", "seed")}}
-        for each in (subject.checkpoint, snapshot)
+        for each in (subject.trained("a trajectory"), snapshot)
     )
     for name, value in here.items():
         if there[name] != value:

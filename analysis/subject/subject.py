@@ -1,44 +1,80 @@
-"""A checkpoint made ready for measurement: its network, in eval mode, and batches of the images it knows or not."""
+"""What an analysis is put to: a network, its data, the losses of its landscape, and the columns that name it.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+A subject is made in Python, comes from a file of the user's (:mod:`analysis.subject.targets`), or from a checkpoint of
+this project (:meth:`Subject.load`). Its network is evaluated in eval mode and given back as found.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property, partial
-from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from models import processes
+from landscape.evaluation import Evaluation, Reading, Source
+from landscape.objective import Objective
 from models.checkpoint import Checkpoint, load
 from models.data import Data
-from models.data.splits import Split
 from models.device import device as usable_device
-from models.losses import LOSSES
-from models.networks.layers import Network
+from models.neurons.lif import LIF
 from tables.record import sha256
 
-Batch = tuple[Tensor, Tensor]
+from .answers import Answers
+from .digest import of_content
+from .examples import Unsuited
+from .outputs import Loss
+from .passes import passes, told
+from .sources import Batch
+from .spiking import Spiking
+from .words import check_words
+
 TWIN = "-relu"
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+Plain = bool | int | float | str
 
 
-@dataclass(frozen=True)
-class Subject:
-    """One trained network, its data, and the columns that name it in every table."""
+@dataclass(frozen=True, eq=False)
+class Subject(Answers):
+    """One network with its data, and the columns that name it in every table.
 
-    path: Path
-    checkpoint: Checkpoint
-    network: Network
-    data: Data
-    device: str
-    dtype: torch.dtype
+    - ``train``, ``test``: a Dataset, a loader that doesn't shuffle, or a list of batches; either may be left out, and
+      an analysis that needs it says so
+    - ``losses``: functions (output, target) → one value per example, by name; by default what the output's shape
+      says (:mod:`analysis.subject.outputs`)
+    - ``name`` (column checkpoint), ``data``, ``method``, ``seed``: words by which tables know it; by default its name
+      is METHOD-SEED, and ``architecture`` (column network) the network's class
+    - ``factors``: settings that vary from subject to subject, by name: learning rate, width, …
+    - ``spiking``: how a network that spikes is asked; recognised where that can be done
+    - ``output``: picks, out of what the network returns, the tensor that losses take
+    - ``unpack``, ``forward``: how a batch is read and the network called, as in :class:`landscape.Objective`
+
+    ``checkpoint``, ``path`` and ``dataset`` are there for checkpoints of this project alone.
+
+    Raises ValueError for something else than that.
+    """
+
+    _: KW_ONLY
+    data: str = "data"
+    method: str = "unnamed"
+    seed: int = 0
+    factors: Mapping[str, Plain] = field(default_factory=dict)
+    architecture: str = ""
+    forward: Callable[[nn.Module, Any], Any] | None = None
+    path: Path | None = None
+    dataset: Data | None = None
+
+    def __post_init__(self) -> None:
+        check_words(self)
 
     @classmethod
     def load(
         cls, path: Path, *, device: str = "cpu", dtype: str = "float32", data_root: str | None = None
     ) -> "Subject":
-        """Read ``path``, rebuild its network on ``device`` in ``dtype``, and load its data.
+        """The subject in the checkpoint at ``path``: its network rebuilt on ``device`` in ``dtype``, its data loaded.
 
         Raises CheckpointError, FileNotFoundError or ValueError with what was got and what was expected.
         """
@@ -50,72 +86,164 @@ class Subject:
             takes, gets = network.arguments.get(name), getattr(data, name)
             if takes is not None and takes != gets:
                 raise ValueError(f"{path}: its network takes {name} {takes}, its data {data.name} has {gets}")
-        subject = cls(path, checkpoint, network.to(device=place, dtype=DTYPES[dtype]), data, device, DTYPES[dtype])
+        network = network.to(device=place, dtype=DTYPES[dtype])
+        subject = cls.of(path, checkpoint, network, data, device, DTYPES[dtype])
         if subject.sha256 != digest:
             raise ValueError(f"{path} was replaced while it was read: measure it when its training has ended")
         return subject
 
-    @property
-    def identity(self) -> dict[str, str | int]:
-        """The columns checkpoint, network, data, method (how it was trained), training (with which loss) and seed.
+    @classmethod
+    def of(
+        cls, path: Path, checkpoint: Checkpoint, network: nn.Module, data: Data, device: str, dtype: torch.dtype
+    ) -> "Subject":
+        """The subject of a checkpoint whose network is built and whose data are loaded.
 
         A network that doesn't spike is named apart from its spiking twin: digits-cnn-relu.
         """
-        spiking = self.network.arguments["spiking"]
+        spikes = checkpoint.model["arguments"].get("spiking", True)
+        frames = 0 if data.steps else None
+        return cls(
+            network, train=data.train, test=data.test, name=path.as_posix(), data=checkpoint.data["name"],
+            method=checkpoint.training["method"], seed=checkpoint.training["seed"],
+            architecture=checkpoint.model["name"] + ("" if spikes else TWIN),
+            spiking=Spiking((LIF,) if spikes else (), 0, frames, "timesteps"),
+            device=device, dtype=dtype, checkpoint=checkpoint, path=path, dataset=data,
+        )  # fmt: skip
+
+    def on(self, device: str, dtype: str) -> "Subject":
+        """The same with its network on ``device`` in ``dtype``: itself where it lies there already, else a copy."""
+        place, kind = usable_device(device), DTYPES[dtype]
+        weights = [*self.network.parameters(), *self.network.buffers()]
+        there = all(
+            weight.device == torch.empty(0, device=place).device
+            and (weight.dtype == kind or not weight.is_floating_point())
+            for weight in weights
+        )
+        if there:
+            return replace(self, device=device, dtype=kind)
+        try:
+            network = deepcopy(self.network)
+        except RuntimeError as error:
+            raise ValueError(
+                f"subject {self.title}: its network can't be copied to {device} in {dtype} ({error}): move it there "
+                "yourself"
+            ) from error
+        return replace(self, network=network.to(device=place, dtype=kind), device=device, dtype=kind)
+
+    @property
+    def title(self) -> str:
+        """What it is called: its name, or METHOD-SEED."""
+        return self.name or f"{self.method}-{self.seed}"
+
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """The columns checkpoint, network, data, method (how it was trained), training (with which loss) and seed."""
+        told = self.checkpoint.training["loss"] if self.checkpoint else self.factors.get("loss", self.method)
         return {
-            "checkpoint": self.path.as_posix(),
-            "network": self.checkpoint.model["name"] + ("" if spiking else TWIN),
-            "data": self.checkpoint.data["name"],
-            "method": self.checkpoint.training["method"],
-            "training": self.checkpoint.training["loss"],
-            "seed": self.checkpoint.training["seed"],
+            "checkpoint": self.title,
+            "network": self.architecture or type(self.network).__name__,
+            "data": self.data,
+            "method": self.method,
+            "training": str(told),
+            "seed": self.seed,
         }
+
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """What is known of how it was trained: its checkpoint's ``training``, or its factors."""
+        return self.checkpoint.training if self.checkpoint else self.factors
+
+    def trained(self, what: str) -> Checkpoint:
+        """The checkpoint, for ``what`` needs one. Raises Unsuited where there is none."""
+        if self.checkpoint is None:
+            raise Unsuited(f"{what} takes a checkpoint of models.train, which says how the network was trained")
+        return self.checkpoint
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of the checkpoint file: as it was read, where :meth:`load` did, whatever lies there since."""
-        return sha256(self.path)
+        """Digest of the checkpoint file as it was read; of other subjects of their weights and first batches."""
+        return sha256(self.path) if self.path else of_content(self)
+
+    @property
+    def there(self) -> tuple[str, ...]:
+        """The splits that there are."""
+        return tuple(name for name in ("train", "test") if getattr(self, name) is not None)
+
+    def splits(self, asked: Sequence[str]) -> tuple[str, ...]:
+        """Those of the splits ``asked`` for that there are, or else the one there is."""
+        return tuple(name for name in asked if name in self.there) or self.there
+
+    @property
+    def spikes(self) -> bool:
+        """Whether it has neurons that spike."""
+        return self.spiking is not None and bool(self.spiking.neurons)
 
     @property
     def trained_timesteps(self) -> int:
-        """T of the training run."""
-        return self.network.timesteps
+        """T of the network as it is, that of its training; 1 without time."""
+        return self.layout.steps
 
-    def batches(self, split: str, images: int | None, size: int) -> list[Batch]:
-        """The first ``images`` of ``split``, or all there are, not augmented, on the device, ``size`` a batch."""
-        return self._read(split, self._number(split, images, size), size)
+    @property
+    def longest(self) -> int | None:
+        """The most steps that its data have, frames of a stream; None where an image can be shown for any number."""
+        if self.dataset:
+            return self.dataset.steps
+        framed = self.spiking is None or self.spiking.timesteps is None or self.spiking.frames is not None
+        return self.trained_timesteps if framed else None
 
-    def share(self, split: str, images: int | None, size: int) -> list[Batch]:
-        """This process's share of the same, at most ``size`` a batch; with one process all of it."""
-        number, world = self._number(split, images, size), processes.world()
-        if world > 1:
-            rounds = -(-number // (size * world))
-            size = -(-number // (rounds * world))
-        return self._read(split, number, size, *processes.bounds(-(-number // size)))
+    @property
+    def reading(self) -> Reading:
+        """How landscape is to run the network; batches are pairs of input and target already."""
+        found: Reading = {}
+        if self.forward:
+            found["forward"] = self.forward
+        if self.spiking and self.spiking.reset:
+            found["reset"] = self.spiking.reset
+        if self.axis:
+            found["size"] = _labelled
+        return found
 
-    def _number(self, split: str, images: int | None, size: int) -> int:
-        if size < 1 or (images is not None and images < 1):
-            raise ValueError(f"images and chunk must be at least 1, got {images} and {size}")
-        total = len(self._part(split))
-        return total if images is None else min(images, total)
+    def check(self) -> None:
+        """Raise ValueError where its data differ between readings, or its losses aren't functions of weights and batch.
 
-    def _part(self, split: str) -> Split:
-        return self.data.train if split == "train" else self.data.test
+        Costs three passes of a few examples, and is for subjects that aren't checkpoints of this project.
+        """
+        for split in self.there:
+            if why := self._images(split).changes():
+                raise ValueError(f"subject {self.title}, {split} data: {why}")
+            few = self.batches(split, 16, 8)
+            for name, loss in self.asked("all").items():
+                try:
+                    self.objective(loss, few).value()
+                except ValueError as error:
+                    raise ValueError(f"subject {self.title}, loss {name}, {split} data: {error}") from error
 
-    def _read(self, split: str, number: int, size: int, first: int = 0, end: int | None = None) -> list[Batch]:
-        found = self._part(split).batches(size, limit=number, device=self.device)
-        return [(x.to(self.dtype), y) for x, y in islice(found, first, end)]
+    def objective(self, loss: Loss, batches: Source, **more: Any) -> Objective:
+        """The loss as a function of the weights, on these batches."""
+        return Objective(self.network, loss, batches, **self.reading, **more)
 
-    def batch(self, split: str, images: int | None) -> Batch:
-        """The same as one batch."""
-        return self.batches(split, images, 10**9)[0]
+    def given(self, steps: int) -> Reading:
+        """How landscape is to run the network with T = ``steps``."""
+        keyword = self.spiking.keyword(self.network) if self.spiking else ""
+        return self.reading | {"forward": partial(told, keyword, steps)} if keyword else self.reading
+
+    def evaluation(self, batches: Source, **more: Any) -> Evaluation:
+        """The network in eval mode on these batches, unchecked."""
+        weight = next(self.network.parameters(), None)
+        place = usable_device(self.device) if weight is None else weight.device
+        return Evaluation(self.network, batches, **{**self.reading, "device": place, "check": False, **more})
+
+    def outputs(
+        self, batches: Source, steps: int | None = None
+    ) -> Iterator[tuple[Float[Tensor, "time batch *answer"], Any]]:
+        """What the network says, time first, and the target, of each batch; with T = ``steps`` where given.
+
+        Raises ValueError where the network can't be given so many steps, Unsuited where it doesn't return one tensor.
+        """
+        for returned, target in passes(self, batches, steps):
+            yield self.time_first(returned), target
 
 
-def per_image(loss: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """The landscape's loss ("sdt": equation 7, "tet": equation 9; no regulariser), one value per image."""
-    return partial(LOSSES[loss], reduction="none")
-
-
-def correct(logits: Tensor, labels: Tensor) -> Tensor:
-    """1 where the class with the largest mean output is the label, else 0; shape ``[batch]``."""
-    return (logits.mean(0).argmax(1) == labels).to(logits.dtype)
+def _labelled(batch: Batch) -> int:
+    """The number of examples of a batch whose inputs begin with time."""
+    return len(batch[1])

@@ -31,6 +31,7 @@ are here directions, axes_loss and axes_seed; kind and draw are those of surface
 also ``surface_path.csv``: epoch, alpha, beta, distance, off_plane of the snapshots on each of its lines and planes.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -43,13 +44,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from landscape.evaluation import recalibrate
-from landscape.surfaces import Found, Surface, Task, cached_size, grid, surface
+from landscape.surfaces import Found, Surface, Task, grid, surface
 from tables.record import sha256
 from tables.result import Result
 
 from .. import command
 from ..command import analyse
-from ..subject import Batch, Subject, correct, per_image
+from ..subject import Batch, Subject
 from .journal import Journal
 from .planes import Axes, axes
 from .shapes import minima, shapes
@@ -104,7 +105,9 @@ def measure(subject: Subject, config: Config, journal: Callable[[], Journal]) ->
         for sheet in sheets:
             label: list[str | int] = [subject.sha256, sheet.split, sheet.kind, sheet.draw]
             run = partial(carried_out, journal(), label, bar)
-            frames.append(_rows(_measured(subject, sheet, config, run), sheet, config))
+            frames.append(
+                _rows(_measured(subject, sheet, config, run), sheet, config, list(subject.asked(config.loss)))
+            )
     table = pd.concat(frames, ignore_index=True)
     return {"surface": table, "shapes": shapes(table), "minima": minima(table), **_about(sheets)}
 
@@ -113,15 +116,16 @@ def _sheets(subject: Subject, config: Config) -> Iterator[_Sheet]:
     """Every line, then every plane, each on every split. Grids are checked before directions are made."""
     for count in (1, 2) if config.plane_draws else (1,):
         _grids(config, ((-1.0, 1.0),), count)
-    batches = subject.batches(config.splits[0], config.images, config.chunk)
+    splits = subject.splits(config.splits)
+    batches = subject.batches(splits[0], config.images, config.chunk)
     for kind, count, draws in (("line", 1, config.draws), ("plane", 2, config.plane_draws)):
         if draws:
             found = axes(
                 config.directions, subject, batches,
-                losses=config.losses, count=count, draws=draws, seed=config.seed,
+                losses=list(subject.asked(config.loss)), count=count, draws=draws, seed=config.seed,
             )  # fmt: skip
             for draw, spanned in enumerate(found):
-                yield from (_Sheet(kind, draw, split, spanned) for split in config.splits)
+                yield from (_Sheet(kind, draw, split, spanned) for split in splits)
 
 
 def _grids(config: Config, ranges: Iterable[tuple[float, float]], count: int) -> list[Any]:
@@ -142,33 +146,26 @@ def _measured(
     grids = _grids(config, sheet.axes.ranges, len(sheet.axes.ranges))
     return surface(
         subject.network,
-        metrics(config.losses),
+        metrics(subject, config.loss),
         _batches(subject, sheet.split, config),
         sheet.axes.directions,
         grids[0],
         grids[1] if len(grids) > 1 else None,
         prepare=_recalibration(subject, config) if config.recalibrate else None,
         channels_last=True,
-        tolerance=None if config.tolerance is None else dict.fromkeys(config.losses, config.tolerance),
+        tolerance=None if config.tolerance is None else dict.fromkeys(subject.asked(config.loss), config.tolerance),
         run=run,
+        **subject.reading,
     )
 
 
 def _batches(subject: Subject, split: str, config: Config) -> list[Batch]:
     """The images asked for; in random order and small parts where few may do."""
-    size = config.chunk
-    if subject.device == "cpu":
-        size = min(size, cached_size(subject.network, subject.batches(split, 1, 1)[0][0]))
+    size = subject.cached(split, config.chunk)
     if config.tolerance is None:
         return subject.batches(split, config.images, size)
-    part = subject.data.train if split == "train" else subject.data.test
-    batches = part.batches(
-        min(size, _BLOCK),
-        generator=torch.Generator().manual_seed(config.seed),
-        limit=None if config.images is None else min(config.images, len(part)),
-        device=subject.device,
-    )
-    return [(images.to(subject.dtype), labels) for images, labels in batches]
+    generator = torch.Generator().manual_seed(config.seed)
+    return subject.batches(split, config.images, min(size, _BLOCK), generator=generator)
 
 
 def _recalibration(subject: Subject, config: Config) -> Callable[[nn.Module], object]:
@@ -176,13 +173,15 @@ def _recalibration(subject: Subject, config: Config) -> Callable[[nn.Module], ob
     return partial(recalibrate, batches=subject.batches("train", config.images, config.chunk), check=False)
 
 
-def _rows(found: Surface, sheet: _Sheet, config: Config) -> pd.DataFrame:
+def _rows(found: Surface, sheet: _Sheet, config: Config, losses: Sequence[str]) -> pd.DataFrame:
     """One row per loss and point, the accuracy beside it."""
     table = found.to_frame()
     accuracy = table[table["metric"] == "accuracy"]
-    beside = {"accuracy": accuracy["value"].to_numpy(), "accuracy_stderr": accuracy["stderr"].to_numpy()}
-    losses = [table[table["metric"] == name].assign(**beside) for name in config.losses]
-    rows = pd.concat(losses, ignore_index=True).rename(columns={"metric": "loss"})
+    beside: dict[str, Any] = {"accuracy": math.nan, "accuracy_stderr": math.nan}
+    if len(accuracy):
+        beside = {"accuracy": accuracy["value"].to_numpy(), "accuracy_stderr": accuracy["stderr"].to_numpy()}
+    parts = [table[table["metric"] == name].assign(**beside) for name in losses]
+    rows = pd.concat(parts, ignore_index=True).rename(columns={"metric": "loss"})
     place = {"split": sheet.split, "directions": config.directions, "axes_loss": sheet.axes.loss}
     rows = rows.assign(**place, kind=sheet.kind, draw=sheet.draw)
     measured = ["value", "stderr", "rise_stderr", "sampling_stderr", *beside, "images"]
@@ -201,27 +200,32 @@ def _about(sheets: Sequence[_Sheet]) -> dict[str, pd.DataFrame]:
     return tables | ({"surface_path": pd.concat(paths, ignore_index=True)} if paths else {})
 
 
-def metrics(losses: Sequence[str]) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
-    """What one forward gives, image by image: each loss asked for, and whether the class is right."""
-    functions = {name: per_image(name) for name in losses} | {"accuracy": correct}
-    return lambda logits, labels: {name: function(logits, labels) for name, function in functions.items()}
+def metrics(subject: Subject, loss: str) -> Callable[[Any, Any], dict[str, Tensor]]:
+    """What one forward gives, image by image: each loss asked for, and whether the answer is right, if any can be."""
+    right = subject.score
+    functions = subject.asked(loss) | ({} if right is None else {"accuracy": right})
+    return lambda output, target: {name: function(output, target) for name, function in functions.items()}
 
 
-def run(config: Config) -> Result:
-    """The table surface of every checkpoint, taken up where a run of the same settings was stopped."""
+def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+    """The table surface of every subject, taken up where a run of the same settings was stopped."""
     kept: list[Journal] = []
     with ExitStack() as closing:
 
         def journal() -> Journal:
             """Opened when the first checkpoint has been read, so that nothing lies about after a refusal."""
             if not kept:
-                origin = {path.as_posix(): sha256(path) for path in config.checkpoints}
+                origin = {path.as_posix(): sha256(path) for path in config.checkpoints if path.is_file()}
                 versions = {"torch": torch.__version__, "threads": torch.get_num_threads()}
-                kept.append(Journal(config.out, "surface", {**command.recorded(config), **origin, **versions}))
+                kept.append(
+                    Journal(
+                        config.out, "surface", command.recorded(config) | origin | command.code_of(config) | versions
+                    )
+                )
                 closing.callback(kept[0].close)
             return kept[0]
 
-        result = analyse(config, partial(measure, journal=journal), shared=True)
+        result = analyse(config, partial(measure, journal=journal), subjects, shared=True)
         for each in kept:
             each.remove()
     return result

@@ -31,7 +31,7 @@ from landscape.objective import Objective, Parameters, fits
 from landscape.spectrum import lanczos
 from landscape.surfaces import principal_components, random_direction
 
-from ..subject import Batch, Subject, per_image
+from ..subject import Batch, Subject
 from ..subject.snapshots import snapshots
 from .adam import adam_step
 
@@ -185,7 +185,7 @@ class _Span:
 
     def adam(self, loss: str) -> Axes:
         """Adam's step, and across it steepest descent."""
-        found, source = adam_step(self.subject.checkpoint, self._objective(loss))
+        found, source = adam_step(self.subject.trained("Adam's step"), self._objective(loss))
         step = self._embedded(found)
         directions, facts = [step], [{"source": source}]
         if self.count > 1:
@@ -195,7 +195,7 @@ class _Span:
         return self._axes("adam", loss, self._scaled(directions), facts)
 
     def _objective(self, loss: str) -> Objective:
-        return Objective(self.subject.network, per_image(loss), self.batches, parameters=self.moving)
+        return self.subject.objective(self.subject.asked(loss)[loss], self.batches, parameters=self.moving)
 
     def _random(self, draw: int, axis: int) -> tuple[Tensor, Fact]:
         seed = 1000 * self.seed + 2 * draw + axis

@@ -83,11 +83,12 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
         for way, splits in found.items()
         for split, one in splits.items()
     ]
-    stops = [
-        _headed({"split": split, "trained_timesteps": trained, "limit": steps}, _anytime(one, config))
-        for split, one in found[every[0]].items()
-    ]
-    named = {"timesteps": tables, "anytime": stops}
+    named = {"timesteps": tables}
+    if subject.layout.time is not None and subject.layout.answers == "classes":
+        named["anytime"] = [
+            _headed({"split": split, "trained_timesteps": trained, "limit": steps}, _anytime(one, config))
+            for split, one in found[every[0]].items()
+        ]
     if trained <= steps:
         splits = found[every[0]]
         named["outcomes"] = [_headed({"split": split}, outcomes(one, trained)) for split, one in splits.items()]
@@ -99,7 +100,7 @@ def horizon(subject: Subject, asked: int | None) -> int:
 
     Raises ValueError for fewer than one step, or more than the events have.
     """
-    longest = subject.data.steps
+    longest = subject.longest
     if asked is not None:
         if not 1 <= asked <= (longest or asked):
             limits = f"between 1 and the {longest} steps of the events" if longest else "at least 1"
@@ -107,7 +108,7 @@ def horizon(subject: Subject, asked: int | None) -> int:
         return asked
     if longest:
         return longest
-    return 2 * subject.trained_timesteps if subject.network.arguments["spiking"] else 1
+    return 2 * subject.trained_timesteps if subject.spikes else 1
 
 
 def _headed(place: dict[str, str | int], table: pd.DataFrame) -> pd.DataFrame:
@@ -117,14 +118,15 @@ def _headed(place: dict[str, str | int], table: pd.DataFrame) -> pd.DataFrame:
 
 def _summary(found: Curves, trained: int, config: Config) -> pd.DataFrame:
     """Means over images with their standard errors, one row a T'."""
-    classes = found["class_cumulative"], found["class_at_step"]
-    measured = {name: values for name, values in found.items() if not name.startswith("class")} | agreement(*classes)
-    steps, images = found["confidence"].shape
+    measured = {name: values for name, values in found.items() if not name.startswith("class")}
+    if "confidence" in found:
+        measured |= agreement(found["class_cumulative"], found["class_at_step"])
+    steps, images = found["accuracy_cumulative"].shape
     table = pd.DataFrame({"timesteps": range(1, steps + 1), "trained_timesteps": trained, "images": images})
     for name, values in measured.items():
         table[name] = values.mean(1).numpy()
         table[f"{name}_stderr"] = values.std(1).numpy() / images**0.5
-    return table.join(_calibration(*_certainty(found), config))
+    return table.join(_calibration(*_certainty(found), config)) if "confidence" in found else table
 
 
 def _certainty(found: Curves) -> tuple[np.ndarray, np.ndarray]:
@@ -150,9 +152,9 @@ def _anytime(found: Curves, config: Config) -> pd.DataFrame:
     return table
 
 
-def run(config: Config) -> Result:
-    """The tables timesteps, anytime and outcomes of every checkpoint."""
-    return analyse(config, measure)
+def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+    """The tables timesteps, anytime and outcomes of every subject."""
+    return analyse(config, measure, subjects)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

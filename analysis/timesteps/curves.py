@@ -13,21 +13,20 @@ of a stream ("truncated"), BatchNorm's statistics as "trained". Two others need 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Float64, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from landscape.evaluation import preserved, recalibrate
 from models import data
-from models.networks.layers import Network
 
 from ..subject import Subject
+from .own import answered, own_losses
 
-SPLITS = ("train", "test")
 RECUT, RECALIBRATED = "recut", "recalibrated"
 Curves = dict[str, Tensor]
 
@@ -53,10 +52,10 @@ def ways(subject: Subject, *, recut: bool, recalibrated: bool) -> list[Way]:
 
     Raises ValueError where there is no stream to cut.
     """
-    static = subject.data.steps is None
-    if recut and "timesteps" not in subject.data.arguments:
+    static = subject.longest is None or subject.trained_timesteps == 1
+    if recut and (subject.dataset is None or "timesteps" not in subject.dataset.arguments):
         what = "its images are static" if static else "its frames were cut elsewhere"
-        raise ValueError(f"--recut needs streams of events: {subject.path} was trained on {subject.data.name}, {what}")
+        raise ValueError(f"--recut needs streams of events: {subject.title} was trained on {subject.data}, {what}")
     frames = ["repeated" if static else "truncated", *([RECUT] if recut else [])]
     return [Way(each, kind) for kind in ("trained", *([RECALIBRATED] if recalibrated else [])) for each in frames]
 
@@ -93,49 +92,50 @@ def curves(
     ``every`` as :func:`ways` gives it. The network comes back as it was.
     """
     first, *others = every
-    rows: dict[Way, dict[str, list[Curves]]] = {way: {split: [] for split in SPLITS} for way in others}
+    rows: dict[Way, dict[str, list[Curves]]] = {way: {split: [] for split in subject.there} for way in others}
     for given in tqdm(range(1, steps + 1), desc="other ways", unit="T", disable=quiet or not others):
         views = {frames: _view(subject, frames, given, sample) for frames in {way.frames for way in others}}
         for way in others:
             for split, found in _given(views[way.frames], way.statistics, given, sample):
                 rows[way][split].append(found)
     stacked = {way: {split: _stacked(found) for split, found in splits.items()} for way, splits in rows.items()}
-    return {first: {split: _pass(subject, split, steps, sample) for split in SPLITS}} | stacked
+    return {first: {split: _pass(subject, split, steps, sample) for split in subject.there}} | stacked
 
 
 def _pass(subject: Subject, split: str, steps: int, sample: Sample) -> Curves:
     batches = subject.batches(split, sample.images, sample.chunk)
-    parts = [curve(subject.network(images, timesteps=steps), labels) for images, labels in batches]
+    parts = [_columns(subject, output, target) for output, target in subject.outputs(batches, steps)]
     return {name: torch.cat([part[name] for part in parts], dim=1).cpu() for name in parts[0]}
+
+
+def _columns(subject: Subject, output: Tensor, target: Any) -> Curves:
+    """The columns of one batch: of classes those of :func:`curve`, equations 7 and 9 where there is time."""
+    if subject.layout.answers != "classes":
+        return answered(subject, output, target)
+    found = curve(output, target)
+    if subject.layout.time is None:
+        found = {name: values for name, values in found.items() if not name.startswith("loss_")}
+    return found | own_losses(subject, output, target)
 
 
 def _view(subject: Subject, frames: str, steps: int, sample: Sample) -> Subject:
     """The network with the data that this many frames are taken from."""
-    if frames != RECUT or steps == subject.data.steps:
+    if frames != RECUT or subject.dataset is None or steps == subject.dataset.steps:
         return subject
-    arguments = subject.data.arguments | {"timesteps": steps}
-    return replace(subject, data=data.load(subject.data.name, root=sample.root, **arguments))
+    arguments = subject.dataset.arguments | {"timesteps": steps}
+    found = data.load(subject.dataset.name, root=sample.root, **arguments)
+    return replace(subject, dataset=found, train=found.train, test=found.test)
 
 
 def _given(subject: Subject, statistics: str, steps: int, sample: Sample) -> Iterator[tuple[str, Curves]]:
     """Each split's columns for this many steps."""
     with preserved(subject.network):
         if statistics == RECALIBRATED:
-            recalibrate(_Given(subject.network, steps), subject.batches("train", sample.images, sample.chunk))
-        for split in SPLITS:
+            batches = subject.batches("train", sample.images, sample.chunk)
+            recalibrate(subject.network, batches, **subject.given(steps))
+        for split in subject.there:
             yield split, {name: values[-1] for name, values in _pass(subject, split, steps, sample).items()}
 
 
 def _stacked(rows: list[Curves]) -> Curves:
     return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
-
-
-class _Given(nn.Module):
-    """The network, told how many steps to take."""
-
-    def __init__(self, network: Network, steps: int):
-        super().__init__()
-        self.network, self.steps = network, steps
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.network(images, timesteps=self.steps)

@@ -5,8 +5,9 @@ standard errors of the two means don't give it. Table ``outcomes.csv``, after ch
 one row an image, at the T trained with, on frames and with BatchNorm's statistics as trained:
 
 - split; image, its place in the split, from 0
-- correct, 1 where the mean output is largest at the label, else 0
-- loss_sdt, loss_tet, to six significant digits: their means are those of table timesteps to 5e-6 of their value
+- correct, 1 where the mean output is largest at the label, else 0; of an answer in many places the share that is right
+- loss_sdt, loss_tet or the subject's own, to six significant digits: their means are those of table timesteps to 5e-6
+  of their value
 """
 
 from typing import Any
@@ -20,7 +21,9 @@ _DIGITS = ".6g"
 
 def outcomes(found: Curves, trained: int) -> pd.DataFrame:
     """A row for each image, from the columns of the way that the network was trained in; T' must reach ``trained``."""
-    columns: dict[str, Any] = {"correct": found["accuracy_cumulative"][trained - 1].int().numpy()}
-    for name in ("loss_sdt", "loss_tet"):
+    right = found["accuracy_cumulative"][trained - 1]
+    whole = bool((right.frac() == 0).all())
+    columns: dict[str, Any] = {"correct": right.int().numpy() if whole else right.numpy()}
+    for name in (name for name in found if name.startswith("loss_") and name != "loss_at_step"):
         columns[name] = pd.Series(found[name][trained - 1].numpy()).map(f"{{:{_DIGITS}}}".format).astype(float)
     return pd.DataFrame(columns).rename_axis("image").reset_index()

@@ -4,11 +4,11 @@ from .batches import WRITTEN, Batch, Batches, Source
 from .checks import check
 from .checksum import checksum
 from .evaluation import Evaluation, Reading
-from .guessing import examples
+from .guessing import examples, guessed
 from .means import check_mean
 from .recalibrate import recalibrate
 from .state import preserved
-from .structure import described, leaves, mapped, same_bits
+from .structure import described, leaves, mapped, on_device, same_bits
 
 __all__ = [
     "WRITTEN",
@@ -22,8 +22,10 @@ __all__ = [
     "checksum",
     "described",
     "examples",
+    "guessed",
     "leaves",
     "mapped",
+    "on_device",
     "preserved",
     "recalibrate",
     "same_bits",

@@ -146,7 +146,7 @@ def test_tables_equal_the_definitions_on_stored_gradients(digits_checkpoint):
     found = tables_of(path, loss="tet", batches=3, dtype="float64", beta=0.5, seed=7, relative_steps=(1e-3,))
     table = found["momentum"].set_index("timestep")
     subject = Subject.load(path, dtype="float64")
-    batches, _ = draw_batches(*subject.batch("train", None), count=3, size=50, seed=7)
+    batches, _ = draw_batches(subject.batch("train", None), count=3, size=50, seed=7)
     runs = [collected(objective_of(subject, "tet", [batch])) for batch in batches]
     gradients = {t: torch.stack([each[1][t] for each in runs]).numpy() for t in range(5)}
     errors = {t: torch.cat([each[0][t] for each in runs]).numpy() for t in range(5)}
@@ -206,14 +206,14 @@ def test_both_losses_see_the_same_batches(digits_checkpoint):
 
 def test_a_batch_has_no_image_twice_and_knows_of_no_other():
     images, labels = torch.arange(11.0).view(11, 1, 1, 1), torch.arange(11)
-    batches, index = draw_batches(images, labels, count=5, size=4, seed=3)
+    batches, index = draw_batches((images, labels), count=5, size=4, seed=3)
     assert [len(y) for _, y in batches] == [4] * 5
     assert all(len(set(one.tolist())) == 4 for one in index.split(4))
     assert torch.equal(torch.cat([x.flatten() for x, _ in batches]), index.to(torch.float32))
     assert torch.equal(torch.cat([y for _, y in batches]), index)
-    assert not torch.equal(index, draw_batches(images, labels, count=5, size=4, seed=4)[1])
+    assert not torch.equal(index, draw_batches((images, labels), count=5, size=4, seed=4)[1])
     events = images.unsqueeze(0).expand(3, -1, -1, -1, -1)
-    frames, _ = draw_batches(events, labels, count=5, size=4, seed=3)
+    frames, _ = draw_batches((events, labels), count=5, size=4, seed=3, axis=1)
     assert frames[1][0].shape == (3, 4, 1, 1, 1)
     assert torch.equal(frames[1][0][2], batches[1][0])
 
@@ -272,7 +272,7 @@ def test_ratio_of_a_spiking_network_tends_to_the_heads_part(digits_checkpoint, l
     path = digits_checkpoint("sdt")
     table = tables_of(path, batches=2, loss=loss, dtype="float64", relative_steps=(1e-10,))["descent"]
     subject = Subject.load(path, dtype="float64")
-    batches, _ = draw_batches(*subject.batch("train", None), count=2, size=50, seed=0)
+    batches, _ = draw_batches(subject.batch("train", None), count=2, size=50, seed=0)
     objective = objective_of(subject, loss, batches)
     gradient, parameters = objective.gradient(), objective.parameters
     head = parameters.flatten(
@@ -358,7 +358,7 @@ def test_layers_are_the_parts_of_the_whole(by_layer, subject):
 
 
 def test_a_layer_s_numbers_are_those_of_its_own_weights(by_layer, subject):
-    batches, _ = draw_batches(*subject.batch("train", None), count=2, size=50, seed=0)
+    batches, _ = draw_batches(subject.batch("train", None), count=2, size=50, seed=0)
     objective = objective_of(subject, "tet", batches)
     own = Parameters(subject.network, ["body.conv2.weight"])
     gradients = [

@@ -1,0 +1,90 @@
+"""Passes of a subject's network: what it returns for given batches, with a given number of steps, and what that is."""
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from landscape.evaluation import Source, described
+
+from . import outputs
+from .outputs import Layout, Loss
+from .spiking import Spiking
+
+if TYPE_CHECKING:
+    from .subject import Subject
+
+_FEW = 8
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a first batch showed: the output's layout, the losses it has by itself, and what the network returns.
+
+    ``usual`` are functions of the tensor that ``pick`` takes out of what is returned; ``tensor`` says that there is
+    one, ``plain`` that it is what is returned; ``shown`` describes what is.
+    """
+
+    layout: Layout
+    usual: dict[str, Loss]
+    pick: Callable[[Any], Tensor]
+    tensor: bool
+    plain: bool
+    shown: str
+
+    def through(self, function: Loss) -> Loss:
+        """A function of the tensor as one of what the network returns."""
+        return function if self.plain else partial(outputs.through, self.pick, function)
+
+
+def look(subject: "Subject") -> Seen:
+    """See what the network of ``subject`` returns for its first examples, not as many of them as it takes steps.
+
+    Raises ValueError where neither that nor ``output`` or ``losses`` say what the losses take.
+    """
+    time = subject.spiking.time if subject.spiking else None
+    pick = subject.output or outputs.tensor
+    returned, target = next(passes(subject, subject.batches(subject.there[0], _FEW, _FEW)[:1], None))
+    plain = isinstance(returned, Tensor) and not subject.output
+    try:
+        output = pick(returned)
+    except ValueError:
+        if not subject.losses:
+            raise
+        return Seen(Layout(None, 1, "values"), {}, pick, False, False, described(returned))
+    if not isinstance(output, Tensor):
+        raise ValueError(f"subject {subject.title}: output= must return a tensor, got {described(output)}")
+    if output.ndim == 3 and output.shape[0] == output.shape[1] > 1 and time is None:
+        fewer = subject.batches(subject.there[0], output.shape[0] - 1, _FEW)[:1]
+        returned, target = next(passes(subject, fewer, None))
+        output = pick(returned)
+    found = outputs.layout(output, target, time=time)
+    usual = {} if subject.losses else outputs.usual_losses(found, output)
+    return Seen(found, usual, pick, True, plain, described(returned))
+
+
+def passes(subject: "Subject", batches: Source, steps: int | None) -> Iterator[tuple[Any, Any]]:
+    """What the network returns for each batch, and the target; with T = ``steps`` where that is given."""
+    spiking, network = subject.spiking or Spiking(), subject.network
+    more, cut = {}, False
+    if steps is not None:
+        if keyword := spiking.keyword(network):
+            more = {"forward": partial(told, keyword, steps)}
+        else:
+            cut = spiking.frames is not None or (spiking.timesteps is None and steps != subject.trained_timesteps)
+    evaluation = subject.evaluation(batches, **more)
+    with torch.no_grad(), evaluation.evaluating():
+        for batch in evaluation.batches:
+            inputs = spiking.shortened(batch.inputs, steps) if cut and steps else batch.inputs
+            with nullcontext() if steps is None or more else spiking.given(network, steps):
+                returned = evaluation.output(inputs)
+            yield returned, batch.target
+
+
+def told(keyword: str, steps: int, network: nn.Module, inputs: Any) -> Any:
+    """The network's output with its steps given by keyword."""
+    return network(inputs, **{keyword: steps})

@@ -1,0 +1,101 @@
+"""How a network that spikes is asked: where time lies, how it is given T steps, which modules are its neurons."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+from torch import Tensor, nn
+
+from landscape.evaluation import mapped
+
+Setter = Callable[[nn.Module, int], object]
+
+
+@dataclass(frozen=True)
+class Spiking:
+    """What a network that spikes is; whatever isn't given is found out where that can be done (:mod:`.recognised`).
+
+    - ``neurons``: classes of the modules whose outputs are spikes
+    - ``time``: the output's axis of time, 0 for [time, batch, class], 1 for [batch, time, class]
+    - ``frames``: the input's axis of time, or None where the input is static and time lies inside forward
+    - ``timesteps``: how the network is given T steps: the name of forward's keyword, or of an attribute
+      (``"encoder.T"``), or a function of network and T. Without it only the first T of the input's frames can be given
+    - ``reset``: a function of the network that clears its state; SpikingJelly's and snnTorch's is cleared unasked
+    """
+
+    neurons: tuple[type[nn.Module], ...] = ()
+    time: int | None = None
+    frames: int | None = None
+    timesteps: str | Setter | None = None
+    reset: Callable[[nn.Module], object] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("time", "frames"):
+            if (axis := getattr(self, name)) not in (0, 1, None):
+                raise ValueError(f"spiking.{name} must be 0 (time first), 1 (time second) or None, got {axis!r}")
+
+    def is_neuron(self, module: nn.Module) -> bool:
+        """Whether the module's output is spikes."""
+        return isinstance(module, self.neurons)
+
+    def shortened(self, inputs: Any, steps: int) -> Any:
+        """The first ``steps`` frames of the input. Raises ValueError where it has fewer."""
+        axis = self.frames
+        if axis is None:
+            raise ValueError(
+                "how is the network given T steps? Say so: spiking=Spiking(timesteps='T'), the name of forward's "
+                "keyword or of an attribute, or a function of network and T"
+            )
+
+        def cut(tensor: Tensor) -> Tensor:
+            if tensor.shape[axis] < steps:
+                raise ValueError(f"{steps} steps asked for, the input has {tensor.shape[axis]} frames")
+            return tensor.narrow(axis, 0, steps)
+
+        return mapped(inputs, cut)
+
+    def keyword(self, network: nn.Module) -> str:
+        """The keyword of forward that says how many steps to take; empty where there is none."""
+        if not isinstance(self.timesteps, str):
+            return ""
+        return self.timesteps if self.timesteps in signature(network.forward).parameters else ""
+
+    @contextmanager
+    def given(self, network: nn.Module, steps: int) -> Iterator[None]:
+        """In here the network takes ``steps`` steps, as far as an attribute or a function says so; given back after."""
+        setter = self.timesteps
+        if setter is None:
+            yield
+        elif callable(setter):
+            before = _numbers(network)
+            try:
+                setter(network, steps)
+                yield
+            finally:
+                for module, found in before:
+                    vars(module).update(found)
+        else:
+            place, _, name = setter.rpartition(".")
+            owner: Any = network.get_submodule(place)
+            if not hasattr(owner, name):
+                raise ValueError(
+                    f"spiking.timesteps is {setter!r}: neither a keyword of {type(network).__name__}.forward nor an "
+                    "attribute of it"
+                )
+            found = getattr(owner, name)
+            try:
+                setattr(owner, name, steps)
+                yield
+            finally:
+                setattr(owner, name, found)
+
+
+def _numbers(network: nn.Module) -> list[tuple[nn.Module, dict[str, Any]]]:
+    """Every module's attributes that are numbers, which a function that sets T may have changed."""
+    plain = (int, float, str, type(None))
+    return [
+        (module, {name: value for name, value in vars(module).items() if isinstance(value, plain)})
+        for module in network.modules()
+    ]
