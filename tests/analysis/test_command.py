@@ -161,8 +161,13 @@ class TestBadInputToEveryAnalysis:
 
     def test_an_unusable_flag_is_status_2(self, name, capsys):
         module = importlib.import_module(f"analysis.{name}")
-        assert module.main(["ckpt.pt", "--loss", "mse"]) == 2
+        assert module.main(["ckpt.pt", "--seed", "mse"]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+    def test_a_loss_that_is_not_there_is_named_beside_those_that_are(self, name, digits_checkpoint, capsys):
+        if name in ("energy", "history", "stability", "timesteps"):
+            pytest.skip("takes every loss there is, or none")
+        self.refused(name, digits_checkpoint("tet"), capsys, "--loss", "mse")
 
 
 def test_the_table_goes_to_stdout_and_remarks_to_stderr(digits_checkpoint, capsys):
