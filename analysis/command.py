@@ -24,8 +24,8 @@ from tables.result import Result
 
 from .precision import check_precision, tf32
 from .subject import Subject, is_target
-from .subject.targets import code
-from .subject.targets import subjects as named_by
+from .subject import subjects as named_by
+from .subject.users import users
 
 Tables = Mapping[str, pd.DataFrame]
 LONGEST = 60
@@ -99,8 +99,9 @@ def analyse(
     splits its work over :mod:`models.processes`; all of them get its tables, and the first one writes.
     """
     _check(config, subjects, shared)
-    started, hashes = time.perf_counter(), {}
-    code, named = code_of(config), every(config, subjects)
+    started, named = time.perf_counter(), every(config, subjects)
+    hashes: dict[str, str] = {}
+    code: dict[str, str] = {}
     tables: dict[str, pd.DataFrame] = {}
     silent = config.quiet or not processes.is_main()
     config = replace(config, quiet=silent)
@@ -110,7 +111,9 @@ def analyse(
             rows = _identified(table, subject)
             tables[name] = pd.concat([tables[name], rows], ignore_index=True) if name in tables else rows
         hashes[subject.title] = subject.sha256
-        result = Result(tables, provenance(recorded(config), hashes, time.perf_counter() - started) | code)
+        code |= subject.code
+        made = provenance(recorded(config), hashes, time.perf_counter() - started)
+        result = Result(tables, made | ({"code": code} if code else {}))
         if config.out and processes.is_main():
             result.save(config.out)
         if not silent:
@@ -136,14 +139,8 @@ def loaded(one: Path | Subject, config: Config) -> Subject:
     if isinstance(one, Path):
         return Subject.load(one, device=device, dtype=config.dtype, data_root=config.data_root)
     placed = one.on(device, config.dtype)
-    placed.check()
+    users(one.title, placed.check)
     return placed
-
-
-def code_of(config: Config) -> dict[str, dict[str, str]]:
-    """What a record says of the files that subjects come from: their sha256."""
-    found = {name: digest for path in config.checkpoints if is_target(path) for name, digest in code(path).items()}
-    return {"code": found} if found else {}
 
 
 def main(config: type[C], run: Callable[[C], Result], argv: Sequence[str] | None, prog: str) -> int:

@@ -40,10 +40,6 @@ from .exchange import Exchanges, exchanges
 from .rank_interval import tau_interval
 
 METHOD = "group"
-_GAPS = {
-    "loss": ("gap_in_loss", "sdt"),
-    "accuracy": ("gap_in_accuracy", ""),
-}
 SURVIVED = "accuracy_lost["
 ALL, WITHIN = "all", "within"
 _BLOCK = 10**6
@@ -85,7 +81,9 @@ def _rows(values: pd.DataFrame, resamples: int, seed: int) -> Iterator[dict[str,
     subjects = values.drop_duplicates("checkpoint").set_index("checkpoint")
     labels = subjects[METHOD].to_numpy(dtype=str), subjects["seed"].to_numpy()
     survived = [name for name in values["measure"].unique() if name.startswith(SURVIVED)]
-    of_gap = _GAPS | {name: (name, "") for name in survived}
+    in_loss = next(iter(values.loc[values["measure"] == "gap_in_loss", "loss"]), "")  # the first that there is
+    of_gap = {"loss": ("gap_in_loss", in_loss), "accuracy": ("gap_in_accuracy", "")}
+    of_gap |= {name: (name, "") for name in survived}
     numbers = {
         key: group.set_index("checkpoint")["value"].reindex(subjects.index).to_numpy(dtype=float)
         for key, group in values.groupby(["measure", "loss"], sort=False)

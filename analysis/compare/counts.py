@@ -41,16 +41,16 @@ from jaxtyping import Bool, Float, Int
 from scipy import special
 
 HEADLINES = {
-    "flatness": ("average_rise[0.2]", "sdt"),
-    "robustness": ("accuracy_under[weight_noise,up to 0.4]", ""),
+    "flatness": "average_rise[0.2]",
+    "robustness": "accuracy_under[weight_noise,up to 0.4]",
 }
-"""Measure and landscape loss of the row that speaks first on each side, whatever the others say, and why this one.
+"""Measure of the row that speaks first on each side, whatever the others say, under the first loss; and why this one.
 
 - flatness: the loss itself and no derivative, which for a spike is its surrogate's; noise relative to each filter, so
   that rescaling weights before a BatchNorm changes nothing; an average, which draws estimate without bias, where a
   worst case is what a search has found. Of the default radii 0.05, 0.1, 0.2, 0.5 the nearest to their middle on a log
-  scale, and the strength of noise at which robustness is quoted. The SDT loss is that of the mean output, by which a
-  network is used however it was trained; each method's own loss would measure with two rules.
+  scale, and the strength of noise at which robustness is quoted. The first loss, SDT's, is that of the mean output, by
+  which a network is used however it was trained; each method's own loss would measure with two rules.
 - robustness: what a user loses, accuracy on test images; under the same noise; over the whole curve, so that no
   strength is picked. Not the accuracy *lost* to it, in which a network that starts worse looks better.
 

@@ -28,8 +28,8 @@ def tallies(values: pd.DataFrame, comparison: list[dict[str, Any]], reference: s
         count = _count(groups, np.where(about["better"] == "higher", -1.0, 1.0)[:, None], called)
         if count is None:
             continue
-        headline, loss = HEADLINES[str(side)]
-        there = ((about["measure"] == headline) & (about["loss"] == loss)).any()
+        headline = HEADLINES[str(side)]
+        spoken = about.loc[about["measure"] == headline, "loss"]
         yield {
             "reference": reference,
             "method": method,
@@ -42,8 +42,8 @@ def tallies(values: pd.DataFrame, comparison: list[dict[str, Any]], reference: s
             "percentile": count.percentile,
             "independent": count.independent,
             "how": count.how,
-            "headline": headline if there else "",
-            "loss": loss if there else "",
+            "headline": headline if len(spoken) else "",
+            "loss": next(iter(spoken), ""),  # the first: of the mean output where there is time
         }
 
 

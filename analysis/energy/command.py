@@ -90,6 +90,7 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     Raises ValueError for a negative energy.
     """
     _check(config)
+    subject.trained("energy")
     steps, network, right = horizon(subject, config.max_timesteps), folded(subject.network), []
     meter = Meter(cast(Network, network))
     with meter.attached():

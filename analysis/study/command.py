@@ -3,43 +3,41 @@
     python -m analysis.study --out runs/demo
     python -m analysis.study --out runs/mine --methods sdt tet late=tet:learning_rate=0.001,epochs=80
 
+    python -m analysis.study --out runs/theirs --subjects mine.py:subjects
+
 A method is ``[NAME=]LOSS[:SETTING=VALUE,…]``, settings being those of models.train; without NAME it is called what it
 says. The first is the reference. The study leaves ``OUT/METHOD-SEED/ckpt.pt``, each run's own tables beside its
 checkpoint, all of them stacked in ``OUT/tables``, the comparison there too, pictures in ``OUT/figures``, and all of it
 on a page, ``OUT/report.html``.
 What is finished, from the same checkpoint with the same settings, is not done again; what was interrupted goes on. Each
 worker computes on one thread.
+
+With ``--subjects`` nothing is trained: the subjects that a file of the user's returns (:mod:`analysis.subject.targets`)
+are measured, compared and drawn the same way, tables in ``OUT/NAME/tables``. What one of them can't have is said in a
+line and left out. One whose weights, classes, first examples and file are as they were is not measured again.
 """
 
-import json
-import os
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context, parent_process
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
 from typing import Any
-
-import pandas as pd
-import torch
-from tqdm import tqdm
 
 from models import train
 from models.training import recipe
 from tables.command_line import command as run_command
-from tables.methods import with_methods
 from tables.reading import available, read
-from tables.record import origin, provenance, sha256
-from tables.result import Result
 
-from .. import command, compare, energy, hessian, history, momentum, rise, robustness, sharpness, surface, timesteps
+from .. import command, compare
+from . import own
+from .measuring import analyses, finished
+from .stacking import stack
+from .stages import begin_worker, stage
 from .trainings import Config, method, trainings
-
-Analysis = tuple[Callable[[Any], Result], command.Config]
 
 
 def run(config: Config) -> tuple[str, dict[str, float]]:
@@ -49,25 +47,34 @@ def run(config: Config) -> tuple[str, dict[str, float]]:
             "seeds, jobs and images must be at least 1 and twins at least 0,"
             f" got {config.seeds}, {config.jobs}, {config.images} and {config.twins}"
         )
-    seconds: dict[str, float] = {}
-    plans = trainings(config)
-    folders = [plan.out for plan in plans]
-    with ProcessPoolExecutor(config.jobs, get_context("spawn"), _begin_worker) as pool:
-        tasks = [(_train, (plan,)) for plan in plans]
-        seconds["train"] = _stage(pool, "train", tasks)
-        for name in analyses(config, folders[0]):
-            asked = [analyses(config, folder)[name] for folder in folders]
-            stale = [one for one in asked if not _finished(name, one[1])]
-            seconds[name] = _stage(pool, name, [(_analyse, plan) for plan in stale])
-    seconds |= _conclude(config, folders)
-    if len(config.methods) < 2:
-        return f"one method, {config.methods[0]}: nothing to compare", seconds
+    failed: list[str] = []
+    if config.subjects:
+        folders, methods, seconds, failed = own.measure(config)
+    else:
+        folders, methods, seconds = _trained(config)
+    seconds |= _conclude(config, folders, methods)
+    if failed:
+        raise ValueError(f"{config.out / 'report.html'} is made without what failed: {'; '.join(failed)}")
+    if len(methods) < 2:
+        return f"one method, {methods[0]}: nothing to compare", seconds
     there = [name for name in available(config.out) if name in ("counts", "crossovers")]
     beside = {name: read(config.out, name) for name in there}
     return compare.verdict(read(config.out, "compare"), beside), seconds
 
 
-def _conclude(config: Config, folders: Sequence[Path]) -> dict[str, float]:
+def _trained(config: Config) -> tuple[list[Path], list[str], dict[str, float]]:
+    """Train and measure; returns the runs' folders, the methods, and the seconds of each stage."""
+    seconds, plans = {}, trainings(config)
+    folders = [plan.out for plan in plans]
+    with ProcessPoolExecutor(config.jobs, get_context("spawn"), begin_worker) as pool:
+        seconds["train"] = stage(pool, "train", [(_train, (plan,)) for plan in plans])
+        for name in analyses(config, folders[0]):
+            asked = [analyses(config, folder, [folder / "ckpt.pt"])[name] for folder in folders]
+            seconds[name] = stage(pool, name, [(_analyse, one) for one in asked if not finished(name, one[1])])
+    return folders, [method(one)[0] for one in config.methods], seconds
+
+
+def _conclude(config: Config, folders: Sequence[Path], methods: Sequence[str]) -> dict[str, float]:
     """Stack, compare and draw, unless that was done of these runs since their last table was written; the seconds."""
     done, names = config.out / "figures" / ".done", " ".join(folder.name for folder in folders)
     report = config.out / "report.html"
@@ -75,10 +82,10 @@ def _conclude(config: Config, folders: Sequence[Path]) -> dict[str, float]:
     if report.exists() and done.exists() and done.stat().st_mtime > written and done.read_text() == names:
         return {"compare": 0.0, "figures": 0.0}
     begun = time.perf_counter()
-    _stack([folder / "tables" for folder in folders], config.out / "tables")
-    if len(config.methods) > 1:
-        reference = method(config.methods[0])[0]
-        compare.run(compare.Config((config.out,), reference=reference)).save(config.out / "tables")
+    stack([folder / "tables" for folder in folders], config.out / "tables")
+    if len(methods) > 1:
+        asked = compare.Config((config.out,), reference=config.reference or methods[0])
+        compare.run(asked).save(config.out / "tables")
     compared = time.perf_counter()
     for module in ("figures.paper", "figures.interactive", "figures.report"):
         drawing = [sys.executable, "-m", module, str(config.out)]
@@ -88,98 +95,12 @@ def _conclude(config: Config, folders: Sequence[Path]) -> dict[str, float]:
     return {"compare": compared - begun, "figures": time.perf_counter() - compared}
 
 
-def analyses(config: Config, folder: Path) -> dict[str, Analysis]:
-    """Every analysis of the checkpoint in ``folder``: what to call, with which settings."""
-    shared: dict[str, Any] = {
-        "checkpoints": (folder / "ckpt.pt",),
-        "out": folder / "tables",
-        "data_root": config.data_root,
-        "device": config.device,
-        "quiet": True,
-    }
-    landscape = shared | {"images": config.images, "chunk": config.images}
-    return {
-        "hessian": (hessian.run, hessian.Config(**landscape, trace_tolerance=0.1, steps=10, radius_top=1)),
-        "surface": (surface.run, surface.Config(**landscape)),
-        "sharpness": (
-            sharpness.run,
-            sharpness.Config(
-                **landscape,
-                measures=("average", "worst", "adaptive", "relative-flatness", "fisher-rao", "norms"),
-                draws=10,
-                magnitude=(),
-                absolute=(),
-                worst=(0.1,),
-                adaptive=(0.01,),
-            ),
-        ),
-        "rise": (rise.run, rise.Config(**landscape)),
-        "robustness": (robustness.run, robustness.Config(**shared | {"images": 500}, draws=3)),
-        "momentum": (momentum.run, momentum.Config(**shared, layers=True, steps=20)),
-        "timesteps": (timesteps.run, timesteps.Config(**shared)),
-        "energy": (energy.run, energy.Config(**shared)),
-        "history": (history.run, history.Config(**shared)),
-    }
-
-
-def _begin_worker() -> None:
-    torch.set_num_threads(1)
-    Thread(target=_die_with_the_study, daemon=True).start()
-
-
-def _die_with_the_study() -> None:
-    """So that the same study, started again after a kill, finds nobody at work in its folders."""
-    study = parent_process()
-    if study:
-        study.join()
-        os._exit(1)
-
-
 def _train(plan: recipe.Config) -> None:
     train.run(plan)
 
 
-def _analyse(analysis: Callable[[Any], Result], settings: command.Config) -> None:
+def _analyse(analysis: Callable[..., Any], settings: command.Config) -> None:
     analysis(settings)
-
-
-def _stage(pool: ProcessPoolExecutor, name: str, tasks: Iterable[tuple[Callable[..., None], Sequence[Any]]]) -> float:
-    """Carry the tasks out, with a bar; returns the seconds it took. The first failure stops the study."""
-    begun = time.perf_counter()
-    futures = [pool.submit(function, *arguments) for function, arguments in tasks]
-    try:
-        for future in tqdm(
-            as_completed(futures), total=len(futures), desc=f"{name:9}", unit="run", disable=not futures
-        ):
-            future.result()
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    return time.perf_counter() - begun
-
-
-def _finished(name: str, settings: command.Config) -> bool:
-    """Whether the tables of this analysis lie there, from this checkpoint and these settings."""
-    try:
-        found = origin((settings.out or Path()) / f"{name}.csv")
-    except (FileNotFoundError, ValueError):  # what is damaged is made again
-        return False
-    wanted = json.loads(json.dumps(command.recorded(settings), default=str))
-    return found["settings"] == wanted and found["checkpoints"] == {
-        path.as_posix(): sha256(path) for path in settings.checkpoints
-    }
-
-
-def _stack(folders: Sequence[Path], out: Path) -> None:
-    """One table from the runs' tables of the same name, and one record of their provenance."""
-    for path in sorted(folders[0].glob("*.csv")):
-        found = [folder / path.name for folder in folders if (folder / path.name).exists()]
-        records = [origin(table) for table in found]
-        hashes = {name: digest for record in records for name, digest in record["checkpoints"].items()}
-        record = provenance(records[0]["settings"], hashes, sum(record["seconds"] for record in records))
-        parts = [with_methods(pd.read_csv(table, dtype=str, na_filter=False)) for table in found]  # text as written
-        stacked = pd.concat(parts, ignore_index=True)
-        Result({path.stem: stacked}, record).save(out)
 
 
 def _equal(config: Config) -> str:
@@ -203,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(verdict)
         print(f"\ntables   {config.out / 'tables'}\nfigures  {config.out / 'figures'}")
         print(f"report   {config.out / 'report.html'}")
-        if config.until_loss is None and len(config.methods) > 1:
+        if config.until_loss is None and len(config.methods) > 1 and not config.subjects:
             print(f"at equal training loss: {_equal(config)}")
         times = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
         print(f"seconds  {sum(seconds.values()):.0f} in all: {times}")

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
@@ -19,6 +20,10 @@ class Config:
     """Folder for checkpoints, tables and figures."""
     methods: tuple[str, ...] = ("sdt", "tet", "tet:mse_weight=0")
     """What is trained and compared: [NAME=]LOSS[:SETTING=VALUE,...], the reference first."""
+    subjects: tuple[str, ...] = ()
+    """Measure these instead of training: FILE.py:FUNCTION, package.module:FUNCTION, or checkpoints."""
+    reference: str | None = None
+    """The method that the others are compared with; by default the first."""
     data: Literal["digits", "digit-events", "cifar10", "cifar100"] = "digits"
     """Data set."""
     model: str | None = None
@@ -66,17 +71,13 @@ def trainings(config: Config) -> list[recipe.Config]:
         methods[name] = settings
     if not methods:
         raise ValueError("no method: name one or more, as in --methods sdt tet")
-    folders = {name: re.sub(r"[^\w.+-]+", "_", name)[:60] for name in methods}
-    for name, folder in folders.items():
-        alike = [other for other, same in folders.items() if same.casefold() == folder.casefold() and other != name]
-        if alike:
-            raise ValueError(f"methods {name!r} and {alike[0]!r} would share folders: give one another name")
+    places = folders(methods)
     names = ["data", "model", "timesteps", "epochs", "batch_size", "learning_rate"]
     names += ["until_loss", "until_loss_of", "mse_weight", "train_images", "data_root", "device"]
     shared = {name: getattr(config, name) for name in names}
     plans = [
         recipe.Config(
-            **shared | settings | {"method": name, "out": config.out / f"{folders[name]}-{seed}", "seed": seed}
+            **shared | settings | {"method": name, "out": config.out / f"{places[name]}-{seed}", "seed": seed}
         )
         for seed in range(config.seeds)
         for name, settings in methods.items()
@@ -86,6 +87,16 @@ def trainings(config: Config) -> list[recipe.Config]:
         for seed in range(config.twins)
     ]
     return [replace(plan, quiet=True, vary_data=_varies(plan, config)) for plan in (*plans, *twins)]
+
+
+def folders(names: Iterable[str]) -> dict[str, str]:
+    """A folder's name for each of the ``names``. Raises ValueError where two would share one."""
+    found = {name: re.sub(r"[^\w.+-]+", "_", name)[:60] for name in names}
+    for name, folder in found.items():
+        alike = [other for other, same in found.items() if same.casefold() == folder.casefold() and other != name]
+        if alike:
+            raise ValueError(f"{name!r} and {alike[0]!r} would share a folder: give one of them another name")
+    return found
 
 
 def _varies(plan: recipe.Config, config: Config) -> bool:

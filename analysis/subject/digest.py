@@ -1,6 +1,8 @@
-"""A digest of a subject that has no file: of its class, its weights and its first batches."""
+"""A digest of a subject that has no file: of its code, its weights and its first batches."""
 
 import hashlib
+import inspect
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,8 +15,13 @@ if TYPE_CHECKING:
 
 
 def of_content(subject: "Subject") -> str:
-    """The sha256 of the network's class, of every tensor of its state, and of the first 64 examples of each split."""
-    digest = hashlib.sha256(type(subject.network).__qualname__.encode())
+    """The sha256 of the file it comes from, its modules' classes, its losses, its state, and 64 examples a split.
+
+    Of classes and functions the source counts, where there is one.
+    """
+    digest = hashlib.sha256("".join(subject.code.values()).encode())
+    for text in _sources(subject):
+        digest.update(text.encode())
     for name, value in subject.network.state_dict().items():
         if isinstance(value, Tensor):
             digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
@@ -22,3 +29,13 @@ def of_content(subject: "Subject") -> str:
     for split in subject.there:
         digest.update(str(checksum(subject.batches(split, 64, 64))).encode())
     return digest.hexdigest()
+
+
+def _sources(subject: "Subject") -> Iterator[str]:
+    kinds = dict.fromkeys(type(module) for module in subject.network.modules())
+    functions = [*(subject.losses or {}).values(), subject.output, subject.unpack, subject.forward]
+    for one in [*kinds, *(each for each in functions if each)]:
+        try:
+            yield inspect.getsource(one)
+        except (OSError, TypeError):  # made where no source is kept
+            yield getattr(one, "__qualname__", type(one).__qualname__)

@@ -52,7 +52,8 @@ class Subject(Answers):
     - ``output``: picks, out of what the network returns, the tensor that losses take
     - ``unpack``, ``forward``: how a batch is read and the network called, as in :class:`landscape.Objective`
 
-    ``checkpoint``, ``path`` and ``dataset`` are there for checkpoints of this project alone.
+    ``checkpoint``, ``path`` and ``dataset`` are there for checkpoints of this project alone; ``code`` is the sha256 of
+    the file that it comes from, where it comes from one.
 
     Raises ValueError for something else than that.
     """
@@ -66,6 +67,7 @@ class Subject(Answers):
     forward: Callable[[nn.Module, Any], Any] | None = None
     path: Path | None = None
     dataset: Data | None = None
+    code: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_words(self)
@@ -119,16 +121,19 @@ class Subject(Answers):
             and (weight.dtype == kind or not weight.is_floating_point())
             for weight in weights
         )
-        if there:
-            return replace(self, device=device, dtype=kind)
+        network = self.network if there else self._copied(device, dtype).to(device=place, dtype=kind)
+        placed = replace(self, network=network, device=device, dtype=kind)
+        vars(placed)["sha256"] = self.sha256  # of what was given
+        return placed
+
+    def _copied(self, device: str, dtype: str) -> nn.Module:
         try:
-            network = deepcopy(self.network)
+            return deepcopy(self.network)
         except RuntimeError as error:
             raise ValueError(
                 f"subject {self.title}: its network can't be copied to {device} in {dtype} ({error}): move it there "
                 "yourself"
             ) from error
-        return replace(self, network=network.to(device=place, dtype=kind), device=device, dtype=kind)
 
     @property
     def title(self) -> str:
@@ -161,7 +166,7 @@ class Subject(Answers):
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of the checkpoint file as it was read; of other subjects of their weights and first batches."""
+        """Digest of the checkpoint file as it was read; of other subjects of what they are made of (:mod:`.digest`)."""
         return sha256(self.path) if self.path else of_content(self)
 
     @property

@@ -10,11 +10,10 @@ import ast
 import importlib
 import importlib.util
 import inspect
-import linecache
 import re
 import sys
-import traceback
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +23,7 @@ from urllib.parse import parse_qsl
 from tables.record import sha256
 
 from .subject import Subject
+from .users import users
 
 _TARGET = re.compile(r"(?P<where>.+\.py|[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)(\?(?P<arguments>.*))?", re.DOTALL)
 
@@ -44,10 +44,10 @@ def subjects(target: str | Path) -> list[Subject]:
     if callable(value) and not isinstance(value, Subject):
         arguments = _arguments(found["arguments"] or "")
         _check_arguments(value, arguments, target)
-        value = _run(target, lambda: _listed(value(**arguments)))
+        value = users(target, lambda: _listed(value(**arguments)))
     elif found["arguments"]:
         raise ValueError(f"{target}: {found['name']} is no function, so that it takes no arguments")
-    return _checked(_run(target, lambda: _listed(value)), target)
+    return [replace(one, code=code(target)) for one in _checked(users(target, lambda: _listed(value)), target)]
 
 
 def thing(target: str | Path) -> Any:
@@ -56,7 +56,7 @@ def thing(target: str | Path) -> Any:
     Raises FileNotFoundError for no file, ValueError for no such name, and for what the code raises on import.
     """
     found = _found(target)
-    module = _run(target, lambda: _module(found["where"]))
+    module = users(target, lambda: _module(found["where"]))
     if not hasattr(module, found["name"]):
         names = [name for name, value in vars(module).items() if _offered(value, module) and not name.startswith("_")]
         there = f"it has {', '.join(names)}" if names else "it has none"
@@ -66,7 +66,7 @@ def thing(target: str | Path) -> Any:
 
 def code(target: str | Path) -> dict[str, str]:
     """The file that ``target`` names, and the sha256 of what it holds."""
-    module = _run(target, lambda: _module(_found(target)["where"]))
+    module = users(target, lambda: _module(_found(target)["where"]))
     file = getattr(module, "__file__", None)
     return {str(_found(target)["where"]): sha256(Path(file))} if file else {}
 
@@ -154,27 +154,3 @@ def _checked(found: list[Any], target: str | Path) -> list[Subject]:
             f"{target} gives two subjects called {twice[0]}: tell them apart by name=, or by method= and seed="
         )
     return found
-
-
-def _run(target: str | Path, function: Any) -> Any:
-    """What ``function`` returns; what the user's code raises, as one line that shows theirs."""
-    try:
-        return function()
-    except (ImportError, ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError) as error:
-        raise ValueError(_where(target, error)) from error
-    except (OSError, ValueError, RuntimeError, SyntaxError) as error:
-        raise ValueError(_where(target, error)) from error
-
-
-def _where(target: str | Path, error: BaseException) -> str:
-    """The user's line, where it is theirs, and what was raised."""
-    said = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError | FileNotFoundError) else str(error)
-    if isinstance(error, SyntaxError):
-        return f"{error.filename}, line {error.lineno}: {error.msg}: {(error.text or '').strip()}"
-    where = str(target).partition(":")[0]
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        own = Path(frame.filename).name == Path(where).name if where.endswith(".py") else False
-        if own:
-            line = (frame.line or linecache.getline(frame.filename, frame.lineno or 0)).strip()
-            return f"{frame.filename}, line {frame.lineno}, in {frame.name}: {line}: {said}"
-    return f"{target}: {said}" if str(where) not in said else said

@@ -217,11 +217,7 @@ def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
             if not kept:
                 origin = {path.as_posix(): sha256(path) for path in config.checkpoints if path.is_file()}
                 versions = {"torch": torch.__version__, "threads": torch.get_num_threads()}
-                kept.append(
-                    Journal(
-                        config.out, "surface", command.recorded(config) | origin | command.code_of(config) | versions
-                    )
-                )
+                kept.append(Journal(config.out, "surface", command.recorded(config) | origin | versions))
                 closing.callback(kept[0].close)
             return kept[0]
 
