@@ -66,7 +66,7 @@ def test_a_method_may_be_called_anything(name, tmp_path):
     [
         ({"sdt": [1.0, 2]}, {}, "nothing to compare 'sdt' with: it is the only method in the tables"),
         (VALUES, {"reference": "TET"}, "no method 'TET' in the tables: there are sdt, tet, third"),
-        (VALUES, {"by": "learning_rate"}, "no factor 'learning_rate': table settings has checkpoint; method is always"),
+        (VALUES, {"by": "learning_rate"}, "no factor 'learning_rate': table settings has none; method is always"),
         ({"sdt": [1.0, 2], "all": [1.0, 2]}, {}, "a method can't be called all"),
     ],
 )
