@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tables.interval import pairs
+
 from .counts import HEADLINES, Count, paired_count, unpaired_count
-from .difference import pairs
 
 SIDES = {"flatness": "flatter", "robustness": "more_robust"}
 
