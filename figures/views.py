@@ -20,9 +20,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from tables.interval import student
 from tables.reading import TableError
 
-from .style.bands import student
 from .style.methods import label, looks, loss_label, losses
 
 IMAGES = {"train": "training images", "test": "test images"}

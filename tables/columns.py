@@ -104,6 +104,7 @@ COLUMNS: dict[str, Column] = {
         how          what chance was made of: draws, sign flips, all sign flips
         depends_on_scale where what plain logits decide is not decided so at one scale
         headline     the measure chosen to speak first, where it is there
+        within       the method whose networks are compared by a factor; empty where methods are
         interval     {degenerate} an interval that says nothing, as all resamples are alike
         """,
     ),

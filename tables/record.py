@@ -62,18 +62,19 @@ def contents(records: Mapping[str, Record]) -> dict[str, dict[str, list[str]]]:
 
 
 def altered(folder: Path) -> list[str]:
-    """Names of the tables in ``folder``, or ``folder/tables``, that aren't what the record beside them says.
+    """Names of the tables in ``folder``, or ``folder/tables``, that aren't what the record beside them says, or gone.
 
     A table without a record, or with a damaged one, is as its author left it: nothing is known of it.
     """
     folder = folder / "tables" if (folder / "tables").is_dir() else folder
     found = []
-    for file in sorted(folder.glob("*.csv")):
+    for file in sorted(folder.glob("*.json")):
         try:
-            digest = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["tables"][file.stem]
+            digest = json.loads(file.read_text(encoding="utf-8"))["tables"][file.stem]
         except (OSError, ValueError, LookupError, TypeError):
             continue
-        if digest != sha256(file):
+        table = file.with_suffix(".csv")
+        if not table.is_file() or digest != sha256(table):
             found.append(file.stem)
     return found
 

@@ -71,7 +71,8 @@ def _table(
 _STEP = "gradient_norm gain? cosine_to_total? share?"
 _MATRIX = "loss operator coordinates?"
 _SURFACE = "loss split directions? axes_loss? kind draw"
-_COMPARED = "network data timesteps?:text measure title loss:text"
+_PLACE = "network data timesteps?:text within?"
+_COMPARED = f"{_PLACE} measure title loss:text"
 _ENDS = "other:word other_method? other_training other_seed? kind fitted statistics split images loss"
 
 SCHEMA: dict[str, Table] = {
@@ -275,20 +276,20 @@ SCHEMA: dict[str, Table] = {
         ),
         _table(
             "counts", "compare", "how many rows name a side, with the chance of so many",
-            "network data timesteps?:text reference method side rows reference_rows method_rows p_reference p_method "
+            f"{_PLACE} reference method side rows reference_rows method_rows p_reference p_method "
             "percentile independent how headline loss:text",
             measured=False,
         ),
         _table(
             "rise_curves", "compare", "each method's rise beside the reference's, radius by radius",
-            "network data timesteps?:text loss split along logits reference method radius reference_mean method_mean "
+            f"{_PLACE} loss split along logits reference method radius reference_mean method_mean "
             "difference low high n flatter",
             measured=False,
         ),
         _table(
             "crossovers", "compare", "at which radius which one is flatter, and whether that depends on confidence",
-            "network data timesteps?:text loss split along logits reference method crossover crossover_low "
-            "crossover_high certain:maybe verdict depends_on_scale n",
+            f"{_PLACE} loss split along logits reference method crossover crossover_low "
+            "crossover_high certain:maybe verdict depends_on_scale n trust?",
             measured=False,
         ),
         _table(

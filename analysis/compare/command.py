@@ -12,10 +12,11 @@ flatness, robustness, or anything else), effect, and reasons not to trust the ro
 many rows name a side is no evidence by itself: counts.csv has its chance (:mod:`analysis.compare.counts`).
 
 ``--by`` a factor that the runs record (a column of table settings: learning_rate, mse_weight, train_images …) compares
-networks of one method that differ in it.
+networks of one method that differ in it; column within says of which method.
 
 Nothing is computed from checkpoints, and none is opened: the same tables give the same rows, wherever checkpoints lie.
-Each table is held against the digest in its record.
+Each table is held against the digest in its record: those changed since are named on stderr and in the records of what
+is written (``changed``), and the rows made of them carry that doubt.
 """
 
 import sys
@@ -39,23 +40,31 @@ from ..subject import TWIN
 from .confidence import depends_on_scale
 from .correlation import correlations
 from .difference import difference, holm
-from .doubts import apart, doubts_about
-from .measures import KEYS, measures, read_tables
-from .outcomes import sampling
+from .doubts import LETTERS, apart, doubts_about
+from .groups import METHOD, SETTING, check_distinct, differing, groups
+from .groups import reference as reference_of
+from .measures import READ, measures, read_tables
+from .outcomes import SPLITS, sampling
 from .rises import against
 from .shown import table
 from .tally import tallies
 
-_SETTING = ["network", "data", "timesteps"]
-
 
 @dataclass(frozen=True)
 class Beside:
-    """What is known beside the values: single images, checkpoints short of the loss asked for, tables changed since."""
+    """What is known beside the values: single images, settings, what is compared, tables changed since."""
 
     outcomes: pd.DataFrame
-    short: frozenset[str]
+    settings: pd.DataFrame
+    by: str
     changed: frozenset[str]
+
+    @property
+    def short(self) -> frozenset[str]:
+        """Checkpoints that ended above the training loss asked for."""
+        if "until_loss_reached" not in self.settings:
+            return frozenset()
+        return frozenset(self.settings.loc[self.settings["until_loss_reached"].eq(False), "checkpoint"])
 
 
 @dataclass(frozen=True)
@@ -86,18 +95,18 @@ def run(config: Config) -> Result:
     started = time.perf_counter()
     read = [read_tables(folder) for folder in config.folders]
     values = pd.concat([measures(tables) for tables in read], ignore_index=True)
-    settings = _all(read, "settings")
-    altogether = frozenset(name for folder in config.folders for name in altered(folder))
-    known = Beside(_all(read, "outcomes"), _short(settings), altogether)
-    values["group"] = _groups(values, settings, config.by)
-    reference = _reference(values, config)
-    _check_distinct(values, config.by)
+    changed = {folder: [name for name in altered(folder) if name in READ] for folder in config.folders}
+    altogether = frozenset(name for names in changed.values() for name in names)
+    known = Beside(_all(read, "outcomes"), _all(read, "settings"), config.by, altogether)
+    values["group"] = groups(values, known.settings, config.by)
+    reference = reference_of(values, config.reference, config.by)
+    check_distinct(values, config.by)
     names = ("compare", "counts", "correlation", "rise_curves", "crossovers")
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     rise = _all(read, "rise")
-    setting = _SETTING if config.by == "method" else [*_SETTING, "method"]
-    for key, group in values.groupby(setting, sort=False):
-        place = dict(zip(_SETTING, key, strict=False))
+    setting = SETTING if config.by == METHOD else [*SETTING, METHOD]
+    for key, group in values[values["group"] != ""].groupby(setting, sort=False):
+        place = {"within": ""} | dict(zip([*SETTING, "within"], key, strict=False))
         twins = values[(values["network"] == f"{place['network']}{TWIN}") & (values["data"] == place["data"])]
         curves, crossovers = against(rise, group, reference)
         found = _comparisons(group, twins, reference, known, pd.concat(curves) if curves else pd.DataFrame())
@@ -105,20 +114,24 @@ def run(config: Config) -> Result:
         rows["counts"] += [place | row for row in (tallies(group, found, reference) if found else ())]
         for name, parts in (("rise_curves", curves), ("crossovers", crossovers)):
             rows[name] += [
-                place | {str(k): v for k, v in row.items()} for part in parts for row in part.to_dict("records")
+                place | {"trust": LETTERS["t"] if "rise" in altogether else ""} | {str(k): v for k, v in row.items()}
+                for part in parts
+                for row in part.to_dict("records")
             ]
         rows["correlation"] += [
             place | row for row in correlations(group, resamples=config.resamples, seed=config.seed)
         ]
     tables = {name: pd.DataFrame(found, columns=_columns(name)) for name, found in rows.items() if found}
     if "compare" not in tables:
-        inside = "" if config.by == "method" else f", within one method (no method's runs differ in {config.by})"
+        inside = "" if config.by == METHOD else f", within one method (no method's runs differ in {config.by})"
         raise ValueError(
             f"no measure is there for {reference} and for another one on the same network, data and T{inside}"
         )
     asked = {name: str(value) for name, value in asdict(config).items()}
     tables |= {"measures": values[_columns("measures")]}
-    return Result(tables, provenance(asked, {}, time.perf_counter() - started))
+    record = provenance(asked, {}, time.perf_counter() - started)
+    files = [f"{folder}: {name}.csv" for folder, names in changed.items() for name in names]
+    return Result(tables, record | ({"changed": files} if files else {}))
 
 
 def _all(read: Sequence[Mapping[str, pd.DataFrame]], name: str) -> pd.DataFrame:
@@ -131,64 +144,16 @@ def _columns(name: str) -> list[str]:
     return [column.name for column in SCHEMA[name].columns]
 
 
-def _groups(values: pd.DataFrame, settings: pd.DataFrame, by: str) -> pd.Series:
-    """What each row is compared by, as a word."""
-    if by == "method":
-        return values["method"]
-    if by not in settings:
-        there = ", ".join(map(str, settings))
-        raise ValueError(f"no factor {by!r}: table settings has {there}; method is always there")
-    told = settings.drop_duplicates("checkpoint").set_index("checkpoint")[by]
-    words = values["checkpoint"].map(told.map(lambda one: f"{one:g}" if isinstance(one, float) else str(one)))
-    if words.isna().any() or (words == "").any():
-        unknown = values.loc[words.isna() | (words == ""), "checkpoint"].iloc[0]
-        raise ValueError(f"table settings says nothing of {by} for {unknown}")
-    return words
-
-
-def _reference(values: pd.DataFrame, config: Config) -> str:
-    there = list(dict.fromkeys(values.loc[~values["network"].str.endswith(TWIN), "group"]))
-    reference = there[0] if config.reference is None and there else config.reference
-    if reference not in there:
-        raise ValueError(
-            f"no {config.by} {reference!r} in the tables: there {'is' if len(there) == 1 else 'are'} "
-            f"{', '.join(there) or 'none'}"
-        )
-    if len(there) < 2:
-        raise ValueError(f"nothing to compare {reference!r} with: it is the only {config.by} in the tables")
-    return str(reference)
-
-
-def _short(settings: pd.DataFrame) -> frozenset[str]:
-    """Checkpoints that ended above the training loss asked for."""
-    if "until_loss_reached" not in settings:
-        return frozenset()
-    return frozenset(settings.loc[settings["until_loss_reached"].eq(False), "checkpoint"])
-
-
-def _check_distinct(values: pd.DataFrame, by: str) -> None:
-    """Network, data, T, method, factor and seed name one checkpoint: two of that name are two groups."""
-    key = [*_SETTING, "method", "group", "seed"]
-    paths = values.groupby(key)["checkpoint"].unique()
-    for found in paths[paths.map(len) > 1]:
-        what = "network, data, T, method and seed" if by == "method" else f"network, data, T, method, {by} and seed"
-        raise ValueError(
-            f"{' and '.join(found)} have {what} in common: compare them apart, or name their methods (--method)"
-        )
-    twice = values.duplicated([*KEYS, "measure", "loss"])
-    if twice.any():
-        raise ValueError(f"{values.loc[twice, 'checkpoint'].iloc[0]} is there twice: name each folder once")
-
-
 def _comparisons(
     values: pd.DataFrame, twins: pd.DataFrame, reference: str, known: Beside, curves: pd.DataFrame
 ) -> list[dict[str, Any]]:
     """A row for every group but the reference, measure and loss."""
     losses = dict.fromkeys(["", *values["loss"]])
     twin = twins.groupby(["measure", "loss"])["value"].mean()
-    groups, rows = [], []
+    parts, rows = [], []
     others = [name for name in dict.fromkeys(values["group"]) if name != reference]
     far = {(name, loss): apart(_of(values, reference, name), loss) for name in others for loss in losses}
+    more = {name: bool(differing(_of(values, reference, name), known.settings, known.by)) for name in others}
     for (measure, loss, unit), every in values.groupby(["measure", "loss", "unit"], sort=False):
         sides = {name: side.set_index("seed").sort_index() for name, side in every.groupby("group")}
         for name in [name for name in others if {name, reference} <= set(sides)]:
@@ -200,18 +165,28 @@ def _comparisons(
             one, other = sides[reference], sides[name]
             images = sampling(known.outcomes, str(measure), str(loss), one["checkpoint"], other["checkpoint"])
             rows.append(head | difference(one["value"], other["value"], images))
-            groups.append(group)
+            parts.append(group)
     _adjust(rows)
-    for row, group in zip(rows, groups, strict=True):
+    for row, group in zip(rows, parts, strict=True):
         row |= _sides(row)
-        local = (group["rescaling"] != "").any()  # a property of the minimum, not of the predictions
+        local = bool((group["rescaling"] != "").any())  # a property of the minimum, not of the predictions
         doubts = doubts_about(
             group, row, far=far[row["method"], row["loss"]] if local else "", short=known.short,
-            scale=depends_on_scale(row, curves),
-            changed=MEASURES[family(row["measure"])].table in known.changed,
+            scale=depends_on_scale(row, curves), more=more[row["method"]],
+            changed=bool(_sources(row, known, local=local, scaled=not curves.empty) & known.changed),
         )  # fmt: skip
         row["trust"] = "; ".join(doubts)
     return rows
+
+
+def _sources(row: Mapping[str, Any], known: Beside, *, local: bool, scaled: bool) -> set[str]:
+    """Names of the tables that a row and its doubts are made of."""
+    found = {MEASURES[family(row["measure"])].table}
+    found |= {"timesteps"} if local else set()  # training accuracies and losses
+    found |= {"rise"} if scaled and row["side"] == "flatness" else set()
+    found |= {"outcomes"} if row["measure"] in SPLITS else set()
+    asked = "until_loss_reached" in known.settings and known.settings["until_loss_reached"].notna().any()
+    return found | ({"settings"} if asked or known.by != METHOD else set())
 
 
 def _of(values: pd.DataFrame, *names: str) -> pd.DataFrame:
@@ -246,6 +221,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         out = config.out or (folder / "tables" if (folder / "tables").is_dir() else folder)
         result.save(out)
         print(table(result.to_frame(), result.tables))
+        if "changed" in result.provenance:
+            print(f"changed since they were written: {', '.join(result.provenance['changed'])}", file=sys.stderr)
         print(f"written to {out}: {', '.join(f'{name}.csv' for name in result.tables)}", file=sys.stderr)
 
     return command(Config, show, argv, "python -m analysis.compare")

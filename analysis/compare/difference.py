@@ -1,8 +1,8 @@
 """A method minus the reference for one measure: interval, p-value, and the size of the effect.
 
-Paired by seed where at least two seeds are on both sides (Student's t, freedom pairs − 1), otherwise between
-independent groups (Welch's t). The effect's size is a standardized mean difference with the correction for small
-samples that Hedges gave (1981), J(m) = Γ(m/2) / (√(m/2) Γ((m−1)/2))::
+Paired by seed where at least two seeds are on both sides, otherwise between independent groups
+(:mod:`tables.interval`, whose rule pictures and sentences keep too). The effect's size is a standardized mean
+difference with the correction for small samples that Hedges gave (1981), J(m) = Γ(m/2) / (√(m/2) Γ((m−1)/2))::
 
     paired     g_z = J(n−1) · d̄ / s_d                       Cohen's d_z, corrected; s_d the pairs' standard deviation
     unpaired   g   = J(n₁+n₂−2) · (m₂ − m₁) / s_pooled      Hedges' g
@@ -40,7 +40,8 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import special
 
-_ROUNDING = 1e-12  # of the values: a spread no larger is none
+from tables.interval import Difference, independent, pairs
+from tables.interval import paired as of_pairs
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,11 @@ def difference(reference: pd.Series, method: pd.Series, sampling: Sampling | Non
         reference, method = reference[common], method[common]
     sides = reference.to_numpy(dtype=float), method.to_numpy(dtype=float)
     with np.errstate(invalid="ignore", divide="ignore"):  # values may be infinite, or all the same
-        found = _paired(*sides) if paired else _unpaired(*sides)
+        found = of_pairs(*sides) if paired else independent(*sides)
         half, p, spread = _test(found, sampling, float(np.mean([1 / len(side) for side in sides])))
         floor = sampling.variance / (1 if paired else 2) if sampling else 0.0
-        effect = found.correction * found.mean / (np.fmax(found.deviation, np.sqrt(floor)) or np.nan)
+        correction = _correction(found.n - 1 if paired else sum(map(len, sides)) - 2) if found.n > 1 else np.nan
+        effect = correction * found.mean / (np.fmax(found.deviation, np.sqrt(floor)) or np.nan)
     return {
         "reference_mean": reference.mean(),
         "method_mean": method.mean(),
@@ -85,62 +87,19 @@ def difference(reference: pd.Series, method: pd.Series, sampling: Sampling | Non
     }
 
 
-def pairs(reference: pd.Index, method: pd.Index) -> pd.Index:
-    """The seeds that are paired: those on both sides, or none where they are fewer than two or one is there twice."""
-    common = reference.intersection(method)
-    return common if len(common) >= 2 and reference.is_unique and method.is_unique else common[:0]
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What differs, before it is judged; ``deviation`` is what the effect is in units of."""
-
-    n: int
-    mean: float
-    deviation: float
-    error: float
-    freedom: float
-    correction: float
-
-
-def _paired(reference: Float[np.ndarray, "n"], method: Float[np.ndarray, "n"]) -> _Found:
-    gaps = method - reference
-    n, spread = len(gaps), _sure(gaps.std(ddof=1), reference, method)
-    return _Found(n, gaps.mean(), spread, spread / np.sqrt(n), n - 1.0, _correction(n - 1))
-
-
-def _unpaired(reference: Float[np.ndarray, "n"], method: Float[np.ndarray, "m"]) -> _Found:
-    """n of the smaller group, Welch's error and freedom, and the pooled deviation."""
-    sizes, mean = np.array([len(reference), len(method)]), method.mean() - reference.mean()
-    if sizes.min() < 2:
-        return _Found(int(sizes.min()), mean, np.nan, np.nan, np.nan, np.nan)
-    variances = np.array([_sure(side.std(ddof=1), reference, method) ** 2 for side in (reference, method)])
-    parts, freedom = variances / sizes, int(sizes.sum()) - 2
-    pooled = np.sqrt((variances * (sizes - 1)).sum() / freedom)
-    welch = parts.sum() ** 2 / (parts**2 / (sizes - 1)).sum()
-    return _Found(int(sizes.min()), mean, pooled, np.sqrt(parts.sum()), welch, _correction(freedom))
-
-
-def _sure(deviation: float, *values: np.ndarray) -> float:
-    """The standard deviation, 0 where it is but the rounding of ``values``."""
-    return 0.0 if deviation <= _ROUNDING * max(np.abs(side).max() for side in values) else float(deviation)
-
-
-def _test(found: _Found, sampling: Sampling | None, share: float) -> tuple[float, float, str]:
+def _test(found: Difference, sampling: Sampling | None, share: float) -> tuple[float, float, str]:
     """Half the interval, p, and whose they are; ``share`` is what the mean has of a pair's variance."""
     if found.n < 2:
         return np.nan, np.nan, ""
     size = abs(found.mean)
-    half = float(special.stdtrit(found.freedom, 0.975) * found.error)
-    p = float(2 * special.stdtr(found.freedom, -size / found.error))
+    half = found.half
+    p = float(2 * special.stdtr(found.freedom, -np.divide(size, found.error)))
     if sampling and sampling.variance > 0:
         error = np.sqrt(sampling.variance * share)
         images = special.ndtri(0.975) * error
-        spread = "images" if images > half else "seeds"
+        spread = "seeds" if half >= images else "images"
         return float(np.fmax(half, images)), float(np.fmax(p, 2 * special.ndtr(-size / error))), spread
-    if found.error == 0:
-        half, p = (0.0 if size == 0 else np.nan), np.nan
-    return half, p, "seeds" if sampling else ""
+    return half, p if found.error else np.nan, "seeds" if sampling else ""
 
 
 def _correction(freedom: int) -> float:

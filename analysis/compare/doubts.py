@@ -29,17 +29,26 @@ LETTERS = {
     "i": "numbers of images differ",
     "f": "not finite",
     "x": "not so with logits at one scale",
+    "o": "other settings differ too",
     "t": "a table was changed since it was written",
 }
 
 
 def doubts_about(
-    group: pd.DataFrame, found: dict[str, Any], *, far: str, short: frozenset[str], scale: bool, changed: bool
+    group: pd.DataFrame,
+    found: dict[str, Any],
+    *,
+    far: str,
+    short: frozenset[str],
+    scale: bool,
+    more: bool,
+    changed: bool,
 ) -> list[str]:
     """The reasons that apply to the row ``found`` of the values in ``group``, the two sides'.
 
     ``far`` holds the letters that :func:`apart` gave, ``short`` the checkpoints short of the loss asked for;
-    ``scale`` whether its flatter side depends on the logits' scale, ``changed`` whether its table was changed.
+    ``scale`` whether its flatter side depends on the logits' scale, ``more`` whether the two differ in settings beside
+    the factor compared, ``changed`` whether a table that it is made of was changed.
     """
     zero = found["low"] <= 0 <= found["high"]
     applies = {
@@ -55,6 +64,7 @@ def doubts_about(
         "i": group["images"].nunique() > 1,
         "f": not np.isfinite(group["value"]).all(),
         "x": scale,
+        "o": more,
         "t": changed,
     }
     return [LETTERS[letter] for letter, doubt in applies.items() if doubt]

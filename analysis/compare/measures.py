@@ -29,8 +29,7 @@ def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
     Raises FileNotFoundError where there is none, TableError for one that is garbled or incomplete.
     """
     folder = folder / "tables" if (folder / "tables").is_dir() else folder
-    names = [*dict.fromkeys(name for name, _ in _EXTRACT), "settings", "outcomes", "rise"]
-    tables = {name: read_file(folder / f"{name}.csv", name) for name in names if (folder / f"{name}.csv").is_file()}
+    tables = {name: read_file(folder / f"{name}.csv", name) for name in READ if (folder / f"{name}.csv").is_file()}
     if not set(tables) - {"settings", "outcomes", "rise"}:
         expected = ", ".join(f"{name}.csv" for name in dict.fromkeys(name for name, _ in _EXTRACT))
         raise FileNotFoundError(f"no table in {folder}: expected {expected}")
@@ -264,3 +263,4 @@ _EXTRACT: tuple[tuple[str, Extract], ...] = (
     ("descent", _descent),
     ("energy", _energy),
 )
+READ = (*dict.fromkeys(name for name, _ in _EXTRACT), "settings", "outcomes", "rise")

@@ -21,7 +21,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from .difference import Sampling, pairs
+from tables.interval import pairs
+
+from .difference import Sampling
 
 SPLITS = {
     "test_accuracy": ("test",),

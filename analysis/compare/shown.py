@@ -7,12 +7,14 @@ import pandas as pd
 
 from .doubts import LETTERS
 
+_PLACE = ("network", "data", "timesteps", "within")
+
 
 def table(comparison: pd.DataFrame, beside: Mapping[str, pd.DataFrame]) -> str:
     """The comparison for reading at a terminal, its doubts by letters that the last lines explain."""
     short = {reason: letter for letter, reason in LETTERS.items()}
     doubts = [" ".join(short[doubt] for doubt in trust.split("; ") if doubt) for trust in comparison["trust"]]
-    columns = [name for name in ("network", "data", "timesteps") if comparison[name].nunique() > 1]
+    columns = _telling(comparison)
     columns += ["title", "loss", "method", "reference_mean", "method_mean", "difference", "low", "high"]
     columns += ["p_adjusted", "n"]
     robust = comparison["more_robust"] + np.where(comparison["more_robust"] != "", " more robust", "")
@@ -30,25 +32,42 @@ def verdict(comparison: pd.DataFrame, beside: Mapping[str, pd.DataFrame]) -> str
 
     ``beside`` are the tables counts and crossovers, where they are there.
     """
-    lines = []
-    counts = beside.get("counts", pd.DataFrame({"method": [], "side": []}))
-    for (reference, method), rows in comparison.groupby(["reference", "method"], sort=False):
-        lines += [f"{method} against {reference}:", f"  {_accuracy(rows)}"]
+    lines, telling = [], _telling(comparison)
+    for key, rows in comparison.groupby([*telling, "reference", "method"], sort=False):
+        *place, reference, method = map(str, key)
+        where = ", ".join(
+            f"T = {word}" if name == "timesteps" else word for name, word in zip(telling, place, strict=True)
+        )
+        head = f"{method} against {reference}" + (f", {where}" if where else "")
+        lines += [f"{head}:", f"  {_accuracy(rows)}"]
+        there = {name: beside[name] for name in ("counts", "crossovers") if name in beside}
+        own = {name: _like(one, rows.iloc[0], [*telling, "method"]) for name, one in there.items()}
         for side, words in (("flatness", "flatter"), ("robustness", "more robust")):
-            about = counts[(counts["method"] == method) & (counts["side"] == side)]
+            about = own["counts"][own["counts"]["side"] == side] if "counts" in own else pd.DataFrame()
             lines += [f"  {words}: {_counted(one, rows, words)}" for _, one in about.iterrows()]
-        if "crossovers" in beside:
-            lines += _by_radius(beside["crossovers"], str(method))
+        if "crossovers" in own:
+            lines += _by_radius(own["crossovers"])
     return "\n".join(lines)
 
 
-def _by_radius(crossovers: pd.DataFrame, method: str) -> list[str]:
+def _telling(comparison: pd.DataFrame) -> list[str]:
+    """The columns of a comparison's place that tell its rows apart."""
+    return [name for name in _PLACE if name in comparison and comparison[name].nunique() > 1]
+
+
+def _like(table: pd.DataFrame, row: pd.Series, columns: list[str]) -> pd.DataFrame:
+    """The rows that have in ``columns`` what ``row`` has."""
+    return table[(table[columns] == row[columns]).all(axis=1)]
+
+
+def _by_radius(crossovers: pd.DataFrame) -> list[str]:
     """Which is flatter at which radius on random planes, with plain logits and at one scale, of the first loss."""
-    own = crossovers[(crossovers["method"] == method) & (crossovers["along"] == "plane")]
+    own = crossovers[crossovers["along"] == "plane"]
     own = own[own["loss"] == own["loss"].iloc[0]] if len(own) else own
     names = {"plain": "by radius", "network": "with logits at one scale"}
     return [
         f"  {words}: {one['verdict'].partition(': ')[2]} ({one['loss']} loss)"
+        + (f"; in doubt: {one['trust']}" if one.get("trust") else "")
         for logits, words in names.items()
         for _, one in own[own["logits"] == logits].iterrows()
     ]

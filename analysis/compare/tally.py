@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tables.interval import pairs
+
 from .counts import HEADLINES, Count, paired_count, unpaired_count
-from .difference import pairs
 
 SIDES = {"flatness": "flatter", "robustness": "more_robust"}
 
@@ -54,13 +55,18 @@ def _wide(values: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
 
 
 def _count(groups: list[pd.DataFrame], turn: np.ndarray, called: np.ndarray) -> Count | None:
-    """The count with lower values named; None where no row has an interval."""
+    """The count with lower values named; None where no row has an interval.
+
+    Where seeds pair, a row that has no two pairs is left out, though Welch's interval may call it: it would be drawn
+    otherwise than the rest.
+    """
     reference, method = groups
     common = pairs(reference.columns, method.columns)
     with np.errstate(invalid="ignore"):
         try:
             if len(common):
-                return paired_count(turn * (method[common] - reference[common]).to_numpy(float), called=called)
+                differences = turn * (method[common] - reference[common]).to_numpy(float)
+                return paired_count(differences, called=np.where(np.isfinite(differences).sum(1) < 2, 0, called))
             return unpaired_count(turn * reference.to_numpy(float), turn * method.to_numpy(float), called=called)
         except ValueError:
             return None

@@ -11,7 +11,6 @@ and shown as arrowheads on the edge of the panel.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -21,32 +20,9 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 
+from tables.interval import student
+
 from .methods import Look, look_of
-
-
-@cache
-def student(dof: int) -> float:
-    """The 97.5 % quantile of Student's t with ``dof`` degrees of freedom.
-
-    P(|t| <= x) is a finite sum in the angle arctan(x/√dof) (Abramowitz and Stegun 1964, eqs. 26.7.3 and 26.7.4), which
-    is then bisected. Raises ValueError for dof < 1.
-    """
-    if dof < 1:
-        raise ValueError(f"an interval needs at least two seeds, got {dof + 1}")
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _coverage(middle, dof) < 0.95 else (low, middle)
-    return math.sqrt(dof) * math.tan(low)
-
-
-def _coverage(angle: float, dof: int) -> float:
-    sine, cosine, odd = math.sin(angle), math.cos(angle), dof % 2
-    term, total = (cosine if odd else 1.0), 0.0
-    for k in range(1, dof // 2 + 1):
-        total += term
-        term *= cosine**2 * (2 * k / (2 * k + 1) if odd else (2 * k - 1) / (2 * k))
-    return 2 / math.pi * (angle + sine * total) if odd else sine * total
 
 
 def over_seeds(frame: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:

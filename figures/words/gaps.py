@@ -2,10 +2,9 @@
 
 Which two are compared is set by :func:`figures.style.methods.facing`: the reference and the method.
 
-Repeats within a seed are averaged first. Sides that share at least two seeds are paired by seed: d̄ ± t(0.975, n−1)·s/√n
-of the differences. Others are independent: half the width is t(0.975, n−1)·√(s₁²/n₁ + s₂²/n₂) with n the smaller count,
-wider than Welch's, whose degrees of freedom lie between n − 1 and n₁ + n₂ − 2. Below three seeds a side no interval is
-told; one that contains zero says that the two can't be told apart, whatever the means do.
+Repeats within a seed are averaged first. Intervals are those of the comparison (:mod:`tables.interval`): paired by seed
+where sides share two, else Welch's, and none of differences that are all the same and not zero. Below three seeds a
+side no interval is told; one that contains zero says that the two can't be told apart, whatever the means do.
 """
 
 import math
@@ -14,7 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from ..style.bands import over_seeds, student
+from tables.interval import independent, paired, pairs
+
+from ..style.bands import over_seeds
 from ..style.methods import alone, sides
 from .prose import number
 
@@ -104,18 +105,13 @@ def gap(rows: pd.DataFrame, column: str, *, doubts: tuple[str, ...] = ()) -> Gap
 
 def between(reference: pd.Series, method: pd.Series) -> Gap:
     """Method − reference of values indexed by seed."""
-    common = reference.index.intersection(method.index)
-    n = min(len(reference), len(method))
-    if len(common) >= 2:
+    common = pairs(reference.index, method.index)
+    if len(common):
         reference, method = reference[common], method[common]
-        n = len(common)
-        error = float((method - reference).std()) / math.sqrt(n)
-    else:
-        error = math.sqrt(reference.var() / len(reference) + method.var() / len(method)) if n > 1 else math.nan
-    means = (float(reference.mean()), float(method.mean())) if n else (math.nan, math.nan)
-    half = student(n - 1) * error if n > 1 else math.nan
-    difference = means[1] - means[0]
-    return Gap(*means, difference, difference - half, difference + half, n, names=sides())
+    one, other = (side.to_numpy(dtype=float) for side in (reference, method))
+    found = paired(one, other) if len(common) else independent(one, other)
+    means = (float(one.mean()), float(other.mean())) if found.n else (math.nan, math.nan)
+    return Gap(*means, found.mean, found.mean - found.half, found.mean + found.half, found.n, names=sides())
 
 
 def of_row(row: pd.Series) -> Gap:

@@ -66,7 +66,7 @@ def test_a_method_may_be_called_anything(name, tmp_path):
     [
         ({"sdt": [1.0, 2]}, {}, "nothing to compare 'sdt' with: it is the only method in the tables"),
         (VALUES, {"reference": "TET"}, "no method 'TET' in the tables: there are sdt, tet, third"),
-        (VALUES, {"by": "learning_rate"}, "no factor 'learning_rate': table settings has checkpoint; method is always"),
+        (VALUES, {"by": "learning_rate"}, "no factor 'learning_rate': table settings has none; method is always"),
         ({"sdt": [1.0, 2], "all": [1.0, 2]}, {}, "a method can't be called all"),
     ],
 )
@@ -109,15 +109,77 @@ def test_a_wording_changes_no_number(tmp_path, monkeypatch):
         assert "title" not in table or (table["title"] != other[name]["title"]).any()
 
 
-def test_rows_made_of_a_changed_table_carry_that_doubt_and_no_others(tmp_path):
-    for name, table in of(VALUES).items():
-        Result({name: table}, provenance({}, {}, 0.0)).save(tmp_path / "tables")
-    doubt = "a table was changed since it was written"
-    assert not compare.run(compare.Config((tmp_path,), resamples=20)).to_frame()["trust"].str.contains(doubt).any()
-    file = tmp_path / "tables" / "hessian.csv"
-    file.write_text(file.read_text().replace(",10.0,", ",10.1,", 1))
-    found = compare.run(compare.Config((tmp_path,), resamples=20)).to_frame()
-    assert found["trust"].str.contains(doubt).eq(found["measure"].str.startswith("top_eigenvalue")).all()
+DOUBT = "a table was changed since it was written"
+
+
+def recorded(folder) -> None:
+    """Every table that rows and their doubts are made of, each with its record."""
+    found = of({"sdt": VALUES["sdt"], "tet": VALUES["tet"]})
+    runs = found["hessian"].drop_duplicates("checkpoint")[made.KEYS]
+    found["settings"] = runs.assign(until_loss_reached=True, learning_rate=0.1)
+    steps = found["timesteps"]
+    own = steps[steps["timesteps"] == 2].rename(columns={"accuracy_cumulative": "correct"})
+    own = own[[*made.KEYS, "split", "correct", "loss_sdt", "loss_tet"]]
+    found["outcomes"] = pd.concat([own.assign(image=image) for image in (0, 1)], ignore_index=True)
+    scored = found["outcomes"]["correct"].copy()
+    found["outcomes"]["correct"] = (scored > 0.95).astype(int)
+    at_two = steps["timesteps"] == 2
+    steps.loc[at_two, "accuracy_cumulative"] = (steps.loc[at_two, "accuracy_cumulative"] > 0.95).astype(float)
+    rise = [{"radius": radius, "rise": radius} for radius in (0.1, 0.5)]
+    place = {"loss": "sdt", "logits": "plain", "split": "train", "along": "plane", "draw": 0, "images": 9, "value": 1.0}
+    rows = [head | place | row for head in runs.to_dict("records") for row in rise]
+    found["rise"] = pd.DataFrame(rows).assign(rise=lambda table: table["rise"] + 0.01 * table["seed"])
+    for name, table in found.items():
+        Result({name: table}, provenance({}, {}, 0.0)).save(folder / "tables")
+
+
+@pytest.mark.parametrize(
+    ("name", "sides"),
+    [
+        ("hessian", {"top_eigenvalue"}),
+        ("timesteps", None),
+        ("outcomes", {"test_accuracy", "train_accuracy", "test_loss", "train_loss", "gap_in_loss", "gap_in_accuracy"}),
+        ("settings", None),
+        ("rise", {"top_eigenvalue"}),
+    ],
+)
+def test_rows_made_of_a_changed_table_carry_that_doubt_and_no_others(name, sides, tmp_path, capsys):
+    recorded(tmp_path)
+    whole = compare.run(compare.Config((tmp_path,), resamples=20))
+    assert "changed" not in whole.provenance
+    assert not any(whole.tables[table]["trust"].str.contains(DOUBT).any() for table in ("compare", "crossovers"))
+    file = tmp_path / "tables" / f"{name}.csv"
+    head, *lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([head, *lines[1:], lines[0]]))  # the same numbers, in other bytes
+    result = compare.run(compare.Config((tmp_path,), resamples=20))
+    found = result.to_frame()
+    expected = found["measure"].str.partition("[")[0].isin(sides) if sides else True
+    assert found["trust"].str.contains(DOUBT).eq(expected).all()
+    assert result.tables["crossovers"]["trust"].eq(DOUBT if name == "rise" else "").all()
+    assert ("in doubt: " + DOUBT in compare.verdict(found, result.tables)) is (name == "rise")
+    assert result.provenance["changed"] == [f"{tmp_path}: {name}.csv"]
+    assert compare.main([str(tmp_path)]) == 0
+    assert f"changed since they were written: {tmp_path}: {name}.csv" in capsys.readouterr().err
+
+
+def test_a_table_that_is_gone_is_named(tmp_path):
+    recorded(tmp_path)
+    (tmp_path / "tables" / "hessian.csv").unlink()
+    result = compare.run(compare.Config((tmp_path,), resamples=20))
+    assert result.provenance["changed"] == [f"{tmp_path}: hessian.csv"]
+
+
+def test_a_changed_factor_is_doubted_in_every_row(tmp_path):
+    recorded(tmp_path)
+    file = tmp_path / "tables" / "settings.csv"
+    table = pd.read_csv(file).assign(until_loss_reached="")
+    table["method"], table["learning_rate"] = "sdt", np.where(table["method"] == "sdt", 0.1, 0.2)
+    table.to_csv(file, index=False)
+    for name in ("hessian", "timesteps", "rise"):
+        one = pd.read_csv(tmp_path / "tables" / f"{name}.csv").assign(method="sdt")
+        Result({name: one}, provenance({}, {}, 0.0)).save(tmp_path / "tables")
+    found = compare.run(compare.Config((tmp_path,), by="learning_rate", resamples=20)).to_frame()
+    assert found["trust"].str.contains(DOUBT).all()
 
 
 def test_the_same_tables_give_the_same_rows_wherever_checkpoints_lie(tmp_path, monkeypatch):

@@ -4,13 +4,12 @@ import math
 
 import numpy as np
 import pandas as pd
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from scipy import stats
 
-from figures.style.bands import counted, curve, handles, over_seeds, remark, student
+from figures.style.bands import counted, curve, handles, over_seeds, remark
 from figures.style.methods import looks
 
 # at x = 1: seed 0 draws 1 and 3, seed 1 draws 4 and 4; at x = 2: seeds 0 and 1 have 5 and 7, once each
@@ -18,16 +17,6 @@ FRAME = pd.DataFrame(
     {"x": [1, 1, 1, 1, 2, 2], "seed": [0, 0, 1, 1, 0, 1], "draw": [0, 1, 0, 1, 0, 0], "y": [1.0, 3, 4, 4, 5, 7]}
 )
 T1 = 12.706204736174694  # the 97.5 % quantile of Student's t with one degree of freedom, tan(0.475 π)
-
-
-@pytest.mark.parametrize("dof", [*range(1, 32), 57, 200, 1001])
-def test_student_is_scipys_quantile(dof):
-    assert student(dof) == pytest.approx(stats.t.ppf(0.975, dof), rel=1e-9)
-
-
-def test_an_interval_from_one_seed_is_refused():
-    with pytest.raises(ValueError, match="at least two seeds"):
-        student(0)
 
 
 def test_draws_are_averaged_within_a_seed_before_seeds_are():
