@@ -23,7 +23,7 @@ from tables.record import provenance
 from tables.result import Result
 
 from .precision import check_precision, tf32
-from .subject import Subject, is_target
+from .subject import Subject, is_target, recognised
 from .subject.targets import code
 from .subject.targets import subjects as named_by
 
@@ -135,7 +135,7 @@ def loaded(one: Path | Subject, config: Config) -> Subject:
     device = processes.device(config.device)
     if isinstance(one, Path):
         return Subject.load(one, device=device, dtype=config.dtype, data_root=config.data_root)
-    placed = one.on(device, config.dtype)
+    placed = recognised(one.on(device, config.dtype), (lambda _: None) if config.quiet else partial(print, file=sys.stderr))
     placed.check()
     return placed
 
