@@ -135,7 +135,9 @@ def loaded(one: Path | Subject, config: Config) -> Subject:
     device = processes.device(config.device)
     if isinstance(one, Path):
         return Subject.load(one, device=device, dtype=config.dtype, data_root=config.data_root)
-    placed = recognised(one.on(device, config.dtype), (lambda _: None) if config.quiet else partial(print, file=sys.stderr))
+    placed = recognised(
+        one.on(device, config.dtype), (lambda _: None) if config.quiet else partial(print, file=sys.stderr)
+    )
     placed.check()
     return placed
 

@@ -28,7 +28,7 @@ def images(count: int = 24) -> tuple[Tensor, Tensor]:
 def linear(before: int, after: int, kind: Callable[..., nn.Module] = nn.Linear) -> nn.Module:
     """A layer whose neurons fire often enough."""
     made = kind(before, after)
-    nn.init.uniform_(made.get_parameter("weight"), -0.3, 0.5)
+    nn.init.uniform_(made.get_parameter("weight"), -0.15, 0.25)
     return made
 
 

@@ -8,4 +8,15 @@ from .spiking import Spiking
 from .subject import TWIN, Subject
 from .targets import is_target, subjects
 
-__all__ = ["TWIN", "Batch", "Spiking", "Subject", "Unsuited", "correct", "is_target", "per_image", "recognised", "subjects"]
+__all__ = [
+    "TWIN",
+    "Batch",
+    "Spiking",
+    "Subject",
+    "Unsuited",
+    "correct",
+    "is_target",
+    "per_image",
+    "recognised",
+    "subjects",
+]

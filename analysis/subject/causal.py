@@ -12,7 +12,7 @@ _ROUNDING = 1e-4
 
 
 def same(one: Tensor, other: Tensor) -> bool:
-    """Whether two outputs are the same but for what rounding of other sizes of batches does, in units of the largest."""
+    """Whether two outputs are the same but for other rounding, in units of the largest number."""
     size = float(other.abs().max()) if other.numel() and other.isfinite().all() else 1.0
     return one.shape == other.shape and torch.allclose(one, other, rtol=0, atol=_ROUNDING * size, equal_nan=True)
 

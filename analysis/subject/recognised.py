@@ -7,10 +7,10 @@ another frame of the input sets T if with T + 1
 - the neurons are asked in proportion more often (by what they give, counted), and the output's shape is the same: an
   answer for all steps, as their mean.
 
-The network is *causal* if what it says at the first T steps is the same with T + 1; then one pass at the largest T holds
-the answer for every smaller one. Where T can't be set, all spikes of the last step are flipped instead, and no output of
-an earlier one may move. Which axis of the input is that of the examples is told by the target's length, and where that
-fits two of them by turning the examples round: the answers must turn with them.
+The network is *causal* if what it says at the first T steps is the same with T + 1; then one pass at the largest T
+holds the answer for every smaller one. Where T can't be set, all spikes of the last step are flipped instead, and no
+output of an earlier one may move. Which axis of the input is that of the examples is told by the target's length, and
+where that fits two of them by turning the examples round: the answers must turn with them.
 
 Costs some ten passes of at most eight examples. What the user says of it is held to, and checked in the same way.
 """
@@ -18,7 +18,7 @@ Costs some ten passes of at most eight examples. What the user says of it is hel
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -147,7 +147,9 @@ def _frames(subject: "Subject", given: Spiking) -> int | None:
         return None
     asked = replace(subject, spiking=given)
     plain, turned = (passed(asked, (x, target)).output for x in (inputs, inputs.flip(0)))
-    turns = [axis for axis in range(min(2, plain.ndim)) if plain.shape[axis] == count and same(turned.flip(axis), plain)]
+    turns = [
+        axis for axis in range(min(2, plain.ndim)) if plain.shape[axis] == count and same(turned.flip(axis), plain)
+    ]
     return None if turns else 0
 
 

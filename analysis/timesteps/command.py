@@ -120,10 +120,15 @@ def _check_known(subject: Subject) -> None:
     spiking = subject.spiking
     if not subject.spikes or spiking is None or spiking.settable or subject.causal:
         return
-    what = "answers at a step depend on later ones" if subject.layout.time is not None else "gives one answer for all its steps"
+    what = (
+        "answers at a step depend on later ones"
+        if subject.layout.time is not None
+        else "gives one answer for all its steps"
+    )
     raise Unsuited(
-        f"{subject.title}: its network {what}, and nothing was found that sets their number. Say what does: "
-        "spiking=Spiking(timesteps='T'), the name of forward's keyword or of an attribute, or a function of network and T"
+        f"{subject.title}: its network {what}, and nothing was found that sets their number. Say what "
+        "does: spiking=Spiking(timesteps='T'), the name of forward's keyword or of an attribute, or a function of "
+        "network and T"
     )
 
 

@@ -4,8 +4,9 @@ In eval mode the logits O(t) depend on the steps up to t alone, so one pass at t
 smaller one: with T' steps the network predicts from the mean of O(1) … O(T'). (Not so in train mode, where BatchNorm
 mixes the steps.) A network of which that is not so, which is looked at (:mod:`analysis.subject.recognised`), or that
 returns one answer for all its steps, takes a pass for each T'; of the latter what it says at a step alone isn't known,
-and those columns are empty. That is the first way, for a static image shown for T' steps ("repeated") and for the first T' frames
-of a stream ("truncated"), BatchNorm's statistics as "trained". Two others need a pass for each T', and combine:
+and those columns are empty. That is the first way, for a static image shown for T' steps ("repeated") and for the first
+T' frames of a stream ("truncated"), BatchNorm's statistics as "trained". Two others need a pass for each T', and
+combine:
 
 - "recut": the stream cut into T' frames, each of them longer, where the first T' of T frames end before the stream does
 - "recalibrated": BatchNorm's statistics taken anew from training images at T' steps

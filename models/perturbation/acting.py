@@ -3,7 +3,7 @@
 A layer whose neurons have values of their own must give, at each of a few places, what the layer gives there when all
 of it has that place's value; and it must give something else than as it was found. So a library that takes one value
 for all, an attribute that nothing reads and neurons that see each other's spikes are told apart from what works. The
-layer is called as it was in a clean pass, with currents drawn around its threshold instead.
+layer is called as it was in a clean pass, with currents drawn around its threshold instead, and handed on its state.
 """
 
 from collections.abc import Callable, Sequence
@@ -88,8 +88,11 @@ def _played(
     reset()
     outputs: list[Tensor] = []
     with settings.given(site.module, values, site.like):
+        returned: Any = None
         for (arguments, keywords), current in zip(site.calls, currents, strict=True):
-            spikes = first(_called(site.module, current, arguments, keywords))
+            states = _states(returned, arguments[1:])
+            returned = _called(site.module, current, states, arguments, keywords)
+            spikes = first(returned)
             if spikes is None:
                 raise TypeError("its output is no tensor")
             outputs.append(spikes)
@@ -97,7 +100,15 @@ def _played(
     return torch.stack(outputs)
 
 
-def _called(module: nn.Module, current: Tensor, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+def _states(returned: Any, found: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The state that a layer is given next: what it returned, or, where that isn't it, what it was given before."""
+    handed = tuple(returned[1:]) if isinstance(returned, tuple | list) else ()
+    return handed if len(handed) == len(found) else found
+
+
+def _called(
+    module: nn.Module, current: Tensor, states: tuple[Any, ...], arguments: tuple[Any, ...], keywords: dict[str, Any]
+) -> Any:
     if arguments:
-        return module(current, *arguments[1:], **keywords)
+        return module(current, *states, **keywords)
     return module(**{**keywords, next(iter(keywords)): current})

@@ -59,7 +59,7 @@ def decays(module: nn.Module) -> list[Setting]:
         found |= {name: (_clipped, _same) for name in ("beta", "alpha") if kinds["snntorch"] != "Alpha"}
     else:
         share = [name for name in ("decay", "beta") if _is_share(_number(module, name))]
-        found |= {name: (_same, _same) for name in share[:1]}
+        found |= dict.fromkeys(share[:1], (_same, _same))
     return [Setting(place, *pair) for place, pair in found.items() if _number(module, place) is not None]
 
 
