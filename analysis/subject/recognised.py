@@ -16,15 +16,14 @@ Costs some ten passes of at most eight examples. What the user says of it is hel
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from landscape.evaluation import described
-from models.perturbation import Record, Site, recording, sites
+from models.perturbation import recording
 
 from . import outputs
 from .causal import causal_inside, same
@@ -32,26 +31,13 @@ from .neurons import lookalike, neuron_classes, unknown
 from .passes import passes
 from .sources import Batch
 from .spiking import Everywhere, Spiking
+from .watched import FEW, Pass, passed, sites_of
 
 if TYPE_CHECKING:
     from .subject import Subject
 
 NAMES = ("timesteps", "num_steps", "T", "time_steps", "n_steps", "steps", "seq_length", "time_window", "num_timesteps")
-_FEW = 8
 _FAILURES = (RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError, AssertionError)
-
-
-@dataclass(frozen=True)
-class Pass:
-    """What one pass gave: the tensor that losses take, and what passed through the neurons."""
-
-    output: Tensor
-    records: dict[str, Record]
-
-    @property
-    def spikes(self) -> int:
-        """How many numbers, 0 or 1, the neurons gave."""
-        return sum(record.elements for record in self.records.values())
 
 
 def recognised(subject: "Subject", say: Callable[[str], object] = lambda _: None) -> "Subject":
@@ -67,11 +53,14 @@ def recognised(subject: "Subject", say: Callable[[str], object] = lambda _: None
         if remark := _unknown(subject):
             say(remark)
         return subject
+    if not any(isinstance(module, classes) for module in subject.network.modules()) and classes:
+        kinds = ", ".join(kind.__name__ for kind in classes)
+        raise ValueError(f"subject {subject.title}: spiking.neurons are {kinds}, and its network has no such module")
     frames = _frames(subject, given) if given.frames is None else given.frames
     spiking = replace(given, neurons=classes, frames=frames)
     asked = replace(subject, spiking=spiking)
     split = asked.there[0]
-    batch = asked.batches(split, _FEW, _FEW)[0]
+    batch = asked.batches(split, FEW, FEW)[0]
     try:
         now = passed(asked, batch)
     except ValueError:
@@ -81,45 +70,12 @@ def recognised(subject: "Subject", say: Callable[[str], object] = lambda _: None
     return replace(asked, spiking=replace(_timed(asked, batch, now), recognised=True))
 
 
-def passed(subject: "Subject", batch: Batch, steps: int | None = None) -> Pass:
-    """A pass of ``batch``, with T = ``steps`` where given. Raises ValueError where the network or its output can't."""
-    pick = subject.output or outputs.tensor
-    with recording(neurons_of(subject)) as records:
-        ((returned, _),) = passes(subject, [batch], steps)
-    output = pick(returned)
-    if not isinstance(output, Tensor):
-        raise ValueError(f"subject {subject.title}: output= must return a tensor, got {described(output)}")
-    return Pass(output.detach(), records)
-
-
-def neurons_of(subject: "Subject") -> dict[str, nn.Module]:
-    """The modules that are neurons, by name."""
-    spiking = subject.spiking or Spiking()
-    return {name: module for name, module in subject.network.named_modules() if spiking.is_neuron(module)}
-
-
-def sites_of(subject: "Subject") -> list[Site]:
-    """Where the neurons are, and how their outputs lie: from two passes of a few examples.
-
-    Raises ValueError where no neuron is called.
-    """
-    split = subject.there[0]
-    batch = subject.batches(split, _FEW, _FEW)[0]
-    count = len(batch[1])
-    fewer = subject.batches(split, count - 1, _FEW)[0] if count > 1 else batch
-    whole, part = passed(subject, batch), passed(subject, fewer)
-    found = sites(neurons_of(subject), whole.records, part.records, subject.trained_timesteps)
-    if not found:
-        raise ValueError(f"subject {subject.title}: none of its neurons is called in a pass")
-    return found
-
-
 def _unknown(subject: "Subject") -> str:
     """What to write if a module of nobody's library gives 0s and 1s alone; empty where none does."""
     modules = unknown(subject.network)
     if not modules:
         return ""
-    batch = subject.batches(subject.there[0], _FEW, _FEW)[0]
+    batch = subject.batches(subject.there[0], FEW, FEW)[0]
     with recording(modules) as records:
         list(passes(subject, [batch], None))
     name = lookalike(records)

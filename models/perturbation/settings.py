@@ -77,29 +77,24 @@ def given(module: nn.Module, values: list[tuple[Setting, Tensor]], like: Tensor)
 
     Given back after, the very same objects.
     """
-    replaced = {setting.place.partition(".")[0] for setting, _ in values}
-    registers: tuple[dict[str, Any], ...] = (module._parameters, module._buffers, module._modules)
-    attributes, held = dict(vars(module)), [dict(register) for register in registers]
+    replaced = {setting.place.partition(".")[0] for setting, _ in values} | {"surrogate_function"}
+    places: list[dict[str, Any]] = [vars(module), module._parameters, module._buffers, module._modules]
+    held = [dict(place) for place in places]
     try:
         for setting, numbers in values:
             name, _, rest = setting.place.partition(".")
             whole = _replaced(getattr(module, name), rest, setting.stored(numbers.double()).to(like))
-            for register in registers:
+            for register in places[1:]:
                 register.pop(name, None)
             vars(module)[name] = whole
         if (surrogate := module._modules.get("surrogate_function")) is not None:
             module._modules["surrogate_function"] = _Plain(surrogate)
         yield
     finally:
-        for name in replaced:
-            vars(module).pop(name, None)
-            vars(module).update({name: attributes[name]} if name in attributes else {})
-        for register, before in zip(registers, held, strict=True):
-            mixed = (
-                before | register | {name: before[name] for name in replaced | {"surrogate_function"} if name in before}
-            )
-            register.clear()
-            register.update(mixed)
+        for place, before in zip(places, held, strict=True):
+            now = {name: value for name, value in place.items() if name not in replaced}
+            place.clear()
+            place.update({name: now.get(name, value) for name, value in before.items()} | now)
 
 
 def _replaced(held: Any, place: str, number: Tensor) -> Any:

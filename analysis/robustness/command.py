@@ -40,31 +40,25 @@ training runs; spread over seeds is.
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from math import inf, nan
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Float64
-from torch import Tensor, nn
+from jaxtyping import Float64
+from torch import Tensor
 from tqdm import tqdm
 
-from landscape.evaluation import described
-from landscape.objective import Parameters
-from landscape.sharpness import FEWEST, MOST, rounded
-from landscape.surfaces import filter_scale
-from models.perturbation import Site, mismatched, noisy, own, unreliable, why_not
+from landscape.sharpness import FEWEST, MOST
+from models.perturbation import Site
 from tables.result import Result
 
-from . import command
-from .command import analyse
-from .subject import Batch, Subject
-from .subject.passes import passes
-from .subject.recognised import sites_of
+from .. import command
+from ..command import analyse
+from ..subject import Batch, Subject
+from ..subject.passes import passes
+from .perturbing import channel_spread, impossible, perturbed, sites_in
 
 UNROUNDED = 32
 _OF_SPIKES = ("threshold_spread", "decay_spread", "lost_spikes", "spurious_spikes")
@@ -98,55 +92,12 @@ class Config(command.BothSplits):
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """The robustness table of one checkpoint."""
-    sites = _sites(subject)
+    sites = sites_in(subject)
     plan = _plan(subject, config, sites)
     passes = sum(_draws(name, config) * len(strengths) for name, strengths in plan.items())
     with tqdm(total=passes * len(config.splits), unit="pass", disable=config.quiet) as bar:
         tables = [_curves(subject, config, plan, split, sites, bar.update) for split in subject.splits(config.splits)]
     return {"robustness": pd.concat(tables, ignore_index=True)}
-
-
-def _sites(subject: Subject) -> list[Site]:
-    """Its layers of neurons; none without."""
-    if not subject.spikes:
-        return []
-    return own(subject.network) if subject.checkpoint else sites_of(subject)
-
-
-@contextmanager
-def perturbed(
-    network: nn.Module,
-    name: str,
-    strength: float,
-    *,
-    pixels: Float[Tensor, "*channel"],
-    seed: Sequence[int],
-    sites: Sequence[Site] | None = None,
-    axis: int | None = None,
-) -> Iterator[None]:
-    """``network`` under the perturbation ``name`` of the table; ``pixels`` is each channel's standard deviation.
-
-    ``sites`` are its neurons, by default all LIF; ``axis`` is that of the images in its inputs.
-    """
-    with ExitStack() as stack:
-        if name in ("weight_noise", "rounding"):
-            parameters = Parameters(network)
-            weights = stack.enter_context(parameters.restored())
-            if name == "rounding":
-                parameters.assign(rounded(parameters, int(strength)))
-            else:
-                parameters.assign(weights + strength * filter_scale(parameters) * _normal(weights, seed))
-        elif name == "input_noise":
-            stack.enter_context(noisy(network, scale=strength * pixels, seed=seed, axis=axis))
-        else:
-            of_neurons = mismatched if name.endswith("spread") else unreliable
-            stack.enter_context(of_neurons(network, **{name.partition("_")[0]: strength}, seed=seed, sites=sites))
-        yield
-
-
-def _normal(like: Tensor, seed: Sequence[int]) -> Tensor:
-    generator = np.random.default_rng([number % 2**64 for number in seed])
-    return torch.from_numpy(generator.standard_normal(len(like))).to(like.dtype).to(like.device)
 
 
 def _plan(subject: Subject, config: Config, sites: Sequence[Site]) -> dict[str, list[float]]:
@@ -161,7 +112,7 @@ def _plan(subject: Subject, config: Config, sites: Sequence[Site]) -> dict[str, 
             raise ValueError(f"--{name.replace('_', '-')} must lie in {least:g} … {most:g}, got {strengths}")
         if not strengths or (name in _OF_SPIKES and not subject.spikes):
             continue
-        if why := _why_not(subject, name, sites):
+        if why := impossible(subject, name, sites):
             if not config.quiet:
                 print(f"{subject.title}: {name} is left out: {why}", file=sys.stderr)
             continue
@@ -169,24 +120,6 @@ def _plan(subject: Subject, config: Config, sites: Sequence[Site]) -> dict[str, 
     if not plan:
         raise ValueError("nothing to measure: give at least one perturbation that this network can suffer")
     return plan
-
-
-def _why_not(subject: Subject, name: str, sites: Sequence[Site]) -> str:
-    """Why the network can't suffer the perturbation; empty where it can."""
-    if name == "input_noise":
-        inputs = subject.batches(subject.there[0], 1, 1)[0][0]
-        real = isinstance(inputs, Tensor) and inputs.is_floating_point()
-        return "" if real else f"its input is {described(inputs)}, no tensor of real numbers"
-    if name == "spurious_spikes":
-        graded = [site.title for site in sites if not site.binary]
-        return f"the outputs of {graded[0]} are others than 0 and 1" if graded else ""
-    if not name.endswith("spread"):
-        return ""
-    kind: Literal["threshold", "decay"] = "threshold" if name.startswith("threshold") else "decay"
-    evaluation = subject.evaluation([])
-    with torch.no_grad(), evaluation.evaluating():
-        found = (why_not(site, kind, partial(evaluation.ready, None)) for site in sites)
-        return next(filter(None, found), "")
 
 
 def _draws(name: str, config: Config) -> int:
@@ -202,7 +135,7 @@ def _curves(
     done: Callable[[], object],
 ) -> pd.DataFrame:
     batches = subject.batches(split, config.images, config.chunk)
-    pixels = _spread(batches, subject) if "input_noise" in plan else torch.ones(1)
+    pixels = channel_spread(batches, subject) if "input_noise" in plan else torch.ones(1)
     losses = list(subject.asked(config.loss))
     clean = _summary([_outcomes(subject, batches, config.loss)], losses)
     rows: list[dict[str, Any]] = []
@@ -222,23 +155,6 @@ def _curves(
             head = {"split": split, "perturbation": name, "strength": strength}
             rows += [head | row for row in _rows(curve[strength], losses)]
     return pd.DataFrame(rows)
-
-
-def _spread(batches: Sequence[Batch], subject: Subject) -> Float[Tensor, "*channel"]:
-    """Standard deviation of each channel's pixels over all images (and frames), so that it broadcasts over them.
-
-    Channels are the third axis from behind of images and of their frames, the second of other inputs of more than four
-    axes, and the features, the last axis, of those of two and three.
-    """
-    axes = batches[0][0].ndim
-    framed = subject.spiking is not None and subject.spiking.frames is not None
-    volume = axes > 5 or (axes == 5 and not framed)
-    channel = 1 - axes if volume else -3 if axes > 3 else -1
-    if axes < 2:
-        return torch.cat([images for images, _ in batches]).std(correction=0)
-    channels = torch.cat([images.movedim(channel, 0).flatten(1) for images, _ in batches], dim=1)
-    found = channels.std(1, correction=0)
-    return found.reshape(-1, *[1] * (axes - 2)) if volume else found
 
 
 def _outcomes(subject: Subject, batches: Sequence[Batch], loss: str) -> Float64[Tensor, "metric image"]:
@@ -277,7 +193,3 @@ def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     return command.main(Config, run, argv, "python -m analysis.robustness")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
