@@ -23,7 +23,7 @@ from tables.record import provenance
 from tables.result import Result
 
 from .precision import check_precision, tf32
-from .subject import Subject, is_target
+from .subject import Subject, is_target, recognised
 from .subject import subjects as named_by
 from .subject.users import users
 
@@ -138,7 +138,9 @@ def loaded(one: Path | Subject, config: Config) -> Subject:
     device = processes.device(config.device)
     if isinstance(one, Path):
         return Subject.load(one, device=device, dtype=config.dtype, data_root=config.data_root)
-    placed = one.on(device, config.dtype)
+    say = (lambda _: None) if config.quiet else partial(print, file=sys.stderr)
+    placed = users(one.title, lambda: recognised(one.on(device, config.dtype), say))
+    vars(placed)["sha256"] = one.sha256  # of what was given
     users(one.title, placed.check)
     return placed
 

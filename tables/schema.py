@@ -232,10 +232,10 @@ SCHEMA: dict[str, Table] = {
             "predicted realised momentum_norm? batch_size?",
             "checkpoint|loss",
         ),
-        _table(
+        replace(_table(
             "switch", "momentum", "losses and accuracy on from the checkpoint, with each loss",
-            "loss step split images loss_sdt loss_tet accuracy distance? relative_distance", "checkpoint|loss split",
-        ),
+            "loss step split images loss_sdt? loss_tet? accuracy distance? relative_distance", "checkpoint|loss split",
+        ), losses=True),
         _table(
             "momentum_history", "history", "what momentum keeps in the course of training",
             f"epoch loss timestep images error_norm {_STEP} cosine_to_momentum momentum_norm? kept kept_null "

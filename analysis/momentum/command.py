@@ -64,6 +64,7 @@ from .onward import Plan, onward
 from .streams import Stream
 
 WHOLE = "whole"
+_USUAL = {"batch_size": 50, "momentum": 0.9}  # of subjects that don't say
 Streams = dict[str, dict[int, Stream]]
 
 
@@ -74,11 +75,11 @@ class Config(command.OneSplit):
     batches: int = 20
     """K, the batches that the gradient is taken on."""
     batch_size: int = 0
-    """Images in a batch; 0 takes as many as in training, or all images where they are fewer."""
+    """Images in a batch; 0 takes as many as in training (50 where that isn't known), or all where they are fewer."""
     chunk: int = 50
     """Images in one backward: the error signals of chunk / batch size timesteps go together, of one at least."""
     beta: float | None = None
-    """Decay of the moving average; by default the optimizer's momentum (Adam: the first beta)."""
+    """Decay of the moving average; by default the optimizer's momentum (Adam: the first beta), 0.9 where unknown."""
     mode: Literal["train", "eval"] = "train"
     """BatchNorm's: each batch's own statistics as in training, or the running ones."""
     relative_steps: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -137,14 +138,15 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
 def _batch_size(subject: Subject, config: Config, images: int) -> int:
     if config.batch_size:
         return config.batch_size
-    usual = subject.training.get("batch_size")
+    usual = subject.training.get("batch_size", None if subject.checkpoint else _USUAL["batch_size"])
     if usual is None:
         raise ValueError(f"{subject.title} doesn't say what batches it was trained on: give --batch-size")
     return min(int(usual), images)
 
 
 def _beta(subject: Subject, config: Config) -> float:
-    beta = subject.training.get("momentum") if config.beta is None else config.beta
+    known = subject.training.get("momentum", None if subject.checkpoint else _USUAL["momentum"])
+    beta = known if config.beta is None else config.beta
     if beta is None:
         raise ValueError(f"{subject.title} doesn't say what momentum it was trained with: give --beta")
     if not 0 <= beta < 1:

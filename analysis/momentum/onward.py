@@ -9,8 +9,9 @@ training's were. So the gradient expected at a step is that of all images at its
 noise about a gradient of zero has nulls that hold while the weights move (:mod:`models.training.nulls`).
 
 The optimizer is the checkpoint's, with its state where the checkpoint holds one ("checkpoint"), else with none
-("fresh"). A finished run's rate is zero, so K steps have a rate of their own: it falls along the last third of a
-cosine, as after two thirds of the paper's schedule::
+("fresh"); of a subject without a checkpoint SGD, fresh, unless its factors say "adam". A finished run's rate is zero,
+so K steps have a rate of their own: it falls along the last third of a cosine, as after two thirds of the paper's
+schedule::
 
     η_k = 2r (1 + cos(π (2 + (k−1)/K) / 3)),   k = 1 … K,   from r (by default a quarter of training's first rate) to 0
 
@@ -23,16 +24,17 @@ optimizer's first moment and w the weights, before the step and after it:
   joined it, so 0 in the mean for noise (empty where there is none yet), kept and kept_null
   (:class:`models.training.step_gradients.Kept`, over the steps from 1 to k), predicted ⟨g(t), w_k − w_(k+1)⟩, realised
   L(w_k) − L(w_(k+1)) (timestep 0 only), both on this batch, and so of the loss that the step was made for
-- ``switch.csv``, after loss: step (0 … K, at most 21 of them), split, images, loss_sdt, loss_tet, accuracy, all in eval
-  mode, distance ‖w − w_0‖, relative_distance ‖w − w_0‖/‖w_0‖
+- ``switch.csv``, after loss: step (0 … K, at most 21 of them), split, images, each loss (loss_sdt and loss_tet, or the
+  subject's own), accuracy (empty where nothing counts as right), all in eval mode, distance ‖w − w_0‖,
+  relative_distance ‖w − w_0‖/‖w_0‖
 
 Adam's m is corrected for its start; SGD's is (1 − β) times PyTorch's buffer, which is not.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,16 +43,19 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from landscape.objective import Objective, Parameters
+from landscape.evaluation import examples, resetting
+from landscape.objective import Parameters
 from models.checkpoint import Checkpoint, CheckpointError
+from models.data.splits import independent_draws
 from models.networks.layers import Network
 from models.training import optimizer as optimizers
 from models.training import recipe
-from models.training.epoch import evaluate
 from models.training.momentum import first_moment, moments
 from models.training.step_gradients import Kept, cosine, statistics, step_gradients
 
-from ..subject import Batch, Subject, per_image
+from ..subject import Batch, Subject
+from ..subject.passes import passes
+from ..subject.sources import selected
 
 _EVALUATIONS = 20  # after the one at the start
 
@@ -97,10 +102,17 @@ class _Walk:
     """The copy of the network that takes the steps, and the rows found on its way."""
 
     def __init__(self, subject: Subject, loss: str, plan: Plan):
-        self.subject, self.loss, self.plan = subject, loss, plan
-        self.network = cast(Network, deepcopy(subject.network))
+        self.loss, self.plan = loss, plan
+        self.subject = replace(subject, network=deepcopy(subject.network))
+        self.network = cast(Network, self.subject.network)
         self.weights = Parameters(self.network)
-        self.optimizer, self.state = continued(subject.trained("steps on"), self.network)
+        self.settings = _settings(subject, plan.beta)
+        if subject.checkpoint:
+            self.optimizer, self.state = continued(subject.checkpoint, self.network)
+        else:
+            self.optimizer, self.state = optimizers.build(self.settings, self.network), "fresh"
+        reset = self.subject.reading.get("reset") or resetting(self.network)
+        self.evaluation = self.subject.evaluation([], reset=reset, mode="train")
         self.start = self.weights.vector()
         self.kept: dict[int, Kept] = {}
         self.rows: list[dict[str, Any]] = []
@@ -110,33 +122,35 @@ class _Walk:
         """Take the steps."""
         steps = self.plan.steps
         stops = {round(steps * i / _EVALUATIONS) for i in range(_EVALUATIONS + 1)}
-        rate = self.plan.rate or _settings(self.subject.trained("steps on")).learning_rate / 4
+        rate = self.plan.rate or self.settings.learning_rate / 4
         self._evaluate(0)
         batches = _batches(self.subject, self.plan) if steps else ()
         bar = tqdm(batches, total=steps, unit="step", disable=self.plan.quiet, delay=2, leave=False)
-        for step, (images, labels) in enumerate(bar, 1):
+        for step, (inputs, target) in enumerate(bar, 1):
             for group in self.optimizer.param_groups:
                 group["lr"] = 2 * rate * (1 + math.cos(math.pi * (2 + (step - 1) / steps) / 3))
-            self._step(step, images, labels)
+            self._step(step, inputs, target)
             if step in stops:
                 self._evaluate(step)
 
-    def _step(self, step: int, images: Tensor, labels: Tensor) -> None:
-        loss, weights = per_image(self.loss), self.weights
+    def _step(self, step: int, inputs: Any, target: Any) -> None:
+        loss, weights = self.subject.timed(self.loss), self.weights
         self.network.train()
-        logits = self.network(images)
-        before = float(loss(logits.detach(), labels).mean())
+        output = self.subject.time_first(self.evaluation.output(inputs))
+        before = float(loss(output.detach(), target).mean())
         if not math.isfinite(before):
             raise ValueError(f"the loss is {before} at step {step} from {self.subject.title}: lower --step-rate")
         errors, gradients = {}, {}
-        for t, error, gradient in step_gradients(logits, labels, loss, weights.tensors):
-            errors[t], gradients[t] = float(error.square().sum(1).mean().sqrt()), gradient
+        for t, error, gradient in step_gradients(output, target, loss, weights.tensors):
+            errors[t], gradients[t] = float(error.square().flatten(1).sum(1).mean().sqrt()), gradient
         momentum, moved = first_moment(self.optimizer), weights.vector()
         for weight, part in zip(weights.tensors, weights.split(gradients[0]), strict=True):
             weight.grad = part
         self.optimizer.step()
         moved -= weights.vector()
-        after = Objective(self.network, loss, [(images, labels)], parameters=weights, mode="train", check=False).value()
+        function = self.subject.asked(self.loss)[self.loss]
+        batch = [(inputs, target)]
+        after = self.subject.objective(function, batch, parameters=weights, mode="train", check=False).value()
         numbers = statistics(gradients, errors)
         found = {t: self._head(step) | {"timestep": t} | numbers[t] for t in gradients}
         for t, gradient in gradients.items():
@@ -153,18 +167,24 @@ class _Walk:
         return {"cosine_to_momentum": along, "kept": kept.part, "kept_null": kept.null}
 
     def _head(self, step: int) -> dict[str, Any]:
-        kind, rate = self.subject.training.get("optimizer", "adam"), self.optimizer.param_groups[0]["lr"]
-        found = {"optimizer": kind, "state": self.state, "step": step}
+        rate = self.optimizer.param_groups[0]["lr"]
+        found = {"optimizer": self.settings.optimizer, "state": self.state, "step": step}
         return found | {"learning_rate": rate, "batch_size": self.plan.batch_size}
 
     def _evaluate(self, step: int) -> None:
         distance = float((self.weights.vector() - self.start).norm())
         far = {"distance": distance, "relative_distance": distance / float(self.start.norm())}
-        for split in ("train", "test"):
-            batches = self.subject.batches(split, self.plan.images, 250)
-            images = sum(len(labels) for _, labels in batches)
-            found = evaluate(self.network, batches)
-            self.evaluations.append({"step": step, "split": split, "images": images} | found | far)
+        losses = {f"loss_{name}": function for name, function in self.subject.asked("all").items()}
+        for split in self.subject.there:
+            values: dict[str, list[Tensor]] = {name: [] for name in [*losses, "accuracy"]}
+            for output, target in passes(self.subject, self.subject.batches(split, self.plan.images, 250), None):
+                for name, function in losses.items():
+                    values[name].append(function(output, target).double())
+                right, like = self.subject.score, values[next(iter(losses))][-1]
+                values["accuracy"].append(torch.full_like(like, math.nan) if right is None else right(output, target))
+            means = {name: float(torch.cat(found).double().mean()) for name, found in values.items()}
+            images = sum(len(found) for found in values["accuracy"])
+            self.evaluations.append({"step": step, "split": split, "images": images} | means | far)
 
 
 def continued(checkpoint: Checkpoint, network: Network) -> tuple[torch.optim.Optimizer, str]:
@@ -173,7 +193,7 @@ def continued(checkpoint: Checkpoint, network: Network) -> tuple[torch.optim.Opt
     "checkpoint", or "fresh" where it begins anew. What a checkpoint made elsewhere doesn't say of its optimizer is what
     :class:`models.training.recipe.Config` says. Raises CheckpointError for a state that doesn't fit.
     """
-    optimizer = optimizers.build(_settings(checkpoint), network)
+    optimizer = optimizers.build(_known(checkpoint.training), network)
     state = (checkpoint.resume or {}).get("optimizer", {})
     if not state.get("state"):
         return optimizer, "fresh"
@@ -185,17 +205,31 @@ def continued(checkpoint: Checkpoint, network: Network) -> tuple[torch.optim.Opt
     return optimizer, "checkpoint"
 
 
-def _settings(checkpoint: Checkpoint) -> recipe.Config:
+def _settings(subject: Subject, beta: float) -> recipe.Config:
+    """What is known of its training, the rest as in :class:`models.training.recipe.Config`; see the module for SGD."""
+    if subject.checkpoint:
+        return _known(subject.checkpoint.training)
+    said = {name: subject.factors[name] for name in ("learning_rate", "weight_decay") if name in subject.factors}
+    kind = "adam" if str(subject.factors.get("optimizer", "")).lower() == "adam" else "sgd"
+    return _known(said | {"optimizer": kind, "momentum": beta})
+
+
+def _known(training: Mapping[str, Any]) -> recipe.Config:
     known = {field.name for field in fields(recipe.Config)}
-    given = {name: value for name, value in checkpoint.training.items() if name in known}
+    given = {name: value for name, value in training.items() if name in known}
     return recipe.Config(**{"out": Path(), **given})
 
 
 def _batches(subject: Subject, plan: Plan) -> Iterator[Batch]:
     """A batch of training images for each step, drawn independently of the others and augmented as in training."""
-    checkpoint, generator = subject.trained("steps on"), torch.Generator().manual_seed(plan.seed)
+    checkpoint, generator = subject.checkpoint, torch.Generator().manual_seed(plan.seed)
+    if checkpoint is None:
+        pool = subject.batch("train", None)
+        count = examples(None, pool[1])
+        drawn = independent_draws(count, count=plan.steps, size=plan.batch_size, generator=generator)
+        return (selected(pool, index, subject.axis) for index in drawn)
     data = subject.dataset or checkpoint.load_data()
-    augment = data.augment if _settings(checkpoint).augment else None
+    augment = data.augment if _known(checkpoint.training).augment else None
     return data.train.batches(
         plan.batch_size,
         generator=generator,

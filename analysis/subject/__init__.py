@@ -2,9 +2,21 @@
 
 from .answers import correct, per_image
 from .examples import Unsuited
+from .recognised import recognised
 from .sources import Batch
 from .spiking import Spiking
 from .subject import TWIN, Subject
 from .targets import is_target, subjects
 
-__all__ = ["TWIN", "Batch", "Spiking", "Subject", "Unsuited", "correct", "is_target", "per_image", "subjects"]
+__all__ = [
+    "TWIN",
+    "Batch",
+    "Spiking",
+    "Subject",
+    "Unsuited",
+    "correct",
+    "is_target",
+    "per_image",
+    "recognised",
+    "subjects",
+]

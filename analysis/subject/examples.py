@@ -72,6 +72,10 @@ class Examples:
         """The same as one batch."""
         return joined(self.batches(split, images, 10**9), self.axis)
 
+    def first(self, split: str) -> Batch:
+        """A first batch, as the data come."""
+        return self._images(split).first(8)
+
     def count(self, split: str) -> int:
         """How many examples there are."""
         return len(self._images(split))

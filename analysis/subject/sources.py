@@ -1,7 +1,7 @@
 """Batches of whatever a subject's data are: a split of this project's, a Dataset, a loader, a list of batches."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -56,6 +56,10 @@ class Images:
         whole = joined([self._placed(batch) for batch in self._sized(images, 10**9)], self.axis)
         order = torch.randperm(len(whole[1]), generator=generator).split(size)
         return [selected(whole, rows, self.axis) for rows in islice(order, *part)]
+
+    def first(self, count: int) -> Batch:
+        """A list's or a loader's first batch as it comes, of a Dataset the first ``count`` examples."""
+        return self._placed(next(replace(self, whole=True)._sized(count, count)))
 
     def _sized(self, images: int | None, size: int) -> Iterator[Batch]:
         if isinstance(self.source, Dataset) and not isinstance(self.source, IterableDataset):

@@ -14,6 +14,25 @@ Setter = Callable[[nn.Module, int], object]
 
 
 @dataclass(frozen=True)
+class Everywhere:
+    """Sets T as the attribute ``name`` of every module that has it."""
+
+    name: str
+
+    def __call__(self, network: nn.Module, steps: int) -> None:
+        """Set it to ``steps``."""
+        for module in self._holders(network):
+            setattr(module, self.name, steps)
+
+    def now(self, network: nn.Module) -> int:
+        """What it is now."""
+        return int(getattr(self._holders(network)[0], self.name))
+
+    def _holders(self, network: nn.Module) -> list[nn.Module]:
+        return [module for module in network.modules() if type(vars(module).get(self.name)) is int]
+
+
+@dataclass(frozen=True)
 class Spiking:
     """What a network that spikes is; whatever isn't given is found out where that can be done (:mod:`.recognised`).
 
@@ -23,6 +42,11 @@ class Spiking:
     - ``timesteps``: how the network is given T steps: the name of forward's keyword, or of an attribute
       (``"encoder.T"``), or a function of network and T. Without it only the first T of the input's frames can be given
     - ``reset``: a function of the network that clears its state; SpikingJelly's and snnTorch's is cleared unasked
+    - ``steps``: T of the network as it is
+    - ``causal``: whether what it says at a step depends on the steps up to it alone; where it doesn't, or where its
+      output has no axis of time, ``analysis.timesteps`` takes a pass for each T
+
+    ``recognised`` says that what could be found out has been.
     """
 
     neurons: tuple[type[nn.Module], ...] = ()
@@ -30,6 +54,9 @@ class Spiking:
     frames: int | None = None
     timesteps: str | Setter | None = None
     reset: Callable[[nn.Module], object] | None = None
+    steps: int | None = None
+    causal: bool = True
+    recognised: bool = False
 
     def __post_init__(self) -> None:
         for name in ("time", "frames"):
@@ -61,6 +88,23 @@ class Spiking:
         if not isinstance(self.timesteps, str):
             return ""
         return self.timesteps if self.timesteps in signature(network.forward).parameters else ""
+
+    @property
+    def settable(self) -> bool:
+        """Whether it can be given other numbers of steps."""
+        return self.timesteps is not None or self.frames is not None
+
+    def now(self, network: nn.Module) -> int | None:
+        """How many steps the network takes as it is, where its keyword's default or its attribute says so."""
+        held: Any = None
+        if keyword := self.keyword(network):
+            held = signature(network.forward).parameters[keyword].default
+        elif isinstance(self.timesteps, Everywhere):
+            held = self.timesteps.now(network)
+        elif isinstance(self.timesteps, str):
+            place, _, name = self.timesteps.rpartition(".")
+            held = getattr(network.get_submodule(place), name, None)
+        return held if type(held) is int and held > 0 else None
 
     @contextmanager
     def given(self, network: nn.Module, steps: int) -> Iterator[None]:

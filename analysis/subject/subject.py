@@ -33,6 +33,7 @@ from .spiking import Spiking
 from .words import check_words
 
 TWIN = "-relu"
+RESET = "spiking=Spiking(neurons=(MyLIF,), reset=lambda network: …)"
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 Plain = bool | int | float | str
 
@@ -122,9 +123,7 @@ class Subject(Answers):
             for weight in weights
         )
         network = self.network if there else self._copied(device, dtype).to(device=place, dtype=kind)
-        placed = replace(self, network=network, device=device, dtype=kind)
-        vars(placed)["sha256"] = self.sha256  # of what was given
-        return placed
+        return replace(self, network=network, device=device, dtype=kind)
 
     def _copied(self, device: str, dtype: str) -> nn.Module:
         try:
@@ -186,7 +185,12 @@ class Subject(Answers):
     @property
     def trained_timesteps(self) -> int:
         """T of the network as it is, that of its training; 1 without time."""
-        return self.layout.steps
+        return (self.spiking.steps if self.spiking else None) or self.layout.steps
+
+    @property
+    def causal(self) -> bool:
+        """Whether one pass holds the answer for every smaller number of steps."""
+        return self.spiking is None or (self.spiking.causal and self.layout.time is not None)
 
     @property
     def longest(self) -> int | None:
@@ -221,7 +225,8 @@ class Subject(Answers):
                 try:
                     self.objective(loss, few).value()
                 except ValueError as error:
-                    raise ValueError(f"subject {self.title}, loss {name}, {split} data: {error}") from error
+                    cure = f". Of a subject that is {RESET}" if "keeps a state" in str(error) else ""
+                    raise ValueError(f"subject {self.title}, loss {name}, {split} data: {error}{cure}") from error
 
     def objective(self, loss: Loss, batches: Source, **more: Any) -> Objective:
         """The loss as a function of the weights, on these batches."""

@@ -8,6 +8,8 @@ The final prediction is that of the mean output over all T steps measured. For e
   images is a distribution over T' (it sums to one), and its sum up to T' the share that is settled by then, which is
   less than the agreement at T' where predictions come and go.
 
+Where what is said at a step alone isn't known (NaN), neither is whether it agrees.
+
 Nothing here asks whether a prediction is right, and T is the reader's choice: with a larger one less is settled.
 """
 
@@ -26,6 +28,6 @@ def agreement(
     before = torch.cat([torch.zeros_like(settled[:1]), settled[:-1]])
     return {
         "agreement_cumulative": agrees.double(),
-        "agreement_at_step": (at_step == final).double(),
+        "agreement_at_step": (at_step == final).double().where(at_step == at_step, torch.nan),
         "settling": (settled - before).double(),
     }

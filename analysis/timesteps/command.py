@@ -39,7 +39,7 @@ from tables.result import Result
 
 from .. import command
 from ..command import analyse
-from ..subject import Subject
+from ..subject import Subject, Unsuited
 from .agreement import agreement
 from .anytime import THRESHOLDS, anytime, check_thresholds
 from .calibration import BINS, calibration
@@ -100,6 +100,7 @@ def horizon(subject: Subject, asked: int | None) -> int:
 
     Raises ValueError for fewer than one step, or more than the events have.
     """
+    _check_known(subject)
     longest = subject.longest
     if asked is not None:
         if not 1 <= asked <= (longest or asked):
@@ -109,6 +110,26 @@ def horizon(subject: Subject, asked: int | None) -> int:
     if longest:
         return longest
     return 2 * subject.trained_timesteps if subject.spikes else 1
+
+
+def _check_known(subject: Subject) -> None:
+    """Raise Unsuited where a network that spikes can't be asked for other numbers of steps, and T isn't known either.
+
+    Or where later steps change what it says at earlier ones, so that one pass doesn't hold fewer.
+    """
+    spiking = subject.spiking
+    if not subject.spikes or spiking is None or spiking.settable or subject.causal:
+        return
+    what = (
+        "answers at a step depend on later ones"
+        if subject.layout.time is not None
+        else "gives one answer for all its steps"
+    )
+    raise Unsuited(
+        f"{subject.title}: its network {what}, and nothing was found that sets their number. Say what "
+        "does: spiking=Spiking(timesteps='T'), the name of forward's keyword or of an attribute, or a function of "
+        "network and T"
+    )
 
 
 def _headed(place: dict[str, str | int], table: pd.DataFrame) -> pd.DataFrame:

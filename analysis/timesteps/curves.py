@@ -2,8 +2,11 @@
 
 In eval mode the logits O(t) depend on the steps up to t alone, so one pass at the largest T holds the answer for every
 smaller one: with T' steps the network predicts from the mean of O(1) … O(T'). (Not so in train mode, where BatchNorm
-mixes the steps.) That is the first way, for a static image shown for T' steps ("repeated") and for the first T' frames
-of a stream ("truncated"), BatchNorm's statistics as "trained". Two others need a pass for each T', and combine:
+mixes the steps.) A network of which that is not so, which is looked at (:mod:`analysis.subject.recognised`), or that
+returns one answer for all its steps, takes a pass for each T'; of the latter what it says at a step alone isn't known,
+and those columns are empty. That is the first way, for a static image shown for T' steps ("repeated") and for the first
+T' frames of a stream ("truncated"), BatchNorm's statistics as "trained". Two others need a pass for each T', and
+combine:
 
 - "recut": the stream cut into T' frames, each of them longer, where the first T' of T frames end before the stream does
 - "recalibrated": BatchNorm's statistics taken anew from training images at T' steps
@@ -99,7 +102,15 @@ def curves(
             for split, found in _given(views[way.frames], way.statistics, given, sample):
                 rows[way][split].append(found)
     stacked = {way: {split: _stacked(found) for split, found in splits.items()} for way, splits in rows.items()}
-    return {first: {split: _pass(subject, split, steps, sample) for split in subject.there}} | stacked
+    return {first: {split: _first(subject, split, steps, sample) for split in subject.there}} | stacked
+
+
+def _first(subject: Subject, split: str, steps: int, sample: Sample) -> Curves:
+    """The columns for every T' ≤ ``steps``: from one pass, or from one for each where the one doesn't hold them."""
+    if subject.causal:
+        return _pass(subject, split, steps, sample)
+    given = range(1, steps + 1) if subject.spiking and subject.spiking.settable else (subject.trained_timesteps,)
+    return _stacked([{name: row[-1] for name, row in _pass(subject, split, T, sample).items()} for T in given])
 
 
 def _pass(subject: Subject, split: str, steps: int, sample: Sample) -> Curves:
@@ -115,6 +126,8 @@ def _columns(subject: Subject, output: Tensor, target: Any) -> Curves:
     found = curve(output, target)
     if subject.layout.time is None:
         found = {name: values for name, values in found.items() if not name.startswith("loss_")}
+        if subject.spikes:  # of several steps the answer to all alone is known
+            found |= {name: found[name] * torch.nan for name in ("accuracy_at_step", "class_at_step")}
     return found | own_losses(subject, output, target)
 
 

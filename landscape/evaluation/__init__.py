@@ -7,6 +7,7 @@ from .evaluation import Evaluation, Reading
 from .guessing import examples, guessed
 from .means import check_mean
 from .recalibrate import recalibrate
+from .resetting import resetting
 from .state import preserved
 from .structure import described, leaves, mapped, on_device, same_bits
 
@@ -28,5 +29,6 @@ __all__ = [
     "on_device",
     "preserved",
     "recalibrate",
+    "resetting",
     "same_bits",
 ]

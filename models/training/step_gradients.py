@@ -12,28 +12,29 @@ images of 48×48, one at a time, 0.14 GiB an image on a CPU.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from .nulls import coherence_null
 
 
 def step_gradients(
-    logits: Float[Tensor, "time batch class"],
-    labels: Int[Tensor, "batch"],
-    loss: Callable[[Tensor, Tensor], Tensor],
+    logits: Float[Tensor, "time batch *answer"],
+    labels: Any,
+    loss: Callable[[Tensor, Any], Tensor],
     weights: Sequence[Tensor],
     *,
     at_once: int = 1,
-) -> Iterator[tuple[int, Float[Tensor, "batch class"], Float[Tensor, "dimension"]]]:
+) -> Iterator[tuple[int, Float[Tensor, "batch *answer"], Float[Tensor, "dimension"]]]:
     """(t, T·δ_i(t) of every image, g(t)) for t = 1 … T, then their mean and sum over t as (0, Σ_t δ_i(t), gradient).
 
     ``logits`` come with their graph, which is freed at the end. ``loss`` gives a value per image, or their mean.
     Vectors are in the order of ``weights``; a weight that has no part in a step counts as zero there.
     """
-    leaf = logits.detach().requires_grad_()
+    leaf, images = logits.detach().requires_grad_(), logits.shape[1]
     (errors,) = torch.autograd.grad(loss(leaf, labels).mean(), leaf)
     whole = torch.zeros(sum(weight.numel() for weight in weights), dtype=logits.dtype, device=logits.device)
     for first in range(0, len(logits), at_once):
@@ -41,8 +42,8 @@ def step_gradients(
         last = chosen.stop == len(logits)
         for t, gradient in zip(chosen, _backward(logits, errors, chosen, weights, last), strict=True):
             whole += gradient
-            yield t + 1, len(logits) * len(labels) * errors[t], gradient
-    yield 0, len(labels) * errors.sum(0), whole
+            yield t + 1, len(logits) * images * errors[t], gradient
+    yield 0, images * errors.sum(0), whole
 
 
 def _backward(logits: Tensor, errors: Tensor, chosen: Sequence[int], weights: Sequence[Tensor], last: bool) -> Tensor:

@@ -23,12 +23,14 @@ lost_spikes         every spike lost with probability strength
 spurious_spikes     every neuron that is silent at a step seen to spike with probability strength
 input_noise         Gaussian noise on every pixel; strength is its standard deviation over that of the channel's pixels,
                     among the images measured. On frames of events too, at every step anew, although a sensor's noise
-                    is of another kind
+                    is of another kind. Of inputs of fewer axes a channel is a feature, the last axis
 ==================  ==================================================================================================
 
 The formulas of the neurons and spikes are in :mod:`models.perturbation`. Biases and BatchNorm stay as they are.
 Strength 0 is the network as trained (draws 1, standard error over draws 0). A network without spikes has no rows about
-thresholds, decays and spikes.
+thresholds, decays and spikes. What else a network can't suffer has no rows either, and a line on stderr says why: other
+libraries' neurons of which no threshold or decay is known or that take one for all (:mod:`models.perturbation.acting`
+tries it out), neurons whose spikes have sizes, inputs that aren't one tensor of real numbers.
 
 Draws come from the seed, whatever the strength and the checkpoint: a curve is one of growing disturbance, and networks
 of one structure meet the same ones, so that the difference between them has less error than the values. The two
@@ -38,28 +40,25 @@ training runs; spread over seeds is.
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import inf, nan
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Float64
-from torch import Tensor, nn
+from jaxtyping import Float64
+from torch import Tensor
 from tqdm import tqdm
 
-from landscape.objective import Parameters
-from landscape.sharpness import FEWEST, MOST, rounded
-from landscape.surfaces import filter_scale
-from models.perturbation import mismatched, noisy, unreliable
+from landscape.sharpness import FEWEST, MOST
+from models.perturbation import Site
 from tables.result import Result
 
-from . import command
-from .command import analyse
-from .subject import Batch, Subject
-from .subject.passes import passes
+from .. import command
+from ..command import analyse
+from ..subject import Batch, Subject
+from ..subject.passes import passes
+from .perturbing import channel_spread, impossible, perturbed, sites_in
 
 UNROUNDED = 32
 _OF_SPIKES = ("threshold_spread", "decay_spread", "lost_spikes", "spurious_spikes")
@@ -93,40 +92,15 @@ class Config(command.BothSplits):
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """The robustness table of one checkpoint."""
-    plan = _plan(subject, config)
+    sites = sites_in(subject)
+    plan = _plan(subject, config, sites)
     passes = sum(_draws(name, config) * len(strengths) for name, strengths in plan.items())
     with tqdm(total=passes * len(config.splits), unit="pass", disable=config.quiet) as bar:
-        tables = [_curves(subject, config, plan, split, bar.update) for split in subject.splits(config.splits)]
+        tables = [_curves(subject, config, plan, split, sites, bar.update) for split in subject.splits(config.splits)]
     return {"robustness": pd.concat(tables, ignore_index=True)}
 
 
-@contextmanager
-def perturbed(
-    network: nn.Module, name: str, strength: float, *, pixels: Float[Tensor, "channel"], seed: Sequence[int]
-) -> Iterator[None]:
-    """``network`` under the perturbation ``name`` of the table; ``pixels`` is each channel's standard deviation."""
-    with ExitStack() as stack:
-        if name in ("weight_noise", "rounding"):
-            parameters = Parameters(network)
-            weights = stack.enter_context(parameters.restored())
-            if name == "rounding":
-                parameters.assign(rounded(parameters, int(strength)))
-            else:
-                parameters.assign(weights + strength * filter_scale(parameters) * _normal(weights, seed))
-        elif name == "input_noise":
-            stack.enter_context(noisy(network, scale=strength * pixels, seed=seed))
-        else:
-            of_neurons = mismatched if name.endswith("spread") else unreliable
-            stack.enter_context(of_neurons(network, **{name.partition("_")[0]: strength}, seed=seed))
-        yield
-
-
-def _normal(like: Tensor, seed: Sequence[int]) -> Tensor:
-    generator = np.random.default_rng([number % 2**64 for number in seed])
-    return torch.from_numpy(generator.standard_normal(len(like))).to(like.dtype).to(like.device)
-
-
-def _plan(subject: Subject, config: Config) -> dict[str, list[float]]:
+def _plan(subject: Subject, config: Config, sites: Sequence[Site]) -> dict[str, list[float]]:
     """The strengths of every perturbation that is asked for and that this network can suffer, in rising order."""
     if config.draws < 2:
         raise ValueError(f"a standard error needs at least 2 draws, got {config.draws}")
@@ -136,9 +110,13 @@ def _plan(subject: Subject, config: Config) -> dict[str, list[float]]:
         least, most = _RANGES.get(name, (0.0, inf))
         if not all(least <= strength <= most and strength < inf for strength in strengths):
             raise ValueError(f"--{name.replace('_', '-')} must lie in {least:g} … {most:g}, got {strengths}")
-        possible = subject.spikes or name not in _OF_SPIKES
-        if possible and strengths:
-            plan[name] = sorted({float(strength) for strength in strengths} - {0.0})
+        if not strengths or (name in _OF_SPIKES and not subject.spikes):
+            continue
+        if why := impossible(subject, name, sites):
+            if not config.quiet:
+                print(f"{subject.title}: {name} is left out: {why}", file=sys.stderr)
+            continue
+        plan[name] = sorted({float(strength) for strength in strengths} - {0.0})
     if not plan:
         raise ValueError("nothing to measure: give at least one perturbation that this network can suffer")
     return plan
@@ -149,10 +127,15 @@ def _draws(name: str, config: Config) -> int:
 
 
 def _curves(
-    subject: Subject, config: Config, plan: dict[str, list[float]], split: str, done: Callable[[], object]
+    subject: Subject,
+    config: Config,
+    plan: dict[str, list[float]],
+    split: str,
+    sites: Sequence[Site],
+    done: Callable[[], object],
 ) -> pd.DataFrame:
     batches = subject.batches(split, config.images, config.chunk)
-    pixels = _spread(batches)
+    pixels = channel_spread(batches, subject) if "input_noise" in plan else torch.ones(1)
     losses = list(subject.asked(config.loss))
     clean = _summary([_outcomes(subject, batches, config.loss)], losses)
     rows: list[dict[str, Any]] = []
@@ -162,7 +145,9 @@ def _curves(
             outcomes = []
             for draw in range(_draws(name, config)):
                 seed = (config.seed, NAMES.index(name), draw)
-                with perturbed(subject.network, name, strength, pixels=pixels, seed=seed):
+                with perturbed(
+                    subject.network, name, strength, pixels=pixels, seed=seed, sites=sites, axis=subject.axis
+                ):
                     outcomes.append(_outcomes(subject, batches, config.loss))
                 done()
             curve[strength] = _summary(outcomes, losses)
@@ -170,12 +155,6 @@ def _curves(
             head = {"split": split, "perturbation": name, "strength": strength}
             rows += [head | row for row in _rows(curve[strength], losses)]
     return pd.DataFrame(rows)
-
-
-def _spread(batches: Sequence[Batch]) -> Float[Tensor, "channel"]:
-    """Standard deviation of each channel's pixels over all images (and frames)."""
-    channels = torch.cat([images.movedim(-3, 0).flatten(1) for images, _ in batches], dim=1)
-    return channels.std(1, correction=0)
 
 
 def _outcomes(subject: Subject, batches: Sequence[Batch], loss: str) -> Float64[Tensor, "metric image"]:
@@ -214,7 +193,3 @@ def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     return command.main(Config, run, argv, "python -m analysis.robustness")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
