@@ -140,10 +140,7 @@ class Along:
         """The rows of one snapshot."""
         if subject.path.parent != self.run:
             self.run, self.found = subject.path.parent, {}
-        try:
-            step = Step.of(subject.checkpoint)
-        except CheckpointError as failure:
-            raise CheckpointError(f"{subject.path}: {failure}") from failure
+        step = Step.of(subject.checkpoint)
         losses = {} if config.trained_only else {name: per_image(name) for name in config.losses}
         own, loss = subject.checkpoint.training["loss"], trained_objective(subject, step)
         same = own in losses and plain(subject, step)

@@ -28,6 +28,8 @@ import struct
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -54,14 +56,26 @@ _FIELDS = ("model", "state_dict", "data", "training", "history", "versions")
 
 
 class CheckpointError(ValueError):
-    """A file that is no checkpoint, or a checkpoint that does not fit."""
+    """A file that is no checkpoint, or a checkpoint that does not fit. Where it comes of a file, it names that."""
+
+
+@contextmanager
+def naming(path: Path | None) -> Iterator[None]:
+    """Make every ValueError of the block a CheckpointError that begins with ``path``; without a path, leave them be."""
+    try:
+        yield
+    except ValueError as failure:
+        if path is None or str(failure).startswith((f"{path} ", f"{path}:")):
+            raise
+        raise CheckpointError(f"{path}: {failure}") from failure
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A trained network and where it comes from; see the module's docstring for the fields.
 
-    A ``training`` without a method gets that of its loss.
+    A ``training`` without a method gets that of its loss. ``path`` is the file that it was read from, which refusals
+    name; of one made in memory None.
     """
 
     model: dict[str, Any]
@@ -71,6 +85,7 @@ class Checkpoint:
     history: dict[str, list[float]]
     versions: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in ("torch", "numpy")})
     resume: dict[str, Any] | None = None
+    path: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if "loss" in self.training and "method" not in self.training:
@@ -83,18 +98,20 @@ class Checkpoint:
         would not fit is never given memory.
         """
         name, arguments = self.model["name"], self.model["arguments"]
-        try:
-            network = build(name, seed=0, device="meta", **arguments)
-        except (RuntimeError, OverflowError, TypeError) as failure:  # torch's, for sizes that overflow
-            reason = str(failure).partition("\n")[0]
-            raise CheckpointError(f"no {name} can be built with the arguments {arguments}: {reason}") from failure
-        _check_fit(network.state_dict(), self.state_dict, name)
+        with naming(self.path):
+            try:
+                network = build(name, seed=0, device="meta", **arguments)
+            except (RuntimeError, OverflowError, TypeError) as failure:  # torch's, for sizes that overflow
+                reason = str(failure).partition("\n")[0]
+                raise CheckpointError(f"no {name} can be built with the arguments {arguments}: {reason}") from failure
+            _check_fit(network.state_dict(), self.state_dict, name)
         network.to_empty(device="cpu").load_state_dict(self.state_dict)
         return network.eval()
 
     def load_data(self, root: str | None = None) -> data.Data:
         """The data that the network was trained on; ``root`` is the folder with the files, where there are any."""
-        return data.load(self.data["name"], root=root, **self.data["arguments"])
+        with naming(self.path):
+            return data.load(self.data["name"], root=root, **self.data["arguments"])
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
@@ -136,7 +153,7 @@ def load(path: Path) -> Checkpoint:
     wrong = complaint(content)
     if wrong:
         raise CheckpointError(f"{path} is damaged or was not written by this project: {wrong}")
-    return Checkpoint(**{name: content[name] for name in _FIELDS}, resume=content.get("resume"))
+    return Checkpoint(**{name: content[name] for name in _FIELDS}, resume=content.get("resume"), path=Path(path))
 
 
 def read(path: Path) -> Any:
