@@ -141,10 +141,7 @@ class Along:
         checkpoint, run = subject.trained("stability"), (subject.path or Path()).parent
         if run != self.run:
             self.run, self.found = run, {}
-        try:
-            step = Step.of(checkpoint)
-        except CheckpointError as failure:
-            raise CheckpointError(f"{subject.path}: {failure}") from failure
+        step = Step.of(checkpoint)
         losses = {} if config.trained_only else subject.asked(config.loss)
         own, loss = checkpoint.training["loss"], trained_objective(subject, step)
         same = own in losses and plain(subject, step)

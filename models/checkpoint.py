@@ -11,6 +11,7 @@ The file is a dict of plain values and tensors, read with ``weights_only=True``,
     history     {column: [value per epoch]}
     versions    {package: version}
     resume      {optimizer, schedule, generator}: what a run needs to go on; absent from weights made elsewhere
+    digest      SHA-256 of all of this (:mod:`models.digest`); absent from files of earlier versions
 
 ``loss`` is what was minimized, one of :mod:`models.losses` for networks trained here and any name for others.
 ``method`` is how the network was trained, a free label by which tables and comparisons know it; where it is not given
@@ -23,11 +24,6 @@ A checkpoint is written to a temporary file beside its place and renamed, so a r
 """
 
 import io
-import pickle
-import struct
-import warnings
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -39,29 +35,24 @@ from torch import Tensor
 from tables.files import replacing
 
 from . import data
+from .digest import digest
 from .networks import build
 from .networks.layers import Network
+from .reading import CheckpointError, naming, read
 from .validation import complaint
 
 FORMAT = 2
 _READ = (1, FORMAT)
-_UNREADABLE = (
-    RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OSError, pickle.UnpicklingError,
-    zipfile.BadZipFile, zlib.error, NotImplementedError, struct.error, AssertionError,
-)  # fmt: skip
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _FIELDS = ("model", "state_dict", "data", "training", "history", "versions")
-
-
-class CheckpointError(ValueError):
-    """A file that is no checkpoint, or a checkpoint that does not fit."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A trained network and where it comes from; see the module's docstring for the fields.
 
-    A ``training`` without a method gets that of its loss.
+    A ``training`` without a method gets that of its loss. ``path`` is the file that it was read from, which refusals
+    name; of one made in memory None.
     """
 
     model: dict[str, Any]
@@ -71,6 +62,7 @@ class Checkpoint:
     history: dict[str, list[float]]
     versions: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in ("torch", "numpy")})
     resume: dict[str, Any] | None = None
+    path: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if "loss" in self.training and "method" not in self.training:
@@ -83,18 +75,20 @@ class Checkpoint:
         would not fit is never given memory.
         """
         name, arguments = self.model["name"], self.model["arguments"]
-        try:
-            network = build(name, seed=0, device="meta", **arguments)
-        except (RuntimeError, OverflowError, TypeError) as failure:  # torch's, for sizes that overflow
-            reason = str(failure).partition("\n")[0]
-            raise CheckpointError(f"no {name} can be built with the arguments {arguments}: {reason}") from failure
-        _check_fit(network.state_dict(), self.state_dict, name)
+        with naming(self.path):
+            try:
+                network = build(name, seed=0, device="meta", **arguments)
+            except (RuntimeError, OverflowError, TypeError) as failure:  # torch's, for sizes that overflow
+                reason = str(failure).partition("\n")[0]
+                raise CheckpointError(f"no {name} can be built with the arguments {arguments}: {reason}") from failure
+            _check_fit(network.state_dict(), self.state_dict, name)
         network.to_empty(device="cpu").load_state_dict(self.state_dict)
         return network.eval()
 
     def load_data(self, root: str | None = None) -> data.Data:
         """The data that the network was trained on; ``root`` is the folder with the files, where there are any."""
-        return data.load(self.data["name"], root=root, **self.data["arguments"])
+        with naming(self.path):
+            return data.load(self.data["name"], root=root, **self.data["arguments"])
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
@@ -108,6 +102,10 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         content["resume"] = checkpoint.resume
     if wrong := complaint(content):
         raise CheckpointError(f"{path} can't be written, since it could not be read: {wrong}")
+    try:
+        content["digest"] = digest(content)
+    except ValueError as failure:
+        raise CheckpointError(f"{path} can't be written, since it could not be read: {failure}") from failure
     buffer = io.BytesIO()  # on a full disk torch.save to a file fails with an internal error that doesn't say so
     torch.save(content, buffer)
     with replacing(path) as partial:
@@ -124,7 +122,8 @@ def load(path: Path) -> Checkpoint:
     if not isinstance(content, dict) or "format" not in content:
         raise CheckpointError(
             f"{path} was not written by this project: expected a dict with 'format', found {_describe(content)};"
-            " put its state dict into a models.checkpoint.Checkpoint, or use landscape on the module directly"
+            " make a checkpoint of it with 'python -m models.convert', or load it into its own module with"
+            " models.elsewhere.load_into"
         )
     found = content["format"]
     if type(found) is not int or found not in _READ:
@@ -133,44 +132,23 @@ def load(path: Path) -> Checkpoint:
     missing = [name for name in _FIELDS if name not in content]
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(missing)}: it has {_describe(content)}")
-    wrong = complaint(content)
+    wrong = complaint(content) or _altered(content)
     if wrong:
         raise CheckpointError(f"{path} is damaged or was not written by this project: {wrong}")
-    return Checkpoint(**{name: content[name] for name in _FIELDS}, resume=content.get("resume"))
+    return Checkpoint(**{name: content[name] for name in _FIELDS}, resume=content.get("resume"), path=Path(path))
 
 
-def read(path: Path) -> Any:
-    """What torch.save wrote to ``path``, on the CPU, as far as it is tensors and plain values: no code is run.
-
-    Raises FileNotFoundError for no file, CheckpointError for one that can't be read so.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}: train one with 'python -m models.train --out DIR'")
+def _altered(content: dict[str, Any]) -> str:
+    """How ``content`` shows that it isn't what was saved: by its digest, or without one by what no version wrote."""
+    rest = {name: value for name, value in content.items() if name != "digest"}
+    if "digest" not in content:
+        unknown = rest.keys() - {"format", "resume", *_FIELDS}
+        return f"it has no digest, and {min(unknown, key=str)!r}, which is no field of a checkpoint" if unknown else ""
     try:
-        if not _is_legacy(path):
-            _check_sums(path)
-        with warnings.catch_warnings(action="ignore"):  # of the pickle's age
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as failure:
-        reason = str(failure).strip().partition("\n")[0]
-        raise CheckpointError(
-            f"{path} can't be read as a checkpoint: it is truncated, not written by torch.save, or holds more than "
-            f"tensors and plain values ({type(failure).__name__}: {reason})"
-        ) from failure
-
-
-def _is_legacy(path: Path) -> bool:
-    """Whether this may be a file of torch before 1.6, a row of pickles that has no checksums."""
-    with Path(path).open("rb") as file:
-        return file.read(1) == pickle.PROTO
-
-
-def _check_sums(path: Path) -> None:
-    """Raise ValueError where a record's checksum doesn't match, which torch.load doesn't look at."""
-    with zipfile.ZipFile(path) as archive:
-        broken = archive.testzip()
-    if broken:
-        raise ValueError(f"the checksum of {broken} is wrong")
+        same = digest(rest) == content["digest"]
+    except ValueError as failure:
+        return str(failure)
+    return "" if same else "it holds other content than was saved, by its digest"
 
 
 def _describe(content: object) -> str:

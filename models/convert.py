@@ -6,19 +6,22 @@
     python -m models.convert resnet18.pth --as resnet18 --loss sdt --data imagenet --out runs/resnet18/ckpt.pt
 
 ``--as`` says whose network it is (:mod:`models.foreign` lists them), and the other flags what no state dict holds:
-neurons, T, loss and data. Logits then are the other side's, on the same images, up to rounding. Neurons that have no
-equal here (:mod:`models.nodes`), tensors that are missing, unknown or of another shape are refused, all of them listed;
-so is a pickle that holds more than tensors and plain values, which is never run. A network of torchvision's is this
-project's spiking one with ReLUs, and named so in tables: ``spiking-resnet18-relu``, at T = 1.
+neurons, T, loss and data, whose files it doesn't need. Where the weights lie in the file it finds unasked and says in a
+line (:mod:`models.elsewhere`); ``--weights ema`` takes the moving average that timm keeps beside them. Logits then are
+the other side's, on the same images, up to rounding. Neurons that have no equal here (:mod:`models.nodes`), tensors
+that are missing, unknown or of another shape are refused, all of them listed; so is a pickle that holds more than
+tensors, plain values and an argparse.Namespace, which is never run. A network of torchvision's is this project's
+spiking one with ReLUs, and named so in tables: ``spiking-resnet18-relu``, at T = 1.
 
 The checkpoint works with every analysis but those of a training run (history, stability), which it doesn't have. Its
-``training`` says where it is from: source_project, source_network, source_sha256.
+``training`` says where it is from: source_project, source_network, source_sha256, source_weights.
 """
 
 import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,11 +30,12 @@ import tyro
 from tables.command_line import command
 from tables.files import alone, check_writable, remove_leftovers
 
-from . import foreign
+from . import elsewhere, foreign
 from .checkpoint import Checkpoint, CheckpointError, load, save
-from .data import Data, check_arguments
-from .data import load as load_data
-from .foreign import SOURCES, Source, State
+from .data import check_arguments, described
+from .data.dataset import Described
+from .fitting import State
+from .foreign import SOURCES, Source
 from .networks import build
 from .neurons.lif import Neuron
 from .nodes import Node
@@ -44,17 +48,23 @@ class Config:
     """Make a checkpoint of weights that were trained elsewhere."""
 
     source: tyro.conf.Positional[Path]
-    """File with a state dict, written by torch.save."""
+    """File with a state dict, alone or beside other things, written by torch.save or safetensors."""
     network: Annotated[str, tyro.conf.arg(name="as")]
     """Whose network it is: vggsnn, vggsnn-stride, resnet19 (official TET code); spiking-resnet18 …, sew-resnet18 …,
     spiking-vgg11 …, spiking-vgg11-bn … (SpikingJelly); resnet18 … (torchvision)."""
     out: Path
     """The checkpoint, FOLDER/ckpt.pt."""
     data: str
-    """Data set that it was trained on, by its name in models.train."""
+    """Data set that it was trained on, by its name in models.train. Its files are asked for when something is measured.
+    """
     loss: str
     """What it was trained with, by any name (sdt, tet, ce, …): a column of every table. At T = 1 sdt, tet and ce are
     one. The landscape's losses are sdt and tet all the same."""
+    weights: str = "raw"
+    """Which of the weights in the file: raw, ema (their moving average, as timm keeps one), or the key that they lie
+    under."""
+    prefix: str = ""
+    """Take only the tensors whose names begin so, without it; what wrappers put before all names goes unasked."""
     method: str | None = None
     """What its way of training is called in tables and comparisons; by default the loss's name."""
     timesteps: int | None = None
@@ -97,8 +107,6 @@ class Config:
     """How many images it was trained on; by default 200 digits, or all."""
     image_size: int | None = None
     """Pixels a side, for what is resized as it is read (ImageNet: 224, recorded events: 48, N-MNIST: 32)."""
-    data_root: str | None = None
-    """Folder with the data set's files, for those that have files."""
 
 
 def run(config: Config) -> Checkpoint:
@@ -106,6 +114,11 @@ def run(config: Config) -> Checkpoint:
 
     Raises ValueError for what has no equal here, FileNotFoundError for no file, OSError when nothing can be saved.
     """
+    return _run(config)[0]
+
+
+def _run(config: Config) -> tuple[Checkpoint, str]:
+    """The same, and which weights of the file were taken, in a sentence."""
     if config.network not in SOURCES:
         raise ValueError(f"--as {config.network} is no network known elsewhere; there are {', '.join(SOURCES)}")
     method = config.loss if config.method is None else config.method
@@ -113,18 +126,21 @@ def run(config: Config) -> Checkpoint:
         check_label(label, flag)
     source = SOURCES[config.network]
     neuron = _neuron(source, config)
-    state = foreign.state_dict(config.source)
+    found = elsewhere.read(config.source, config.weights, prefix=config.prefix)
     origin = {
         "source_project": source.project,
         "source_network": config.network,
         "source_sha256": hashlib.sha256(config.source.read_bytes()).hexdigest(),
+        "source_weights": found.key + (f", from {config.prefix}" if config.prefix else ""),
     }
     _check_out(config.out, origin)
     try:
-        checkpoint = converted(state, source, neuron, config.timesteps)
+        checkpoint = converted(found.state, source, neuron, config.timesteps)
     except CheckpointError as failure:
-        raise CheckpointError(f"{config.source} is no {config.network} of {source.project}: {failure}") from failure
-    data = load_data(config.data, root=config.data_root, **_data_arguments(config, checkpoint))
+        remedy = elsewhere.suggestion(config.source, found, partial(converted, source=source, neuron=neuron))
+        said = f"{config.source} is no {config.network} of {source.project}: {failure}{remedy}"
+        raise CheckpointError(said) from failure
+    data = described(config.data, **_data_arguments(config, checkpoint))
     _check_data(data, checkpoint)
     asked = {"batch_size": config.batch_size, "momentum": config.momentum}
     told = {name: value for name, value in asked.items() if value is not None}
@@ -133,7 +149,7 @@ def run(config: Config) -> Checkpoint:
     with alone(config.out.parent):
         remove_leftovers(config.out.parent, config.out.name)
         save(checkpoint, config.out)
-    return checkpoint
+    return checkpoint, found.chosen
 
 
 def converted(state: State, source: Source, neuron: Neuron, timesteps: int | None = None) -> Checkpoint:
@@ -178,7 +194,8 @@ def _neuron(source: Source, config: Config) -> Neuron:
 def _check_out(out: Path, origin: dict[str, str]) -> None:
     """Raise OSError where ``out`` can't be written, ValueError where it holds anything but the same conversion."""
     check_writable(out.parent)
-    if out.exists() and not origin.items() <= load(out).training.items():
+    unsaid = {"source_weights": origin["source_weights"]}  # by earlier versions
+    if out.exists() and not origin.items() <= (unsaid | load(out).training).items():
         raise ValueError(f"{out} holds a checkpoint of other weights: choose another --out")
 
 
@@ -190,16 +207,18 @@ def _data_arguments(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
     return recipe.data_arguments(recipe.Config(**shared, timesteps=checkpoint.model["arguments"]["timesteps"]))
 
 
-def _check_data(data: Data, checkpoint: Checkpoint) -> None:
+def _check_data(data: Described, checkpoint: Checkpoint) -> None:
     """Raise ValueError unless the network takes such data."""
     takes = checkpoint.model["arguments"]
     for name in ("in_channels", "num_classes", "image_size"):
-        if takes.get(name, getattr(data, name)) != getattr(data, name):
-            raise ValueError(f"the network takes {name} {takes[name]}, --data {data.name} has {getattr(data, name)}")
+        has = getattr(data, name)
+        if has is not None and takes.get(name, has) != has:
+            raise ValueError(f"the network takes {name} {takes[name]}, --data {data.name} has {has}")
 
 
 def _report(config: Config) -> None:
-    made = run(config)
+    made, chosen = _run(config)
+    print(chosen)
     named = f"{made.model['name']}, {len(made.state_dict)} tensors, T = {made.model['arguments']['timesteps']}"
     print(f"{config.out}: {named}; from {config.source} (sha256 {made.training['source_sha256'][:12]}…)")
 

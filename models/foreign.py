@@ -1,4 +1,4 @@
-"""State dicts of other projects: read without running code, renamed, and held against the network they are to fit.
+"""State dicts of other projects: renamed, and held against the network they are to fit.
 
 ======================================  ==============================================================================
 official TET code (Deng et al. 2022)    ``vggsnn``, ``vggsnn-stride``, ``resnet19``
@@ -16,25 +16,20 @@ no state dict: :mod:`models.nodes`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from math import isqrt
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .checkpoint import CheckpointError, read
+from .fitting import Complaint, State, hint, kind, listed
 from .networks.spiking_vgg import STAGES
+from .reading import CheckpointError
 
-State = dict[str, Tensor]
 Names = Callable[[str], tuple[str, ...]]
-Complaint = tuple[str, str, str]
-_SHOWN = 10
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
-_PREFIXES = ("module.", "_orig_mod.")  # of DataParallel, and of torch.compile
 _TORCHVISION = (
     (r"^stem\.conv\.", "conv1."), (r"^stem\.norm\.", "bn1."), (r"^body\.head\.", "fc."), (r"^body\.stage", "layer"),
     (r"\.norm(\d)\.", r".bn\1."), (r"\.shortcut\.conv\.", ".downsample.0."), (r"\.shortcut\.norm\.", ".downsample.1."),
@@ -52,23 +47,6 @@ class Source:
     network: str
     names: Names
     arguments: dict[str, Any] = field(default_factory=dict)
-
-
-def state_dict(path: Path) -> State:
-    """The state dict in a file: itself or in a wrapper, without the prefix of DataParallel.
-
-    Raises FileNotFoundError, and CheckpointError for what is no state dict or would need code to be run.
-    """
-    content = read(path)
-    if isinstance(content, Mapping):
-        found = [content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)]
-        state = dict(found[0] if found else content)
-        if state and all(isinstance(key, str) and _is_plain(value) for key, value in state.items()):
-            return _stripped(state)
-    raise CheckpointError(
-        f"{path} holds no state dict: expected tensors by name, or a dict with them under {', '.join(_WRAPPERS)}; "
-        f"found {_described(content)}"
-    )
 
 
 def arguments(source: Source, state: State) -> dict[str, Any]:
@@ -101,36 +79,18 @@ def fitted(state: State, expected: State, names: Names) -> State:
         if not there and key.endswith("num_batches_tracked"):
             taken[key] = torch.zeros((), dtype=torch.int64)
         elif not there:
-            complaints.append((names(key)[0], _kind(want), "nothing"))
+            complaints.append((names(key)[0], kind(want), "nothing"))
         for name in there:
-            if _kind(state[name]) != _kind(want):
-                complaints.append((name, _kind(want), _kind(state[name])))
+            if kind(state[name]) != kind(want):
+                complaints.append((name, kind(want), kind(state[name])))
                 continue
             value = state[name].to(want.dtype)
             if not torch.allclose(value, taken.setdefault(key, value.clone()), rtol=0, atol=0, equal_nan=True):
                 complaints.append((name, f"what {there[0]} holds", "other values"))
     complaints += [(name, "nothing", _unknown(name, value)) for name, value in state.items() if name not in known]
     if complaints:
-        raise CheckpointError(f"the state dict doesn't fit: {listed(complaints)}")
+        raise CheckpointError(f"the state dict doesn't fit: {listed(complaints)}{hint(state, known)}")
     return taken
-
-
-def listed(complaints: Iterable[Complaint]) -> str:
-    """One line of what was expected and found where: the first ten, and how many more there are."""
-    lines = [f"{place}: expected {expected}, found {found}" for place, expected, found in complaints]
-    more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
-    return "; ".join(lines[:_SHOWN]) + more
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, Tensor) and value.layout is torch.strided and value.device.type == "cpu"
-
-
-def _stripped(state: State) -> State:
-    for prefix in _PREFIXES:
-        if all(key.startswith(prefix) for key in state):
-            return _stripped({key.removeprefix(prefix): value for key, value in state.items()})
-    return state
 
 
 def _shape(state: State, names: Iterable[str]) -> tuple[int, ...]:
@@ -138,23 +98,10 @@ def _shape(state: State, names: Iterable[str]) -> tuple[int, ...]:
     return next((tuple(state[name].shape) for name in names if name in state), ())
 
 
-def _kind(value: Tensor) -> str:
-    """Shape, and for what isn't of a floating type its dtype too."""
-    shape = f"{list(value.shape)}"
-    return shape if value.is_floating_point() else f"{shape} of {value.dtype}"
-
-
 def _unknown(name: str, value: Tensor) -> str:
     if name.endswith(".w") and value.numel() == 1 and value.is_floating_point():
         return f"a ParametricLIFNode's learned tau of {float(1 + torch.exp(-value)):.4g}"
-    return _kind(value)
-
-
-def _described(content: object) -> str:
-    if not isinstance(content, Mapping):
-        return f"a {type(content).__name__}"
-    kinds = [f"{key} ({type(value).__name__})" for key, value in content.items()]
-    return f"a dict of {', '.join(kinds[:4])}{', …' if len(kinds) > 4 else ''}" if kinds else "an empty dict"
+    return kind(value)
 
 
 def _torchvision(key: str) -> tuple[str, ...]:

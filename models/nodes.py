@@ -26,7 +26,7 @@ from typing import Any
 
 from torch import nn
 
-from .foreign import Complaint, listed
+from .fitting import Complaint, listed
 from .neurons.lif import Neuron
 
 _PULSES = {"Sigmoid": ("sigmoid", 4.0), "ATan": ("arctan", 2.0), "PiecewiseQuadratic": ("triangle", 1.0)}

@@ -84,7 +84,7 @@ def checkpoint(digits_checkpoint) -> Path:
 @given(damage=damages(), legacy=st.booleans())
 def test_a_damaged_checkpoint_is_one_line_and_nothing_is_written(damage, legacy, checkpoint, tmp_path, capsys):
     whole = checkpoint.read_bytes()
-    if legacy:  # torch before 1.6, without checksums: what is inside may be other numbers
+    if legacy:  # torch before 1.6, without checksums
         buffer = io.BytesIO()
         torch.save(torch.load(checkpoint, weights_only=True), buffer, _use_new_zipfile_serialization=False)
         whole = buffer.getvalue()
@@ -94,7 +94,7 @@ def test_a_damaged_checkpoint_is_one_line_and_nothing_is_written(damage, legacy,
     if history.main([str(tmp_path / "ckpt.pt"), "--quiet", "--out", str(tmp_path / "tables")]):
         assert str(tmp_path / "ckpt.pt") in refused(capsys, "analysis.history")
         assert not (tmp_path / "tables").exists()
-    elif not legacy:
+    else:
         for name, value in load(checkpoint).state_dict.items():
             assert torch.equal(load(tmp_path / "ckpt.pt").state_dict[name], value)
 

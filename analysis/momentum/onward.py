@@ -45,7 +45,7 @@ from tqdm import tqdm
 
 from landscape.evaluation import examples, resetting
 from landscape.objective import Parameters
-from models.checkpoint import Checkpoint, CheckpointError
+from models.checkpoint import Checkpoint, CheckpointError, naming
 from models.data.splits import independent_draws
 from models.networks.layers import Network
 from models.training import optimizer as optimizers
@@ -198,10 +198,11 @@ def continued(checkpoint: Checkpoint, network: Network) -> tuple[torch.optim.Opt
     if not state.get("state"):
         return optimizer, "fresh"
     optimizers.Step.of(checkpoint)  # looks through all but the first moments
-    optimizer.load_state_dict(deepcopy(state))  # which keeps the tensors it is given, and steps change them
-    for (name, weight), held in zip(network.named_parameters(), moments(optimizer), strict=True):
-        if held is None or held.shape != weight.shape:
-            raise CheckpointError(f"the optimizer's state can't be used: no momentum that fits {name}")
+    with naming(checkpoint.path):
+        optimizer.load_state_dict(deepcopy(state))  # which keeps the tensors it is given, and steps change them
+        for (name, weight), held in zip(network.named_parameters(), moments(optimizer), strict=True):
+            if held is None or held.shape != weight.shape:
+                raise CheckpointError(f"the optimizer's state can't be used: no momentum that fits {name}")
     return optimizer, "checkpoint"
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from ..validation import check, check_timesteps
 from .cifar import cifar
-from .dataset import Data
+from .dataset import Data, Described
 from .digits import digit_events, digits
 from .event_data import cifar10_dvs, dvs128_gesture, n_mnist
 from .imagenet import imagenet
@@ -38,6 +38,14 @@ _SOURCES: dict[str, Callable[..., Data]] = {
     "cifar10-dvs": cifar10_dvs,
     "dvs128-gesture": dvs128_gesture,
     "n-mnist": n_mnist,
+}
+_SHAPES: dict[str, tuple[int, int | None, int | None]] = {  # channels, classes, pixels a side, where files say them
+    "cifar10": (3, 10, 32),
+    "cifar100": (3, 100, 32),
+    "imagenet": (3, None, None),
+    "cifar10-dvs": (2, 10, None),
+    "dvs128-gesture": (2, 11, None),
+    "n-mnist": (2, 10, None),
 }
 
 
@@ -64,6 +72,23 @@ def load(name: str, *, root: str | Path | None = None, **arguments: Any) -> Data
     if "root" in signature(_SOURCES[name]).parameters:
         arguments["root"] = Path(root or os.environ.get("SNN_LANDSCAPE_DATA", "data"))
     return _SOURCES[name](**arguments)
+
+
+def described(name: str, **arguments: Any) -> Described:
+    """What ``load(name, **arguments)`` would be, without the data set's files.
+
+    Recordings' digest (``files``) and ImageNet's number of classes, which only files tell, are None. Raises ValueError
+    as :func:`load` does, but for numbers of images, where there are files.
+    """
+    check_arguments(name, arguments)
+    known = signature(_SOURCES[name]).parameters
+    if "root" not in known:
+        data = load(name, **arguments)
+        return Described(name, data.arguments, data.in_channels, data.num_classes, data.image_size)
+    taken = {key: argument.default for key, argument in known.items()} | arguments
+    kept = {key: value for key, value in taken.items() if key not in ("name", "root", "workers")}
+    channels, classes, size = _SHAPES[name]
+    return Described(name, kept, channels, classes, kept.get("image_size", size))
 
 
 def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:

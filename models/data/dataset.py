@@ -26,6 +26,20 @@ class Data:
     augment: Augment | None = None
 
 
+@dataclass(frozen=True)
+class Described:
+    """What is known of a data set without its files: what it is made from, and what a network has to know of it.
+
+    None where only the files tell.
+    """
+
+    name: str
+    arguments: dict[str, Any]
+    in_channels: int
+    num_classes: int | None
+    image_size: int | None
+
+
 def check_count(train_images: int, low: int, high: int, why: str) -> None:
     """Raise ValueError unless ``train_images`` lies between ``low`` and ``high``, for the reason ``why``."""
     if not low <= train_images <= high:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..checkpoint import Checkpoint, CheckpointError
+from ..checkpoint import Checkpoint, CheckpointError, naming
 from ..validation import check
 from .recipe import Config
 
@@ -52,7 +52,12 @@ class Step:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> "Step":
-        """Read it from ``checkpoint``. Raises CheckpointError naming what is missing or doesn't fit."""
+        """Read it from ``checkpoint``. Raises CheckpointError naming the file and what is missing or doesn't fit."""
+        with naming(checkpoint.path):
+            return cls._of(checkpoint)
+
+    @classmethod
+    def _of(cls, checkpoint: Checkpoint) -> "Step":
         name = checkpoint.training.get("optimizer")
         if name not in _GROUPS:
             raise CheckpointError(f"training.optimizer is {name!r}, expected {' or '.join(_GROUPS)}")

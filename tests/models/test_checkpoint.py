@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -180,6 +182,58 @@ def test_a_file_of_format_1_has_the_loss_for_a_method(tmp_path):
     assert load(tmp_path / "again.pt").training == found.training
 
 
+def altered(content: dict[str, Any], place: str) -> None:
+    """Other content than was saved, of the same structure."""
+    change: dict[str, Callable[[], Any]] = {
+        "weights": lambda: content["state_dict"]["body.norm2.running_var"].zero_(),
+        "history": lambda: content["history"].update(epoch=[2.0]),
+        "method": lambda: content["training"].update(method="mine"),
+        "seed": lambda: content["training"].update(seed=1),
+        "resume": lambda: content["resume"]["optimizer"].update(lr=0.2),
+        "the digest": lambda: content.update(digest="0" * 64),
+        "the digest's kind": lambda: content.update(digest=None),
+        "another field": lambda: content.update(more=1),
+    }
+    change[place]()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    "place",
+    ["weights", "history", "method", "seed", "resume", "the digest", "the digest's kind", "another field"],
+)
+def test_other_content_than_was_saved_is_refused_by_its_digest(place, zipped, checkpoint, tmp_path):
+    path = tmp_path / "ckpt.pt"
+    save(replace(checkpoint, resume={"optimizer": {"lr": 0.1}}), path)
+    content = torch.load(path, weights_only=True)
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    assert load(path).resume == {"optimizer": {"lr": 0.1}}
+    altered(content, place)
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(CheckpointError, match="it holds other content than was saved, by its digest"):
+        load(path)
+
+
+def test_a_digest_by_another_name_is_no_older_file(checkpoint, tmp_path):
+    path = tmp_path / "ckpt.pt"
+    save(checkpoint, path)
+    content = torch.load(path, weights_only=True)
+    digest = content.pop("digest")
+    torch.save(content, path)
+    assert load(path).training == checkpoint.training  # as of an earlier version
+    torch.save(content | {"dihest": digest}, path)
+    with pytest.raises(CheckpointError, match="it has no digest, and 'dihest', which is no field of a checkpoint"):
+        load(path)
+
+
+def test_what_could_not_be_read_back_is_not_written(checkpoint, tmp_path):
+    with pytest.raises(
+        CheckpointError, match=r"can't be written, since .*: resume\.generator is a Generator, expected"
+    ):
+        save(replace(checkpoint, resume={"generator": torch.Generator()}), tmp_path / "ckpt.pt")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     "label", ["sdt", "sdt+sam, ρ = 0.05", "a/b", "Größe", "NA", "007", '"quoted"', "x" * 200, "方法"]
 )
@@ -279,14 +333,14 @@ def test_a_state_dict_that_does_not_fit_is_refused_with_key_expected_and_found(c
 def test_a_network_of_absurd_size_is_refused_before_it_takes_memory(argument, value, said, checkpoint, tmp_path):
     model = checkpoint.model | {"arguments": checkpoint.model["arguments"] | {argument: value}}
     save(replace(checkpoint, model=model), tmp_path / "ckpt.pt")
-    with pytest.raises(ValueError, match=f"^{said}"):
+    with pytest.raises(CheckpointError, match=f"^{re.escape(str(tmp_path / 'ckpt.pt'))}: {said}"):
         Subject.load(tmp_path / "ckpt.pt")
 
 
 @pytest.mark.parametrize("steps", [10_001, 2**62])
 def test_data_cut_into_absurdly_many_steps_is_refused(steps, checkpoint, tmp_path):
     save(replace(checkpoint, data={"name": "digit-events", "arguments": {"timesteps": steps}}), tmp_path / "ckpt.pt")
-    with pytest.raises(ValueError, match=f"^timesteps of digit-events must be at most 10,000, got {steps}$"):
+    with pytest.raises(CheckpointError, match=f": timesteps of digit-events must be at most 10,000, got {steps}$"):
         load(tmp_path / "ckpt.pt").load_data()
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from analysis import hessian, timesteps
 from analysis.subject import Subject
-from models import convert, foreign
+from models import convert, elsewhere
 from models.checkpoint import Checkpoint, CheckpointError, load, save
 from models.foreign import SOURCES
 from models.networks import build
@@ -402,7 +402,7 @@ class TestWhatIsRefused:
         damaged[int(place * len(damaged))] ^= 1 << bit
         path.write_bytes(damaged[: int(end * len(damaged)) + 1])
         with contextlib.suppress(CheckpointError):
-            foreign.state_dict(path)
+            elsewhere.read(path)
 
     def test_no_file(self, tmp_path, capsys):
         assert "no checkpoint at" in refused([str(tmp_path / "gone"), *FLAGS, "--out", str(tmp_path / "c.pt")], capsys)
