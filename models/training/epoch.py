@@ -14,8 +14,9 @@ significant bits; membranes, weights, their gradients, BatchNorm's statistics, t
 float32. Evaluation is in the same precision as training.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ from ..losses import sdt_loss, tet_loss
 from ..networks.layers import Network
 from ..neurons import bits
 from .cuda_graph import Graphs
+from .sharpness_aware import SharpnessAware
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
@@ -53,34 +55,43 @@ def steps(
     before: Callable[[], None],
     keep_spikes: str = "values",
     graphs: Graphs | None = None,
+    sharpness_aware: SharpnessAware | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
     """Take every step of an epoch; after each, the images in its batch and this process's part of its loss.
 
     ``pieces`` are batches of ``batch_size / accumulate`` images, or this process's share of them; ``loss`` gives one
     value an image; ``before`` is called before each step; ``keep_spikes`` "bits" is :mod:`models.neurons.bits`;
-    ``graphs`` may replay a recorded piece (:mod:`models.training.cuda_graph`).
+    ``graphs`` may replay a recorded piece (:mod:`models.training.cuda_graph`); with ``sharpness_aware`` a step is by
+    the gradient at weights moved uphill (:mod:`models.training.sharpness_aware`), and its loss that before the move.
     """
-    size, parts = batch_size // accumulate, processes.world()
-    count = -(-images // size)
+    parts = processes.world()
 
     def compute(inputs: Tensor, labels: Tensor, batch: int) -> Tensor:
         piece = loss(logits(network, inputs, precision), labels).sum() / batch
         (piece * parts if parts > 1 else piece).backward()
         return piece.detach()
 
-    for number, (inputs, labels) in enumerate(pieces, 1):
-        if number % accumulate == 1 or accumulate == 1:
-            before()
-            optimizer.zero_grad()
-            batch = min(batch_size, images - (number - 1) * size)
-            total = torch.zeros((), device=inputs.device)
-        last = number % accumulate == 0 or number == count
-        kept = bits.kept() if keep_spikes == "bits" else nullcontext()
-        with _gradients_wait(network, wait=not last), kept:
-            total += graphs(compute, inputs, labels, batch) if graphs else compute(inputs, labels, batch)
-        if last:
-            optimizer.step()
-            yield batch, total
+    def gradient(shown: Sequence[tuple[Tensor, Tensor]], batch: int) -> Tensor:
+        """Of the mean loss over a batch in pieces, left with the weights; returns this process's part of that loss."""
+        optimizer.zero_grad()
+        total = torch.zeros((), device=shown[0][0].device)
+        for number, (inputs, labels) in enumerate(shown, 1):
+            kept = bits.kept() if keep_spikes == "bits" else nullcontext()
+            with _gradients_wait(network, wait=number < len(shown)), kept:
+                total += graphs(compute, inputs, labels, batch) if graphs else compute(inputs, labels, batch)
+        return total
+
+    left, source = images, iter(pieces)
+    while shown := list(islice(source, accumulate)):
+        before()
+        batch = min(batch_size, left)
+        total = gradient(shown, batch)
+        if sharpness_aware:
+            with sharpness_aware.uphill():
+                gradient(shown, batch)
+        optimizer.step()
+        left -= batch
+        yield batch, total
 
 
 def _gradients_wait(network: nn.Module, *, wait: bool) -> AbstractContextManager[None]:

@@ -29,7 +29,7 @@ from torch import Tensor
 from tables.files import replacing
 
 from ..data.splits import Split
-from ..losses import LOSSES
+from ..losses import OBJECTIVES
 from ..networks.layers import Network
 from .nulls import epoch_nulls
 from .step_gradients import Kept, cosine, statistics, step_gradients
@@ -150,7 +150,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def _check(row: dict[Any, Any]) -> None:
     """Raise ValueError, LookupError or TypeError unless every field is its column's: a number or none, a known loss."""
-    if row["loss"] not in LOSSES or int(row["epoch"]) < 1:
+    if row["loss"] not in OBJECTIVES or int(row["epoch"]) < 1:
         raise ValueError("no epoch of a known loss")
     for name in row.keys() - {"loss"}:
         float(row[name] if row[name] != "" else 0)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..device import device
+from ..losses import OBJECTIVES
 from ..networks import accepted, build
 from ..networks.layers import Network
 from ..validation import check_label
@@ -25,10 +26,11 @@ class Config:
 
     out: Path
     """Folder for ckpt.pt, history.csv and snapshots/."""
-    loss: Literal["sdt", "tet"] = "tet"
-    """Standard direct training, or temporal efficient training."""
+    loss: str = "tet"
+    """Standard direct training (sdt), temporal efficient training (tet), or another of models.losses: lts, tmc, trt."""
     method: str | None = None
-    """What this way of training is called in tables and comparisons, any name; by default the loss's."""
+    """What this way of training is called in tables and comparisons, any name; by default the loss's, with +sam or
+    +asam behind it where steps are sharpness-aware."""
     data: Literal[
         "digits", "digit-events", "cifar10", "cifar100", "imagenet", "cifar10-dvs", "dvs128-gesture", "n-mnist"
     ] = "digits"
@@ -56,7 +58,7 @@ class Config:
     until_loss: float | None = None
     """End at the first epoch after which history.csv's training loss (eval mode, no regulariser) is at most this."""
     until_loss_of: Literal["sdt", "tet"] | None = None
-    """Which loss --until-loss is about; by default the one trained with."""
+    """Which loss --until-loss is about; by default the one trained with, or sdt where that is neither."""
     batch_size: int = 50
     """Images a step."""
     accumulate: int = 1
@@ -75,6 +77,18 @@ class Config:
     """The paper's phi."""
     label_smoothing: float = 0.0
     """None in the paper's recipes."""
+    trt_eta: float = 0.05
+    """With --loss trt: the share of the square error to the one-hot label."""
+    trt_lambda: float = 1e-5
+    """With --loss trt: the weights' decay."""
+    trt_delta: float = 0.25
+    """With --loss trt: how fast large weights' decay falls from step to step."""
+    sharpness_aware: float | None = None
+    """Take each step by the gradient at the weights moved uphill by this rho (SAM); 0.05 is usual, 0.5 if adaptive."""
+    adaptive: bool = False
+    """Move each weight uphill in proportion to its size (ASAM)."""
+    adaptive_eta: float = 0.01
+    """ASAM's eta, added to that size."""
     seed: int = 0
     """Of the weights, the order of the images and their augmentation."""
     train_images: int | None = None
@@ -97,6 +111,8 @@ class Config:
     """Of the surrogate: its area over its peak (gamma; 2/alpha; 4/k)."""
     detach_reset: bool = False
     """Cut the gradient through the reset."""
+    detach_state: bool = False
+    """Train without gradients from step to step (SLTT). What is measured later has them again."""
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
     """What the network computes in; bfloat16 by autocast, with weights in float32."""
     channels_last: bool = False
@@ -153,13 +169,23 @@ def resolved(config: Config) -> Config:
         config,
         model=config.model or DEFAULT_MODEL[config.data],
         loss=last.loss,
-        method=last.loss if config.method is None else config.method,
+        method=_method(config, last.loss) if config.method is None else config.method,
         timesteps=last.timesteps,
         epochs=epochs,
         phases=config.phases and "; ".join(map(str, phases)),
         mse_weight=config.mse_weight if config.mse_weight is not None else usual_weight(last.loss, config.data),
-        until_loss_of=None if config.until_loss is None else config.until_loss_of or last.loss,
+        until_loss_of=None if config.until_loss is None else config.until_loss_of or _shown(last.loss),
     )
+
+
+def _method(config: Config, loss: str) -> str:
+    """What a way of training is called that was given no name."""
+    steps = "" if config.sharpness_aware is None else "+asam" if config.adaptive else "+sam"
+    return loss + steps
+
+
+def _shown(loss: str) -> Literal["sdt", "tet"]:
+    return "tet" if loss == "tet" else "sdt"
 
 
 def timeline(config: Config) -> tuple[Phase, ...]:
@@ -182,6 +208,7 @@ def _check(config: Config) -> None:
             raise ValueError(f"{name} must lie in [0, {limit}), got {getattr(config, name)}")
     if not -(2**63) <= config.seed < 2**63 or config.snapshots < 0:
         raise ValueError(f"seed must fit 64 bits and snapshots be at least 0, got {config.seed} and {config.snapshots}")
+    _check_method(config)
     if config.method is not None:
         check_label(config.method, "--method")
     if config.vary_data and not drawn(config):
@@ -197,6 +224,26 @@ def _check(config: Config) -> None:
     if config.until_loss is None and config.until_loss_of:
         raise ValueError("--until-loss-of says which loss --until-loss is about, and that is not given")
     device(config.device)
+
+
+def _check_method(config: Config) -> None:
+    """The loss, and how it is lowered."""
+    if config.loss not in OBJECTIVES:
+        raise ValueError(f"--loss is one of {', '.join(OBJECTIVES)}, got {config.loss!r}")
+    rho = config.sharpness_aware
+    if rho is not None and not 0 < rho < inf:
+        raise ValueError(f"--sharpness-aware takes a positive and finite rho, as 0.05, got {rho}")
+    if config.adaptive and rho is None:
+        raise ValueError("--adaptive says how sharpness-aware steps go: give their rho too, --sharpness-aware 0.5")
+    if not 0 <= config.adaptive_eta < inf:
+        raise ValueError(f"--adaptive-eta must be at least 0 and finite, got {config.adaptive_eta}")
+    if not 0 <= config.trt_eta <= 1:
+        raise ValueError(f"--trt-eta must lie in [0, 1], got {config.trt_eta}")
+    for name in ("trt_lambda", "trt_delta"):
+        if not 0 <= getattr(config, name) < inf:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 0 and finite, got {getattr(config, name)}")
+    if config.record_momentum and "trt" in {phase.loss for phase in timeline(config)}:
+        raise ValueError("--record-momentum takes a gradient apart by timestep, and trt's term of the weights has none")
 
 
 def drawn(config: Config) -> bool:

@@ -17,16 +17,16 @@ from .. import processes
 from ..checkpoint import Checkpoint, save
 from ..data import load as load_data
 from ..data.splits import MemorySplit, Split
-from ..losses import LOSSES
-from ..neurons.selection import select
+from ..neurons.selection import cut, select
 from . import history, optimizer, parallel, phases, recipes
 from .board import Board
 from .cuda_graph import Graphs
 from .epoch import DTYPES, evaluate, steps
 from .momentum import NAME, MomentumHistory
+from .objective import objective
 from .recipe import Config, data_arguments, network, settings, timeline
+from .sharpness_aware import SharpnessAware
 from .stopping import AGAIN, Terminated, finished, kept, reached, terminable
-from .usual import usual_weight
 
 
 class Run:
@@ -43,6 +43,8 @@ class Run:
         if config.channels_last:
             self.network.to(memory_format=torch.channels_last)
         neuron = select(self.network, config.neuron, str(self.device))
+        if config.detach_state:
+            cut(self.network)
         if config.spiking and not config.quiet and processes.is_main():
             print(f"neurons: {neuron}", file=sys.stderr)
         self.trained = parallel.wrapped(self.network)
@@ -142,7 +144,7 @@ class Run:
             bar.update(images)
         self._check_finite(float(launched[-1]), epoch, f"at step {len(launched)}")
         if self.momentum:
-            self.momentum.record(epoch, self.phases[self.phase].loss, self._loss)
+            self.momentum.record(epoch, self.phases[self.phase].loss, self.loss)
         self.schedule.step()
         found = self._evaluate()
         self._check_finite(sum(found.values()), epoch, "after the last step")
@@ -161,6 +163,7 @@ class Run:
         """Be in phase ``number``: images are shown for its T."""
         self.phase = number
         self.network.timesteps = self.network.arguments["timesteps"] = self.phases[number].timesteps
+        self.loss = objective(self.config, self.phases[number].loss, self.network)
         self.graphs = self._graphs()
 
     def _graphs(self) -> Graphs | None:
@@ -185,7 +188,7 @@ class Run:
             self.trained,
             self.optimizer,
             pieces,
-            self._loss,
+            self.loss,
             images=len(self.train),
             batch_size=config.batch_size,
             accumulate=config.accumulate,
@@ -193,6 +196,7 @@ class Run:
             before=before,
             keep_spikes=config.keep_spikes,
             graphs=self.graphs,
+            sharpness_aware=self._sharpness_aware(),
         )
 
     def _check_finite(self, loss: float, epoch: int, where: str) -> None:
@@ -200,17 +204,11 @@ class Run:
             last = kept(self.config.out / "ckpt.pt")
             raise ValueError(f"the loss is {loss} in epoch {epoch} {where}: lower --learning-rate ({last})")
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of each image."""
-        config, loss = self.config, self.phases[self.phase].loss
-        return LOSSES[loss](
-            logits,
-            labels,
-            mse_weight=config.mse_weight if loss == config.loss else usual_weight(loss, config.data),
-            mse_target=config.mse_target,
-            label_smoothing=config.label_smoothing,
-            reduction="none",
-        )
+    def _sharpness_aware(self) -> SharpnessAware | None:
+        config = self.config
+        if config.sharpness_aware is None:
+            return None
+        return SharpnessAware(self.network, config.sharpness_aware, config.adaptive, config.adaptive_eta)
 
     def _evaluate(self) -> dict[str, float]:
         config = self.config
