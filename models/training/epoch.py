@@ -24,9 +24,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from .. import processes
 from ..losses import sdt_loss, tet_loss
-from ..networks.layers import Network
 from ..neurons import bits
 from .cuda_graph import Graphs
+from .outputs import Kind
 from .sharpness_aware import SharpnessAware
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
@@ -101,17 +101,41 @@ def _gradients_wait(network: nn.Module, *, wait: bool) -> AbstractContextManager
 
 @torch.no_grad()
 def evaluate(
-    network: Network, batches: Iterable[tuple[Tensor, Tensor]], precision: str = "float32"
+    network: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    precision: str = "float32",
+    *,
+    kind: Kind = "steps",
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> dict[str, float]:
-    """Both losses and the accuracy of the mean output, in eval mode, as means over all images of all processes."""
+    """loss_sdt, loss_tet and accuracy in eval mode, as means over all images of all processes; what there is of them.
+
+    The first two, and the accuracy of the mean over time, are of outputs that are "steps", the accuracy alone of
+    "classes" (:mod:`models.training.outputs`). With ``loss``, which gives a value an image, its mean too, as loss.
+    """
     network.eval()
-    total = torch.zeros(4, dtype=torch.float64)
+    names = (*_NAMES[kind], *(("loss",) if loss else ()))
+    total = torch.zeros(len(names) + 1, dtype=torch.float64)
     for inputs, labels in batches:
         if not len(labels):
             continue
         output = logits(network, inputs, precision)
-        correct = (output.mean(0).argmax(1) == labels).float().mean()
-        means = torch.stack([sdt_loss(output, labels), tet_loss(output, labels), correct])
-        total += len(labels) * torch.cat([means.double().cpu(), torch.ones(1)])
+        means = _means(output, labels, kind) | ({"loss": loss(output, labels).mean()} if loss else {})
+        total += len(labels) * torch.cat([torch.stack([*means.values()]).double().cpu(), torch.ones(1)])
     sums = processes.summed(total)
-    return dict(zip(("loss_sdt", "loss_tet", "accuracy"), (sums[:3] / sums[3]).tolist(), strict=True))
+    return dict(zip(names, (sums[:-1] / sums[-1]).tolist(), strict=True))
+
+
+_NAMES: dict[Kind, tuple[str, ...]] = {
+    "steps": ("loss_sdt", "loss_tet", "accuracy"), "classes": ("accuracy",), "other": (),
+}  # fmt: skip
+
+
+def _means(output: Tensor, labels: Tensor, kind: Kind) -> dict[str, Tensor]:
+    if kind == "other":
+        return {}
+    votes = output.mean(0) if kind == "steps" else output
+    accuracy = {"accuracy": (votes.argmax(1) == labels).float().mean()}
+    if kind == "classes":
+        return accuracy
+    return {"loss_sdt": sdt_loss(output, labels), "loss_tet": tet_loss(output, labels)} | accuracy

@@ -14,6 +14,7 @@ from math import expm1
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .. import code
 from ..losses import OBJECTIVES
 from .recipe import Config
 from .usual import usual_weight
@@ -22,12 +23,18 @@ _EPSILON = 1e-5
 
 
 def objective(config: Config, loss: str, network: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
-    """The function of outputs and labels that a phase with ``loss`` lowers the mean of: one value an image."""
+    """The function of outputs and labels that a phase with ``loss`` lowers the mean of: one value an image.
+
+    A loss of the user's own is taken as it is, without regulariser and label smoothing.
+    """
     settings = {
         "mse_weight": config.mse_weight if loss == config.loss else usual_weight(loss, config.data),
         "mse_target": config.mse_target,
         "label_smoothing": config.label_smoothing,
     }
+
+    if loss not in OBJECTIVES:
+        return code.function(code.parse(loss))
 
     def each(output: Tensor, labels: Tensor) -> Tensor:
         if loss != "trt":

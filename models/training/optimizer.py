@@ -13,10 +13,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint, CheckpointError
-from ..networks.layers import Network
 from ..validation import check
 from .recipe import Config
 
@@ -28,7 +27,7 @@ _GROUPS = {
 _MOMENTS = {"step": Tensor, "exp_avg_sq": Tensor}
 
 
-def build(config: Config, network: Network) -> torch.optim.Optimizer:
+def build(config: Config, network: nn.Module) -> torch.optim.Optimizer:
     """The optimizer of a training run that begins."""
     common: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
     if config.optimizer == "sgd":

@@ -7,17 +7,16 @@ and that the last epoch's weights are the result.
 """
 
 from dataclasses import asdict, dataclass, replace
-from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
-from ..device import device
+from ..code import digests, is_code
 from ..losses import OBJECTIVES
 from ..networks import accepted, build
 from ..networks.layers import Network
-from ..validation import check_label
+from .checks import NETWORK, check
 from .phases import Phase, parse
-from .usual import DEFAULT_MODEL, EVENTS, RECORDED, usual_weight
+from .usual import DEFAULT_MODEL, EVENTS, usual_weight
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,16 @@ class Config:
     out: Path
     """Folder for ckpt.pt, history.csv and snapshots/."""
     loss: str = "tet"
-    """Standard direct training (sdt), temporal efficient training (tet), or another of models.losses: lts, tmc, trt."""
+    """Standard direct training (sdt), temporal efficient training (tet), or another of models.losses: lts, tmc, trt, ce
+    (for outputs without time), or your own as FILE.py:NAME, a function (output, target) to one value an example."""
     method: str | None = None
     """What this way of training is called in tables and comparisons, any name; by default the loss's, with +sam or
     +asam behind it where steps are sharpness-aware."""
-    data: Literal[
-        "digits", "digit-events", "cifar10", "cifar100", "imagenet", "cifar10-dvs", "dvs128-gesture", "n-mnist"
-    ] = "digits"
-    """Data set."""
+    data: str = "digits"
+    """Data set: digits, digit-events, cifar10, cifar100, imagenet, cifar10-dvs, dvs128-gesture or n-mnist; or your own:
+    a file FILE.npz with x and y, a folder with train and test, or FILE.py:NAME, which returns two Datasets."""
+    frames: bool | None = None
+    """Your own data: whether the first axis of an example is time; by default where an example has four axes."""
     cut: Literal["count", "time"] = "count"
     """Events: frames of equal event count, or of equal time."""
     binary_frames: bool = False
@@ -48,7 +49,7 @@ class Config:
     every method, so that what varies over seeds includes it."""
     model: str | None = None
     """Network; by default one that suits the data: digits-cnn, resnet19 (CIFAR), sew-resnet34 (ImageNet),
-    vggsnn (recorded events), cnn5 (N-MNIST)."""
+    vggsnn (recorded events), cnn5 (N-MNIST). Or your own as FILE.py:NAME?key=value, which returns a module."""
     timesteps: int = 4
     """T, the steps a network is run for; 1 for a network that doesn't spike."""
     epochs: int = 50
@@ -58,7 +59,7 @@ class Config:
     until_loss: float | None = None
     """End at the first epoch after which history.csv's training loss (eval mode, no regulariser) is at most this."""
     until_loss_of: Literal["sdt", "tet"] | None = None
-    """Which loss --until-loss is about; by default the one trained with, or sdt where that is neither."""
+    """Which loss --until-loss is about; by default the one trained with, or sdt with lts, tmc and trt."""
     batch_size: int = 50
     """Images a step."""
     accumulate: int = 1
@@ -155,16 +156,18 @@ def resolved(config: Config) -> Config:
     With phases, ``loss``, ``timesteps`` and ``epochs`` are those of the last one and of all, and the method is by
     default the last one's loss.
     """
-    _check(config)
     phases = timeline(config)
+    check(config, {phase.loss for phase in phases}, drawn(config))
     last, epochs = phases[-1], sum(phase.epochs for phase in phases)
     if config.phases is not None and config.epochs not in (Config.epochs, epochs):
         raise ValueError(f"--phases {config.phases!r} are {epochs} epochs, not {config.epochs}: change the phases")
     steps = {phase.timesteps for phase in phases}
     if not config.spiking and steps != {1}:
         raise ValueError("a network that doesn't spike has one timestep, in all --phases")
-    if config.data in EVENTS and len(steps) > 1:
-        raise ValueError(f"{config.data} is cut into frames once: its --phases can't differ in timesteps")
+    if (config.data in EVENTS or own_network(config)) and len(steps) > 1:
+        why = "has timesteps of its own" if own_network(config) else "is cut into frames once"
+        what = config.model if own_network(config) else config.data
+        raise ValueError(f"{what} {why}: its --phases can't differ in timesteps")
     return replace(
         config,
         model=config.model or DEFAULT_MODEL[config.data],
@@ -184,8 +187,16 @@ def _method(config: Config, loss: str) -> str:
     return loss + steps
 
 
-def _shown(loss: str) -> Literal["sdt", "tet"]:
+def _shown(loss: str) -> Literal["sdt", "tet"] | None:
+    """Which of the history's losses is about training with ``loss``; None for ``train_loss``, which is ``loss``."""
+    if loss not in OBJECTIVES or loss == "ce":
+        return None
     return "tet" if loss == "tet" else "sdt"
+
+
+def own_network(config: Config) -> bool:
+    """Whether the network is the user's own."""
+    return config.model is not None and is_code(config.model)
 
 
 def timeline(config: Config) -> tuple[Phase, ...]:
@@ -196,94 +207,29 @@ def timeline(config: Config) -> tuple[Phase, ...]:
     return parse(config.phases, loss=config.loss, timesteps=timesteps)
 
 
-def _check(config: Config) -> None:
-    if config.epochs < 1 or config.batch_size < 1:
-        raise ValueError(f"epochs and batch size must be at least 1, got {config.epochs} and {config.batch_size}")
-    if config.accumulate < 1 or config.batch_size % config.accumulate:
-        raise ValueError(f"--accumulate must divide the batch of {config.batch_size} images, got {config.accumulate}")
-    if not 0 < config.learning_rate < inf:
-        raise ValueError(f"the learning rate must be positive and finite, got {config.learning_rate}")
-    for name, limit in (("momentum", 1.0), ("label_smoothing", 1.0), ("weight_decay", inf)):
-        if not 0 <= getattr(config, name) < limit:
-            raise ValueError(f"{name} must lie in [0, {limit}), got {getattr(config, name)}")
-    if not -(2**63) <= config.seed < 2**63 or config.snapshots < 0:
-        raise ValueError(f"seed must fit 64 bits and snapshots be at least 0, got {config.seed} and {config.snapshots}")
-    _check_method(config)
-    if config.method is not None:
-        check_label(config.method, "--method")
-    if config.vary_data and not drawn(config):
-        raise ValueError(
-            f"--vary-data draws training images, and all that {config.data} has train: give --train-images"
-        )
-    if config.workers < 0:
-        raise ValueError(f"workers must be at least 0, got {config.workers}")
-    if config.evaluate_train is not None and config.evaluate_train < 1:
-        raise ValueError(f"--evaluate-train takes at least one image, got {config.evaluate_train}")
-    if config.until_loss is not None and not 0 < config.until_loss < inf:
-        raise ValueError(f"--until-loss must be positive and finite, got {config.until_loss}")
-    if config.until_loss is None and config.until_loss_of:
-        raise ValueError("--until-loss-of says which loss --until-loss is about, and that is not given")
-    device(config.device)
-
-
-def _check_method(config: Config) -> None:
-    """The loss, and how it is lowered."""
-    if config.loss not in OBJECTIVES:
-        raise ValueError(f"--loss is one of {', '.join(OBJECTIVES)}, got {config.loss!r}")
-    rho = config.sharpness_aware
-    if rho is not None and not 0 < rho < inf:
-        raise ValueError(f"--sharpness-aware takes a positive and finite rho, as 0.05, got {rho}")
-    if config.adaptive and rho is None:
-        raise ValueError("--adaptive says how sharpness-aware steps go: give their rho too, --sharpness-aware 0.5")
-    if not 0 <= config.adaptive_eta < inf:
-        raise ValueError(f"--adaptive-eta must be at least 0 and finite, got {config.adaptive_eta}")
-    if not 0 <= config.trt_eta <= 1:
-        raise ValueError(f"--trt-eta must lie in [0, 1], got {config.trt_eta}")
-    for name in ("trt_lambda", "trt_delta"):
-        if not 0 <= getattr(config, name) < inf:
-            raise ValueError(f"--{name.replace('_', '-')} must be at least 0 and finite, got {getattr(config, name)}")
-    if config.record_momentum and "trt" in {phase.loss for phase in timeline(config)}:
-        raise ValueError("--record-momentum takes a gradient apart by timestep, and trt's term of the weights has none")
-
-
 def drawn(config: Config) -> bool:
     """Whether ``split_seed`` draws which images train, and not only their order."""
     return config.data in ("digits", "digit-events") or config.train_images is not None or config.split == "random"
 
 
-def data_arguments(config: Config) -> dict[str, Any]:
-    """What :func:`models.data.load` takes beside the name and the root."""
-    arguments: dict[str, Any] = {"split_seed": config.split_seed + config.vary_data * config.seed}
-    # What was not asked for is left to the data set, which refuses what it doesn't take.
-    asked: dict[str, Any] = {
-        "train_images": config.train_images,
-        "split": config.split,
-        "binary": config.binary_frames or None,
-    }
-    asked["by"] = None if config.cut == "count" else config.cut
-    arguments |= {name: value for name, value in asked.items() if value is not None}
-    if config.data in EVENTS:
-        arguments["timesteps"] = config.timesteps
-    if config.data == "imagenet" or config.data in RECORDED:
-        arguments["workers"] = config.workers
-    if config.image_size is not None:
-        arguments["image_size"] = config.image_size
-    return arguments
-
-
 def settings(config: Config) -> dict[str, Any]:
-    """What defines the run's result: every field but where it lies, how it is computed and how it is shown."""
+    """What defines the run's result: every field but where it lies, how it is computed and how it is shown.
+
+    ``code`` are the digests of what of it is the user's own code, None where nothing is.
+    """
     aside = (
         *("out", "quiet", "data_root", "device", "record_momentum", "snapshots", "workers", "channels_last", "recipe"),
         *("tensorboard", "neuron", "keep_spikes", "cuda_graph"),
     )
-    return {name: value for name, value in asdict(config).items() if name not in (*aside, "dry_run")}
+    told = {name: value for name, value in asdict(config).items() if name not in (*aside, "dry_run")}
+    if own_network(config):
+        told = {name: value for name, value in told.items() if name not in NETWORK}
+    return told | {"code": digests(*(str(each) for each in (config.model, config.data, config.loss)))}
 
 
 def network(config: Config, *, num_classes: int, in_channels: int, image_size: int, device: str = "cpu") -> Network:
     """The untrained network of a resolved ``config``, for such data."""
-    names = ("timesteps", "norm", "spiking", "decay", "threshold", "surrogate", "width", "detach_reset")
-    arguments = {name: getattr(config, name) for name in names}
+    arguments = {name: getattr(config, name) for name in NETWORK}
     shape = {"num_classes": num_classes, "in_channels": in_channels}
     if "image_size" in accepted(str(config.model)):
         shape["image_size"] = image_size

@@ -154,7 +154,7 @@ def test_the_history_s_loss_is_that_before_the_move_and_an_own_name_wins(tmp_pat
         (["--sharpness-aware", "inf"], "positive and finite rho, as 0.05, got inf"),
         (["--adaptive"], "give their rho too, --sharpness-aware 0.5"),
         (["--sharpness-aware", "0.5", "--adaptive", "--adaptive-eta", "-1"], "--adaptive-eta must be at least 0"),
-        (["--loss", "sgd"], "--loss is one of sdt, tet, lts, tmc, trt, ce, got 'sgd'"),
+        (["--loss", "sgd"], "--loss is one of sdt, tet, lts, tmc, trt, ce, or yours as FILE.py:NAME, got 'sgd'"),
         (["--trt-eta", "2"], "--trt-eta must lie in [0, 1], got 2.0"),
         (["--trt-lambda", "-1"], "--trt-lambda must be at least 0 and finite, got -1.0"),
         (["--trt-delta", "nan"], "--trt-delta must be at least 0 and finite, got nan"),
