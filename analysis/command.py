@@ -16,16 +16,15 @@ import tyro
 from tqdm import tqdm
 
 from landscape.refusal import exhausted
-from models import processes
+from models import code, processes
 from tables.command_line import command, parse
 from tables.files import check_writable
 from tables.record import provenance
 from tables.result import Result
 
 from .precision import check_precision, tf32
-from .subject import Subject, is_target, recognised
+from .subject import Subject, recognised
 from .subject import subjects as named_by
-from .subject.users import users
 
 Tables = Mapping[str, pd.DataFrame]
 LONGEST = 60
@@ -101,7 +100,7 @@ def analyse(
     _check(config, subjects, shared)
     started, named = time.perf_counter(), every(config, subjects)
     hashes: dict[str, str] = {}
-    code: dict[str, str] = {}
+    files: dict[str, str] = {}
     tables: dict[str, pd.DataFrame] = {}
     silent = config.quiet or not processes.is_main()
     config = replace(config, quiet=silent)
@@ -111,9 +110,9 @@ def analyse(
             rows = _identified(table, subject)
             tables[name] = pd.concat([tables[name], rows], ignore_index=True) if name in tables else rows
         hashes[subject.title] = subject.sha256
-        code |= subject.code
+        files |= subject.code
         made = provenance(recorded(config), hashes, time.perf_counter() - started)
-        result = Result(tables, made | ({"code": code} if code else {}))
+        result = Result(tables, made | ({"code": files} if files else {}))
         if config.out and processes.is_main():
             result.save(config.out)
         if not silent:
@@ -125,7 +124,7 @@ def every(config: Config, subjects: Sequence[Subject] = ()) -> list[Path | Subje
     """The checkpoints, and the subjects given or named as code, in order. Raises ValueError for two of one name."""
     found: list[Path | Subject] = []
     for path in config.checkpoints:
-        found += named_by(path) if is_target(path) else [path]
+        found += named_by(path) if code.is_code(path) else [path]
     found += subjects
     names = [one.title if isinstance(one, Subject) else one.as_posix() for one in found]
     if subjects and (twice := [name for name in names if names.count(name) > 1]):
@@ -139,9 +138,10 @@ def loaded(one: Path | Subject, config: Config) -> Subject:
     if isinstance(one, Path):
         return Subject.load(one, device=device, dtype=config.dtype, data_root=config.data_root)
     say = (lambda _: None) if config.quiet else partial(print, file=sys.stderr)
-    placed = users(one.title, lambda: recognised(one.on(device, config.dtype), say))
-    vars(placed)["sha256"] = one.sha256  # of what was given
-    users(one.title, placed.check)
+    with code.lines():
+        placed = recognised(one.on(device, config.dtype), say)
+        vars(placed)["sha256"] = one.sha256  # of what was given
+        placed.check()
     return placed
 
 
@@ -169,7 +169,7 @@ def _check(config: Config, subjects: Sequence[Subject], shared: bool) -> None:
             "no checkpoint given: name one or more, as 'python -m models.train' writes them, or FILE.py:FUNCTION"
         )
     for path in config.checkpoints:
-        if not path.is_file() and not is_target(path):
+        if not path.is_file() and not code.is_code(path):
             raise FileNotFoundError(f"no checkpoint at {path}: train one with 'python -m models.train --out DIR'")
     check_precision(config.dtype, allowed=config.low_precision)
     if processes.world() > 1 and not shared:

@@ -3,9 +3,9 @@
 The file is a dict of plain values and tensors, read with ``weights_only=True``, so that opening it runs no code::
 
     format      2
-    model       {name, arguments}: what rebuilds the network
+    model       {name, arguments}: what rebuilds the network; of a user's own (name FILE.py:NAME) also {sha256}
     state_dict  its weights and buffers
-    data        {name, arguments}: what it was trained on (not where that lies)
+    data        {name, arguments}: what it was trained on (not where that lies, but for a user's own files), {sha256}
     training    {loss, method, seed, epochs, every hyperparameter, epochs_done, until_loss_reached (null without
                 --until-loss)}
     history     {column: [value per epoch]}
@@ -24,7 +24,8 @@ A checkpoint is written to a temporary file beside its place and renamed, so a r
 """
 
 import io
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,9 @@ from torch import Tensor
 from tables.files import replacing
 
 from . import data
+from .code import granted, parse
 from .digest import digest
-from .networks import build
+from .networks import build, own
 from .networks.layers import Network
 from .reading import CheckpointError, naming, read
 from .validation import complaint
@@ -68,27 +70,44 @@ class Checkpoint:
         if "loss" in self.training and "method" not in self.training:
             object.__setattr__(self, "training", self.training | {"method": self.training["loss"]})
 
-    def network(self) -> Network:
-        """The network with its trained weights, in eval mode.
+    def network(self, code: Sequence[str] = ()) -> Any:
+        """The network with its trained weights, in eval mode: a Network, or the module that a user's own code makes.
 
-        Raises CheckpointError where the state dict does not fit the network, or a weight is not finite. A network that
-        would not fit is never given memory.
+        ``code`` is what the command line lets a checkpoint have (:mod:`models.code`): no other code is run.
+
+        Raises CheckpointError where the state dict does not fit the network, or a weight is not finite, and CodeError
+        for code that isn't among ``code``. A network of this project that would not fit is never given memory.
         """
         name, arguments = self.model["name"], self.model["arguments"]
         with naming(self.path):
-            try:
-                network = build(name, seed=0, device="meta", **arguments)
-            except (RuntimeError, OverflowError, TypeError) as failure:  # torch's, for sizes that overflow
-                reason = str(failure).partition("\n")[0]
-                raise CheckpointError(f"no {name} can be built with the arguments {arguments}: {reason}") from failure
+            if ":" in name:
+                recorded = replace(parse(name), arguments=arguments)
+                network = own.build(granted(recorded, self.model["sha256"], code), seed=0)
+                _check_fit(network.state_dict(), self.state_dict, name)
+                network.load_state_dict(self.state_dict)
+                return network.eval()
+            network = _built(name, arguments)
             _check_fit(network.state_dict(), self.state_dict, name)
         network.to_empty(device="cpu").load_state_dict(self.state_dict)
         return network.eval()
 
-    def load_data(self, root: str | None = None) -> data.Data:
-        """The data that the network was trained on; ``root`` is the folder with the files, where there are any."""
+    def load_data(self, root: str | None = None, code: Sequence[str] = ()) -> data.Data:
+        """The data that the network was trained on; ``root`` is the folder with the files, where there are any.
+
+        ``code`` as in :meth:`network`.
+        """
+        digest = {"sha256": self.data["sha256"]} if "sha256" in self.data else {}
         with naming(self.path):
-            return data.load(self.data["name"], root=root, **self.data["arguments"])
+            return data.load(self.data["name"], root=root, code=code, **self.data["arguments"], **digest)
+
+
+def _built(name: str, arguments: dict[str, Any]) -> Network:
+    """The network's shapes, without memory for its weights."""
+    try:
+        return build(name, seed=0, device="meta", **arguments)
+    except (RuntimeError, OverflowError, TypeError) as failure:  # torch's, for sizes that overflow
+        reason = str(failure).partition("\n")[0]
+        raise CheckpointError(f"no {name} can be built with the arguments {arguments}: {reason}") from failure
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:

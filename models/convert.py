@@ -39,7 +39,7 @@ from .foreign import SOURCES, Source
 from .networks import build
 from .neurons.lif import Neuron
 from .nodes import Node
-from .training import recipe
+from .training import made, recipe
 from .validation import check_label
 
 
@@ -204,7 +204,7 @@ def _data_arguments(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
     check_arguments(config.data, {})
     names = ("out", "data", "cut", "binary_frames", "split", "split_seed", "train_images", "image_size")
     shared: dict[str, Any] = {name: getattr(config, name) for name in names}
-    return recipe.data_arguments(recipe.Config(**shared, timesteps=checkpoint.model["arguments"]["timesteps"]))
+    return made.data_arguments(recipe.Config(**shared, timesteps=checkpoint.model["arguments"]["timesteps"]))
 
 
 def _check_data(data: Described, checkpoint: Checkpoint) -> None:

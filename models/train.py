@@ -79,7 +79,7 @@ def _previous(path: Path, config: Config) -> Checkpoint | None:
     if not path.exists():
         return None
     previous = load(path)
-    usual = {field.name: field.default for field in fields(Config)}  # of settings that are younger than the checkpoint
+    usual = {field.name: field.default for field in fields(Config)} | {"code": None}  # of settings younger than it
     changed = [
         f"{name} was {before!r}, now {value!r}"
         for name, value in settings(config).items()

@@ -48,7 +48,7 @@ _STRUCTURE = {
         },
     },
     "state_dict": dict[str, Tensor],
-    "data": {"name": str, "arguments": dict[str, _PLAIN]},
+    "data": {"name": str, "arguments": dict[str, _PLAIN], "sha256": NotRequired[str]},
     "training": {
         "loss": Label,
         "method": NotRequired[Label],
@@ -62,6 +62,8 @@ _STRUCTURE = {
     "versions": dict[str, str],
     "resume": NotRequired[dict[str, Any] | None],
 }
+_OWN = _STRUCTURE | {"model": {"name": str, "arguments": dict[str, _PLAIN], "sha256": str}}
+"""Of a network that is the user's own code, whose arguments are its own."""
 
 
 def check_timesteps(count: int, what: str = "timesteps") -> None:
@@ -93,11 +95,15 @@ def _is_label(value: object) -> bool:
 def complaint(content: dict[Any, Any]) -> str:
     """What keeps ``content`` from being a checkpoint's fields: where, what was found, what is expected; else ""."""
     try:
-        check(content, _STRUCTURE, "")
+        check(content, _OWN if _is_code(content.get("model")) else _STRUCTURE, "")
     except ValueError as failure:
         return str(failure)
     lengths = {len(values) for values in content["history"].values()}
     return f"history has columns of {sorted(lengths)} epochs, expected one length" if len(lengths) > 1 else ""
+
+
+def _is_code(model: object) -> bool:
+    return isinstance(model, dict) and ":" in str(model.get("name"))
 
 
 def check(value: Any, expected: Any, where: str) -> None:

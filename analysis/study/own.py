@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import torch
 
+from models import code
+
 from .. import command
 from ..subject import Subject, Unsuited
-from ..subject.users import users
 from .measuring import analyses, finished
 from .stages import begin_worker, stage
 from .trainings import Config, folders
@@ -94,12 +95,11 @@ def _measured(config: Config, folder: Path, index: int, name: str) -> Refused | 
     one = _AT_HAND[index]
     run, settings = _settings(config, folder, one)[name]
     try:
-        users(str(config.subjects[0]), lambda: run(settings, [one] if isinstance(one, Subject) else []))
-    except ValueError as error:
+        with code.lines():
+            run(settings, [one] if isinstance(one, Subject) else [])
+    except (ValueError, OSError) as error:
         title = one.title if isinstance(one, Subject) else str(one)
-        cause = error.__cause__ or error
-        reason = str(cause if isinstance(cause, Unsuited) else error)
-        return Refused(title, " ".join(reason.split()), isinstance(cause, Unsuited))
+        return Refused(title, " ".join(str(error).split()), isinstance(error, Unsuited))
     return None
 
 

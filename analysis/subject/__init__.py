@@ -6,7 +6,7 @@ from .recognised import recognised
 from .sources import Batch
 from .spiking import Spiking
 from .subject import TWIN, Subject
-from .targets import is_target, subjects
+from .targets import subjects
 
 __all__ = [
     "TWIN",
@@ -15,7 +15,6 @@ __all__ = [
     "Subject",
     "Unsuited",
     "correct",
-    "is_target",
     "per_image",
     "recognised",
     "subjects",

@@ -8,6 +8,7 @@ imagenet            images in ``train`` and ``val``, in one folder a class
 cifar10-dvs         10,000 recordings of CIFAR-10 images that move before an event camera (:mod:`.event_data`)
 dvs128-gesture      1,464 recordings of 11 gestures of 29 people
 n-mnist             60,000 + 10,000 recordings of MNIST
+FILE.npz, a folder  the user's own, as what ``mine.py:data`` returns (:mod:`.own`)
 ==================  ====================================================================================
 
 Standardisation: for digits the mean and the population standard deviation of all training pixels; for CIFAR the
@@ -15,14 +16,18 @@ constants of Deng et al. 2022, for ImageNet torchvision's; event counts stay as 
 prefix of one stratified order, so 100 images are among the 200 that the same ``split_seed`` gives.
 """
 
+import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from .. import code as named_code
 from ..validation import check, check_timesteps
+from . import own
 from .cifar import cifar
 from .dataset import Data, Described
 from .digits import digit_events, digits
@@ -49,7 +54,10 @@ _SHAPES: dict[str, tuple[int, int | None, int | None]] = {  # channels, classes,
 }
 
 
-def load(name: str, *, root: str | Path | None = None, **arguments: Any) -> Data:
+NAMES = tuple(_SOURCES)
+
+
+def load(name: str, *, root: str | Path | None = None, code: Sequence[str] = (), **arguments: Any) -> Data:
     """The data set ``name``, made from ``arguments`` (those not given have defaults, and are in the result's).
 
     ``root`` is the folder that holds ``cifar-10-batches-py``, ``cifar-100-python``, ImageNet's ``train`` and ``val``,
@@ -65,9 +73,13 @@ def load(name: str, *, root: str | Path | None = None, **arguments: Any) -> Data
     recorded events) is the number of reading processes, which changes no result and is not among the result's
     arguments.
 
+    A user's own data (:func:`load_own`) that is code has to be among ``code``, which is what the command line names.
+
     Raises ValueError for an unknown name or argument and for values out of range, FileNotFoundError for missing
     files.
     """
+    if name not in _SOURCES and ("path" in arguments or own.is_own(name)):
+        return load_own(name, root=root, code=code, **arguments)
     check_arguments(name, arguments)
     if "root" in signature(_SOURCES[name]).parameters:
         arguments["root"] = Path(root or os.environ.get("SNN_LANDSCAPE_DATA", "data"))
@@ -89,6 +101,45 @@ def described(name: str, **arguments: Any) -> Described:
     kept = {key: value for key, value in taken.items() if key not in ("name", "root", "workers")}
     channels, classes, size = _SHAPES[name]
     return Described(name, kept, channels, classes, kept.get("image_size", size))
+
+
+def load_own(
+    name: str, *, root: str | Path | None = None, code: Sequence[str] = (), path: str | None = None,
+    sha256: str | None = None, **arguments: Any,
+) -> Data:  # fmt: skip
+    """Data of the user's own, under the name of its file, folder or function; the result's arguments give it again.
+
+    Files lie at ``path``, or in the folder ``root`` where that is given. ``sha256`` is what file or code had, and what
+    has another now is refused. Arguments are those of :mod:`.own`, and of a function its own besides.
+
+    Raises CodeError for code that isn't among ``code``.
+    """
+    if path is None and named_code.is_code(name):
+        return _of_code(name, code, sha256, arguments)
+    place = Path(root) / name if root is not None and path is not None else Path(path or name)
+    if not place.exists():
+        raise FileNotFoundError(f"no data at {place}: give the folder that holds {place.name} as --data-root")
+    folder = place.is_dir()
+    digest = None if folder else hashlib.sha256(place.read_bytes()).hexdigest()
+    if sha256 not in (None, digest):
+        raise ValueError(
+            f"{place} is not the file that the checkpoint was made with: its sha256 is {digest}, not {sha256}"
+        )
+    data = own.folders(place, **arguments) if folder else own.arrays(place, **arguments)
+    return replace(data, arguments=data.arguments | {"path": path or name}, sha256=digest)
+
+
+def _of_code(name: str, code: Sequence[str], sha256: str | None, arguments: dict[str, Any]) -> Data:
+    said = named_code.parse(name)
+    ours = {key: arguments.pop(key) for key in ("split_seed", "train_images", "frames", "workers") if key in arguments}
+    if clash := said.arguments.keys() & {"split_seed", "train_images", "frames", "workers"}:
+        raise ValueError(f"{said}: {', '.join(clash)} is an argument of every data set here: call yours otherwise")
+    recorded = replace(said, arguments={**said.arguments, **arguments})
+    named = named_code.granted(recorded, sha256, code)
+    data = own.of_code(named, **ours)
+    return replace(
+        data, name=str(said), arguments=data.arguments | dict(recorded.arguments), sha256=named_code.sha256(named.where)
+    )
 
 
 def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:

@@ -12,7 +12,8 @@ class Data:
     """A data set; ``load(name, **arguments)`` gives it again.
 
     ``steps`` is the number of frames of an event stream, None for static images. ``augment`` is what a training run
-    passes to ``train.batches``, None where the data set has nothing of the kind.
+    passes to ``train.batches``, None where the data set has nothing of the kind. Of a user's own data ``num_classes``,
+    ``in_channels`` and ``image_size`` are 0 where it has none, and ``sha256`` is that of the file or the code.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Data:
     image_size: int
     steps: int | None = None
     augment: Augment | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)

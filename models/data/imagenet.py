@@ -15,13 +15,18 @@ _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def imagenet(*, root: Path, image_size: int = 224, workers: int = 0, split_seed: int = 0) -> Data:
     """The images in ``root``, read by ``workers`` processes as training goes."""
+    return class_folders(root, "val", image_size=image_size, workers=workers, split_seed=split_seed)
+
+
+def class_folders(root: Path, test: str, *, image_size: int, workers: int, split_seed: int) -> Data:
+    """The images in ``train`` and ``test`` of ``root``, in each one folder a class."""
     if image_size < 1 or workers < 0:
         raise ValueError(f"image_size must be positive and workers not negative, got {image_size} and {workers}")
-    folders = [_class_folders(root / part) for part in ("train", "val")]
+    folders = [_class_folders(root / part) for part in ("train", test)]
     if folders[0].classes != folders[1].classes:
         differing = sorted(set(folders[0].classes) ^ set(folders[1].classes))
         raise ValueError(
-            f"train and val in {root.resolve()} do not have the same classes: only one has {differing[:5]}"
+            f"train and {test} in {root.resolve()} do not have the same classes: only one has {differing[:5]}"
         )
     mean, std = (tuple(255 * value for value in each) for each in _IMAGENET)
     splits = []

@@ -52,9 +52,12 @@ def independent_draws(images: int, *, count: int, size: int, generator: Generato
 
 @dataclass(frozen=True, eq=False)
 class Split(ABC):
-    """Labels in stored order, and the mean and standard deviation of each channel, in units of the stored pixels."""
+    """Labels in stored order, and the mean and standard deviation of each channel, in units of the stored pixels.
 
-    labels: Int[Tensor, "image"]
+    Of a user's own data labels may be any targets, [image, …], and mean and std are () where x stays as it is.
+    """
+
+    labels: Shaped[Tensor, "image *target"]
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -104,14 +107,19 @@ class Split(ABC):
         else:
             order = independent_draws(count, count=draws, size=size, generator=generator).flatten()
         mean, std = (torch.tensor(each, dtype=dtype, device=device).view(-1, 1, 1) for each in (self.mean, self.std))
+        labels = self.labels.to(dtype) if self.labels.is_floating_point() else self.labels
+
+        def prepared(stored: Tensor) -> Tensor:
+            pixels = stored.to(device, non_blocking=True)
+            if not self.mean:
+                return pixels.to(dtype) if pixels.is_floating_point() else pixels
+            return (pixels.to(dtype) - mean) / std
+
         stored = self._pixels(order, size, augment, generator, part)
         if self.read_from_files:
             stored = prefetched(stored, pin=mean.is_cuda)
         return (
-            (
-                (pixels.to(device, non_blocking=True).to(dtype) - mean) / std,
-                self.labels[share(chosen, part)].to(device),
-            )
+            (prepared(pixels), labels[share(chosen, part)].to(device))
             for pixels, chosen in zip(stored, order.split(size), strict=True)
         )
 

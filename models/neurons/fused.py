@@ -39,7 +39,7 @@ _FEW = 2**17  # numbers; below, starting threads takes longer than they save
 
 class _Neuron(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("steps", "pulse", "detached")),
+        *((name, ctypes.c_int64) for name in ("steps", "pulse", "detached", "cut")),
         *((name, ctypes.c_double) for name in ("decay", "threshold", "a", "b")),
     )
 
@@ -176,7 +176,8 @@ def _run(
     results = [tensors[0].new_empty(steps, neurons) for _ in range(count)]
     described = [ctypes.byref(_steps(tensor)) for tensor in (*tensors, *results)]
     pulse, a, b = coded(neuron.surrogate)
-    dynamics = _Neuron(steps, pulse, int(neuron.detach_reset), neuron.decay, neuron.threshold, a, b)
+    cuts = int(neuron.detach_reset), int(neuron.detach_state)
+    dynamics = _Neuron(steps, pulse, *cuts, neuron.decay, neuron.threshold, a, b)
     block, made = BLOCK, None
     if affine:
         channels, plus = len(affine.scale), _Steps(None, 0) if affine.plus is None else _steps(affine.plus)

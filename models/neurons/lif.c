@@ -23,7 +23,7 @@ extern double exp(double);
 enum { TRIANGLE, ARCTAN, SIGMOID, RECTANGLE, SMOOTH };
 
 typedef struct {
-    int64_t steps, pulse, detached;
+    int64_t steps, pulse, detached, cut;
     double decay, threshold, a, b;
 } Neuron;
 
@@ -193,7 +193,7 @@ int moments(int64_t steps, int64_t channels, int64_t start, int64_t stop, const 
         __VA_ARGS__; \
         (void)bend; \
         out[i] = (g[i] - attached * (later * u)) * slope + later * (1 - s); \
-        ahead[i] = decay * out[i]; \
+        ahead[i] = carried * out[i]; \
     } }
 
 /* With `sums`, adds Σ d and Σ d (x − centre) to its two rows, by channels, d being the result and x what is given as
@@ -202,7 +202,7 @@ int gradient(const Neuron *neuron, const Affine *affine, int64_t start, int64_t 
              const Steps *upstream, const Steps *result, const double *centre, const double *plus_centre, double *sums)
 {
     CONSTANTS
-    const REAL attached = !neuron->detached;
+    const REAL attached = !neuron->detached, carried = neuron->cut ? 0 : decay; /* what a gradient brings from step to step */
     double lanes[2 * BLOCK] = {0}, plus_lanes[2 * BLOCK] = {0};
     Lanes ahead, about, plus_about;
     Line room;
@@ -232,7 +232,7 @@ int gradient(const Neuron *neuron, const Affine *affine, int64_t start, int64_t 
 
 #define TANGENT(...) { \
     EACH { \
-        const REAL u = now[i], x = u - threshold, moved = decay * state[i] + v[i]; \
+        const REAL u = now[i], x = u - threshold, moved = carried * state[i] + v[i]; \
         REAL s, slope, bend; \
         __VA_ARGS__; \
         (void)bend; \
@@ -249,8 +249,8 @@ int gradient(const Neuron *neuron, const Affine *affine, int64_t start, int64_t 
         const REAL p = g[i] - attached * (first * u); \
         const REAL c = p * bend * moved + second * (1 - s) \
             - attached * (first * (slope * moved) + (first * moved + second * u) * slope); \
-        ahead[i] = decay * (p * slope + first * (1 - s)); \
-        state[i] = decay * c; \
+        ahead[i] = carried * (p * slope + first * (1 - s)); \
+        state[i] = carried * c; \
         out[i] = c; \
     } }
 
@@ -259,7 +259,7 @@ int second(const Neuron *neuron, const Affine *affine, int64_t start, int64_t st
            const Steps *upstream, const Steps *direction, const Steps *tangent, const Steps *curvature)
 {
     CONSTANTS
-    const REAL attached = !neuron->detached;
+    const REAL attached = !neuron->detached, carried = neuron->cut ? 0 : decay; /* what a gradient brings from step to step */
     Lanes ahead, state;
     Line room;
     const Line *line = lined(&room, affine);

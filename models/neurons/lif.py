@@ -10,6 +10,12 @@ Deng et al. 2022, equations 1–3, with decay 0.5 (the paper's τ) and threshold
 step and is not scaled by 1 − decay. Unless ``detach_reset``, gradients flow through the reset too, by way of the
 surrogate of s: for the currents (1.3, 0.7) that makes ∂s(1)/∂I(0) = −0.3185, and 0 when detached.
 
+``detach_state`` cuts it through time altogether: the membrane handed to the next step has no gradient, so that each
+step is learned as if what came before it were given (spatial learning through time, SLTT: Meng et al., "Towards Memory-
+and Time-Efficient Backpropagation for Training Spiking Neural Networks", ICCV 2023, arXiv 2302.14311). Spikes are the
+same; the gradient is ∂I(t) = g(t) σ'(u(t) − threshold). It is the method's gradient that is had here, not its memory:
+all steps are in one graph. No part of a network: a way of training sets it (:func:`models.neurons.selection.cut`).
+
 State lives inside ``forward``: nothing is carried from one batch to the next, and nothing has to be reset. Currents in
 half precision (float16, bfloat16) meet a membrane in float32, and only the spikes are half.
 
@@ -72,6 +78,7 @@ class LIF(nn.Module):
         self.threshold = threshold
         self.surrogate: Surrogate = surrogate_by_name(surrogate, width)
         self.detach_reset = detach_reset
+        self.detach_state = False
         self.implementation = "auto"
 
     def forward(self, current: Float[Tensor, "time batch *shape"]) -> Float[Tensor, "time batch *shape"]:
@@ -90,7 +97,7 @@ class LIF(nn.Module):
         membrane = torch.zeros_like(current[0], dtype=_state(current))
         spikes = []
         for step in current:
-            membrane = self.decay * membrane + step
+            membrane = self.decay * (membrane.detach() if self.detach_state else membrane) + step
             spikes.append(spike(membrane - self.threshold, self.surrogate))
             membrane = membrane * (1 - (spikes[-1].detach() if self.detach_reset else spikes[-1]))
         return torch.stack(spikes).to(current.dtype)

@@ -34,6 +34,21 @@ def select(network: nn.Module, implementation: str = "auto", device: str = "cpu"
     return found
 
 
+def cut(network: nn.Module) -> None:
+    """Have no gradient go from step to step in any neuron of ``network``: SLTT, as :mod:`models.neurons.lif` says.
+
+    ValueError where there is no neuron that it could be cut in.
+    """
+    neurons = [module for module in network.modules() if isinstance(module, LIF)]
+    if not neurons:
+        raise ValueError(
+            f"--detach-state cuts the gradient in this project's LIF neurons, and {type(network).__name__} has none:"
+            " leave it out"
+        )
+    for neuron in neurons:
+        neuron.detach_state = True
+
+
 def _fitting(device: str) -> str:
     like = torch.empty(0, device=device)
     if fused.takes(like):

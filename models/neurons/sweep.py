@@ -12,7 +12,8 @@ the currents move along v (forward), and the **curvature** ∂⟨Jv, g⟩/∂I, 
     p = g − a u              b(t) = d c(t+1)                      c(t) the curvature at step t
     c = p σ'' u̇ − a ṡ − (a u̇ + b u) σ' + b (1 − s)
 
-A detached reset drops a u, u ṡ, a ṡ and (a u̇ + b u). A smooth spike has s = σ(kx) and the same formulas. All are the
+A detached reset drops a u, u ṡ, a ṡ and (a u̇ + b u). A detached state has d = 0 in all of these, and the decay only in
+the membranes themselves: ∂I = g σ', u̇ = v, c = g σ'' v. A smooth spike has s = σ(kx) and the same formulas. All are the
 reference loop's, derived by hand and tested against it. Between the sweeps nothing is kept but the currents (and g):
 membranes, spikes and pulses are computed again.
 
@@ -38,6 +39,7 @@ class Dynamics(Protocol):
     threshold: float
     surrogate: Surrogate
     detach_reset: bool
+    detach_state: bool
 
     def reference(self, current: Tensor) -> Tensor:
         """Spikes, differentiable any number of times."""

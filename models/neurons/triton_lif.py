@@ -76,7 +76,8 @@ def constants(steps: int, dtype: torch.dtype, neuron: Dynamics, order: int) -> d
     return {
         "STEPS": steps, "STATE": tl.float64 if dtype == torch.float64 else tl.float32,
         "BLOCK": 32 * _WARPS * _neurons(steps, dtype, order), "PULSE": pulse, "DETACHED": neuron.detach_reset,
-        "DECAY": neuron.decay, "THRESHOLD": neuron.threshold, "A": a, "B": b,
+        "DECAY": neuron.decay, "CARRIED": 0.0 if neuron.detach_state else neuron.decay,
+        "THRESHOLD": neuron.threshold, "A": a, "B": b,
     }  # fmt: skip
 
 
@@ -159,7 +160,7 @@ def _bend(x, PULSE: tl.constexpr, A: tl.constexpr, B: tl.constexpr):
 def _spikes(
     current, current_stride, result, result_stride, neurons,
     STEPS: tl.constexpr, STATE: tl.constexpr, BLOCK: tl.constexpr, PULSE: tl.constexpr, DETACHED: tl.constexpr,
-    DECAY: tl.constexpr, THRESHOLD: tl.constexpr, A: tl.constexpr, B: tl.constexpr,
+    DECAY: tl.constexpr, CARRIED: tl.constexpr, THRESHOLD: tl.constexpr, A: tl.constexpr, B: tl.constexpr,
 ):  # fmt: skip
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = index < neurons
@@ -191,7 +192,7 @@ def _history(
 def _gradient(
     current, current_stride, upstream, upstream_stride, result, result_stride, neurons,
     STEPS: tl.constexpr, STATE: tl.constexpr, BLOCK: tl.constexpr, PULSE: tl.constexpr, DETACHED: tl.constexpr,
-    DECAY: tl.constexpr, THRESHOLD: tl.constexpr, A: tl.constexpr, B: tl.constexpr,
+    DECAY: tl.constexpr, CARRIED: tl.constexpr, THRESHOLD: tl.constexpr, A: tl.constexpr, B: tl.constexpr,
 ):  # fmt: skip
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = index < neurons
@@ -205,7 +206,7 @@ def _gradient(
             pulled = pulled - ahead * u
         found = pulled * pulse(x, PULSE, A, B) + ahead * (1.0 - fires(x, PULSE, A))
         store(result, result_stride, t, index, inside, found)
-        ahead = DECAY * found
+        ahead = CARRIED * found
 
 
 @kernel
@@ -213,7 +214,7 @@ def _second(
     current, current_stride, upstream, upstream_stride, direction, direction_stride,
     tangent, tangent_stride, curvature, curvature_stride, neurons,
     STEPS: tl.constexpr, STATE: tl.constexpr, BLOCK: tl.constexpr, PULSE: tl.constexpr, DETACHED: tl.constexpr,
-    DECAY: tl.constexpr, THRESHOLD: tl.constexpr, A: tl.constexpr, B: tl.constexpr,
+    DECAY: tl.constexpr, CARRIED: tl.constexpr, THRESHOLD: tl.constexpr, A: tl.constexpr, B: tl.constexpr,
 ):  # fmt: skip
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = index < neurons
@@ -223,7 +224,7 @@ def _second(
     for t in tl.static_range(STEPS):
         u = membranes[t]
         x = u - THRESHOLD
-        moved = DECAY * after + load(direction, direction_stride, t, index, inside, STATE)
+        moved = CARRIED * after + load(direction, direction_stride, t, index, inside, STATE)
         moves = moves + (moved,)  # noqa: RUF005
         fired = pulse(x, PULSE, A, B) * moved
         store(tangent, tangent_stride, t, index, inside, fired)
@@ -245,5 +246,5 @@ def _second(
         if not DETACHED:
             found = found - first * (slope * moved) - (first * moved + second * u) * slope
         store(curvature, curvature_stride, t, index, inside, found)
-        first = DECAY * (pulled * slope + first * kept)
-        second = DECAY * found
+        first = CARRIED * (pulled * slope + first * kept)
+        second = CARRIED * found

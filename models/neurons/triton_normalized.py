@@ -185,8 +185,8 @@ def _moments(
 def _spikes(
     x, x_stride, plus, plus_stride, result, result_stride, scale, shift, rows, channels, inner, rounds,
     STEPS: tl.constexpr, STATE: tl.constexpr, PULSE: tl.constexpr, DETACHED: tl.constexpr, DECAY: tl.constexpr,
-    THRESHOLD: tl.constexpr, A: tl.constexpr, B: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr,
-    PLUS: tl.constexpr, STATIC: tl.constexpr,
+    CARRIED: tl.constexpr, THRESHOLD: tl.constexpr, A: tl.constexpr, B: tl.constexpr, ROWS: tl.constexpr,
+    CHANNELS: tl.constexpr, PLUS: tl.constexpr, STATIC: tl.constexpr,
 ):  # fmt: skip
     slope, offset = _by_channel(scale, channels, CHANNELS), _by_channel(shift, channels, CHANNELS)
     for turn in range(rounds):
@@ -209,8 +209,8 @@ def _gradient(
     x, x_stride, plus, plus_stride, upstream, upstream_stride, found, found_stride, more, more_stride,
     scale, shift, mean, first, second, sums, rows, channels, inner, rounds,
     STEPS: tl.constexpr, STATE: tl.constexpr, PULSE: tl.constexpr, DETACHED: tl.constexpr, DECAY: tl.constexpr,
-    THRESHOLD: tl.constexpr, A: tl.constexpr, B: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr,
-    PLUS: tl.constexpr, STATIC: tl.constexpr, WRITES: tl.constexpr,
+    CARRIED: tl.constexpr, THRESHOLD: tl.constexpr, A: tl.constexpr, B: tl.constexpr, ROWS: tl.constexpr,
+    CHANNELS: tl.constexpr, PLUS: tl.constexpr, STATIC: tl.constexpr, WRITES: tl.constexpr,
 ):  # fmt: skip
     slope, offset = _by_channel(scale, channels, CHANNELS), _by_channel(shift, channels, CHANNELS)
     centre = _by_channel(mean, channels, CHANNELS)
@@ -241,7 +241,7 @@ def _gradient(
             if not DETACHED:
                 pulled = pulled - ahead * u
             d = pulled * pulse(u - THRESHOLD, PULSE, A, B) + ahead * (1.0 - fires(u - THRESHOLD, PULSE, A))
-            ahead = DECAY * d
+            ahead = CARRIED * d
             over += d
             if WRITES and PLUS:
                 store(more, more_stride, t, index, inside, d)

@@ -4,6 +4,7 @@ TensorBoard is no dependency: ``pip install 'snn-landscape[tensorboard]'``. What
 when it goes on, so that every epoch is there once however often it was killed.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ class Board:
         """Write the epochs of ``history`` that are not there yet, so that a reader sees them now."""
         for row in range(self._written, len(history["epoch"])):
             for name in history.keys() - {"epoch"}:
-                self._writer.add_scalar(name, history[name][row], int(history["epoch"][row]))
+                if not math.isnan(history[name][row]):
+                    self._writer.add_scalar(name, history[name][row], int(history["epoch"][row]))
         self._written = len(history["epoch"])
         self._writer.flush()
 

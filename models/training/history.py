@@ -1,6 +1,7 @@
 """What a run notes after each epoch: ``history.csv``, and the same in its checkpoint."""
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,11 +9,20 @@ from tables.files import replacing
 
 MEASURED = ("train_loss_sdt", "train_loss_tet", "test_loss_sdt", "test_loss_tet", "train_accuracy", "test_accuracy")
 COLUMNS = ("epoch", *MEASURED, "learning_rate", "seconds")
+OWN = ("train_loss", "test_loss")
+"""The loss trained with, of a run whose outputs or loss are not those of MEASURED; the others are blank there."""
+
+
+def last(history: Mapping[str, Sequence[float]]) -> dict[str, str]:
+    """In a word what the last epoch came to: the accuracy on test images, or the loss where there is none."""
+    accuracy = history["test_accuracy"][-1]
+    return {"loss": f"{history['test_loss'][-1]:.4g}"} if math.isnan(accuracy) else {"accuracy": f"{accuracy:.3f}"}
 
 
 def write(history: Mapping[str, Sequence[float]], path: Path) -> None:
-    """One row an epoch, written whole or not at all."""
+    """One row an epoch, written whole or not at all; blank where there is no number."""
     with replacing(path) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(history)
-        writer.writerows(zip(*history.values(), strict=True))
+        for row in zip(*history.values(), strict=True):
+            writer.writerow(["" if math.isnan(value) else value for value in row])

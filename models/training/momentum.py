@@ -24,13 +24,12 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from tables.files import replacing
 
 from ..data.splits import Split
-from ..losses import LOSSES
-from ..networks.layers import Network
+from ..losses import OBJECTIVES
 from .nulls import epoch_nulls
 from .step_gradients import Kept, cosine, statistics, step_gradients
 
@@ -73,7 +72,7 @@ class MomentumHistory:
     that is there can't be continued.
     """
 
-    def __init__(self, network: Network, images: Split, *, beta: float, batch_size: int, path: Path, done: int):
+    def __init__(self, network: nn.Module, images: Split, *, beta: float, batch_size: int, path: Path, done: int):
         self.network, self.path, self.beta, self.kept = network, path, beta, Kept(beta)
         sizes = [min(batch_size, len(images) - start) for start in range(0, len(images), batch_size)]
         self.nulls = dict(zip(("kept_null_low", "kept_null"), epoch_nulls(beta, sizes), strict=True))
@@ -150,7 +149,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def _check(row: dict[Any, Any]) -> None:
     """Raise ValueError, LookupError or TypeError unless every field is its column's: a number or none, a known loss."""
-    if row["loss"] not in LOSSES or int(row["epoch"]) < 1:
+    if row["loss"] not in OBJECTIVES or int(row["epoch"]) < 1:
         raise ValueError("no epoch of a known loss")
     for name in row.keys() - {"loss"}:
         float(row[name] if row[name] != "" else 0)

@@ -16,10 +16,9 @@ Cost is counted in time steps, epochs · T, as in the paper: 300 epochs at T = 2
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
 
-Loss = Literal["sdt", "tet"]
-_LOSSES: dict[str, Loss] = {"sdt": "sdt", "tet": "tet"}
+from ..losses import OBJECTIVES
+
 _KEYS = ("loss", "timesteps", "learning_rate")
 
 
@@ -28,7 +27,7 @@ class Phase:
     """``epochs`` with one loss and one T; ``learning_rate`` is None where the cosine goes on."""
 
     epochs: int
-    loss: Loss
+    loss: str
     timesteps: int
     learning_rate: float | None = None
 
@@ -37,7 +36,7 @@ class Phase:
         return f"{self.epochs} loss={self.loss} timesteps={self.timesteps}{rate}"
 
 
-def parse(text: str, *, loss: Loss, timesteps: int) -> tuple[Phase, ...]:
+def parse(text: str, *, loss: str, timesteps: int) -> tuple[Phase, ...]:
     """The phases that ``text`` names; ``loss`` and ``timesteps`` are for those that don't say.
 
     Joined by "; ", their ``str`` is a text that says everything. Raises ValueError for what can't be read.
@@ -45,7 +44,7 @@ def parse(text: str, *, loss: Loss, timesteps: int) -> tuple[Phase, ...]:
     return tuple(_phase(part.split(), text, loss, timesteps) for part in text.split(";"))
 
 
-def _phase(words: list[str], text: str, loss: Loss, timesteps: int) -> Phase:
+def _phase(words: list[str], text: str, loss: str, timesteps: int) -> Phase:
     pairs = [word.partition("=") for word in words[1:]]
     said = {key: value for key, _, value in pairs}
     complaint = f"--phases {text!r} can't be read: expected epochs and {', '.join(_KEYS)}, as in '200 loss=sdt; 100'"
@@ -53,9 +52,11 @@ def _phase(words: list[str], text: str, loss: Loss, timesteps: int) -> Phase:
         raise ValueError(complaint)
     try:
         rate = float(said["learning_rate"]) if "learning_rate" in said else None
-        phase = Phase(int(words[0]), _LOSSES[said.get("loss", loss)], int(said.get("timesteps", timesteps)), rate)
-    except (ValueError, KeyError) as failure:
+        phase = Phase(int(words[0]), said.get("loss", loss), int(said.get("timesteps", timesteps)), rate)
+    except ValueError as failure:
         raise ValueError(complaint) from failure
+    if phase.loss not in (*OBJECTIVES, loss):
+        raise ValueError(complaint)
     if phase.epochs < 1 or phase.timesteps < 1:
         raise ValueError(f"a phase has at least one epoch and one timestep, got '{phase}'")
     if rate is not None and not 0 < rate < inf:

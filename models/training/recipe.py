@@ -7,16 +7,16 @@ and that the last epoch's weights are the result.
 """
 
 from dataclasses import asdict, dataclass, replace
-from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
-from ..device import device
+from ..code import digests, is_code
+from ..losses import OBJECTIVES
 from ..networks import accepted, build
 from ..networks.layers import Network
-from ..validation import check_label
+from .checks import NETWORK, check
 from .phases import Phase, parse
-from .usual import DEFAULT_MODEL, EVENTS, RECORDED, usual_weight
+from .usual import DEFAULT_MODEL, EVENTS, usual_weight
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,17 @@ class Config:
 
     out: Path
     """Folder for ckpt.pt, history.csv and snapshots/."""
-    loss: Literal["sdt", "tet"] = "tet"
-    """Standard direct training, or temporal efficient training."""
+    loss: str = "tet"
+    """Standard direct training (sdt), temporal efficient training (tet), or another of models.losses: lts, tmc, trt, ce
+    (for outputs without time), or your own as FILE.py:NAME, a function (output, target) to one value an example."""
     method: str | None = None
-    """What this way of training is called in tables and comparisons, any name; by default the loss's."""
-    data: Literal[
-        "digits", "digit-events", "cifar10", "cifar100", "imagenet", "cifar10-dvs", "dvs128-gesture", "n-mnist"
-    ] = "digits"
-    """Data set."""
+    """What this way of training is called in tables and comparisons, any name; by default the loss's, with +sam or
+    +asam behind it where steps are sharpness-aware."""
+    data: str = "digits"
+    """Data set: digits, digit-events, cifar10, cifar100, imagenet, cifar10-dvs, dvs128-gesture or n-mnist; or your own:
+    a file FILE.npz with x and y, a folder with train and test, or FILE.py:NAME, which returns two Datasets."""
+    frames: bool | None = None
+    """Your own data: whether the first axis of an example is time; by default where an example has four axes."""
     cut: Literal["count", "time"] = "count"
     """Events: frames of equal event count, or of equal time."""
     binary_frames: bool = False
@@ -46,7 +49,7 @@ class Config:
     every method, so that what varies over seeds includes it."""
     model: str | None = None
     """Network; by default one that suits the data: digits-cnn, resnet19 (CIFAR), sew-resnet34 (ImageNet),
-    vggsnn (recorded events), cnn5 (N-MNIST)."""
+    vggsnn (recorded events), cnn5 (N-MNIST). Or your own as FILE.py:NAME?key=value, which returns a module."""
     timesteps: int = 4
     """T, the steps a network is run for; 1 for a network that doesn't spike."""
     epochs: int = 50
@@ -56,7 +59,7 @@ class Config:
     until_loss: float | None = None
     """End at the first epoch after which history.csv's training loss (eval mode, no regulariser) is at most this."""
     until_loss_of: Literal["sdt", "tet"] | None = None
-    """Which loss --until-loss is about; by default the one trained with."""
+    """Which loss --until-loss is about; by default the one trained with, or sdt with lts, tmc and trt."""
     batch_size: int = 50
     """Images a step."""
     accumulate: int = 1
@@ -75,6 +78,18 @@ class Config:
     """The paper's phi."""
     label_smoothing: float = 0.0
     """None in the paper's recipes."""
+    trt_eta: float = 0.05
+    """With --loss trt: the share of the square error to the one-hot label."""
+    trt_lambda: float = 1e-5
+    """With --loss trt: the weights' decay."""
+    trt_delta: float = 0.25
+    """With --loss trt: how fast large weights' decay falls from step to step."""
+    sharpness_aware: float | None = None
+    """Take each step by the gradient at the weights moved uphill by this rho (SAM); 0.05 is usual, 0.5 if adaptive."""
+    adaptive: bool = False
+    """Move each weight uphill in proportion to its size (ASAM)."""
+    adaptive_eta: float = 0.01
+    """ASAM's eta, added to that size."""
     seed: int = 0
     """Of the weights, the order of the images and their augmentation."""
     train_images: int | None = None
@@ -97,6 +112,8 @@ class Config:
     """Of the surrogate: its area over its peak (gamma; 2/alpha; 4/k)."""
     detach_reset: bool = False
     """Cut the gradient through the reset."""
+    detach_state: bool = False
+    """Train without gradients from step to step (SLTT). What is measured later has them again."""
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
     """What the network computes in; bfloat16 by autocast, with weights in float32."""
     channels_last: bool = False
@@ -139,27 +156,47 @@ def resolved(config: Config) -> Config:
     With phases, ``loss``, ``timesteps`` and ``epochs`` are those of the last one and of all, and the method is by
     default the last one's loss.
     """
-    _check(config)
     phases = timeline(config)
+    check(config, {phase.loss for phase in phases}, drawn(config))
     last, epochs = phases[-1], sum(phase.epochs for phase in phases)
     if config.phases is not None and config.epochs not in (Config.epochs, epochs):
         raise ValueError(f"--phases {config.phases!r} are {epochs} epochs, not {config.epochs}: change the phases")
     steps = {phase.timesteps for phase in phases}
     if not config.spiking and steps != {1}:
         raise ValueError("a network that doesn't spike has one timestep, in all --phases")
-    if config.data in EVENTS and len(steps) > 1:
-        raise ValueError(f"{config.data} is cut into frames once: its --phases can't differ in timesteps")
+    if (config.data in EVENTS or own_network(config)) and len(steps) > 1:
+        why = "has timesteps of its own" if own_network(config) else "is cut into frames once"
+        what = config.model if own_network(config) else config.data
+        raise ValueError(f"{what} {why}: its --phases can't differ in timesteps")
     return replace(
         config,
         model=config.model or DEFAULT_MODEL[config.data],
         loss=last.loss,
-        method=last.loss if config.method is None else config.method,
+        method=_method(config, last.loss) if config.method is None else config.method,
         timesteps=last.timesteps,
         epochs=epochs,
         phases=config.phases and "; ".join(map(str, phases)),
         mse_weight=config.mse_weight if config.mse_weight is not None else usual_weight(last.loss, config.data),
-        until_loss_of=None if config.until_loss is None else config.until_loss_of or last.loss,
+        until_loss_of=None if config.until_loss is None else config.until_loss_of or _shown(last.loss),
     )
+
+
+def _method(config: Config, loss: str) -> str:
+    """What a way of training is called that was given no name."""
+    steps = "" if config.sharpness_aware is None else "+asam" if config.adaptive else "+sam"
+    return loss + steps
+
+
+def _shown(loss: str) -> Literal["sdt", "tet"] | None:
+    """Which of the history's losses is about training with ``loss``; None for ``train_loss``, which is ``loss``."""
+    if loss not in OBJECTIVES or loss == "ce":
+        return None
+    return "tet" if loss == "tet" else "sdt"
+
+
+def own_network(config: Config) -> bool:
+    """Whether the network is the user's own."""
+    return config.model is not None and is_code(config.model)
 
 
 def timeline(config: Config) -> tuple[Phase, ...]:
@@ -170,73 +207,29 @@ def timeline(config: Config) -> tuple[Phase, ...]:
     return parse(config.phases, loss=config.loss, timesteps=timesteps)
 
 
-def _check(config: Config) -> None:
-    if config.epochs < 1 or config.batch_size < 1:
-        raise ValueError(f"epochs and batch size must be at least 1, got {config.epochs} and {config.batch_size}")
-    if config.accumulate < 1 or config.batch_size % config.accumulate:
-        raise ValueError(f"--accumulate must divide the batch of {config.batch_size} images, got {config.accumulate}")
-    if not 0 < config.learning_rate < inf:
-        raise ValueError(f"the learning rate must be positive and finite, got {config.learning_rate}")
-    for name, limit in (("momentum", 1.0), ("label_smoothing", 1.0), ("weight_decay", inf)):
-        if not 0 <= getattr(config, name) < limit:
-            raise ValueError(f"{name} must lie in [0, {limit}), got {getattr(config, name)}")
-    if not -(2**63) <= config.seed < 2**63 or config.snapshots < 0:
-        raise ValueError(f"seed must fit 64 bits and snapshots be at least 0, got {config.seed} and {config.snapshots}")
-    if config.method is not None:
-        check_label(config.method, "--method")
-    if config.vary_data and not drawn(config):
-        raise ValueError(
-            f"--vary-data draws training images, and all that {config.data} has train: give --train-images"
-        )
-    if config.workers < 0:
-        raise ValueError(f"workers must be at least 0, got {config.workers}")
-    if config.evaluate_train is not None and config.evaluate_train < 1:
-        raise ValueError(f"--evaluate-train takes at least one image, got {config.evaluate_train}")
-    if config.until_loss is not None and not 0 < config.until_loss < inf:
-        raise ValueError(f"--until-loss must be positive and finite, got {config.until_loss}")
-    if config.until_loss is None and config.until_loss_of:
-        raise ValueError("--until-loss-of says which loss --until-loss is about, and that is not given")
-    device(config.device)
-
-
 def drawn(config: Config) -> bool:
     """Whether ``split_seed`` draws which images train, and not only their order."""
     return config.data in ("digits", "digit-events") or config.train_images is not None or config.split == "random"
 
 
-def data_arguments(config: Config) -> dict[str, Any]:
-    """What :func:`models.data.load` takes beside the name and the root."""
-    arguments: dict[str, Any] = {"split_seed": config.split_seed + config.vary_data * config.seed}
-    # What was not asked for is left to the data set, which refuses what it doesn't take.
-    asked: dict[str, Any] = {
-        "train_images": config.train_images,
-        "split": config.split,
-        "binary": config.binary_frames or None,
-    }
-    asked["by"] = None if config.cut == "count" else config.cut
-    arguments |= {name: value for name, value in asked.items() if value is not None}
-    if config.data in EVENTS:
-        arguments["timesteps"] = config.timesteps
-    if config.data == "imagenet" or config.data in RECORDED:
-        arguments["workers"] = config.workers
-    if config.image_size is not None:
-        arguments["image_size"] = config.image_size
-    return arguments
-
-
 def settings(config: Config) -> dict[str, Any]:
-    """What defines the run's result: every field but where it lies, how it is computed and how it is shown."""
+    """What defines the run's result: every field but where it lies, how it is computed and how it is shown.
+
+    ``code`` are the digests of what of it is the user's own code, None where nothing is.
+    """
     aside = (
         *("out", "quiet", "data_root", "device", "record_momentum", "snapshots", "workers", "channels_last", "recipe"),
         *("tensorboard", "neuron", "keep_spikes", "cuda_graph"),
     )
-    return {name: value for name, value in asdict(config).items() if name not in (*aside, "dry_run")}
+    told = {name: value for name, value in asdict(config).items() if name not in (*aside, "dry_run")}
+    if own_network(config):
+        told = {name: value for name, value in told.items() if name not in NETWORK}
+    return told | {"code": digests(*(str(each) for each in (config.model, config.data, config.loss)))}
 
 
 def network(config: Config, *, num_classes: int, in_channels: int, image_size: int, device: str = "cpu") -> Network:
     """The untrained network of a resolved ``config``, for such data."""
-    names = ("timesteps", "norm", "spiking", "decay", "threshold", "surrogate", "width", "detach_reset")
-    arguments = {name: getattr(config, name) for name in names}
+    arguments = {name: getattr(config, name) for name in NETWORK}
     shape = {"num_classes": num_classes, "in_channels": in_channels}
     if "image_size" in accepted(str(config.model)):
         shape["image_size"] = image_size

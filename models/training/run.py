@@ -13,20 +13,20 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from .. import processes
+from .. import code, processes
 from ..checkpoint import Checkpoint, save
-from ..data import load as load_data
-from ..data.splits import MemorySplit, Split
-from ..losses import LOSSES
-from ..neurons.selection import select
+from ..networks.layers import Network
+from ..neurons.selection import cut, select
 from . import history, optimizer, parallel, phases, recipes
 from .board import Board
 from .cuda_graph import Graphs
 from .epoch import DTYPES, evaluate, steps
+from .made import made
 from .momentum import NAME, MomentumHistory
-from .recipe import Config, data_arguments, network, settings, timeline
+from .objective import objective
+from .recipe import Config, settings, timeline
+from .sharpness_aware import SharpnessAware
 from .stopping import AGAIN, Terminated, finished, kept, reached, terminable
-from .usual import usual_weight
 
 
 class Run:
@@ -36,18 +36,19 @@ class Run:
         self.config = config
         self.phases = timeline(config)
         self.device = processes.device(config.device)
-        self.data = load_data(config.data, root=config.data_root, **data_arguments(config))
-        self.train, self.test = (_resident(split, self.device) for split in (self.data.train, self.data.test))
-        shape = {name: getattr(self.data, name) for name in ("num_classes", "in_channels", "image_size")}
-        self.network = network(config, **shape).to(self.device, DTYPES[config.precision])
-        if config.channels_last:
-            self.network.to(memory_format=torch.channels_last)
+        self.settings = settings(config) | recipes.record(config)
+        self.made = made(config, self.device)
+        self.data, self.train, self.test = self.made.data, self.made.train, self.made.test
+        self.network = self.made.network
         neuron = select(self.network, config.neuron, str(self.device))
-        if config.spiking and not config.quiet and processes.is_main():
-            print(f"neurons: {neuron}", file=sys.stderr)
+        if config.detach_state:
+            cut(self.network)
+        for line in self.made.remarks(neuron) if processes.is_main() and not config.quiet else ():
+            print(line, file=sys.stderr)
         self.trained = parallel.wrapped(self.network)
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.history: dict[str, list[float]] = {name: [] for name in history.COLUMNS}
+        columns = (*history.COLUMNS, *(history.OWN if self.made.tells_loss else ()))
+        self.history: dict[str, list[float]] = {name: [] for name in columns}
         if previous:
             self.history = {name: list(values) for name, values in previous.history.items()}
         self._show(phases.at(self.phases, max(1, self.done)))
@@ -93,13 +94,14 @@ class Run:
                 if not self.done:
                     self._snapshot(checkpoint)
                 while not finished(checkpoint.training):
-                    self._epoch(self.done + 1, bar, check_terminated)
+                    with code.lines(), self.made.seeded(self.config.seed, self.done + 1):
+                        self._epoch(self.done + 1, bar, check_terminated)
                     checkpoint = self.checkpoint()
                     if main:
                         self._save(checkpoint, path)
                     if writer:
                         writer.write(self.history)
-                    bar.set_postfix(epoch=self.done, accuracy=f"{self.history['test_accuracy'][-1]:.3f}")
+                    bar.set_postfix(history.last(self.history), epoch=str(self.done))
             except Terminated:
                 if main:
                     print(f"{config.out}: terminated in epoch {self.done + 1}; {kept(path)}; {AGAIN}", file=sys.stderr)
@@ -142,13 +144,13 @@ class Run:
             bar.update(images)
         self._check_finite(float(launched[-1]), epoch, f"at step {len(launched)}")
         if self.momentum:
-            self.momentum.record(epoch, self.phases[self.phase].loss, self._loss)
+            self.momentum.record(epoch, self.phases[self.phase].loss, self.loss)
         self.schedule.step()
         found = self._evaluate()
         self._check_finite(sum(found.values()), epoch, "after the last step")
         row = {"epoch": epoch, **found, "learning_rate": rate, "seconds": time.perf_counter() - started}
-        for name, number in row.items():
-            self.history[name].append(float(number))
+        for name, values in self.history.items():
+            values.append(float(row.get(name, math.nan)))
 
     def _enter(self, number: int) -> None:
         """Go to phase ``number``, if that is not where the run is."""
@@ -160,15 +162,19 @@ class Run:
     def _show(self, number: int) -> None:
         """Be in phase ``number``: images are shown for its T."""
         self.phase = number
-        self.network.timesteps = self.network.arguments["timesteps"] = self.phases[number].timesteps
+        if isinstance(self.network, Network):
+            self.network.timesteps = self.network.arguments["timesteps"] = self.phases[number].timesteps
+        self.loss = objective(self.config, self.phases[number].loss, self.network)
         self.graphs = self._graphs()
 
     def _graphs(self) -> Graphs | None:
         """What a phase records of its steps, where it may."""
         asked, quiet = self.config.cuda_graph, self.config.quiet
-        possible = torch.device(self.device).type == "cuda" and processes.world() == 1
+        ours = isinstance(self.network, Network) and not self.made.tells_loss  # a user's own code may decide as it goes
+        possible = torch.device(self.device).type == "cuda" and processes.world() == 1 and ours
         if asked == "on" and not possible:
-            raise ValueError("--cuda-graph on is for one GPU: --device cuda and no torchrun, or --cuda-graph auto")
+            where = "one GPU and this project's networks and losses: --device cuda and no torchrun"
+            raise ValueError(f"--cuda-graph on is for {where}, or --cuda-graph auto")
         return Graphs(self.network, always=asked == "on", quiet=quiet) if possible and asked != "off" else None
 
     def _steps(self, before: Callable[[], None]) -> Iterator[tuple[int, Tensor]]:
@@ -185,7 +191,7 @@ class Run:
             self.trained,
             self.optimizer,
             pieces,
-            self._loss,
+            self.loss,
             images=len(self.train),
             batch_size=config.batch_size,
             accumulate=config.accumulate,
@@ -193,6 +199,7 @@ class Run:
             before=before,
             keep_spikes=config.keep_spikes,
             graphs=self.graphs,
+            sharpness_aware=self._sharpness_aware(),
         )
 
     def _check_finite(self, loss: float, epoch: int, where: str) -> None:
@@ -200,22 +207,17 @@ class Run:
             last = kept(self.config.out / "ckpt.pt")
             raise ValueError(f"the loss is {loss} in epoch {epoch} {where}: lower --learning-rate ({last})")
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of each image."""
-        config, loss = self.config, self.phases[self.phase].loss
-        return LOSSES[loss](
-            logits,
-            labels,
-            mse_weight=config.mse_weight if loss == config.loss else usual_weight(loss, config.data),
-            mse_target=config.mse_target,
-            label_smoothing=config.label_smoothing,
-            reduction="none",
-        )
+    def _sharpness_aware(self) -> SharpnessAware | None:
+        config = self.config
+        if config.sharpness_aware is None:
+            return None
+        return SharpnessAware(self.network, config.sharpness_aware, config.adaptive, config.adaptive_eta)
 
     def _evaluate(self) -> dict[str, float]:
         config = self.config
         size = 500 if self.data.image_size <= 32 else config.batch_size
         shared: dict[str, Any] = {"device": self.device, "dtype": DTYPES[config.precision], "part": processes.part()}
+        loss = self.loss if self.made.tells_loss else None
         limit = config.evaluate_train and min(config.evaluate_train, len(self.train))
         return {
             f"{split}_{name}": value
@@ -223,7 +225,7 @@ class Run:
                 ("train", self.train.batches(size, limit=limit, **shared)),
                 ("test", self.test.batches(size, **shared)),
             )
-            for name, value in evaluate(self.network, images, config.precision).items()
+            for name, value in evaluate(self.network, images, config.precision, kind=self.made.kind, loss=loss).items()
         }
 
     def checkpoint(self) -> Checkpoint:
@@ -234,11 +236,12 @@ class Run:
             "generator": self.generator.get_state(),
         }
         weights = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
-        training = settings(self.config) | recipes.record(self.config) | {"epochs_done": self.done}
+        training = self.settings | {"epochs_done": self.done}
+        made = self.made.record()
         return Checkpoint(
-            model={"name": self.config.model, "arguments": dict(self.network.arguments)},
+            model=made["model"],
+            data=made["data"],
             state_dict=weights,
-            data={"name": self.data.name, "arguments": self.data.arguments},
             training=training | {"until_loss_reached": reached(training, self.history)},
             history={name: list(values) for name, values in self.history.items()},
             resume=states,
@@ -248,8 +251,3 @@ class Run:
         every = self.config.snapshots
         if every and processes.is_main() and (self.done % every == 0 or finished(checkpoint.training)):
             save(checkpoint, self.config.out / "snapshots" / f"epoch-{self.done:04d}.pt")
-
-
-def _resident(split: Split, device: str) -> Split:
-    """The split with its images on ``device``, where they are held in memory: there they are cut and mirrored too."""
-    return replace(split, images=split.images.to(device)) if isinstance(split, MemorySplit) else split

@@ -63,8 +63,14 @@ def reached(training: dict[str, Any], history: dict[str, list[float]]) -> bool |
     goal = training.get("until_loss")
     if goal is None:
         return None
-    losses = history[f"train_loss_{training['until_loss_of']}"]
+    losses = history[_column(training)]
     return bool(losses) and losses[-1] <= goal
+
+
+def _column(training: dict[str, Any]) -> str:
+    """The history's column that the run ends by: one of SDT's and TET's, or of the loss trained with."""
+    loss = training["until_loss_of"]
+    return f"train_loss_{loss}" if loss else "train_loss"
 
 
 def finished(training: dict[str, Any]) -> bool:
@@ -81,8 +87,8 @@ def warn_unreached(checkpoint: Checkpoint, out: Path) -> None:
     """Say on stderr that a finished run did not get to the loss asked for."""
     training = checkpoint.training
     if training.get("until_loss_reached") is False:
-        loss = training["until_loss_of"]
-        found = checkpoint.history[f"train_loss_{loss}"][-1]
+        loss = training["until_loss_of"] or training["loss"]
+        found = checkpoint.history[_column(training)][-1]
         print(
             f"{out}: the training loss ({loss}) is {found:.4g} after {training['epochs']} epochs, not"
             f" {training['until_loss']:g} as --until-loss asks: raise --epochs or --until-loss",

@@ -16,6 +16,6 @@ EVENTS = ("digit-events", *RECORDED)
 
 def usual_weight(loss: str, data: str) -> float:
     """The paper's λ, which goes with TET alone."""
-    if loss == "sdt":
+    if loss != "tet":
         return 0.0
     return 0.001 if data in ("imagenet", "cifar10-dvs") else 0.05

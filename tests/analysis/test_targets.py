@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from analysis import hessian, study, timesteps
-from analysis.subject import Subject, is_target, subjects
-from analysis.subject.targets import arguments
+from analysis.subject import Subject, subjects
+from models.code import is_code, parse
 from tests.analysis.user_files import SUBJECTS
 from tests.commands import ANALYSES
 
@@ -48,7 +48,7 @@ def test_arguments_are_read_as_python_where_they_are_that(mine):
     (one,) = subjects(f"{mine}:subjects?width=2&method=fast&seeds=1")
     assert one.network.conv.out_channels == 2
     assert one.title == "fast-0"
-    assert arguments("a.py:f?x=1e-3&y=True&z=None&w=a,b") == {"x": 1e-3, "y": True, "z": None, "w": "a,b"}
+    assert parse("a.py:f?x=1e-3&y=True&z=None&w=a,b").arguments == {"x": 1e-3, "y": True, "z": None, "w": "a,b"}
 
 
 def test_a_module_on_the_path_is_named_with_dots(mine):
@@ -58,9 +58,9 @@ def test_a_module_on_the_path_is_named_with_dots(mine):
 def test_a_file_that_is_there_is_never_taken_for_code(tmp_path):
     path = tmp_path / "odd.py:name"
     path.write_text("")
-    assert not is_target(path)
-    assert is_target("odd.py:name")
-    assert not is_target("runs/tet-0/ckpt.pt")
+    assert not is_code(path)
+    assert is_code("odd.py:name")
+    assert not is_code("runs/tet-0/ckpt.pt")
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,14 @@ from models.train import Config
 
 NEURON = {"decay": 0.5, "threshold": 1.0, "surrogate": "triangle", "width": 1.0, "detach_reset": False}
 TRAINING = {
-    "loss": "tet", "method": None, "data": "digits", "cut": "count", "binary_frames": False, "split": None,
-    "split_seed": 0, "vary_data": False, "model": None, "timesteps": 4, "epochs": 50, "phases": None,
+    "loss": "tet", "method": None, "data": "digits", "frames": None, "cut": "count", "binary_frames": False,
+    "split": None, "split_seed": 0, "vary_data": False, "model": None, "timesteps": 4, "epochs": 50, "phases": None,
     "until_loss": None, "until_loss_of": None, "batch_size": 50, "accumulate": 1, "optimizer": "adam",
     "learning_rate": 2e-3, "momentum": 0.9, "weight_decay": 0.0, "mse_weight": None, "mse_target": 1.0,
-    "label_smoothing": 0.0, "seed": 0,
+    "label_smoothing": 0.0, "trt_eta": 0.05, "trt_lambda": 1e-5, "trt_delta": 0.25,
+    "sharpness_aware": None, "adaptive": False, "adaptive_eta": 0.01, "seed": 0,
     "train_images": None, "augment": True, "image_size": None, "spiking": True, "norm": "batch", **NEURON,
+    "detach_state": False,
     "precision": "float32", "channels_last": False, "neuron": "auto", "keep_spikes": "values", "cuda_graph": "auto",
     "evaluate_train": None, "record_momentum": False, "snapshots": 0, "workers": 0, "data_root": None, "device": "cpu",
     "recipe": None, "tensorboard": False, "dry_run": False, "quiet": False,

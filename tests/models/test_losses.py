@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.losses import LOSSES, sdt_loss, tet_loss
+from models.losses import LOSSES, OBJECTIVES, ce_loss, lts_loss, sdt_loss, tet_loss, tmc_loss, trt_loss
 
 
 def example(seed=0, time=4, batch=5, classes=3, scale=2.0):
@@ -81,14 +81,16 @@ def test_the_losses_are_one_at_a_single_step_and_at_constant_logits(weight):
 
 
 def test_label_smoothing_mixes_in_the_uniform_label():
-    logits, labels = example()
-    for loss in LOSSES.values():
+    for name, loss in OBJECTIVES.items():
+        if name in ("tmc", "trt"):  # what they add to the entropy is of the label itself
+            continue
+        logits, labels = example() if name != "ce" else (example()[0][0], example()[1])
         uniform = sum(loss(logits, torch.full_like(labels, c), reduction="none") for c in range(3)) / 3
         expected = 0.9 * loss(logits, labels, reduction="none") + 0.1 * uniform
         torch.testing.assert_close(loss(logits, labels, label_smoothing=0.1, reduction="none"), expected)
 
 
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+@pytest.mark.parametrize("loss", OBJECTIVES.values(), ids=OBJECTIVES.keys())
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
@@ -101,4 +103,72 @@ def test_label_smoothing_mixes_in_the_uniform_label():
 def test_arguments_without_a_meaning_are_refused(loss, bad, message):
     logits, labels = example()
     with pytest.raises(ValueError, match=message):
-        loss(logits, labels, **bad)
+        loss(logits[0] if loss is ce_loss else logits, labels, **bad)
+
+
+def naive_steps(logits, labels):
+    """The cross-entropy of each step and image, in plain Python."""
+    return [[naive_cross_entropy(row.tolist(), int(y)) for row, y in zip(step, labels, strict=True)] for step in logits]
+
+
+def test_lts_is_the_last_step_s_entropy_alone():
+    logits, labels = example()
+    expected = torch.tensor(naive_steps(logits, labels)[-1], dtype=torch.float64)
+    torch.testing.assert_close(lts_loss(logits, labels, reduction="none"), expected)
+    assert gradient(lts_loss, logits, labels)[:-1].abs().sum() == 0
+    torch.testing.assert_close(lts_loss(logits[-1:], labels), sdt_loss(logits[-1:], labels))
+
+
+def naive_tmc(logits, labels):
+    """As the authors' code: a ratio of means over the batch at every step, the past detached."""
+    time, total = len(logits), 0.0
+    for t in range(time):
+        mean = (logits[:t].detach().sum(0) + logits[t]) / (t + 1)
+        p = [mean[i].softmax(0)[y] for i, y in enumerate(labels)]
+        right, other = sum(p) / len(p), sum(1 - each for each in p) / len(p)
+        total = total + torch.nn.functional.cross_entropy(logits[t], labels) + (right / other) ** ((time - t) / time)
+    return total / time
+
+
+@pytest.mark.parametrize("time", [1, 2, 5])
+def test_tmc_is_the_authors_loop_and_so_is_its_gradient(time):
+    logits, labels = example(time=time, scale=1.0)
+    torch.testing.assert_close(tmc_loss(logits, labels), naive_tmc(logits, labels))
+    torch.testing.assert_close(gradient(tmc_loss, logits, labels), gradient(naive_tmc, logits, labels))
+    each = tmc_loss(logits, labels, reduction="none") - tet_loss(logits, labels, reduction="none")
+    torch.testing.assert_close(each, each[:1].expand(len(labels)))
+
+
+@pytest.mark.parametrize(("loss", "share"), [(tmc_loss, 1.0), (trt_loss, 0.95)])
+def test_what_is_added_to_the_entropy_knows_no_smoothing(loss, share):
+    logits, labels = example()
+    term = loss(logits, labels) - share * tet_loss(logits, labels)
+    smoothed = loss(logits, labels, label_smoothing=0.1) - share * tet_loss(logits, labels, label_smoothing=0.1)
+    torch.testing.assert_close(term, smoothed)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.05, 1.0])
+def test_trt_mixes_entropy_and_square_error_to_the_one_hot_label(eta):
+    logits, labels = example()
+    expected = []
+    for image, (y, *entropies) in enumerate(zip(labels, *naive_steps(logits, labels), strict=True)):
+        squares = [sum((float(step[image, c]) - float(c == y)) ** 2 for c in range(3)) / 3 for step in logits]
+        expected.append(sum((1 - eta) * e + eta * s for e, s in zip(entropies, squares, strict=True)) / len(logits))
+    found = trt_loss(logits, labels, eta=eta, reduction="none")
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
+
+
+def test_trt_refuses_a_share_that_is_none():
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got 1.5"):
+        trt_loss(*example(), eta=1.5)
+
+
+def test_ce_is_sdt_without_time():
+    logits, labels = example(time=1)
+    for more in ({}, {"mse_weight": 0.2, "mse_target": 0.3, "label_smoothing": 0.1}):
+        torch.testing.assert_close(ce_loss(logits[0], labels, **more), sdt_loss(logits, labels, **more))
+
+
+def test_landscapes_are_made_of_sdt_and_tet():
+    assert list(LOSSES) == ["sdt", "tet"]
+    assert list(OBJECTIVES) == ["sdt", "tet", "lts", "tmc", "trt", "ce"]

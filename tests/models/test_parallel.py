@@ -16,7 +16,7 @@ from PIL import Image
 from models import data, processes, train
 from models.checkpoint import load
 from models.data.splits import FolderSplit, MemorySplit
-from models.losses import LOSSES
+from models.losses import OBJECTIVES
 from models.networks.layers import BatchNorm2d
 from models.training import parallel
 from models.training.recipe import Config
@@ -78,8 +78,8 @@ def member(rank: int, port: int, arguments: list[str], log: Path, broken: bool) 
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "test"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     if broken:
-        calls, loss = itertools.count(1), LOSSES["tet"]
-        LOSSES["tet"] = lambda *a, **k: loss(*a, **k) * (float("nan") if next(calls) == 6 else 1)
+        calls, loss = itertools.count(1), OBJECTIVES["tet"]
+        OBJECTIVES["tet"] = lambda *a, **k: loss(*a, **k) * (float("nan") if next(calls) == 6 else 1)
     with log.open("w") as sys.stderr:
         status = train.main(arguments)
     sys.exit(status)

@@ -12,7 +12,8 @@ from models import data
 from models.neurons.surrogate import Smooth, surrogate
 from models.train import main, run
 from models.training import cost, recipes
-from models.training.recipe import Config, data_arguments, network, resolved, timeline
+from models.training.made import data_arguments
+from models.training.recipe import Config, network, resolved, timeline
 
 ROWS = [(recipe.name, row) for recipe in map(recipes.load, recipes.names()) for row in recipe.published]
 FOLDER = Path(recipes.__file__).parent

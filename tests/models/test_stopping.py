@@ -17,7 +17,7 @@ import torch
 
 from models import train
 from models.checkpoint import Checkpoint, load, save
-from models.losses import LOSSES
+from models.losses import OBJECTIVES
 from models.training.recipe import Config, resolved
 from models.training.stopping import reached
 
@@ -166,9 +166,9 @@ def test_without_room_the_last_checkpoint_stays_and_the_message_says_so(process,
 
 
 def test_a_loss_that_is_no_number_stops_at_its_step_and_the_last_checkpoint_stays(whole, tmp_path, capsys, monkeypatch):
-    settings, calls, loss = config(tmp_path), itertools.count(1), LOSSES["tet"]
+    settings, calls, loss = config(tmp_path), itertools.count(1), OBJECTIVES["tet"]
     with monkeypatch.context() as patch:  # two steps an epoch: the fourth loss is that of epoch 2, step 2
-        patch.setitem(LOSSES, "tet", lambda *a, **k: loss(*a, **k) * (float("nan") if next(calls) == 4 else 1))
+        patch.setitem(OBJECTIVES, "tet", lambda *a, **k: loss(*a, **k) * (float("nan") if next(calls) == 4 else 1))
         assert train.main(flags(settings)) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert f"the loss is nan in epoch 2 at step 2: lower --learning-rate ({tmp_path}/ckpt.pt holds epoch 1)" in line

@@ -124,7 +124,7 @@ def test_worker_processes_are_for_data_in_files_and_no_part_of_what_defines_a_ru
         asked.append((name, arguments.get("workers")))
         raise FileNotFoundError("no data")
 
-    monkeypatch.setattr("models.training.run.load_data", load_data)
+    monkeypatch.setattr("models.training.made.load", load_data)
     for data in ("imagenet", "digits"):
         with pytest.raises(FileNotFoundError):
             run(short(tmp_path, data=data, workers=3))

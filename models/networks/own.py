@@ -1,0 +1,22 @@
+"""Networks of the user's own: what a function or a class that the command line names returns."""
+
+import torch
+from torch import nn
+
+from .. import code
+
+
+def build(named: code.Named, *, seed: int) -> nn.Module:
+    """The module that ``named`` returns, its weights drawn from ``seed``; torch's generators stay as they were.
+
+    Raises CodeError for what is no module, or has no weights to train.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        network = code.made(named)
+    if not isinstance(network, nn.Module):
+        got = f"a {type(network).__name__}"
+        raise code.CodeError(f"{named} returns {got}, expected a torch.nn.Module: write return nn.Sequential(…)")
+    if not any(weight.requires_grad for weight in network.parameters()):
+        raise code.CodeError(f"{named} returns a {type(network).__name__} without weights to train: give it parameters")
+    return network
