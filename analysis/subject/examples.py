@@ -12,7 +12,7 @@ from landscape.surfaces import cached_size
 from models import processes
 from models.data.splits import Split
 
-from .sources import Batch, Images
+from .sources import Batch, Images, joined
 from .spiking import Spiking
 
 
