@@ -54,7 +54,7 @@ COLUMNS: dict[str, Column] = {
         estimator    how the trace was estimated: xtrace, hutchinson, pyhessian, or none (no time was left)
         direction    what is moved along: top, top 2 … (formal eigenvectors), random, gradient, momentum, step-t
         directions   what a surface is spanned by: random, top, trajectory …
-        kind         line or plane; of paths line or bezier; of layers conv, linear, neuron or total
+        kind         line or plane; of paths line or bezier; of layers conv, linear, matmul, neuron, total, unattributed
         layer        the module's name; total for the whole network
         measure      the measure's id
         title        the measure in words

@@ -39,26 +39,28 @@ last:
 - accuracy, accuracy_stderr: of the whole network at T; images
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from math import nan
+from typing import Any, Literal
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from models.data import Data
-from models.networks import build
-from models.networks.layers import Network
 from tables.result import Result
 
 from .. import command
 from ..command import analyse
-from ..subject import Subject
+from ..subject import Spiking, Subject
+from ..subject.sources import Batch
 from ..timesteps import horizon
-from ..timesteps.curves import curve
+from .counts import Counted, counted
 from .folding import folded
-from .operations import OPERATIONS, Layer, Meter
+from .meter import OPERATIONS, UNATTRIBUTED, Key, Tally
+from .places import FEW
+from .twin import twin
 
 _BY_RATE = "additions_by_rate"
 
@@ -83,25 +85,25 @@ class Config(command.Config):
     """Whether a static image costs the first layer's multiplications at every step, or once."""
 
 
-@torch.no_grad()
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
-    """The energy table of one checkpoint.
+    """The energy table of one subject.
 
     Raises ValueError for a negative energy.
     """
     _check(config)
-    subject.trained("energy")
-    steps, network, right = horizon(subject, config.max_timesteps), folded(subject.network), []
-    meter = Meter(cast(Network, network))
-    with meter.attached():
-        for inputs, labels in subject.batches(config.split, config.images, config.chunk):
-            right.append(curve(network(inputs, timesteps=steps), labels)["accuracy_cumulative"].cpu())
-    table = _table(meter.layers, twin(subject), steps, config)
-    accuracy = torch.cat(right, 1)
-    for name, values in (("accuracy", accuracy.mean(1)), ("accuracy_stderr", _stderr(accuracy))):
-        table[name] = table["timesteps"].map(dict(enumerate(values.tolist(), 1)))
-    table = table.sort_values("timesteps", kind="stable", ignore_index=True).assign(images=accuracy.shape[1])
-    table.insert(0, "split", config.split)
+    (split,) = subject.splits((config.split,))[:1]
+    batches = subject.batches(split, config.images, config.chunk)
+    few = subject.batches(split, FEW, FEW)[:1]
+    network, unfolded = folded(subject, few[0])
+    found = counted(network, batches, _steps(subject, config), once=config.first_layer == "once")
+    multiplied, why = _twin(subject, few, config)
+    if not config.quiet:
+        _say(subject, unfolded, found, why)
+    table = _table(found, multiplied, config)
+    for name, values in (("accuracy", found.accuracy.mean(1)), ("accuracy_stderr", _stderr(found.accuracy))):
+        table[name] = table["timesteps"].map(dict(zip(found.timesteps, values.tolist(), strict=True)))
+    table = table.sort_values("timesteps", kind="stable", ignore_index=True).assign(images=found.accuracy.shape[1])
+    table.insert(0, "split", split)
     table.insert(2, "trained_timesteps", subject.trained_timesteps)
     return {"energy": table}
 
@@ -113,66 +115,94 @@ def _check(config: Config) -> None:
             raise ValueError(f"--{name.replace('_', '-')} must be an energy of at least 0 pJ, got {price}")
 
 
-def twin(subject: Subject) -> dict[str, float]:
-    """How often each layer of the network's twin without spikes multiplies for one image.
-
-    No weights are involved: only shapes.
-    """
-    model, data = subject.trained("energy").model, cast(Data, subject.dataset)
-    arguments = model["arguments"] | {"spiking": False, "timesteps": 1}
-    network = build(model["name"], seed=0, device="meta", **arguments).eval()
-    meter = Meter(network)
-    with meter.attached():
-        network(torch.empty(1, data.in_channels, data.image_size, data.image_size, device="meta"))
-    return {name: float(layer.multiplications.sum()) for name, layer in meter.layers.items()}
+def _steps(subject: Subject, config: Config) -> Sequence[int]:
+    """Every T up to the largest; only that where the network takes no other."""
+    steps, spiking = horizon(subject, config.max_timesteps), subject.spiking or Spiking()
+    settable = spiking.timesteps is not None or spiking.frames is not None
+    return range(1, steps + 1) if settable else (steps,)
 
 
-def _table(layers: Mapping[str, Layer], multiplied: Mapping[str, float], steps: int, config: Config) -> pd.DataFrame:
-    """The columns timesteps to twin_joules of every layer and of the total."""
-    spent = {name: _spent(layer, steps, config) for name, layer in layers.items()}
-    neurons = [name for name, layer in layers.items() if layer.kind == "neuron"]
+def _twin(subject: Subject, few: Sequence[Batch], config: Config) -> tuple[dict[Key, float] | None, str]:
+    """Joules of each layer of the twin for one image; None and the reason where there is no twin."""
+    try:
+        layers = counted(twin(subject), few, (1,)).layers
+    except ValueError as error:
+        return None, f"{error}"
+    unlisted = {key: tally for key, tally in layers.items() if key[1] != UNATTRIBUTED}
+    return {key: float(_joules(vars(tally), "additions", config).mean()) for key, tally in unlisted.items()}, ""
+
+
+def _say(subject: Subject, unfolded: Sequence[str], found: Counted, twinless: str) -> None:
+    """What couldn't be had, a line each."""
+    said = []
+    if unfolded:
+        named = ", ".join(unfolded[:4]) + (", …" if unfolded[4:] else "")
+        said.append(f"{len(unfolded)} BatchNorm not folded into a layer before it, and listed as unattributed: {named}")
+    if found.unknown:
+        said.append(f"joules without errors, for it isn't known which image costs how much: {found.unknown}")
+    if twinless:
+        said.append(f"no twin without spikes: {twinless}")
+    for line in said:
+        print(f"{subject.title}: {line}", file=sys.stderr)
+
+
+def _table(found: Counted, twin_joules: Mapping[Key, float] | None, config: Config) -> pd.DataFrame:
+    """The columns timesteps to twin_joules and share, of every layer, of the total, and of what isn't in it."""
+    rated = {key: vars(tally) | {_BY_RATE: _by_rate(tally)} for key, tally in found.layers.items()}
+    within = {key: spent for key, spent in rated.items() if key[1] != UNATTRIBUTED}
+    neurons = {key: spent for key, spent in within.items() if key[1] == "neuron"}
+    none = torch.zeros_like(found.accuracy)
     total = {
-        name: torch.stack([spent[one][name] for one in (neurons if name == "spikes" else layers)]).sum(0)
+        name: sum((spent[name] for spent in (neurons if name == "spikes" else within).values()), none)
         for name in (*OPERATIONS, _BY_RATE)
     }
-    rows = [_rows(name, layers[name].kind, layers[name].neurons, spent[name], config) for name in layers]
-    rows.append(_rows("total", "total", sum(layers[name].neurons for name in neurons), total, config))
-    table = pd.concat(rows)
-    joules = {name: 1e-12 * config.multiply_pj * count for name, count in multiplied.items()}
-    return table.assign(twin_joules=table["layer"].map(joules | {"total": sum(joules.values())}))
+    count = sum(spent["neurons"] for spent in neurons.values())
+    rows = [_rows(key, spent, found, config) for key, spent in within.items()]
+    rows.append(_rows(("total", "total"), total | {"neurons": count, "image": False}, found, config))
+    rows += [_rows(key, spent, found, config) for key, spent in rated.items() if key not in within]
+    table = pd.concat(rows, ignore_index=True)
+    made = table["additions"] + table["multiplications"]
+    every = made.where(table["kind"] != "total", 0).groupby(table["timesteps"]).transform("sum")
+    return table.assign(twin_joules=_twin_joules(table, twin_joules), share=made / every)
 
 
-def _spent(layer: Layer, steps: int, config: Config) -> dict[str, Tensor]:
-    """Each operation up to each T, [time, image], and the additions that rates times synapses would make."""
-    spent = {name: getattr(layer, name).expand(steps, -1) for name in OPERATIONS}
-    spent[_BY_RATE] = spent["spikes"].nan_to_num() * layer.synapses / max(layer.neurons, 1)
-    if len(layer.multiplications) < steps and config.first_layer == "once":
-        once = torch.arange(steps) == 0
-        spent["multiplications"] = spent["multiplications"] * once[:, None]
-    return {name: values.cumsum(0) for name, values in spent.items()}
+def _twin_joules(table: pd.DataFrame, found: Mapping[Key, float] | None) -> list[float]:
+    """Of each row; nothing in neurons, which are ReLUs there, and nan without a twin and for what isn't attributed."""
+    if found is None:
+        return [nan] * len(table)
+    joules = {**found, ("total", "total"): sum(found.values())}
+    keys = zip(table["layer"], table["kind"], strict=True)
+    return [nan if key[1] == UNATTRIBUTED else joules.get(key, 0.0) for key in keys]
 
 
-def _rows(name: str, kind: str, neurons: int, spent: Mapping[str, Tensor], config: Config) -> pd.DataFrame:
+def _by_rate(tally: Tally) -> Tensor:
+    """The additions that rates times synapses would make."""
+    return tally.spikes.nan_to_num() * tally.synapses / max(tally.neurons, 1)
+
+
+def _rows(key: Key, spent: Mapping[str, Any], found: Counted, config: Config) -> pd.DataFrame:
     joules, by_rate = (_joules(spent, additions, config) for additions in ("additions", _BY_RATE))
-    means = {each: values.mean(1) for each, values in spent.items()}
-    timesteps = torch.arange(1, len(joules) + 1)
+    means = {each: spent[each].mean(1) for each in OPERATIONS}
+    timesteps = torch.tensor(found.timesteps)
+    neurons = 0 if spent["image"] else spent["neurons"]
+    unknown = nan if found.unknown else 1.0
     columns = {
         "timesteps": timesteps.numpy(),
-        "layer": name,
-        "kind": kind,
+        "layer": key[0],
+        "kind": key[1],
         "neurons": neurons,
         "spikes": means["spikes"].numpy(),
         "firing_rate": (means["spikes"] / (neurons * timesteps)).numpy(),
         **{each: means[each].numpy() for each in OPERATIONS[1:]},
         "joules": joules.mean(1).numpy(),
-        "joules_stderr": _stderr(joules).numpy(),
+        "joules_stderr": (unknown * _stderr(joules)).numpy(),
         "joules_by_rate": by_rate.mean(1).numpy(),
-        "joules_by_rate_stderr": _stderr(by_rate).numpy(),
+        "joules_by_rate_stderr": (unknown * _stderr(by_rate)).numpy(),
     }
     return pd.DataFrame(columns)
 
 
-def _joules(spent: Mapping[str, Tensor], additions: str, config: Config) -> Tensor:
+def _joules(spent: Mapping[str, Any], additions: str, config: Config) -> Tensor:
     """Up to each T, [time, image], with the ``additions`` of that name."""
     prices = {additions: config.add_pj, "multiplications": config.multiply_pj, "updates": config.update_pj}
     return 1e-12 * torch.stack([price * spent[name] for name, price in prices.items()]).sum(0)

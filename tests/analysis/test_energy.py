@@ -7,7 +7,7 @@ import torch
 
 from analysis import energy, timesteps
 from analysis.energy import Config, run
-from analysis.energy.operations import Meter
+from analysis.energy.counts import counted
 from analysis.subject import Subject
 from models.neurons.lif import LIF
 
@@ -102,7 +102,7 @@ def test_command_writes_the_table(digits_checkpoint, tmp_path, capsys):
     named += ["layer", "kind", "neurons"]
     counts = ["spikes", "firing_rate", "additions", "multiplications", "updates", "joules", "joules_stderr"]
     counts += ["joules_by_rate", "joules_by_rate_stderr"]
-    counts += ["twin_joules", "accuracy", "accuracy_stderr", "images"]
+    counts += ["twin_joules", "share", "accuracy", "accuracy_stderr", "images"]
     assert list(written.columns) == named + counts
     assert "joules" in capsys.readouterr().out
 
@@ -156,10 +156,8 @@ def test_errors_are_those_of_means_over_images(digits_checkpoint):
     found = energy.measure(subject, config)["energy"].query("layer == 'total' and timesteps == 2").iloc[0]
     joules = []
     for image in subject.batch("test", 40)[0].split(1):
-        meter = Meter(subject.network)
-        with meter.attached(), torch.no_grad():
-            subject.network(image, timesteps=2)
-        additions = sum(float(layer.additions.sum()) for layer in meter.layers.values())
+        layers = counted(subject, [(image, torch.zeros(1, dtype=torch.long))], range(1, 3)).layers
+        additions = sum(float(layer.additions[-1].sum()) for layer in layers.values())
         joules.append(0.9e-12 * additions + 4.6e-12 * 2 * 12 * 22**2)
     assert found["joules"] == pytest.approx(np.mean(joules), rel=1e-12)
     assert found["joules_stderr"] == pytest.approx(np.std(joules, ddof=1) / 40**0.5, rel=1e-9)

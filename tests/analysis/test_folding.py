@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from analysis.energy.folding import folded
+from analysis.subject import Spiking, Subject
 from models.networks import build
-from models.networks.layers import BatchNorm2d
+from models.networks.layers import BatchNorm2d, Network
 from models.neurons.lif import LIF
 
 IMAGES = torch.rand(2, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -26,6 +27,15 @@ def trained(name: str, **arguments: str | int) -> nn.Module:
             ):
                 nn.init.uniform_(value, low, high, generator=generator)
     return network
+
+
+def folded_network(network: nn.Module, images: torch.Tensor = IMAGES) -> tuple[nn.Module, list[str]]:
+    """The copy with BatchNorms folded, and the names of those that aren't."""
+    labels = torch.zeros(len(images), dtype=torch.long)
+    spiking = Spiking((LIF,), 0, None, "timesteps") if isinstance(network, Network) else None
+    subject = Subject(network, test=[(images, labels)], spiking=spiking, dtype=images.dtype)
+    found, unfolded = folded(subject, (images, labels))
+    return found.network, unfolded
 
 
 def currents(network: nn.Module) -> list[torch.Tensor]:
@@ -53,7 +63,8 @@ def currents(network: nn.Module) -> list[torch.Tensor]:
 )
 def test_folded_networks_give_the_same_currents(name, arguments):
     network = trained(name, **arguments)
-    copy = folded(network)
+    copy, unfolded = folded_network(network)
+    assert unfolded == []
     for module in copy.modules():
         if isinstance(module, BatchNorm2d):
             nn.init.constant_(module.get_buffer("running_mean"), torch.nan)  # nothing of it is used any more
@@ -73,7 +84,7 @@ def test_equation_6_by_hand():
     for value, number in ((norm.weight, 3.0), (norm.bias, 0.25), (mean, 2.0)):
         nn.init.constant_(value, number)
     nn.init.constant_(variance, 4.0 - norm.eps)
-    one = folded(network).get_submodule("stem.conv1")
+    one = folded_network(network, torch.rand(2, 1, 8, 8))[0].get_submodule("stem.conv1")
     assert torch.allclose(one.get_parameter("weight"), 1.5 * conv.weight)
     assert one.get_parameter("bias").tolist() == pytest.approx([0.25 - 2 * 1.5])
 
@@ -81,13 +92,57 @@ def test_equation_6_by_hand():
 def test_the_network_itself_stays_as_it_was():
     network = trained("vggsnn", image_size=16).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    assert not folded(network).training
+    assert not folded_network(network)[0].training
     assert network.training
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
-def test_a_batchnorm_without_its_convolution_is_refused():
-    module = nn.Module()
-    module.norm = BatchNorm2d(3)
-    with pytest.raises(ValueError, match="norm has no convolution conv beside it to fold into"):
-        folded(module)
+def test_other_peoples_pairs_are_found_by_what_feeds_what():
+    class Net(nn.Module):
+        """Names that say nothing, tokens transposed before their BatchNorm, and two BatchNorms that can't be folded."""
+
+        def __init__(self):
+            super().__init__()
+            self.a, self.one = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)
+            self.b, self.two = nn.Linear(4, 5), nn.BatchNorm1d(5)
+            self.before, self.c = nn.BatchNorm1d(5), nn.Linear(5, 5)
+            self.d, self.beside, self.head = nn.Linear(5, 5), nn.BatchNorm1d(5), nn.Linear(5, 2)
+
+        def forward(self, x):
+            x = self.one(self.a(x)).relu().flatten(2).transpose(1, 2)
+            x = self.two(self.b(x).transpose(1, 2).contiguous()).relu().mean(2)
+            x = self.d(self.c(self.before(x)))
+            return self.head(self.beside(x) + x)
+
+    network = Net().double().eval()
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            for value in (module.weight, module.bias, module.running_mean, module.running_var):
+                nn.init.uniform_(value, 0.5, 2.0, generator=torch.Generator().manual_seed(2))
+    copy, unfolded = folded_network(network)
+    assert unfolded == ["before", "beside"]
+    assert torch.allclose(copy(IMAGES), network(IMAGES), rtol=1e-12)
+    nn.init.constant_(copy.get_submodule("one").running_mean, torch.nan)
+    nn.init.constant_(copy.get_submodule("two").running_mean, torch.nan)
+    assert copy(IMAGES).isfinite().all()
+
+
+def test_a_batchnorm_that_takes_the_batchs_own_statistics_stays():
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, track_running_stats=False), nn.Linear(4, 2))
+    copy, unfolded = folded_network(network, torch.rand(5, 3))
+    assert unfolded == ["1"]
+    assert torch.equal(copy[0].weight, network[0].weight)
+
+
+def test_a_layer_with_two_batchnorms_keeps_both():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.shared, self.norms = nn.Linear(3, 3), nn.ModuleList(nn.BatchNorm1d(3) for _ in range(2))
+
+        def forward(self, x):
+            for norm in self.norms:
+                x = norm(self.shared(x)) + 1
+            return x
+
+    assert folded_network(Net(), torch.rand(5, 3))[1] == ["norms.0", "norms.1"]
