@@ -8,7 +8,7 @@ import pandas as pd
 from tables.record import Record, contents
 
 from ..pictures import training
-from ..style.methods import label, looks, loss_label
+from ..style.methods import label, looks, loss_label, methods_of
 from ..words.comparison import Tables
 from ..words.gaps import mean, of_row
 from ..words.prose import listed, number
@@ -88,6 +88,8 @@ def _ended(tables: Tables, shown: Sequence[str]) -> list[str]:
 
 def comparison(tables: Tables) -> str:
     """Every row of the comparison, by what it is about, with its doubts; a table for each method and the reference."""
+    if "compare" not in tables and len(methods_of(tables)) == 1:
+        return "<p>One method alone: there is nothing to compare.</p>"
     if "compare" not in tables:
         return "<p>No usable table compare: python -m analysis.compare DIR makes one.</p>"
     frame = tables["compare"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tables.reading import TableError
 
-from ..pictures import correlation, energy, flatness, robustness, training
+from ..pictures import correlation, energy, flatness, robustness, sharpness, training
 from ..style.methods import loss_label
 from ..words.comparison import Reading, Tables, comparison
 from ..words.gaps import of_row
@@ -55,6 +55,7 @@ QUESTIONS = (
 )
 ALONE = (
     Question("Where did training end?", training.reading, "history"),
+    Question("How flat is it there?", sharpness.reading, "sharpness"),
     Question("What does it survive?", robustness.reading, "robustness"),
     Question("What does it cost?", energy.reading, "energy"),
 )

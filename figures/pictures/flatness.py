@@ -199,10 +199,10 @@ def _chance(tables: Tables) -> str:
             for side in ("reference", "method")
         ]
     )
-    return (
-        f"All rows at once: {named}, where chance reaches {one['percentile']:.0f} in 5 % of cases; they hang together "
-        f"as about {number(one['independent'], 2)} independent ones would."
-    )
+    said = f"All rows at once: {named}, where chance reaches {one['percentile']:.0f} in 5 % of cases"
+    if np.isfinite(one["independent"]):  # unknown with two pairs
+        said += f"; they hang together as about {number(one['independent'], 2)} independent ones would"
+    return f"{said}."
 
 
 def _by_radius(tables: Tables) -> str:

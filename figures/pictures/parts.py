@@ -15,7 +15,7 @@ from tables.reading import TableError
 
 from ..style.bands import Curve, curve, handles, remark
 from ..style.look import COLUMN, PAGE, SMALL, caption, fit_means, legend, reference
-from ..style.methods import first_loss, looks, loss_label, losses
+from ..style.methods import alone, first_loss, looks, loss_label, losses
 from ..words.comparison import RESCALED, Tables, incomparable, needed
 from ..words.gaps import Gap, gap
 from ..words.prose import sentence
@@ -25,6 +25,7 @@ from .picture import Picture
 from .spectra import OPERATORS, raw
 
 QUANTITIES = {"top_eigenvalue": ("top eigenvalue", "hessian"), "share": ("share of the trace", "gauss_newton")}
+_SCALES = {"top_eigenvalue": (1.0, ""), "share": (100.0, "%")}  # in prose
 _MOST = 24  # names of layers that fit beside each other
 Curves = dict[tuple[str, str, str], Curve]
 
@@ -109,10 +110,15 @@ def _finish(figure: Figure, curves: Curves, rows: pd.DataFrame, *, even: bool = 
 
 
 def by_layer(tables: Tables) -> str:
-    """Of how many layers the top eigenvalue, and the share of the trace, is lower with which method; of one loss."""
+    """Of how many layers the top eigenvalue, and the share of the trace, is lower with which method; of one loss.
+
+    Of one method alone, which layer has most of either.
+    """
     rows = raw(needed(tables, "layers"))
     loss = first_loss(rows)
     rows, doubts = rows[rows["loss"] == loss], (*incomparable(tables), RESCALED)
+    if alone():
+        return sentence(*(_largest(rows, name, loss) for name in QUANTITIES))
     clauses = [
         tally(f"of {{}} layers' {words} ({_matrix(rows, name)}, {loss_label(loss)})", _gaps(rows, name, doubts))
         for name, words in {"top_eigenvalue": "top eigenvalues", "share": "shares of the trace"}.items()
@@ -120,21 +126,30 @@ def by_layer(tables: Tables) -> str:
     return sentence(*clauses)
 
 
+def _largest(rows: pd.DataFrame, quantity: str, loss: str) -> str:
+    """Of one method alone, the layer that has most of a quantity, and how much."""
+    own = of_quantity(rows, quantity)
+    means = own.groupby("layer", sort=False)[quantity].mean()
+    if means.isna().all():
+        return ""
+    most = _doubted(own[own["layer"] == means.idxmax()], quantity, (RESCALED,))
+    scale, unit = _SCALES[quantity]
+    what = f"the largest {QUANTITIES[quantity][0]} of a layer ({_matrix(rows, quantity)}, {loss_label(loss)})"
+    return told(what, {f"in {means.idxmax()}": most.scaled(scale)}, unit=unit)
+
+
 def by_step(tables: Tables) -> str:
     """Top eigenvalue and share of the trace of the first and the last timestep's part of the loss."""
     rows, doubts = raw(needed(tables, "steps")), (*incomparable(tables), RESCALED)
     loss = first_loss(rows)
     rows, clauses = rows[rows["loss"] == loss], []
-    for name, words, scale, unit in (
-        ("top_eigenvalue", "top eigenvalue", 1.0, ""),
-        ("share", "share of the trace", 100.0, "%"),
-    ):
+    for name, (scale, unit) in _SCALES.items():
         own = of_quantity(rows, name)
         claims = {
             f"at t = {at:.0f}": _doubted(own[own["timestep"] == at], name, doubts).scaled(scale)
             for at in dict.fromkeys((own["timestep"].min(), own["timestep"].max()))
         }
-        what = f"the {words} ({_matrix(rows, name)}) of one timestep's part of the {loss_label(loss)}"
+        what = f"the {QUANTITIES[name][0]} ({_matrix(rows, name)}) of one timestep's part of the {loss_label(loss)}"
         clauses.append(told(what, claims, unit=unit))
     return sentence(*clauses)
 

@@ -14,9 +14,12 @@ from tables.rows import one_split
 
 from ..style.bands import Curve, curve, handles, remark
 from ..style.look import PAGE, caption, empty, legend, log_scale
-from ..style.methods import looks, loss_label, losses
+from ..style.methods import alone, first_loss, looks, loss_label, losses
 from ..views import IMAGES
-from ..words.comparison import Tables, at_radius, comparison, counted_rows
+from ..words.comparison import Tables, at_radius, comparison, counted_rows, needed
+from ..words.gaps import gap
+from ..words.prose import number, sentence
+from ..words.verdicts import told
 from .picture import Picture
 
 MEASURES = {
@@ -97,12 +100,24 @@ def _scale(line: np.ndarray, radii: pd.Series, curves: list[Curve]) -> None:
 
 
 def reading(tables: Tables) -> str:
-    """How many of the rises at a radius are higher with which method."""
+    """How many of the rises at a radius are higher with which method; of one alone, the first measure's rises."""
+    if alone():
+        return _of_one(needed(tables, "sharpness"))
     rows = comparison(tables)
     rise = [
         side == "flatness" and bool(at_radius(one)) for one, side in zip(rows["measure"], rows["side"], strict=True)
     ]
     return counted_rows(rows[rise], "of {} rises at a radius")
+
+
+def _of_one(frame: pd.DataFrame) -> str:
+    _, rows = one_split(_settled(frame), "train")
+    loss = first_loss(rows)
+    rows = rows[(rows["measure"] == _several(rows)[0]) & (rows["loss"] == loss)]
+    name = str(rows["measure"].iloc[0])
+    what = MEASURES.get(name, (name.replace("_", " "), ""))[0]
+    claims = {f"at {number(at)}": gap(rows[rows["radius"] == at], "value") for at in sorted(rows["radius"].unique())}
+    return sentence(told(f"the {what} of the {loss_label(loss)}, by radius,", claims))
 
 
 PICTURES = (Picture("sharpness", "sharpness", sharpness, PAGE, 4.2, "Rise of the loss against radius", reading, 70),)

@@ -27,8 +27,8 @@ from tables.rows import check_measured
 
 from ..style.bands import named, offsets, over_seeds
 from ..style.look import GREY, PAGE, caption, legend
-from ..style.methods import look_of, looks, loss_label, losses
-from ..words.comparison import Tables, on_each_loss
+from ..style.methods import alone, look_of, looks, loss_label, losses
+from ..words.comparison import RESCALED, Tables, needed, of_one_on_each_loss, on_each_loss
 from .picture import Picture
 
 OPERATORS = {
@@ -38,6 +38,7 @@ OPERATORS = {
     "empirical_fisher": "empirical Fisher",
     "fisher": "Fisher",
 }
+_FOR = {"hessian": "for the formal Hessian", "gauss_newton": "for Gauss–Newton"}
 _FLOOR = 1e-6  # of the highest peak: one eigenvalue of a million
 
 
@@ -177,18 +178,30 @@ def _density_lines(ax: Axes, rows: pd.DataFrame, grid: np.ndarray, width: float,
 
 def outermost(tables: Tables) -> str:
     """The top eigenvalue of each operator."""
-    return on_each_loss(tables, "the top eigenvalue", _ids("top_eigenvalue"))
+    what = "the top eigenvalue"
+    if alone():
+        rows = needed(tables, "hessian")
+        return of_one_on_each_loss(what, "eigenvalue", _by_operator(rows[rows["rank"] == 1]), RESCALED)
+    return on_each_loss(tables, what, _ids("top_eigenvalue"))
 
 
 def mean_of_density(tables: Tables) -> str:
     """The trace, which is the density's mean times the number of weights."""
-    return on_each_loss(tables, "the trace (the density's mean times the number of weights)", _ids("trace"))
+    what = "the trace (the density's mean times the number of weights)"
+    if alone():
+        return of_one_on_each_loss(what, "trace", _by_operator(needed(tables, "trace")), RESCALED)
+    return on_each_loss(tables, what, _ids("trace"))
+
+
+def _by_operator(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows in raw coordinates of each operator that comparisons have, by the words for it."""
+    frame = raw(frame)
+    return {words: frame[frame["operator"] == operator] for operator, words in _FOR.items()}
 
 
 def _ids(measure: str) -> dict[str, str]:
     """The comparison's ids of a measure of each operator that it has, by the words for it."""
-    words = {"hessian": "for the formal Hessian", "gauss_newton": "for Gauss–Newton"}
-    return {words[operator]: MEASURES[measure].asked(operator).id for operator in COMPARED}
+    return {_FOR[operator]: MEASURES[measure].asked(operator).id for operator in COMPARED}
 
 
 PICTURES = (

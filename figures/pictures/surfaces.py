@@ -22,9 +22,9 @@ from tables.rows import check_measured, one_split
 from ..style.bands import Curve, counted, curve, handles, remark
 from ..style.contours import contours, ladder
 from ..style.look import GREY, PAGE, PAPER, caption, empty, legend, wrapped
-from ..style.methods import label, look_of, looks, loss_label, losses
+from ..style.methods import alone, label, look_of, looks, loss_label, losses
 from ..views import IMAGES, TRAJECTORY, spanned
-from ..words.comparison import Tables, on_each_loss
+from ..words.comparison import Tables, needed, of_one_on_each_loss, on_each_loss
 from .picture import Picture
 
 
@@ -214,6 +214,9 @@ def near_on_lines(tables: Tables) -> str:
 
 def _near(tables: Tables, kind: str) -> str:
     what = f"the mean rise within half a unit of the weights on random {kind}s"
+    if alone():
+        _, rows = one_split(_kind(needed(tables, "shapes"), kind), "train")
+        return of_one_on_each_loss(what.replace("random", _words(rows)), "mean_rise", {"": rows})
     return on_each_loss(tables, what, {"": MEASURES["rise_within"].asked(kind, "0.5").id})
 
 

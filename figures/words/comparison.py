@@ -7,8 +7,8 @@ import pandas as pd
 from tables.measures import family
 from tables.reading import TableError
 
-from ..style.methods import alone, label, loss_label, sides
-from .gaps import of_row
+from ..style.methods import alone, label, loss_label, losses, sides
+from .gaps import gap, of_row
 from .prose import ALONE, sentence
 from .verdicts import tally, told
 
@@ -63,6 +63,20 @@ def on_each_loss(tables: Tables, what: str, measures: Mapping[str, str]) -> str:
             claims[f"{where} {loss}".strip()] = of_row(row)
     if not claims:
         raise TableError(f"the comparison has no row {' or '.join(measures.values())}")
+    return sentence(told(what, claims))
+
+
+def of_one_on_each_loss(what: str, column: str, parts: Mapping[str, pd.DataFrame], *doubts: str) -> str:
+    """The same of one method alone, which no comparison has: means of ``column`` over rows by what tells them apart."""
+    claims = {}
+    for where, rows in parts.items():
+        for loss, words in losses(rows["loss"]).items():
+            own = rows[rows["loss"] == loss]
+            lost = "converged" in own and bool(own["converged"].eq(False).any())
+            reasons = (*doubts, *("not converged",) * lost)
+            claims[f"{where} under the {words}".strip()] = gap(own, column, doubts=reasons)
+    if not claims:
+        raise TableError(f"no row says {what}")
     return sentence(told(what, claims))
 
 

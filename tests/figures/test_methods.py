@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -147,11 +148,47 @@ def test_one_method_alone_has_means_and_no_comparison():
         assert re.match(r"The training loss of the last epoch is .* by the SDT loss \(.* …", text)
         assert "with TET" in text
         assert "measured on both sides" not in text
+        for name in {"layers", "eigenvalues", "sharpness"}:
+            assert re.search(r" … .*with TET", found[name].read(frames)), name
         with pytest.raises(TableError, match="one method alone"):
-            found["layers"].read(frames)
+            found["flatness"].reading(complete(seeds=4))
         answers = summary.answers(frames, alone=True)
-    assert list(answers) == ["Where did training end?", "What does it survive?", "What does it cost?"]
+    asked = ["Where did training end?", "How flat is it there?", "What does it survive?", "What does it cost?"]
+    assert list(answers) == asked
     assert not any("Not answered" in one for one in answers.values())
+
+
+def test_of_one_network_alone_its_own_numbers_are_told():
+    frames = complete(seeds=1, methods=("tet",))
+    key = {"network": "n", "data": "d", "method": "tet", "training": "tet", "seed": 0.0, "checkpoint": "a"}
+    rise = [key | {"kind": kind, "split": "train", "loss": "sdt", "draw": draw, "mean_rise": value}
+            for kind, draw, value in (("line", 0, 0.25), ("line", 1, 0.75), ("plane", 0, 0.125))]  # fmt: skip
+    frames["shapes"] = pd.DataFrame(rise).assign(directions="random")
+    frames["trace"] = pd.DataFrame([key | {"loss": "sdt", "operator": "hessian", "trace": -42.5, "converged": False}])
+    found = {one.name: one for one in catalogue.PICTURES}
+    with compared(("tet",)):
+        told = {name: found[name].read(frames) for name in ("surfaces", "surface-lines", "density", "eigenvalues")}
+        layer = found["layers"].read(frames)
+    assert "random planes is 0.125 under the SDT loss (one seed, no interval) with TET" in told["surfaces"]
+    assert "random lines is 0.5 under the SDT loss" in told["surface-lines"]
+    assert "is −42.5 for the formal Hessian under the SDT loss (one seed" in told["density"]
+    assert told["density"].endswith("in doubt: changes when weights are rescaled, not converged.")
+    top = frames["hessian"].query("rank == 1 and operator == 'hessian' and loss == 'tet'")["eigenvalue"].iloc[0]
+    assert f"{top:.4g} for the formal Hessian under the TET loss" in told["eigenvalues"]
+    rows = frames["layers"].query("operator == 'hessian' and loss == 'sdt'")
+    most = rows.loc[rows["top_eigenvalue"].idxmax()]
+    assert f"is {most['top_eigenvalue']:.4g} in {most['layer']} (one seed, no interval)" in layer
+
+
+def test_a_page_of_one_network_asks_nothing_that_compares(tmp_path):
+    compared_only = ("compare", "counts", "rise_curves", "crossovers", "measures", "correlation")
+    frames = made_up(seeds=1, methods=("mine",))
+    write(tmp_path, {name: frame for name, frame in frames.items() if name not in compared_only})
+    assert report.main([str(tmp_path)]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "One method alone: there is nothing to compare." in page
+    assert "ot answered" not in page
+    assert "analysis.compare DIR" not in page
 
 
 def test_a_missing_pair_costs_its_own_sentence():
