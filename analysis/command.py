@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import pandas as pd
 import tyro
@@ -106,7 +106,7 @@ def analyse(
     config = replace(config, quiet=silent)
     for one in tqdm(named, unit="subject", disable=silent or len(named) == 1):
         begun, subject = time.perf_counter(), loaded(one, config)
-        for name, table in guarded(partial(measure, subject, config), config).items():
+        for name, table in guarded(partial(measure, subject, on_what_there_is(config, subject)), config).items():
             rows = _identified(table, subject)
             tables[name] = pd.concat([tables[name], rows], ignore_index=True) if name in tables else rows
         hashes[subject.title] = subject.sha256
@@ -130,6 +130,17 @@ def every(config: Config, subjects: Sequence[Subject] = ()) -> list[Path | Subje
     if subjects and (twice := [name for name in names if names.count(name) > 1]):
         raise ValueError(f"two subjects are called {twice[0]}: tell them apart by name=, or by method= and seed=")
     return found
+
+
+def on_what_there_is(config: C, subject: Subject) -> C:
+    """The settings with the split that the subject has, where it hasn't the one asked for, which is said."""
+    if not isinstance(config, OneSplit | BothSplits) or config.split in (*subject.there, "both"):
+        return config
+    there = subject.there[0]
+    if not config.quiet:
+        print(f"{subject.title} has no {config.split} data: measured on its {there} data", file=sys.stderr)
+    changed: dict[str, Any] = {"split": there}
+    return replace(config, **changed)
 
 
 def loaded(one: Path | Subject, config: Config) -> Subject:

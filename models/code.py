@@ -220,8 +220,11 @@ def _own_line(error: Exception) -> str | None:
     """The last of the user's lines that led to ``error``, and what was raised; None where none did."""
     if isinstance(error, SyntaxError) and error.filename in _FILES:
         return f"{error.filename}, line {error.lineno}: {error.msg}: {(error.text or '').strip()}"
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.filename in _FILES:
-            said = f"{type(error).__name__}: {error}"
-            return f"{frame.filename}, line {frame.lineno}, in {frame.name}: {(frame.line or '').strip()}: {said}"
+    raised: BaseException | None = error
+    while raised is not None:
+        for frame in reversed(traceback.extract_tb(raised.__traceback__)):
+            if frame.filename in _FILES:
+                said = f"{type(error).__name__}: {error}"
+                return f"{frame.filename}, line {frame.lineno}, in {frame.name}: {(frame.line or '').strip()}: {said}"
+        raised = raised.__cause__
     return None

@@ -89,7 +89,7 @@ def test_images_are_shared_without_loss_and_no_chunk_is_larger_than_asked(images
 def test_only_the_first_process_says_what_is_wrong_with_the_flags(monkeypatch, capsys):
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
-    assert hessian.main(["--loss", "mse"]) == 2
+    assert hessian.main(["--seed", "mse"]) == 2
     assert capsys.readouterr() == ("", "")
 
 

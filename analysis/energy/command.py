@@ -66,7 +66,7 @@ _BY_RATE = "additions_by_rate"
 
 
 @dataclass(frozen=True)
-class Config(command.Config):
+class Config(command.OneSplit):
     """Spikes, additions, multiplications and joules per image, for every T up to the largest."""
 
     split: Literal["train", "test"] = "test"
@@ -91,9 +91,8 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     Raises ValueError for a negative energy.
     """
     _check(config)
-    (split,) = subject.splits((config.split,))[:1]
-    batches = subject.batches(split, config.images, config.chunk)
-    few = subject.batches(split, FEW, FEW)[:1]
+    batches = subject.batches(config.split, config.images, config.chunk)
+    few = subject.batches(config.split, FEW, FEW)[:1]
     network, unfolded = folded(subject, few[0])
     found = counted(network, batches, _steps(subject, config), once=config.first_layer == "once")
     multiplied, why = _twin(subject, few, config)
@@ -103,7 +102,7 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     for name, values in (("accuracy", found.accuracy.mean(1)), ("accuracy_stderr", _stderr(found.accuracy))):
         table[name] = table["timesteps"].map(dict(zip(found.timesteps, values.tolist(), strict=True)))
     table = table.sort_values("timesteps", kind="stable", ignore_index=True).assign(images=found.accuracy.shape[1])
-    table.insert(0, "split", split)
+    table.insert(0, "split", config.split)
     table.insert(2, "trained_timesteps", subject.trained_timesteps)
     return {"energy": table}
 

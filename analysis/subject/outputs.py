@@ -105,8 +105,22 @@ def usual_losses(found: Layout, output: Tensor) -> dict[str, Loss]:
         return {}
     _check_logits(found, output)
     if found.answers == "classes" and found.time is not None:
-        return {name: partial(_over_time, loss, found) for name, loss in LANDSCAPE.items()}
-    return {"bce" if found.answers == "labels" else "ce": _USUAL[found.answers]}
+        losses: dict[str, Loss] = {name: partial(_over_time, loss, found) for name, loss in LANDSCAPE.items()}
+    else:
+        losses = {"bce" if found.answers == "labels" else "ce": _USUAL[found.answers]}
+    return {name: partial(_labelled, loss, found) for name, loss in losses.items()}
+
+
+def _labelled(loss: Loss, found: Layout, output: Tensor, target: Tensor) -> Tensor:
+    """``loss``, with one line for a class that the output hasn't got."""
+    try:
+        return loss(output, target)
+    except IndexError as error:
+        classes = output.shape[1 if found.answers == "pixels" else -1]
+        raise ValueError(
+            f"labels must be 0 … {classes - 1}, the network has {classes} outputs; got {int(target.min())} … "
+            f"{int(target.max())}"
+        ) from error
 
 
 def _check_logits(found: Layout, output: Tensor) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from analysis import compare, study
-from analysis.study import command
+from analysis.study import command, stacking
 from analysis.study.trainings import method
 from models.training import recipe
 from tables.measures import MEASURES
@@ -131,7 +131,7 @@ def test_stacked_tables_are_the_runs_tables_as_text(tmp_path):
         table = pd.DataFrame([head | named | {"training": "sdt", "value": 0.1 + 0.2, "reached": None, "count": 1}])
         Result({"mine": table}, provenance({}, {}, 1.0)).save(tmp_path / place)
         parts.append(tmp_path / place)
-    command._stack(parts, tmp_path / "all")
+    stacking.stack(parts, tmp_path / "all")
     assert (tmp_path / "all" / "mine.csv").read_text().splitlines() == [
         "checkpoint,network,data,method,training,value,reached,count",
         *(
