@@ -78,7 +78,7 @@ def _conclude(config: Config, folders: Sequence[Path]) -> dict[str, float]:
     _stack([folder / "tables" for folder in folders], config.out / "tables")
     if len(config.methods) > 1:
         reference = method(config.methods[0])[0]
-        compare.run(compare.Config((config.out,), reference=reference)).save(config.out / "tables")
+        compare.save(compare.run(compare.Config((config.out,), reference=reference)), config.out / "tables")
     compared = time.perf_counter()
     for module in ("figures.paper", "figures.interactive", "figures.report"):
         drawing = [sys.executable, "-m", module, str(config.out)]
