@@ -212,6 +212,14 @@ def _sides(row: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def save(result: Result, out: Path) -> None:
+    """Write the tables into ``out``, and remove what an earlier comparison left there that this one doesn't have."""
+    result.save(out)
+    for name in [name for name, one in SCHEMA.items() if one.command == "compare" and name not in result.tables]:
+        for kind in ("csv", "json"):
+            (out / f"{name}.{kind}").unlink(missing_ok=True)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
 
@@ -219,7 +227,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = run(config)
         folder = config.folders[0]
         out = config.out or (folder / "tables" if (folder / "tables").is_dir() else folder)
-        result.save(out)
+        save(result, out)
         print(table(result.to_frame(), result.tables))
         if "changed" in result.provenance:
             print(f"changed since they were written: {', '.join(result.provenance['changed'])}", file=sys.stderr)

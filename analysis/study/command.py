@@ -85,7 +85,7 @@ def _conclude(config: Config, folders: Sequence[Path], methods: Sequence[str]) -
     stack([folder / "tables" for folder in folders], config.out / "tables")
     if len(methods) > 1:
         asked = compare.Config((config.out,), reference=config.reference or methods[0])
-        compare.run(asked).save(config.out / "tables")
+        compare.save(compare.run(asked), config.out / "tables")
     compared = time.perf_counter()
     for module in ("figures.paper", "figures.interactive", "figures.report"):
         drawing = [sys.executable, "-m", module, str(config.out)]

@@ -169,6 +169,20 @@ def test_a_table_that_is_gone_is_named(tmp_path):
     assert result.provenance["changed"] == [f"{tmp_path}: hessian.csv"]
 
 
+def test_nothing_of_an_earlier_comparison_stays_beside_a_new_one(tmp_path):
+    recorded(tmp_path)
+    own = {"compare", "counts", "correlation", "measures", "rise_curves", "crossovers"}
+    before = {file.name for file in (tmp_path / "tables").iterdir()}
+    assert compare.main([str(tmp_path), "--resamples", "20"]) == 0
+    written = {f"{name}.{kind}" for name in own for kind in ("csv", "json")}
+    assert {file.name for file in (tmp_path / "tables").iterdir()} == before | written
+    for kind in ("csv", "json"):
+        (tmp_path / "tables" / f"rise.{kind}").unlink()
+    assert compare.main([str(tmp_path), "--resamples", "20"]) == 0
+    gone = {f"{name}.{kind}" for name in ("rise", "rise_curves", "crossovers") for kind in ("csv", "json")}
+    assert {file.name for file in (tmp_path / "tables").iterdir()} == (before | written) - gone
+
+
 def test_a_changed_factor_is_doubted_in_every_row(tmp_path):
     recorded(tmp_path)
     file = tmp_path / "tables" / "settings.csv"

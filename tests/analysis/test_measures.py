@@ -1,0 +1,61 @@
+"""Which rows of the analyses' tables each measure is the mean of."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.compare.measures import KEYS, measures
+
+HEAD = dict(zip(KEYS, ("a", "digits-cnn", "digits", "sdt", "sdt", 0), strict=True))
+
+
+def made(name: str, rows: list[dict[str, object]]) -> pd.DataFrame:
+    """The measures of one checkpoint's table, by id and loss."""
+    found = measures({name: pd.DataFrame([HEAD | row for row in rows])})
+    return found.set_index(["measure", "loss"])
+
+
+def test_the_descent_ratio_is_at_the_step_nearest_to_a_hundredth_on_a_log_scale_along_the_gradient():
+    steps = {0.0001: 1.0, 0.003: 2.0, 0.02: 3.0, 1.0: 4.0}  # 0.003 is the nearer one by difference
+    rows = [
+        {"loss": loss, "direction": direction, "relative_step": step, "ratio": ratio + 10 * (direction != "gradient")}
+        for loss in ("sdt", "tet")
+        for direction in ("gradient", "momentum")
+        for step, ratio in steps.items()
+    ]
+    found = made("descent", rows)["value"]
+    assert found.to_dict() == {("descent_ratio[0.01]", "sdt"): 3.0, ("descent_ratio[0.01]", "tet"): 3.0}
+
+
+def test_gradients_are_those_of_the_whole_and_not_of_a_timestep():
+    rows = [{"loss": "sdt", "timestep": t, "gradient_norm": 1.0 + t, "coherence": 0.5 / (1 + t)} for t in range(4)]
+    found = made("momentum", rows)["value"]
+    assert found.to_dict() == {("gradient_norm", "sdt"): 1.0, ("coherence", "sdt"): 0.5}
+
+
+def test_energy_is_the_total_at_the_t_trained_with():
+    rows = [
+        {"split": "test", "timesteps": t, "trained_timesteps": 2, "layer": layer, "joules": t * joules, "images": 90}
+        for t in (1, 2, 4)
+        for layer, joules in (("conv", 1.0), ("total", 5.0))
+    ]
+    found = made("energy", rows)
+    assert found["value"].to_dict() == {("energy", ""): 10.0}
+    assert found["images"].tolist() == ["90"]
+
+
+def test_the_top_eigenvalue_is_of_rank_one_and_the_smallest_is_no_measure():
+    rows = [
+        {"loss": "sdt", "operator": "hessian", "rank": rank, "eigenvalue": value, "converged": rank != -1}
+        for rank, value in ((1, 7.0), (2, 3.0), (-1, -9.0))
+    ]
+    found = made("hessian", rows)
+    assert found["value"].to_dict() == {("top_eigenvalue[hessian]", "sdt"): 7.0}
+    assert found["converged"].all()
+
+
+@pytest.mark.parametrize(("measure", "power"), [("pac_bayes_sigma", -2), ("pac_bayes_sigma_magnitude", -2)])
+def test_a_noise_that_is_borne_counts_by_its_inverse_square(measure, power):
+    rows = [{"loss": "sdt", "split": "train", "images": 9, "measure": measure, "setting": "rise of loss 0.1",
+             "radius": np.nan, "value": 0.25, "rescaling": "changes"}]  # fmt: skip
+    assert made("sharpness", rows)["value"].to_dict() == {(f"{measure}[rise of loss 0.1]", "sdt"): 0.25**power}
