@@ -19,8 +19,7 @@ PLACES = {"whole": slice(None), "stem": slice(0, noise.HALF), "body": slice(nois
 @pytest.fixture(autouse=True)
 def linear(monkeypatch):
     """Everything is measured of the loss whose gradients are the images."""
-    for module in ("command", "onward"):
-        monkeypatch.setattr(f"analysis.momentum.{module}.per_image", lambda _: noise.loss)
+    monkeypatch.setattr("analysis.subject.answers.per_image", lambda _: noise.loss)
 
 
 def gradients(images: torch.Tensor, orders: list[np.ndarray]) -> np.ndarray:
