@@ -24,7 +24,7 @@ from .epoch import DTYPES, evaluate, steps
 from .made import made
 from .momentum import NAME, MomentumHistory
 from .objective import objective
-from .recipe import Config, settings, timeline
+from .recipe import Config, own_network, settings, timeline
 from .sharpness_aware import SharpnessAware
 from .stopping import AGAIN, Terminated, finished, kept, reached, terminable
 
@@ -38,8 +38,7 @@ class Run:
         self.device = processes.device(config.device)
         self.settings = settings(config) | recipes.record(config)
         self.made = made(config, self.device)
-        self.data, self.train, self.test = self.made.data, self.made.train, self.made.test
-        self.network = self.made.network
+        self.train, self.test, self.network = self.made.train, self.made.test, self.made.network
         neuron = select(self.network, config.neuron, str(self.device))
         if config.detach_state:
             cut(self.network)
@@ -162,7 +161,7 @@ class Run:
     def _show(self, number: int) -> None:
         """Be in phase ``number``: images are shown for its T."""
         self.phase = number
-        if isinstance(self.network, Network):
+        if isinstance(self.network, Network) and not own_network(self.config):
             self.network.timesteps = self.network.arguments["timesteps"] = self.phases[number].timesteps
         self.loss = objective(self.config, self.phases[number].loss, self.network)
         self.graphs = self._graphs()
@@ -182,7 +181,7 @@ class Run:
         pieces = self.train.batches(
             config.batch_size // config.accumulate,
             generator=self.generator,
-            augment=self.data.augment if config.augment else None,
+            augment=self.made.data.augment if config.augment else None,
             device=self.device,
             dtype=DTYPES[config.precision],
             part=processes.part(),
@@ -215,7 +214,7 @@ class Run:
 
     def _evaluate(self) -> dict[str, float]:
         config = self.config
-        size = 500 if self.data.image_size <= 32 else config.batch_size
+        size = 500 if self.made.data.image_size <= 32 else config.batch_size
         shared: dict[str, Any] = {"device": self.device, "dtype": DTYPES[config.precision], "part": processes.part()}
         loss = self.loss if self.made.tells_loss else None
         limit = config.evaluate_train and min(config.evaluate_train, len(self.train))
