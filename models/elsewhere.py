@@ -92,7 +92,7 @@ def read(path: Path | str, weights: str = "raw", *, prefix: str = "") -> Found:
                 f"key; found {_described(content)}"
             )
         key = _key(held, weights)
-        taken = prefix or shared_prefix(held[key])
+        taken = _beginning(held[key], prefix)
         state = {name.removeprefix(taken): value for name, value in held[key].items() if name.startswith(taken)}
         if not state:
             raise CheckpointError(f"no name begins with the prefix {prefix!r}: the first is {next(iter(held[key]))!r}")
@@ -145,6 +145,13 @@ def _key(held: Mapping[str, State], weights: str) -> str:
 
 def _listed(keys: Iterable[str], held: Iterable[str]) -> str:
     return ", ".join(f"{key!r} (weights {_asked(key, held)})" for key in keys)
+
+
+def _beginning(names: Iterable[str], prefix: str) -> str:
+    """What comes off ``names``: ``prefix``, and what wrappers put before it and behind it."""
+    names = list(names)
+    start = prefix if any(name.startswith(prefix) for name in names) else shared_prefix(names) + prefix
+    return start + shared_prefix([name.removeprefix(start) for name in names if name.startswith(start)])
 
 
 def _group(held: Iterable[str], *, averaged: bool) -> list[str]:

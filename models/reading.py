@@ -15,6 +15,7 @@ that storages hold, and the numbers that a tensor shows beyond those that it hol
 """
 
 import argparse
+import mmap
 import pickle
 import re
 import struct
@@ -37,6 +38,7 @@ _UNREADABLE = (
     SafetensorError,
 )  # fmt: skip
 _MOST_REPEATED = 2**26  # bytes
+_BUFFER = b"\nbytearray\n"  # as a pickle names the class, the only one whose number is a size that nothing else bounds
 _CLASS = re.compile(r"(?:Unsupported global: GLOBAL|Trying to instantiate unsupported class|Unsupported class) (\S+)")
 
 
@@ -79,6 +81,9 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 def _unpickled(path: Path) -> Any:
     if not _is_legacy(path):
         _check_archive(path)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(_BUFFER) >= 0:
+            raise ValueError("it holds a bytearray, which torch.load makes as large as the file says")
     with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals([argparse.Namespace]):
         return torch.load(path, map_location="cpu", weights_only=True)
 

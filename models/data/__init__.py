@@ -44,6 +44,8 @@ _SOURCES: dict[str, Callable[..., Data]] = {
     "dvs128-gesture": dvs128_gesture,
     "n-mnist": n_mnist,
 }
+__all__ = ["Data", "Described", "check_arguments", "described", "load"]
+
 _SHAPES: dict[str, tuple[int, int | None, int | None]] = {  # channels, classes, pixels a side, where files say them
     "cifar10": (3, 10, 32),
     "cifar100": (3, 100, 32),

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from spikingjelly.activation_based import functional, neuron, surrogate
 from spikingjelly.activation_based.model import sew_resnet, spiking_resnet, spiking_vgg
 from torch import Tensor, nn
@@ -277,6 +279,70 @@ class TestTheCommand:
         found = load(tmp_path / "ckpt.pt").state_dict
         assert torch.equal(found["stem.conv.weight"], state["module.conv1.weight"].float())
         assert found["stem.norm.num_batches_tracked"] == 0
+
+    def test_weights_in_every_layout_with_what_was_taken_in_a_line(self, plain, tmp_path, capsys):
+        raw = torch.load(plain)
+        mean = {name: value + 1 if value.is_floating_point() else value for name, value in raw.items()}
+        timm = {"state_dict": raw, "state_dict_ema": {f"module.{name}": value for name, value in mean.items()}}
+        torch.save(timm | {"arch": "x", "args": Namespace(lr=0.1, T=4)}, tmp_path / "timm.pth")
+        save_file({f"model.{name}": value for name, value in raw.items()}, tmp_path / "theirs.safetensors")
+        torch.save({f"snn.{name}": value for name, value in raw.items()} | {"loss.w": torch.ones(1)}, tmp_path / "l.pt")
+        for name, flags, expected, said in (
+            ("timm.pth", [], raw, "the weights under 'state_dict'; beside them 'state_dict_ema' (weights ema)"),
+            (
+                "timm.pth",
+                ["--weights", "ema"],
+                mean,
+                "'state_dict_ema', without the prefix 'module.'; beside them 'state",
+            ),
+            ("theirs.safetensors", [], raw, "all of its weights, without the prefix 'model.'"),
+            ("l.pt", ["--prefix", "snn."], raw, "all of its weights, without the prefix 'snn.'"),
+        ):
+            out = tmp_path / "out" / "".join([name, *flags]) / "ckpt.pt"
+            assert convert.main([str(tmp_path / name), *FLAGS, *flags, "--out", str(out)]) == 0
+            assert said in capsys.readouterr().out.splitlines()[0]
+            assert torch.equal(load(out).state_dict["body.head.bias"], expected["fc.bias"])
+        assert (
+            load(tmp_path / "out" / "timm.pth--weightsema" / "ckpt.pt").training["source_weights"] == "state_dict_ema"
+        )
+        assert "no weights lie under 'best'" in refused(
+            [str(tmp_path / "timm.pth"), *FLAGS, "--weights", "best", "--out", str(tmp_path / "new.pt")], capsys
+        )
+
+    def test_other_weights_of_the_same_file_are_other_weights(self, plain, tmp_path, capsys):
+        raw = torch.load(plain)
+        torch.save({"state_dict": raw, "state_dict_ema": raw}, tmp_path / "timm.pth")
+        argv = [str(tmp_path / "timm.pth"), *FLAGS, "--out", str(tmp_path / "ckpt.pt")]
+        assert convert.main(argv) == 0
+        capsys.readouterr()
+        assert "holds a checkpoint of other weights" in refused([*argv, "--weights", "ema"], capsys)
+        earlier = load(tmp_path / "ckpt.pt")
+        del earlier.training["source_weights"]
+        save(earlier, tmp_path / "ckpt.pt")
+        assert convert.main(argv) == 0
+
+    def test_no_data_files_are_needed_until_something_is_measured(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.setenv("SNN_LANDSCAPE_DATA", str(tmp_path / "nowhere"))
+        torch.save(torchvision.models.resnet18(num_classes=10).state_dict(), tmp_path / "theirs.pth")
+        out = tmp_path / "ckpt.pt"
+        flags = ["--as", "resnet18", "--loss", "ce", "--out", str(out)]
+        assert convert.main([str(tmp_path / "theirs.pth"), *flags, "--data", "cifar10"]) == 0
+        assert load(out).data == {"name": "cifar10", "arguments": {"train_images": None, "split_seed": 0}}
+        capsys.readouterr()
+        assert timesteps.main([str(out), "--images", "4", "--out", str(tmp_path / "tables"), "--quiet"]) == 1
+        assert "CIFAR10 is not complete in " in capsys.readouterr().err
+        said = refused([str(tmp_path / "theirs.pth"), *flags, "--data", "cifar100"], capsys)
+        assert "the network takes num_classes 10, --data cifar100 has 100" in said
+
+    def test_the_key_and_the_prefix_that_would_fit_are_named(self, plain, tmp_path, capsys):
+        raw = torch.load(plain)
+        torch.save({"model": {"w": torch.ones(1)}, "teacher": raw}, tmp_path / "two.pth")
+        torch.save({f"snn.{name}": value for name, value in raw.items()}, tmp_path / "prefixed.pth")
+        for name, said in (
+            ("two.pth", "; the weights under 'teacher' would fit (weights teacher)\n"),
+            ("prefixed.pth", "; 122 of 122 would be named as expected with prefix 'snn.'\n"),
+        ):
+            assert refused([str(tmp_path / name), *FLAGS, "--out", str(tmp_path / "c.pt")], capsys).endswith(said)
 
 
 def refused(argv: list[str], capsys) -> str:

@@ -17,7 +17,7 @@ from sklearn.datasets import load_digits
 from torch import Generator
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from models.data import Data, load
+from models.data import Data, Described, described, load
 from models.data.augment import crop_and_flip
 from models.data.event_frames import frames
 from models.data.events import simulate
@@ -348,6 +348,35 @@ def test_cifar100_has_fine_labels(monkeypatch, tmp_path):
     data = load("cifar100", root=tmp_path)
     assert data.num_classes == 100
     assert data.train.mean == pytest.approx([255 * x for x in (0.5071, 0.4867, 0.4408)])
+
+
+def known(data: Data | Described) -> dict[str, object]:
+    return {name: getattr(data, name) for name in ("name", "arguments", "in_channels", "num_classes", "image_size")}
+
+
+@pytest.mark.parametrize("name", ["digits", "digit-events"])
+def test_data_without_files_are_described_as_they_are(name, in_memory):
+    assert known(described(name)) == known(in_memory[name])
+    with pytest.raises(ValueError, match="train_images must lie between"):
+        described(name, train_images=3)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"train_images": 20, "split_seed": 3}])
+def test_cifar_is_described_without_its_files(arguments, cifar10):
+    assert known(described("cifar10", **arguments)) == known(load("cifar10", root=cifar10[0], **arguments))
+    assert described("cifar100").num_classes == 100
+
+
+def test_imagenet_is_described_without_its_files_but_for_its_classes(folders):
+    expected = known(load("imagenet", root=folders, image_size=16, workers=1))
+    assert known(described("imagenet", image_size=16, workers=1)) == expected | {"num_classes": None}
+
+
+def test_what_cannot_be_described_is_refused():
+    with pytest.raises(ValueError, match="there is no data set 'mnist'"):
+        described("mnist")
+    with pytest.raises(ValueError, match="cifar10 takes no argument depth"):
+        described("cifar10", depth=3)
 
 
 def test_missing_files_say_where_they_were_sought_and_how_to_get_them(tmp_path):

@@ -246,6 +246,12 @@ class TestWhatDoesNotFit:
         assert same(network, state())
         assert "no name begins with the prefix 'spine.'" in self.refused(content, tmp_path, prefix="spine.")
 
+    @pytest.mark.parametrize("prefix", ["snn.", "module.snn.", "module.snn.model."])
+    def test_wrappers_before_and_behind_the_prefix_come_off_too(self, prefix, tmp_path):
+        content = state(prefix="module.snn.model.") | {"module.loss.weight": torch.ones(3)}
+        assert "with prefix 'snn.model.'" in self.refused(content, tmp_path)
+        assert same(load_into(seeded(7), tmp_path / "theirs.pth", prefix=prefix, quiet=True), state())
+
     def test_the_module_that_would_fit_is_named(self, tmp_path):
         whole = nn.ModuleDict({"backbone": Net(), "head": nn.Linear(4, 2)})
         said = self.refused(state(), tmp_path, whole)

@@ -12,7 +12,7 @@ from torch import Generator
 from analysis import timesteps
 from analysis.subject import Subject
 from models import train
-from models.data import Data, load
+from models.data import Data, described, load
 from models.data.augment import roll_and_flip
 from models.data.event_cache import EventSplit
 from models.data.event_frames import frames, resized
@@ -118,6 +118,13 @@ def test_subsets_are_prefixes_and_splits_share_one_cache(root):
     assert isinstance(random.train, EventSplit)
     assert isinstance(whole.train, EventSplit)
     assert random.train.frames == whole.train.frames
+
+
+@pytest.mark.parametrize("name", ["cifar10-dvs", "dvs128-gesture", "n-mnist"])
+def test_recordings_are_described_without_their_files_but_for_their_digest(name, root):
+    data, found = load(name, root=root, timesteps=3, image_size=16), described(name, timesteps=3, image_size=16)
+    assert found.arguments == data.arguments | {"files": None}
+    assert [found.in_channels, found.num_classes, found.image_size] == [2, data.num_classes, 16]
 
 
 def test_arguments_rebuild_the_data_and_notice_other_files(root, tmp_path):

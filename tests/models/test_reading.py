@@ -151,6 +151,28 @@ def test_a_storage_that_a_row_of_pickles_never_fills_is_refused(tmp_path):
     assert "its tensors claim 4,294,967,296 bytes, and the file has " in refusal(unfilled, tmp_path)
 
 
+class Buffer:
+    """Pickled as a bytearray of so many zeros, which are not in the file."""
+
+    def __reduce__(self):
+        return bytearray, (10**9,)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_buffer_of_any_size_is_refused(zipped, tmp_path):
+    said = refusal(saved({"w": torch.ones(1), "x": Buffer()}, zipped), tmp_path)
+    assert "it holds a bytearray, which torch.load makes as large as the file says" in said
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_tensor_made_of_its_size_alone_is_refused(zipped, tmp_path):
+    class Sized:
+        def __reduce__(self):
+            return torch.Tensor, (10**9,)
+
+    assert "its tensors claim 4,000,00" in refusal(saved({"w": torch.ones(1), "x": Sized()}, zipped), tmp_path)
+
+
 def test_a_tensor_that_shows_far_more_numbers_than_it_holds_is_refused(tmp_path):
     assert "its tensors repeat their numbers over 3,999,999,99" in refusal(
         saved({"w": torch.ones(1).expand(10**9)}), tmp_path
