@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from models.training import recipe
 
@@ -106,12 +106,12 @@ def _varies(plan: recipe.Config, config: Config) -> bool:
 def method(text: str) -> tuple[str, dict[str, Any]]:
     """The name, and models.train's settings, of ``[NAME=]LOSS[:SETTING=VALUE,…]``.
 
-    Raises ValueError for a setting that models.train doesn't have.
+    Raises ValueError for a loss or a setting that models.train doesn't have, and for a value that it doesn't take.
     """
     head, _, rest = text.partition(":")
     name, _, loss = head.rpartition("=")
-    settings: dict[str, Any] = {"loss": loss.strip()}
     kinds = get_type_hints(recipe.Config)
+    settings: dict[str, Any] = {"loss": _checked(text, "loss", loss.strip(), kinds)}
     for setting in filter(None, rest.split(",")):
         key, equals, word = (part.strip() for part in setting.partition("="))
         if not equals or key not in kinds or key in ("out", "seed", "method"):
@@ -121,5 +121,17 @@ def method(text: str) -> tuple[str, dict[str, Any]]:
         except (ValueError, SyntaxError):  # a word
             value = word
         whole = type(value) is int and float in (kinds[key], *get_args(kinds[key]))
-        settings[key] = float(value) if whole else value
+        settings[key] = _checked(text, key, float(value) if whole else value, kinds)
     return name.strip() or text, settings
+
+
+def _checked(text: str, key: str, value: Any, kinds: dict[str, Any]) -> Any:
+    """``value``, or ValueError where the setting ``key`` of models.train is of another kind."""
+    kind = kinds[key]
+    parts = [kind] if get_origin(kind) is Literal else get_args(kind) or [kind]
+    if not any(value in get_args(one) if get_origin(one) is Literal else type(value) is one for one in parts):
+        takes = [word for one in parts for word in get_args(one) or (one.__name__.replace("NoneType", "None"),)]
+        raise ValueError(
+            f"method {text!r}: {key} is {', '.join(takes[:-1])}{' or ' * (len(takes) > 1)}{takes[-1]}, got {value!r}"
+        )
+    return value

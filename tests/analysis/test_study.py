@@ -244,7 +244,10 @@ def test_the_loss_to_stop_at_reaches_the_training(tmp_path, capsys):
 def test_methods_are_read_and_named():
     assert method("sdt") == ("sdt", {"loss": "sdt"})
     assert method("tet:mse_weight=0") == ("tet:mse_weight=0", {"loss": "tet", "mse_weight": 0})
-    assert method("late, ü=tet:epochs=80,norm=bn") == ("late, ü", {"loss": "tet", "epochs": 80, "norm": "bn"})
+    assert method("late, ü=tet:epochs=80,norm=tdbn") == ("late, ü", {"loss": "tet", "epochs": 80, "norm": "tdbn"})
+    assert method("a=tet:learning_rate=1,mse_weight=None,detach_reset=True,until_loss_of=sdt") == (
+        "a", {"loss": "tet", "learning_rate": 1.0, "mse_weight": None, "detach_reset": True, "until_loss_of": "sdt"},
+    )  # fmt: skip
 
 
 def test_every_method_has_its_settings_its_name_and_a_folder_of_its_own(tmp_path):
@@ -264,6 +267,11 @@ def test_every_method_has_its_settings_its_name_and_a_folder_of_its_own(tmp_path
         (("sdt", "tet:speed=3"), "'speed' is no setting of models.train"),
         (("sdt", "tet:seed=3"), "'seed' is no setting of models.train"),
         (("sdt", "tet:mse_weight"), "'mse_weight' is no setting of models.train"),
+        (("sdt", "foo"), "method 'foo': loss is sdt or tet, got 'foo'"),
+        (("sdt", "tet:epochs=many"), "method 'tet:epochs=many': epochs is int, got 'many'"),
+        (("sdt", "tet:epochs=2.5"), "epochs is int, got 2.5"),
+        (("sdt", "tet:until_loss_of=both"), "until_loss_of is sdt, tet or None, got 'both'"),
+        (("sdt", "tet:detach_reset=1"), "detach_reset is bool, got 1"),
         (("a/b=sdt", "a b=tet"), "would share folders"),
         (("mine=sdt", "MINE=tet"), "would share folders"),
     ],
