@@ -38,6 +38,8 @@ class Config:
 
     checkpoints: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Checkpoint files, or subjects of your own: FILE.py:FUNCTION."""
+    code: tuple[str, ...] = ()
+    """Files of your own that checkpoints trained with them may run: mine.py. No other code is ever run."""
     out: Path | None = None
     """Folder for the tables; without it they are only printed."""
     loss: str = "both"
@@ -147,7 +149,7 @@ def loaded(one: Path | Subject, config: Config) -> Subject:
     """A checkpoint or a subject on the device and in the precision asked for, checked where it is somebody else's."""
     device = processes.device(config.device)
     if isinstance(one, Path):
-        return Subject.load(one, device=device, dtype=config.dtype, data_root=config.data_root)
+        return Subject.load(one, device=device, dtype=config.dtype, data_root=config.data_root, code=config.code)
     say = (lambda _: None) if config.quiet else partial(print, file=sys.stderr)
     with code.lines():
         placed = recognised(one.on(device, config.dtype), say)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from analysis.subject import Subject
+from analysis.subject.checkpoints import of
 from models.checkpoint import Checkpoint
 from models.data import Data
 from models.data.splits import MemorySplit
@@ -57,4 +58,4 @@ def subject(images: Tensor) -> Subject:
         resume=None,
     )
     data = Data("noise", {}, part, part, num_classes=1, in_channels=1, image_size=20)
-    return Subject.of(Path("noise.pt"), checkpoint, network, data, "cpu", torch.float32)
+    return of(Path("noise.pt"), checkpoint, network, data, "cpu", torch.float32)

@@ -26,6 +26,7 @@ from tables.result import Result
 from ..command import Config, every, guarded, loaded, recorded
 from ..precision import check_precision
 from ..subject import Subject
+from ..subject.checkpoints import of as subject_of
 
 C = TypeVar("C", bound=Config)
 Tables = Mapping[str, pd.DataFrame]
@@ -91,8 +92,8 @@ def _loaded(pair: tuple[Path | Subject, Path | Subject], config: Config) -> tupl
     first = loaded(pair[0], config)
     if isinstance(pair[1], Path) and first.dataset:
         checkpoint = load(pair[1])
-        network = checkpoint.network().to(first.device, first.dtype)
-        second = Subject.of(pair[1], checkpoint, network, first.dataset, first.device, first.dtype)
+        network = checkpoint.network(config.code).to(first.device, first.dtype)
+        second = subject_of(pair[1], checkpoint, network, first.dataset, first.device, first.dtype)
     else:
         second = loaded(pair[1], config)
     differences = list(_differences(first, second))

@@ -40,6 +40,11 @@ class Answers(Examples):
         """What the network's output says, seen on its first batch."""
         return self._seen.layout
 
+    @property
+    def has_losses(self) -> bool:
+        """Whether losses were given, or the output has some by itself."""
+        return bool(self.losses or self._seen.usual)
+
     def class_logits(self, returned: Any) -> Float[Tensor, "batch class"]:
         """What the network returned, as the logits of one distribution over classes: of steps their mean."""
         return self.time_first(returned).mean(0)

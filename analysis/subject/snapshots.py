@@ -9,6 +9,7 @@ from torch import Tensor
 
 from landscape.objective import Parameters
 from models.checkpoint import Checkpoint, CheckpointError, load
+from models.networks.layers import Network
 
 from . import Subject
 
@@ -36,7 +37,8 @@ def _vectors(files: list[Path], subject: Subject, weights: Parameters) -> Iterat
     for path in files:
         snapshot = load(path)
         _check_same_run(snapshot, path, subject)
-        state = snapshot.network().state_dict()
+        ours = isinstance(subject.network, Network)
+        state = snapshot.network().state_dict() if ours else snapshot.state_dict
         parts = [state[name].to(weights.device, weights.dtype) for name in weights.names]
         yield snapshot.training.get("epochs_done", 0), weights.flatten(parts)
 

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 
 from landscape.evaluation import Evaluation, Reading, Source
 from landscape.objective import Objective
-from models.checkpoint import Checkpoint, load
+from models.checkpoint import Checkpoint
 from models.data import Data
 from models.device import device as usable_device
-from models.neurons.lif import LIF
 from tables.record import sha256
 
 from .answers import Answers
@@ -29,7 +28,6 @@ from .examples import Unsuited
 from .outputs import Loss
 from .passes import passes, told
 from .sources import Batch
-from .spiking import Spiking
 from .words import check_words
 
 TWIN = "-relu"
@@ -75,43 +73,18 @@ class Subject(Answers):
 
     @classmethod
     def load(
-        cls, path: Path, *, device: str = "cpu", dtype: str = "float32", data_root: str | None = None
+        cls,
+        path: Path,
+        *,
+        device: str = "cpu",
+        dtype: str = "float32",
+        data_root: str | None = None,
+        code: Sequence[str] = (),
     ) -> "Subject":
-        """The subject in the checkpoint at ``path``: its network rebuilt on ``device`` in ``dtype``, its data loaded.
+        """The subject in the checkpoint at ``path`` (:func:`analysis.subject.checkpoints.load`)."""
+        from .checkpoints import load  # which makes subjects
 
-        Raises CheckpointError, FileNotFoundError or ValueError with what was got and what was expected.
-        """
-        place = usable_device(device)
-        digest = sha256(path) if path.is_file() else ""
-        checkpoint = load(path)
-        network, data = checkpoint.network(), checkpoint.load_data(data_root)
-        for name in ("in_channels", "num_classes", "image_size"):
-            takes, gets = network.arguments.get(name), getattr(data, name)
-            if takes is not None and takes != gets:
-                raise ValueError(f"{path}: its network takes {name} {takes}, its data {data.name} has {gets}")
-        network = network.to(device=place, dtype=DTYPES[dtype])
-        subject = cls.of(path, checkpoint, network, data, device, DTYPES[dtype])
-        if subject.sha256 != digest:
-            raise ValueError(f"{path} was replaced while it was read: measure it when its training has ended")
-        return subject
-
-    @classmethod
-    def of(
-        cls, path: Path, checkpoint: Checkpoint, network: nn.Module, data: Data, device: str, dtype: torch.dtype
-    ) -> "Subject":
-        """The subject of a checkpoint whose network is built and whose data are loaded.
-
-        A network that doesn't spike is named apart from its spiking twin: digits-cnn-relu.
-        """
-        spikes = checkpoint.model["arguments"].get("spiking", True)
-        frames = 0 if data.steps else None
-        return cls(
-            network, train=data.train, test=data.test, name=path.as_posix(), data=checkpoint.data["name"],
-            method=checkpoint.training["method"], seed=checkpoint.training["seed"],
-            architecture=checkpoint.model["name"] + ("" if spikes else TWIN),
-            spiking=Spiking((LIF,) if spikes else (), 0, frames, "timesteps"),
-            device=device, dtype=dtype, checkpoint=checkpoint, path=path, dataset=data,
-        )  # fmt: skip
+        return load(path, device=device, dtype=dtype, data_root=data_root, code=code)
 
     def on(self, device: str, dtype: str) -> "Subject":
         """The same with its network on ``device`` in ``dtype``: itself where it lies there already, else a copy."""
