@@ -23,7 +23,7 @@ from tables.record import provenance
 from tables.result import Result
 
 from .precision import check_precision, tf32
-from .subject import Subject, recognised
+from .subject import Subject, in_network, recognised
 from .subject import subjects as named_by
 
 Tables = Mapping[str, pd.DataFrame]
@@ -38,8 +38,6 @@ class Config:
 
     checkpoints: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Checkpoint files, or subjects of your own: FILE.py:FUNCTION."""
-    code: tuple[str, ...] = ()
-    """Files of your own that checkpoints trained with them may run: mine.py. No other code is ever run."""
     out: Path | None = None
     """Folder for the tables; without it they are only printed."""
     loss: str = "both"
@@ -61,6 +59,12 @@ class Config:
     """Accept --dtype bfloat16, and what it does to differences and eigenvalues."""
     data_root: str | None = None
     """Folder with the data set's files, for those that have files."""
+    code: tuple[str, ...] = ()
+    """Files of your own that checkpoints trained with them may run: mine.py. No other code is ever run."""
+    network: str | None = None
+    """A network of your own, mine.py:Net?width=32, for files that hold its weights in any layout; with --data."""
+    data: str | None = None
+    """Data for --network: a data set's name, mine.npz, a folder of images by class, mine.py:data."""
     quiet: bool = False
     """No progress and no remarks on stderr."""
 
@@ -148,12 +152,18 @@ def on_what_there_is(config: C, subject: Subject) -> C:
 def loaded(one: Path | Subject, config: Config) -> Subject:
     """A checkpoint or a subject on the device and in the precision asked for, checked where it is somebody else's."""
     device = processes.device(config.device)
-    if isinstance(one, Path):
-        return Subject.load(one, device=device, dtype=config.dtype, data_root=config.data_root, code=config.code)
     say = (lambda _: None) if config.quiet else partial(print, file=sys.stderr)
     with code.lines():
-        placed = recognised(one.on(device, config.dtype), say)
-        vars(placed)["sha256"] = one.sha256  # of what was given
+        if isinstance(one, Path) and config.network is None:
+            found = Subject.load(one, device=device, dtype=config.dtype, data_root=config.data_root, code=config.code)
+            if found.spiking:  # this project's
+                return found
+        elif isinstance(one, Path):
+            found = in_network(one, config.network or "", config.data, root=config.data_root, quiet=config.quiet)
+        else:
+            found = one
+        placed = recognised(found.on(device, config.dtype), say)
+        vars(placed)["sha256"] = found.sha256  # of what was given
         placed.check()
     return placed
 

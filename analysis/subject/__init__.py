@@ -2,6 +2,7 @@
 
 from .answers import correct, per_image
 from .examples import Unsuited
+from .foreign import in_network
 from .recognised import recognised
 from .sources import Batch
 from .spiking import Spiking
@@ -15,6 +16,7 @@ __all__ = [
     "Subject",
     "Unsuited",
     "correct",
+    "in_network",
     "per_image",
     "recognised",
     "subjects",

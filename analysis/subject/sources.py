@@ -50,7 +50,7 @@ class Images:
         """
         if isinstance(self.source, Split):
             found = self.source.batches(size, limit=images, device=self.device, generator=generator)
-            return [(x.to(self.dtype), y) for x, y in islice(found, *part)]
+            return [self._placed(batch) for batch in islice(found, *part)]
         if generator is None:
             return [self._placed(batch) for batch in islice(self._sized(images, size), *part)]
         whole = joined([self._placed(batch) for batch in self._sized(images, 10**9)], self.axis)
