@@ -20,14 +20,15 @@ from ..subject import Spiking, Subject, Unsuited
 from ..subject.passes import passes
 from ..subject.sources import Batch, selected
 from ..timesteps.curves import curve
-from .meter import OPERATIONS, Key, Meter, Tally
-from .places import FEW, Places, places
+from .meter import Key, Meter, Tally
+from .places import Places, places
 
 
 @dataclass(frozen=True)
 class Counted:
-    """Tallies with a row for each of ``timesteps``: what each layer did up to then; ``neurons`` and ``synapses`` a step.
+    """Tallies with a row for each of ``timesteps``: what each layer did up to then.
 
+    ``neurons`` and ``synapses`` are those of a step.
     ``accuracy`` is each image's at each T, nan where nothing counts as right. ``unknown`` says why it isn't known which
     image did how much, so that all have the mean; empty where it is.
     """
@@ -51,10 +52,9 @@ def counted(subject: Subject, batches: Sequence[Batch], timesteps: Sequence[int]
             return Counted(timesteps, {key: _up_to(one, len(timesteps), once) for key, one in layers.items()}, accuracy)
     every = [_pass(subject, batches, steps, apart=False) for steps in timesteps]
     static = (subject.spiking or Spiking()).frames is None and timesteps[0] == 1
-    found = {
-        key: [layers.get(key) for layers, _, _ in every] for key in dict.fromkeys(k for one in every for k in one[0])
-    }
-    layers = {key: _stacked(tallies, timesteps, once if static else None) for key, tallies in found.items()}
+    layers = {}
+    for key in dict.fromkeys(key for found, _, _ in every for key in found):
+        layers[key] = _stacked([found.get(key) for found, _, _ in every], timesteps, once if static else None)
     return Counted(timesteps, layers, torch.cat([accuracy for _, accuracy, _ in every]), every[-1][2])
 
 
@@ -109,46 +109,40 @@ def _accuracy(subject: Subject, returned: Any, target: Any, images: int) -> Floa
 
 def _together(parts: Sequence[tuple[dict[Key, Tally], int]]) -> dict[Key, Tally]:
     """All batches' images; a layer that one of them didn't reach did nothing there."""
-    layers: dict[Key, Tally] = {}
-    for key in dict.fromkeys(key for found, _ in parts for key in found):
-        some = next(found[key] for found, _ in parts if key in found)
-        values = {
-            name: torch.cat(
-                [
-                    getattr(found[key], name) if key in found else some.spikes.new_zeros(len(some.spikes), images)
-                    for found, images in parts
-                ],
-                1,
-            )
-            for name in OPERATIONS
-        }
-        layers[key] = replace(some, **values)
-    return layers
+    return {key: _of_all(key, parts) for key in dict.fromkeys(key for found, _ in parts for key in found)}
+
+
+def _of_all(key: Key, parts: Sequence[tuple[dict[Key, Tally], int]]) -> Tally:
+    some = next(found[key] for found, _ in parts if key in found)
+    none = torch.zeros_like(some.updates[:, :1])
+
+    def count(name: str) -> Tensor:
+        return torch.cat(
+            [getattr(found[key], name) if key in found else none.expand(-1, size) for found, size in parts], 1
+        )
+
+    return some.counted(count)
 
 
 def _up_to(tally: Tally, steps: int, once: bool) -> Tally:
     """Sums over the steps up to each, of steps kept apart; one row that reads the image counts at all or ``once``."""
     only = once and tally.image and len(tally.multiplications) < steps
     weight = (torch.arange(steps) == 0)[:, None] if only else torch.ones(steps, 1)
-    return replace(tally, **{name: (getattr(tally, name) * weight).cumsum(0) for name in OPERATIONS})
+    return tally.counted(lambda name: (getattr(tally, name) * weight).cumsum(0))
 
 
 def _stacked(tallies: Sequence[Tally | None], timesteps: Sequence[int], once: bool | None) -> Tally:
     """Passes of each number of steps as one tally; ``once`` is None where nothing is the same at every step."""
     last = next(tally for tally in reversed(tallies) if tally)
-    rows: dict[str, list[Tensor]] = {name: [] for name in OPERATIONS}
-    for tally, steps in zip(tallies, timesteps, strict=True):
-        for name in OPERATIONS:
-            value = getattr(tally, name) * _repeats(tally, tallies[0], steps, once) if tally else last.updates * 0
-            rows[name].append(value)
-    steps = timesteps[-1]
-    stacked = {name: torch.cat(values) for name, values in rows.items()}
-    return replace(last, neurons=last.neurons / steps, synapses=last.synapses / steps, **stacked)
+    some = replace(last, neurons=last.neurons / timesteps[-1], synapses=last.synapses / timesteps[-1])
+    factors = [_repeats(tally, tallies[0], steps, once) for tally, steps in zip(tallies, timesteps, strict=True)]
+    every = [(tally, factor) if tally else (last, 0.0) for tally, factor in zip(tallies, factors, strict=True)]
+    return some.counted(lambda name: torch.cat([getattr(tally, name) * factor for tally, factor in every]))
 
 
-def _repeats(tally: Tally, single: Tally | None, steps: int, once: bool | None) -> float:
+def _repeats(tally: Tally | None, single: Tally | None, steps: int, once: bool | None) -> float:
     """By what to multiply a pass's counts: of what reads a static image, so that they are of every step, or of one."""
-    if once is None or not tally.image or not single or not single.synapses:
+    if once is None or not tally or not tally.image or not single or not single.synapses:
         return 1.0
     executed = tally.synapses / single.synapses
     if executed not in (1, steps):

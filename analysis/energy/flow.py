@@ -23,24 +23,7 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._pytree import tree_leaves
 
-BORN = set(
-    "gt ge lt le eq ne sign sgn heaviside bernoulli logical_not logical_and logical_or logical_xor bitwise_and "
-    "bitwise_or bitwise_not bitwise_xor isnan".split()
-)
-KEPT = set(
-    "add sub cumsum cat stack copy clone _to_copy contiguous _unsafe_view _reshape_alias relu abs neg clamp clamp_min clamp_max max min amax "
-    "amin maximum minimum hardtanh max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool2d where "
-    "adaptive_max_pool3d index index_select index_put index_copy index_add gather scatter scatter_add slice_scatter "
-    "select_scatter constant_pad_nd reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d masked_fill "
-    "repeat roll flip im2col upsample_nearest1d upsample_nearest2d upsample_nearest3d topk sort tril triu "
-    "pixel_shuffle pixel_unshuffle unfold_copy repeat_interleave lift_fresh alias detach masked_select".split()
-)
-LOST = set(
-    "round floor ceil trunc rsub where_self remainder zeros_like ones_like full_like rand_like randn_like fill zero "
-    "argmax".split()
-)
-POOLED = {"avg_pool1d", "avg_pool2d", "avg_pool3d"}
-RESIZED = {"_adaptive_avg_pool2d", "_adaptive_avg_pool3d"}
+from .operators import BORN, KEPT, LOST, MATRICES, POOLED, RESIZED, operator
 
 
 @dataclass(frozen=True)
@@ -48,13 +31,16 @@ class Values:
     """What the numbers in a tensor are.
 
     ``unit`` is what one spike is worth, where they are known for spikes; ``window`` the number of neurons whose spikes,
-    or values, one of them averages; ``image`` says that they are the network's input, however reshaped or scaled.
+    or values, one of them averages; ``image`` says that they are the network's input, however reshaped or scaled;
+    ``sums`` that they come of a product of two operands that both depend on it, as scores of attention do: of spikes
+    those are whole numbers, and no spikes.
     """
 
     kind: Literal["spikes", "graded", "unknown"]
     unit: float = 1.0
     window: int = 1
     image: bool = False
+    sums: bool = False
 
 
 SPIKES, GRADED, UNKNOWN = Values("spikes"), Values("graded"), Values("unknown")
@@ -109,7 +95,7 @@ class Flow:
             return _averaged(name, _window(name, args, outputs), joint)
         if name in LOST or (name in ("add", "sub", "where") and _constant(args[1])):
             return joint if joint.kind == "graded" and name not in LOST else UNKNOWN
-        return joint if name in KEPT else GRADED
+        return joint if name in KEPT else replace(GRADED, sums=joint.sums or (name in MATRICES and len(met) > 1))
 
     def _scaled(self, name: str, args: Sequence[Any], met: list[Values]) -> Values:
         """A product or quotient elementwise: with one number, with another tensor of spikes, with anything else."""
@@ -121,12 +107,7 @@ class Flow:
             return replace(joint, unit=joint.unit * number if name == "mul" else joint.unit / number)
         if name == "mul" and joint.kind == "spikes" and len(met) == 2:
             return Values("spikes", met[0].unit * met[1].unit, met[0].window * met[1].window)
-        return GRADED if joint.kind == "graded" else UNKNOWN
-
-
-def operator(func: Any) -> str:
-    """The name of an operator without namespace, overload and the underscore of one in place."""
-    return str(func._schema.name).rpartition("::")[2].removesuffix("_")
+        return replace(GRADED, sums=joint.sums) if joint.kind == "graded" else UNKNOWN
 
 
 def tensors(found: Any) -> Iterator[Tensor]:
@@ -136,7 +117,12 @@ def tensors(found: Any) -> Iterator[Tensor]:
 
 def joined(met: Sequence[Values]) -> Values:
     """What values of several tensors are together: spikes where the largest unit is a whole number of the smallest."""
-    together = Values("graded", window=max(each.window for each in met), image=all(each.image for each in met))
+    together = Values(
+        "graded",
+        window=max(each.window for each in met),
+        image=all(each.image for each in met),
+        sums=any(each.sums for each in met),
+    )
     kinds = {each.kind for each in met}
     if "graded" in kinds:
         return together

@@ -13,11 +13,11 @@ same with and without, to 10⁻⁹; pairs of which that isn't so stay as they ar
 rounding, and where a membrane comes within that of its threshold a spike may too.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,8 @@ from models.neurons.lif import LIF
 from ..subject import Subject
 from ..subject.passes import passes
 from ..subject.sources import Batch
-from .flow import operator, tensors
+from .flow import tensors
+from .operators import operator
 
 _PRODUCERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _COPIES = ("clone", "_to_copy", "_unsafe_view", "_reshape_alias")
@@ -125,14 +126,14 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 def _fold(network: nn.Module, pair: _Pair) -> None:
     """Fold one pair where it stands."""
-    layer, norm = network.get_submodule(pair.layer), network.get_submodule(pair.norm)
+    layer: Any = network.get_submodule(pair.layer)
     weight, bias = layer.weight, layer.bias
-    factor = pair.factor.to(weight.device)
-    shifted = pair.offset.to(weight.device) + (0.0 if bias is None else bias.double() * factor)
+    factor, offset = pair.factor.to(weight.device), pair.offset.to(weight.device)
+    shifted = offset if bias is None else offset + bias.double() * factor
     wide = factor.view(-1, *[1] * (weight.dim() - 1))
     layer.weight = nn.Parameter((weight.double() * wide).to(weight.dtype), requires_grad=False)
     layer.bias = nn.Parameter(shifted.to(weight.dtype), requires_grad=False)
-    norm.forward = _as_given  # type: ignore[method-assign]
+    network.get_submodule(pair.norm).forward = _as_given
 
 
 def _as_given(values: Tensor) -> Tensor:
@@ -181,9 +182,8 @@ class _Producers(TorchDispatchMode):
         for norm, (names, shape) in self._given.items():
             name = next(iter(names))
             if len(names) == 1 and name and layers.count(name) == 1:
-                module = self._network.get_submodule(norm)
-                found = _affine(module, shape, self._network.get_submodule(name).weight.shape[0])
-                if found:
+                weight = self._network.get_submodule(name).get_parameter("weight")
+                if found := _affine(self._network.get_submodule(norm), shape, len(weight)):
                     yield _Pair(norm, name, *found)
 
     def _note(self, output: Tensor, name: str) -> None:

@@ -3,7 +3,9 @@
 Spikes are whole numbers of one value: binary, sums of binaries (SEW's addition), means of binaries (pooled, averaged
 over time), and each of these times one number. Where the value of a spike was followed (:mod:`analysis.energy.flow`),
 the numbers have to be whole multiples of it. Where it couldn't be, the first of these that fits is taken: 1, one of a
-window's averages met in this pass, the only number there is beside 0.
+window's averages met in this pass, the only number there is beside 0. Graded values are spikes after all where all
+are 0 or 1 (a surrogate written as arithmetic); not the network's input, which is looked at as a whole, nor the whole
+numbers that products of spikes with spikes give.
 """
 
 from dataclasses import dataclass
@@ -38,8 +40,8 @@ def _counts(operand: Tensor, values: Values, windows: set[int]) -> tuple[Tensor 
     if values.kind == "spikes":
         return _whole(size / values.unit), values.window
     if values.kind == "graded":
-        binary = not values.image and bool(((size == 0) | (size == 1)).all()) and bool(size.any())
-        return (size if binary else None), values.window
+        found = None if values.image or values.sums else _whole(size)
+        return (found if found is not None and found.max() == 1 else None), values.window
     for window in (1, *sorted(windows)):
         found = _whole(size * window)
         if found is not None:
@@ -50,4 +52,4 @@ def _counts(operand: Tensor, values: Values, windows: set[int]) -> tuple[Tensor 
 
 def _whole(counts: Tensor) -> Tensor | None:
     found = counts.round()
-    return found if not counts.numel() or bool((counts - found).abs().max() <= _OFF) else None
+    return found if bool(((counts - found).abs() <= _OFF).all()) else None

@@ -5,7 +5,8 @@ the addition after it. What is a spike is looked at, operand by operand (:mod:`a
 which operand is weights (:mod:`analysis.energy.places`). Of a product of two that depend on the image, as in attention:
 
 - both spikes: an addition where both are, the additions that happen (QᵀK of binaries counts coincidences)
-- one of them spikes: an addition for each spike and each value that it meets
+- one of them spikes: an addition for each spike and each value that it meets, as in (QᵀK)·V, whose first factor is
+  whole numbers and no spikes
 - both graded: a multiplication for each pair
 
 **Exact where it is easy to be rough.** A synapse is a weight that meets an input: at the border a pixel feeds fewer,
@@ -16,8 +17,8 @@ max-pooling it is the pooled spikes that count. Where spikes are summed before a
 addition. Scaled spikes, each the same number, are spikes: the number folds into the weights.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from math import nan
 from typing import Any
 
@@ -55,9 +56,18 @@ class Tally:
     multiplications: Float64[Tensor, "row image"]
     updates: Float64[Tensor, "row image"]
 
+    def counted(self, count: Callable[[str], Tensor]) -> "Tally":
+        """The same with other counts, of spikes and each operation by name."""
+        return Tally(self.neurons, self.synapses, self.image, *map(count, OPERATIONS))
+
     def __add__(self, other: "Tally") -> "Tally":
-        counts = [getattr(self, name) + getattr(other, name) for name in OPERATIONS]
-        return Tally(self.neurons + other.neurons, self.synapses + other.synapses, self.image and other.image, *counts)
+        both = self.counted(lambda name: getattr(self, name) + getattr(other, name))
+        return replace(
+            both,
+            neurons=self.neurons + other.neurons,
+            synapses=self.synapses + other.synapses,
+            image=self.image and other.image,
+        )
 
 
 @dataclass(frozen=True)
@@ -107,12 +117,16 @@ class Meter(Watch):
         each_fan, alike = (float(fan.sum()), fan.numel()) if isinstance(fan, Tensor) else (fan, 1)
         synapses = one.values.numel() // alike * each_fan / each
         image = all(found.image for found in seen)
-        firing = [(found, where) for found, where in zip(seen, operands, strict=True) if found.spikes is not None]
+        firing = [
+            (found.spikes, found.window, where)
+            for found, where in zip(seen, operands, strict=True)
+            if found.spikes is not None
+        ]
         if not firing:
             neurons = sum(where.values.numel() * found.window for found, where in zip(seen, operands, strict=True))
             return Tally(neurons / each, synapses, image, none + nan, none, none + synapses, none)
-        neurons = sum(where.values.numel() * found.window for found, where in firing)
-        arrived = none + sum(self._by_image(where.place, found.spikes) for found, where in firing)
+        neurons = sum(spikes.numel() * window for spikes, window, _ in firing)
+        arrived = sum((self._by_image(where.place, spikes) for spikes, _, where in firing), none)
         counts = _count(seen[0].spikes, one.values) * _on(one, one.fan(seen[1].spikes if seen[1:] else None))
         return Tally(neurons / each, synapses, image, arrived, self._by_image(one.place, counts), none, none)
 

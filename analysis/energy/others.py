@@ -12,23 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
-from .flow import BORN, KEPT, LOST, POOLED, RESIZED, Flow, operator
-
-FREE = (
-    BORN
-    | (LOST - {"remainder"})
-    | KEPT
-    | POOLED
-    | RESIZED
-    | set(
-        "mean view reshape expand permute transpose t select slice split split_with_sizes unbind squeeze unsqueeze "
-        "as_strided unfold empty_like empty new_empty new_zeros new_ones new_full new_empty_strided set resize "
-        "threshold bernoulli native_dropout any all _local_scalar_dense argmin argsort nonzero embedding zeros ones "
-        "full arange max_pool1d isfinite equal is_nonzero var_mean_ zero_ scalar_tensor rand randn random uniform "
-        "normal col2im logcumsumexp_ empty_strided empty_permuted movedim diagonal _to_dense unique2 bincount "
-        "count_nonzero cummax cummin fmax fmin native_channel_shuffle channel_shuffle index_fill tril_indices".split()
-    )
-)
+from .flow import Flow
+from .operators import FREE, operator
 
 
 def costs_nothing(func: Any, args: Sequence[Any], flow: Flow) -> bool:

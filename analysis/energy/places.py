@@ -74,11 +74,11 @@ class _Recorder(Watch):
         super().__init__(network, spiking)
         self.found: list[tuple[Tensor, ...]] = []
 
-    def product(self, layer: str, made: Product) -> None:
+    def product(self, layer: str, made: Product) -> None:  # noqa: ARG002
         """Keep its operands."""
         self.found.append(tuple(each.detach().clone() for each in made.operands))
 
-    def neurons(self, layer: str, output: Tensor, *, spiking: bool) -> None:
+    def neurons(self, layer: str, output: Tensor, *, spiking: bool) -> None:  # noqa: ARG002
         """Keep what they gave."""
         self.found.append((output.detach().clone(),))
 

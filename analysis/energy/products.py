@@ -20,10 +20,9 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from .flow import operator
+from .operators import MATRICES, operator
 
 Fan = Callable[[Tensor | None], Tensor | int]
-_MATRICES = {"mm": 0, "bmm": 0, "mv": 0, "dot": 0, "addmm": 1, "baddbmm": 1, "addbmm": 1, "addmv": 1}
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,9 @@ def product(func: Any, args: Sequence[Any]) -> Product | None:
     if name == "convolution":
         x, kernel, _, *how = args
         return Product("conv", (x, kernel), (lambda _: fan_out(x.shape, kernel.shape, *how), lambda _: 0))
-    if name not in _MATRICES:
+    if name not in MATRICES:
         return None
-    first = _MATRICES[name]
+    first = MATRICES[name]
     a, b = args[first], args[first + 1]
     return Product("linear", (a, b), (lambda spikes: _row(a, b, spikes), lambda spikes: _column(a, b, spikes)))
 

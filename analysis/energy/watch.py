@@ -109,6 +109,7 @@ def _taken_apart(network: nn.Module) -> Iterator[None]:
         if "torch._dynamo" in sys.modules:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         if recurrent:
-            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+            before, *_ = torch.backends.mkldnn.set_flags(False, _fp32_precision=None)
+            stack.callback(torch.backends.mkldnn.set_flags, before, _fp32_precision=None)
             stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         yield
