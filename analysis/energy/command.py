@@ -3,11 +3,22 @@
     python -m analysis.energy runs/tet-0/ckpt.pt
 
 **Model** (Deng et al. 2022, figure 4B; 45 nm CMOS, Horowitz 2014): an addition for each synapse that a spike reaches
-(0.9 pJ), and in the first layer, which reads graded pixels, a multiplication for each synapse (4.6 pJ, the addition
-after it included). Nothing else costs. What exactly is counted: :mod:`analysis.energy.operations`. BatchNorm is folded
-into the weights before counting (equation 6, :mod:`analysis.energy.folding`). The paper counts no membrane updates:
-here they are counted, and cost what ``--update-pj`` says, which is nothing by default. Biases, memory and pooling are
-left out.
+(0.9 pJ), and where values are graded, as pixels in the first layer are, a multiplication for each synapse (4.6 pJ, the
+addition after it included). Nothing else costs. What is executed counts, whatever module or function asks for it, and
+whether an operand is spikes is looked at: :mod:`analysis.energy.meter`. BatchNorm is folded into the weights before
+counting where that is proven on a batch (equation 6, :mod:`analysis.energy.folding`). The paper counts no membrane
+updates: here they are counted, and cost what ``--update-pj`` says, which is nothing by default. Biases, memory and
+pooling are left out.
+
+**What can't be attributed** to synapses or neurons (normalisation that isn't folded, softmax, gates, foreign kernels)
+is listed by module as "unattributed": one multiplication for each number that comes out, at the same price, and not in
+the total (:mod:`analysis.energy.others`). ``share`` is a row's part of all additions and multiplications, listed ones
+too: the total's says how much of the network it covers.
+
+**Any network.** Each T has a pass of its own, so that nothing is assumed of where time lies; this project's own
+networks need one in all. Where T can't be set there is only the one that the network takes. Whose counts are whose is
+found out by passes of three images (:mod:`analysis.energy.places`); where that fails, as when images are mixed, all
+have the mean and there is no standard error, which is said.
 
 **Normaliser**: one image for T steps, as a mean over images. The first layer of a static image is the same at every
 step; the paper's code repeats the image and multiplies T times, and so does the count; with ``--first-layer once`` it
@@ -18,7 +29,7 @@ images those are 11 % of that limit, a usual firing rate.
 
 **The twin without spikes** multiplies at every one of its synapses, once: T = 1. ``twin_joules`` is the energy of the
 same network with ReLUs for neurons, from its own multiplications; pooled maps are then smaller inputs, and not windows
-of spikes.
+of spikes. Where it can't be made (:mod:`analysis.energy.twin`) the column is empty, which is said.
 
 **The other convention.** Papers multiply: firing rate × synapses × T × 0.9 pJ, with the synapses of the pooled map, as
 in the twin's count (Rathi, Roy 2021, and others). That is right where a spike meets a synapse once, and
@@ -27,16 +38,17 @@ many additions happen. ``joules_by_rate`` is the energy so reckoned, with the me
 layer (after max-pooling of the pooled map), all else equal. Which side of ``twin_joules`` a network falls on can depend
 on it. Synapses leave padding out here, which papers count: by 9/4 for a 3×3 kernel on 2×2 pixels.
 
-Table ``energy.csv``, after checkpoint, network, data, method, training, seed, a row for each T and layer, "total" the
-last:
+Table ``energy.csv``, after checkpoint, network, data, method, training, seed, a row for each T, layer and kind, then
+"total", then what isn't attributed:
 
-- split, timesteps T, trained_timesteps, layer, kind ("conv", "linear", "neuron", "total")
+- split, timesteps T, trained_timesteps, layer (a module's name; "(forward)" outside of all), kind ("conv", "linear",
+  "matmul": of two operands that both depend on the image, "neuron", "total", "unattributed")
 - neurons: that feed the layer (0: it reads the image), or are in it; of the whole network for the total
 - spikes: that reach the layer, or that its neurons fire; firing_rate: spikes per neuron and step. NaN where there are
   none
 - additions, multiplications, updates (of membranes), joules, joules_by_rate, twin_joules; these and the spikes are per
   image, for T steps together, means over images with ``joules_stderr`` and ``joules_by_rate_stderr``
-- accuracy, accuracy_stderr: of the whole network at T; images
+- share; accuracy, accuracy_stderr: of the whole network at T, NaN where nothing counts as right; images
 """
 
 import sys
