@@ -33,7 +33,7 @@ from .spiking import Spiking
 from .words import check_words
 
 TWIN = "-relu"
-RESET = "spiking=Spiking(neurons=(MyLIF,), reset=lambda network: …)"
+_RESET = ". Of a subject that is spiking=Spiking(neurons=(MyLIF,), reset=lambda network: …)"
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 Plain = bool | int | float | str
 
@@ -101,8 +101,7 @@ class Subject(Answers):
 
         A network that doesn't spike is named apart from its spiking twin: digits-cnn-relu.
         """
-        spikes = checkpoint.model["arguments"].get("spiking", True)
-        frames = 0 if data.steps else None
+        spikes, frames = checkpoint.model["arguments"].get("spiking", True), 0 if data.steps else None
         return cls(
             network, train=data.train, test=data.test, name=path.as_posix(), data=checkpoint.data["name"],
             method=checkpoint.training["method"], seed=checkpoint.training["seed"],
@@ -114,11 +113,9 @@ class Subject(Answers):
     def on(self, device: str, dtype: str) -> "Subject":
         """The same with its network on ``device`` in ``dtype``: itself where it lies there already, else a copy."""
         place, kind = usable_device(device), DTYPES[dtype]
-        weights = [*self.network.parameters(), *self.network.buffers()]
+        here, weights = torch.empty(0, device=place).device, [*self.network.parameters(), *self.network.buffers()]
         there = all(
-            weight.device == torch.empty(0, device=place).device
-            and (weight.dtype == kind or not weight.is_floating_point())
-            for weight in weights
+            weight.device == here and (weight.dtype == kind or not weight.is_floating_point()) for weight in weights
         )
         if there:
             return replace(self, device=device, dtype=kind)
@@ -222,7 +219,7 @@ class Subject(Answers):
                 try:
                     self.objective(loss, few).value()
                 except ValueError as error:
-                    cure = f". Of a subject that is {RESET}" if "keeps a state" in str(error) else ""
+                    cure = _RESET if "keeps a state" in str(error) else ""
                     raise ValueError(f"subject {self.title}, loss {name}, {split} data: {error}{cure}") from error
 
     def objective(self, loss: Loss, batches: Source, **more: Any) -> Objective:
