@@ -15,7 +15,6 @@ rounding, and where a membrane comes within that of its threshold a spike may to
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +28,7 @@ from landscape.evaluation import mapped
 from models.neurons.lif import LIF
 
 from ..subject import Subject
+from ..subject.copying import copied
 from ..subject.passes import passes
 from ..subject.sources import Batch
 from .flow import tensors
@@ -59,7 +59,7 @@ def folded(subject: Subject, batch: Batch) -> tuple[Subject, list[str]]:
     if not norms:
         return subject, []
     try:
-        network = deepcopy(subject.network).eval()
+        network = copied(subject.network).eval()
         exact = replace(subject, network=_exact(network), dtype=torch.float64)
         inputs = tuple(_double(part) for part in batch)
         pairs = _proven(exact, (inputs[0], inputs[1]))
@@ -72,7 +72,7 @@ def folded(subject: Subject, batch: Batch) -> tuple[Subject, list[str]]:
 
 def _exact(network: nn.Module) -> nn.Module:
     """A copy in float64, whose neurons have no kernel compiled for that."""
-    copy = deepcopy(network).double()
+    copy = copied(network).double()
     for module in copy.modules():
         if isinstance(module, LIF):
             module.implementation = "reference"
@@ -91,7 +91,7 @@ def _proven(subject: Subject, batch: Batch) -> list[_Pair]:
     pairs = list(seen.pairs())
 
     def right(some: Sequence[_Pair]) -> bool:
-        network = deepcopy(subject.network)
+        network = copied(subject.network)
         for pair in some:
             _fold(network, pair)
         found = _outputs(subject, network, batch)

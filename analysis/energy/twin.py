@@ -4,13 +4,13 @@ It is a copy in which what neurons return is replaced, not they: so whatever els
 how it is reset, stays as it is, and what they return beside spikes (snnTorch's and Norse's membranes).
 """
 
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn, relu
 
 from ..subject import Spiking, Subject
+from ..subject.copying import copied
 
 
 def twin(subject: Subject) -> Subject:
@@ -27,7 +27,7 @@ def twin(subject: Subject) -> Subject:
             f"its {subject.trained_timesteps} steps can't be set to one: say how, spiking=Spiking(timesteps='T')"
         )
     try:
-        network = deepcopy(subject.network)
+        network = copied(subject.network)
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"the network can't be copied: {error}") from error
     for module in network.modules():

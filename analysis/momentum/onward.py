@@ -54,6 +54,7 @@ from models.training.momentum import first_moment, moments
 from models.training.step_gradients import Kept, cosine, statistics, step_gradients
 
 from ..subject import Batch, Subject
+from ..subject.copying import copied
 from ..subject.passes import passes
 from ..subject.sources import selected
 
@@ -103,7 +104,7 @@ class _Walk:
 
     def __init__(self, subject: Subject, loss: str, plan: Plan):
         self.loss, self.plan = loss, plan
-        self.subject = replace(subject, network=deepcopy(subject.network))
+        self.subject = replace(subject, network=copied(subject.network))
         self.network = cast(Network, self.subject.network)
         self.weights = Parameters(self.network)
         self.settings = _settings(subject, plan.beta)

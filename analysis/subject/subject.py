@@ -5,7 +5,6 @@ this project (:meth:`Subject.load`). Its network is evaluated in eval mode and g
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from models.device import device as usable_device
 from tables.record import sha256
 
 from .answers import Answers
+from .copying import copied
 from .digest import of_content
 from .examples import Unsuited
 from .outputs import Loss
@@ -31,7 +31,7 @@ from .sources import Batch
 from .words import check_words
 
 TWIN = "-relu"
-RESET = "spiking=Spiking(neurons=(MyLIF,), reset=lambda network: …)"
+_RESET = ". Of a subject that is spiking=Spiking(neurons=(MyLIF,), reset=lambda network: …)"
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 Plain = bool | int | float | str
 
@@ -89,18 +89,16 @@ class Subject(Answers):
     def on(self, device: str, dtype: str) -> "Subject":
         """The same with its network on ``device`` in ``dtype``: itself where it lies there already, else a copy."""
         place, kind = usable_device(device), DTYPES[dtype]
-        weights = [*self.network.parameters(), *self.network.buffers()]
+        here, weights = torch.empty(0, device=place).device, [*self.network.parameters(), *self.network.buffers()]
         there = all(
-            weight.device == torch.empty(0, device=place).device
-            and (weight.dtype == kind or not weight.is_floating_point())
-            for weight in weights
+            weight.device == here and (weight.dtype == kind or not weight.is_floating_point()) for weight in weights
         )
         network = self.network if there else self._copied(device, dtype).to(device=place, dtype=kind)
         return replace(self, network=network, device=device, dtype=kind)
 
     def _copied(self, device: str, dtype: str) -> nn.Module:
         try:
-            return deepcopy(self.network)
+            return copied(self.network)
         except RuntimeError as error:
             raise ValueError(
                 f"subject {self.title}: its network can't be copied to {device} in {dtype} ({error}): move it there "
@@ -198,7 +196,7 @@ class Subject(Answers):
                 try:
                     self.objective(loss, few).value()
                 except ValueError as error:
-                    cure = f". Of a subject that is {RESET}" if "keeps a state" in str(error) else ""
+                    cure = _RESET if "keeps a state" in str(error) else ""
                     raise ValueError(f"subject {self.title}, loss {name}, {split} data: {error}{cure}") from error
 
     def objective(self, loss: Loss, batches: Source, **more: Any) -> Objective:

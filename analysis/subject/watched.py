@@ -1,7 +1,7 @@
 """Passes of a subject's network in which its neurons are watched: how often they are asked, how their outputs lie."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -34,13 +34,18 @@ class Pass:
 
 def passed(subject: "Subject", batch: Batch, steps: int | None = None) -> Pass:
     """A pass of ``batch``, with T = ``steps`` where given. Raises ValueError where the network or its output can't."""
-    pick = subject.output or outputs.tensor
-    with recording(neurons_of(subject)) as records:
-        ((returned, _),) = passes(subject, [batch], steps)
-    output = pick(returned)
+    returned, records = _recorded(subject, batch, steps)
+    output = (subject.output or outputs.tensor)(returned)
     if not isinstance(output, Tensor):
         raise ValueError(f"subject {subject.title}: output= must return a tensor, got {described(output)}")
     return Pass(output.detach(), records)
+
+
+def _recorded(subject: "Subject", batch: Batch, steps: int | None = None) -> tuple[Any, dict[str, Record]]:
+    """What the network returns for ``batch``, and what passed through its neurons."""
+    with recording(neurons_of(subject)) as records:
+        ((returned, _),) = passes(subject, [batch], steps)
+    return returned, records
 
 
 def neurons_of(subject: "Subject") -> dict[str, nn.Module]:
@@ -58,8 +63,8 @@ def sites_of(subject: "Subject") -> list[Site]:
     batch = subject.batches(split, FEW, FEW)[0]
     count = examples(None, batch[1]) if subject.axis else examples(*batch)
     fewer = subject.batches(split, count - 1, FEW)[0] if count > 1 else batch
-    whole, part = passed(subject, batch), passed(subject, fewer)
-    found = sites(neurons_of(subject), whole.records, part.records, subject.trained_timesteps)
+    (_, whole), (_, part) = _recorded(subject, batch), _recorded(subject, fewer)
+    found = sites(neurons_of(subject), whole, part, subject.trained_timesteps)
     if not found:
         raise ValueError(f"subject {subject.title}: none of its neurons is called in a pass")
     return found

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot, softmax
 
 from analysis import momentum, robustness, timesteps
@@ -41,6 +41,12 @@ def inputs(name: str) -> tuple[Tensor, Tensor]:
 
 def written(name: str) -> list[Any]:
     return naive.layers(cast(name, copy.deepcopy(subject(name).network)))
+
+
+def at_rest(network: nn.Module) -> None:
+    """As before a batch."""
+    if reset := resetting(network):
+        reset(network)
 
 
 def both(logits: Tensor, y: Tensor) -> dict[str, float]:
@@ -162,8 +168,7 @@ def test_gradients_of_each_step_are_those_of_its_term(name):
     for loss in tables["momentum"]["loss"].unique():
         sums: dict[int, Tensor] = {}
         for x, y in batches:
-            if reset := resetting(network):
-                reset(network)
+            at_rest(network)
             output = found.time_first(network(x))
             truth = one_hot(y, 3)
             steps = [softmax(step if loss == "tet" else output.mean(0), 1) - truth for step in output]
@@ -194,7 +199,7 @@ def test_steps_onward_are_stochastic_gradient_descent_with_momentum():
     rows = tables["momentum_steps"].query("timestep == 0")
     for step in range(3):
         order = torch.randperm(24, generator=generator)[:8]
-        resetting(network)(network)
+        at_rest(network)
         output = network(x[order])
         loss = torch.stack([cross_entropy(one, y[order]) for one in output]).mean()
         gradients = torch.autograd.grad(loss, list(network.parameters()))
@@ -206,8 +211,8 @@ def test_steps_onward_are_stochastic_gradient_descent_with_momentum():
         with torch.no_grad():
             for weight, gradient, buffer in zip(network.parameters(), gradients, buffers, strict=True):
                 buffer.mul_(0.9).add_(gradient)
-                weight -= rate * buffer
-    resetting(network)(network)
+                weight.sub_(rate * buffer)
+    at_rest(network)
     end = tables["switch"].query("step == 3").iloc[0]
     network.eval()
     with torch.no_grad():

@@ -39,10 +39,16 @@ def made(network: nn.Module, **more: Any) -> Subject:
     return Subject(**static(network, **more), name="made")
 
 
+def asked(one: Subject) -> Spiking:
+    """What was found out."""
+    found = recognised(one).spiking
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize("name", MADE)
 def test_everything_is_found_by_asking(name):
-    found = recognised(subject(name)).spiking
-    assert found is not None
+    found = asked(subject(name))
     time = {"jelly LIF, mean": None, "own": 1}.get(name, 0)
     framed = name in ("norse frames", "norse recurrent")
     kinds = {"looped": "T", "many steps": "num_steps", "mean": "num_steps", "cells": "seq_length", "own": "T"}
@@ -79,8 +85,7 @@ def test_no_library_is_imported_for_it():
 def test_this_projects_networks_are_known_without_a_checkpoint():
     x, y = images()
     one = Subject(build("digits-cnn", seed=0), train=[(x.unflatten(1, (1, 8, 8)), y)], name="ours")
-    found = recognised(one).spiking
-    assert found is not None
+    found = asked(one)
     assert found == Spiking((LIF,), 0, None, "timesteps", None, 4, True, True)
 
 
@@ -104,17 +109,17 @@ class Counting(Mine):
 
 def test_an_attribute_of_several_modules_is_set_in_all_of_them():
     one = made(Layered(), spiking=Spiking(neurons=(Mine,)))
-    assert recognised(one).spiking.timesteps == Everywhere("T")
+    assert asked(one).timesteps == Everywhere("T")
     table = timesteps.run(timesteps.Config(**QUIET), [one]).tables["timesteps"]
     assert len(table) == 2 * STEPS
     assert (one.network.T, one.network.neuron.T) == (STEPS, STEPS)
 
 
 def test_a_function_may_set_it_and_what_t_is_follows_from_how_often_neurons_are_asked():
-    def shorten(network: nn.Module, steps: int) -> None:
+    def shorten(network: Any, steps: int) -> None:
         network.T = steps
 
-    found = recognised(made(Own(), spiking=Spiking(neurons=(Mine,), timesteps=shorten))).spiking
+    found = asked(made(Own(), spiking=Spiking(neurons=(Mine,), timesteps=shorten)))
     assert (found.steps, found.time, found.causal) == (STEPS, 1, True)
 
 
@@ -133,7 +138,7 @@ class Fixed(nn.Module):
 
 
 def test_steps_that_nothing_sets_are_measured_up_to_their_number():
-    found = recognised(made(Fixed())).spiking
+    found = asked(made(Fixed()))
     assert (found.time, found.timesteps, found.steps, found.causal) == (0, None, 4, True)
     assert len(timesteps.run(timesteps.Config(**QUIET), [made(Fixed())]).tables["timesteps"]) == 4
     with pytest.raises(ValueError, match="--max-timesteps must be between 1 and the 4 steps"):
@@ -160,11 +165,11 @@ class Hasty(JellyLoop):
 
 def test_a_network_that_looks_ahead_takes_a_pass_for_each_number_of_steps():
     one = made(Hasty(neuron.LIFNode))
-    assert recognised(one).spiking.causal is False
+    assert asked(one).causal is False
     table = timesteps.run(timesteps.Config(**QUIET), [one]).tables["timesteps"]
     x, y = images()
     for steps, (_, row) in enumerate(table.iterrows(), 1):
-        one.network.T = steps
+        vars(one.network)["T"] = steps
         for module in one.network.modules():
             if isinstance(module, neuron.LIFNode):
                 module.reset()
@@ -196,7 +201,7 @@ def test_frames_are_told_from_examples_also_where_there_are_as_many(first, steps
     stream = torch.stack([x * (1 + 0.3 * t) for t in range(steps)])
     data = [(stream if first else stream.transpose(0, 1).contiguous(), y)]
     one = Subject(Stream(first), train=data, spiking=Spiking(neurons=(Mine,)), name="stream")
-    found = recognised(one).spiking
+    found = asked(one)
     assert (found.frames, found.time, found.steps) == (0 if first else 1, 0 if first else 1, steps)
     table = timesteps.run(timesteps.Config(**QUIET), [one]).tables["timesteps"]
     assert table["frames"].unique().tolist() == ["truncated"]
@@ -234,7 +239,7 @@ def test_what_is_said_of_the_steps_is_held_to(network, says):
         network, spiking=Spiking(neurons=(Mine,), timesteps="num"), losses={"one": lambda o, _: o.flatten(1).mean(1)}
     )
     if says == "the same shape":  # an answer for all steps
-        assert recognised(one).spiking.time is None
+        assert asked(one).time is None
         return
     with pytest.raises(ValueError, match=says):
         recognised(one)
@@ -280,7 +285,7 @@ def test_state_that_nothing_clears_is_refused_with_the_line_to_write():
     ):
         timesteps.run(timesteps.Config(**QUIET), [one])
 
-    def clear(network: nn.Module) -> None:
+    def clear(network: Any) -> None:
         network.neuron.membrane = None
 
     cleared = replace(one, spiking=Spiking(neurons=(Remembering,), reset=clear))
@@ -290,6 +295,15 @@ def test_state_that_nothing_clears_is_refused_with_the_line_to_write():
 def test_a_tuple_of_records_needs_to_be_picked_from():
     with pytest.raises(ValueError, match=r"Subject\(…, output=lambda output: output\[0\]\)"):
         timesteps.run(timesteps.Config(**QUIET), [made(Returned())])
+
+
+def test_losses_of_what_a_network_returns_need_no_tensor_for_spikes_to_go_astray():
+    losses = {"both": lambda returned, y: (returned[0].mean(0) + returned[1].mean(0)).log_softmax(1)[range(len(y)), y]}
+    one = made(Returned(), losses=losses)
+    settings = dict.fromkeys(robustness.NAMES, ()) | {"lost_spikes": (0.5,), "split": "train", "draws": 2}
+    table = robustness.run(robustness.Config(**settings, **QUIET), [one]).to_frame()
+    assert table["value"].nunique() == 2
+    assert table["accuracy"].isna().all()
 
 
 def test_one_line_says_what_the_network_cannot_suffer(capsys):

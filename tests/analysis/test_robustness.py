@@ -9,10 +9,11 @@ import torch
 
 from analysis import robustness
 from analysis.robustness import NAMES, Config, perturbed, run
-from analysis.subject import Subject, correct, per_image
+from analysis.subject import Spiking, Subject, correct, per_image
 from landscape.objective import Parameters
 from landscape.surfaces import filter_scale
 from models.networks import build
+from models.neurons.lif import LIF
 from models.perturbation import noisy
 
 NONE = dict.fromkeys(NAMES, ())
@@ -149,7 +150,7 @@ def test_noise_on_frames_is_relative_to_each_channel(path, monkeypatch):
     labels = torch.arange(20) % 10
     network = build("digits-cnn", seed=0, in_channels=2, timesteps=3, threshold=0.1).eval()
     monkeypatch.setattr(Subject, "batches", lambda *_: [(frames[:, :12], labels[:12]), (frames[:, 12:], labels[12:])])
-    subject = replace(Subject.load(path), network=network)
+    subject = replace(Subject.load(path), network=network, spiking=Spiking((LIF,), 0, 0, "timesteps"))
     found = robustness.measure(subject, Config((path,), **SMALL | {"input_noise": (0.5,), "loss": "tet"}))["robustness"]
     scale = 0.5 * torch.stack([frames[:, :, channel].std(correction=0) for channel in range(2)])
     values = []
@@ -158,6 +159,27 @@ def test_noise_on_frames_is_relative_to_each_channel(path, monkeypatch):
             values.append(float(per_image("tet")(network(frames), labels).mean()))
     assert found["value"].iloc[1] == pytest.approx(np.mean(values), rel=1e-5)
     assert found["value"].iloc[0] != found["value"].iloc[1]
+
+
+def test_noise_on_volumes_is_relative_to_each_channel():
+    volumes = (
+        torch.rand(10, 2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+        * torch.tensor([1.0, 5.0])[:, None, None, None]
+    )
+    labels = torch.arange(10) % 2
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv3d(2, 3, 2), torch.nn.Flatten(), torch.nn.LazyLinear(2))
+    network(volumes)
+    one = Subject(network, test=[(volumes[:6], labels[:6]), (volumes[6:], labels[6:])], name="volumes")
+    found = run(Config(**SMALL | {"input_noise": (0.5,)}), [one]).to_frame()
+    values = []
+    for draw in range(3):
+        normal = np.random.default_rng([0, NAMES.index("input_noise"), draw]).standard_normal(volumes.shape)
+        scale = volumes.std((0, 2, 3, 4), correction=0)[:, None, None, None]
+        with torch.no_grad():
+            moved = network(volumes + 0.5 * scale * torch.from_numpy(normal).float())
+        values.append(float(torch.nn.functional.cross_entropy(moved, labels)))
+    assert found["value"].iloc[1] == pytest.approx(np.mean(values), rel=1e-5)
 
 
 def test_both_splits_and_one_loss(path):

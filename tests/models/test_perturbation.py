@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.networks import build
 from models.neurons.lif import LIF
-from models.perturbation import mismatched, noisy, unreliable
+from models.perturbation import Site, mismatched, noisy, unreliable
 
 Context = AbstractContextManager[None]
 PERTURBATIONS: dict[str, Callable[[nn.Module], Context]] = {
@@ -168,6 +168,55 @@ def test_input_noise_has_its_standard_deviation_on_each_channel():
         for channel, scale in zip(noise, (0.5, 2.0), strict=True):
             assert float(channel.std()) == pytest.approx(scale, rel=4 / (2 * n) ** 0.5)
             assert float(channel.mean()) == pytest.approx(0, abs=4 * scale / n**0.5)
+
+
+class Looped(nn.Module):
+    """A layer of neurons that is called once a step, and says what it gave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.neuron = Always()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([self.neuron(x)[0] for _ in range(3)])
+
+
+class Always(nn.Module):
+    """Fires whatever comes, and returns its state with it."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.ones_like(x), x
+
+
+def test_a_neuron_called_once_a_step_loses_other_spikes_at_each_and_the_same_in_other_batches():
+    network, x = Looped(), torch.zeros(40, 50)
+    sites = [Site(network.neuron, "neuron", axis=0, time=None, shape=(50,))]
+    with unreliable(network, lost=0.3, seed=4, sites=sites):
+        whole = network(x)
+    with unreliable(network, lost=0.3, seed=4, sites=sites):
+        parts = torch.cat([network(x[:13]), network(x[13:])], 1)
+    assert torch.equal(whole, parts)
+    assert len({tuple(step.flatten().tolist()) for step in whole}) == 3
+    for step in whole:
+        assert float(step.mean()) == pytest.approx(0.7, abs=4 * (0.21 / 2000) ** 0.5)
+
+
+def test_spurious_spikes_of_neurons_whose_spikes_have_sizes_are_refused():
+    network = Looped()
+    sites = [Site(network.neuron, "neuron", axis=0, binary=False)]
+    with (
+        pytest.raises(ValueError, match=r"outputs of neuron \(Always\) are others than 0 and 1"),
+        unreliable(network, spurious=0.1, seed=0, sites=sites),
+    ):
+        pass
+
+
+def test_what_a_network_is_given_once_a_step_is_as_noisy_at_each():
+    layer, x = nn.Identity(), torch.zeros(5, 4)
+    with noisy(layer, scale=torch.ones(4), seed=0):
+        first, second, other = layer(x), layer(x), layer(x.clone())
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
 
 
 @pytest.mark.parametrize(
