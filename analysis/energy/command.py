@@ -82,7 +82,7 @@ class Config(command.OneSplit):
     """Spikes, additions, multiplications and joules per image, for every T up to the largest."""
 
     split: Literal["train", "test"] = "test"
-    """Images to measure on."""
+    """Images to measure on; the others where a subject has none of these."""
     images: int | None = 500
     """How many of them, the first ones; None takes all."""
     max_timesteps: int | None = None
@@ -103,8 +103,8 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     Raises ValueError for a negative energy.
     """
     _check(config)
-    batches = subject.batches(config.split, config.images, config.chunk)
-    few = subject.batches(config.split, FEW, FEW)[:1]
+    (split, *_) = subject.splits((config.split,))
+    batches, few = subject.batches(split, config.images, config.chunk), subject.batches(split, FEW, FEW)[:1]
     network, unfolded = folded(subject, few[0])
     found = counted(network, batches, _steps(subject, config), once=config.first_layer == "once")
     multiplied, why = _twin(subject, few, config)
@@ -114,7 +114,7 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     for name, values in (("accuracy", found.accuracy.mean(1)), ("accuracy_stderr", _stderr(found.accuracy))):
         table[name] = table["timesteps"].map(dict(zip(found.timesteps, values.tolist(), strict=True)))
     table = table.sort_values("timesteps", kind="stable", ignore_index=True).assign(images=found.accuracy.shape[1])
-    table.insert(0, "split", config.split)
+    table.insert(0, "split", split)
     table.insert(2, "trained_timesteps", subject.trained_timesteps)
     return {"energy": table}
 

@@ -88,8 +88,8 @@ def _places(subject: Subject, batch: Batch, steps: int) -> tuple[Places | None, 
     first = steps if subject.layout.time != 1 and (subject.spiking or Spiking()).frames != 1 else 1
     try:
         return places(subject.network, subject.spiking or Spiking(), run, first), ""
-    except (ValueError, RuntimeError) as error:
-        return None, f"{error}".splitlines()[0]
+    except (ValueError, RuntimeError, AssertionError, IndexError) as error:
+        return None, (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _number(subject: Subject, batch: Batch) -> int:

@@ -440,3 +440,15 @@ def test_one_pass_is_as_good_as_one_for_each_t(digits_checkpoint):
             one = getattr(tally, name)[[0, 1, 3]]
             assert torch.allclose(one, getattr(other, name), rtol=1e-12, atol=0, equal_nan=True)
     assert torch.equal(once.accuracy[[0, 1, 3]], each.accuracy)
+
+
+def test_a_batchnorm_that_isnt_folded_is_listed_with_its_share(capsys):
+    network = seeded(lambda: nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10)))
+    subject = Subject(network, train=[(IMAGES, LABELS)], name="theirs")
+    table = energy.run(energy.Config(), [subject]).to_frame().set_index(["layer", "kind"])
+    assert "1 BatchNorm not folded into a layer before it, and listed as unattributed: 1" in capsys.readouterr().err
+    assert table.loc[("1", "unattributed"), "multiplications"] == 64
+    assert table.loc[("1", "unattributed"), "share"] == pytest.approx(64 / 704)
+    assert table.loc[("total", "total"), "share"] == pytest.approx(640 / 704)
+    assert table.loc[("total", "total"), "joules"] == pytest.approx(4.6e-12 * 640)
+    assert set(table["split"]) == {"train"}  # there is no other
