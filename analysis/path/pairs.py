@@ -44,6 +44,7 @@ def analyse_pairs(config: C, names: Sequence[str], measure: Callable[[Subject, S
     that do not fit together, and where ``config.out`` holds tables made with other settings.
     """
     pairs = _pairs(every(config))
+    code = {file: digest for pair in pairs for one in pair for file, digest in _code(one).items()}
     check_precision(config.dtype, allowed=config.low_precision)
     if processes.world() > 1:
         raise ValueError(f"this analysis does not split over {processes.world()} processes: start it without torchrun")
@@ -62,14 +63,21 @@ def analyse_pairs(config: C, names: Sequence[str], measure: Callable[[Subject, S
             tables[name] = pd.concat([kept, rows], ignore_index=True) if len(kept) else rows
         hashes |= digests
         if config.out:
-            _result(tables, config, hashes, started).save(config.out)
+            _result(tables, config, hashes, code, started).save(config.out)
         if not config.quiet:
             print(f"{_name(pair[0])} to {_name(pair[1])}: {time.perf_counter() - begun:.1f} s", file=sys.stderr)
-    return _result(tables, config, hashes, started)
+    return _result(tables, config, hashes, code, started)
 
 
-def _result(tables: dict[str, pd.DataFrame], config: Config, hashes: dict[str, str], started: float) -> Result:
-    return Result(dict(tables), provenance(recorded(config), hashes, time.perf_counter() - started))
+def _result(
+    tables: dict[str, pd.DataFrame], config: Config, hashes: dict[str, str], code: dict[str, str], started: float
+) -> Result:
+    record = provenance(recorded(config), hashes, time.perf_counter() - started)
+    return Result(dict(tables), record | ({"code": code} if code else {}))
+
+
+def _code(one: Path | Subject) -> Mapping[str, str]:
+    return one.code if isinstance(one, Subject) else {}
 
 
 def _name(one: Path | Subject) -> str:

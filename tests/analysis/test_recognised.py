@@ -298,7 +298,7 @@ def test_a_tuple_of_records_needs_to_be_picked_from():
 
 
 def test_losses_of_what_a_network_returns_need_no_tensor_for_spikes_to_go_astray():
-    losses = {"both": lambda returned, y: (returned[0].mean(0) + returned[1].mean(0)).log_softmax(1)[range(len(y)), y]}
+    losses = {"mine": lambda returned, y: (returned[0].mean(0) + returned[1].mean(0)).log_softmax(1)[range(len(y)), y]}
     one = made(Returned(), losses=losses)
     settings = dict.fromkeys(robustness.NAMES, ()) | {"lost_spikes": (0.5,), "split": "train", "draws": 2}
     table = robustness.run(robustness.Config(**settings, **QUIET), [one]).to_frame()

@@ -97,13 +97,13 @@ def test_a_class_that_is_not_there_is_said_beside_those_that_are(mine, capsys):
 def test_syntax_errors_show_the_line(mine, capsys, tmp_path):
     (tmp_path / "broken.py").write_text("def subjects(:\n    pass\n")
     line = refused(capsys, "hessian", "broken.py:subjects")
-    assert "broken.py, line 1: def subjects(:" in line
+    assert "broken.py, line 1: invalid syntax: def subjects(:" in line
 
 
 SMALL = {
     "hessian": ["--images", "12"],
     "surface": ["--images", "12", "--points", "3", "--plane-points", "3"],
-    "sharpness": ["--images", "12"],
+    "sharpness": ["--images", "12", "--m", "4"],
     "rise": ["--images", "12"],
     "robustness": ["--images", "12", "--draws", "2"],
     "momentum": ["--images", "24", "--batch-size", "6", "--batches", "3", "--beta", "0.9"],
