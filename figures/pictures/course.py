@@ -23,7 +23,7 @@ from ..words.comparison import Tables, needed
 from ..words.gaps import gap
 from ..words.prose import number, sentence
 from ..words.verdicts import told
-from .momentum import TRAINED, matching, reference_handle
+from .momentum import matching, reference_handle, trained
 from .picture import Picture
 
 SHARED = {
@@ -64,7 +64,8 @@ def steps(figure: Figure, frame: pd.DataFrame) -> Curves:
     fresh = "" if (rows["state"] == "checkpoint").all() else " Some began with a fresh optimizer."
     caption(
         figure,
-        f"Training on with {TRAINED}, each step's own batch. The learning rate falls to 0.{fresh} Bands may leave the "
+        f"Training on with {trained(frame)}, each step's own batch. "
+        f"The learning rate falls to 0.{fresh} Bands may leave the "
         f"panel. {remark(curves.values())}",
     )
     return curves

@@ -24,7 +24,7 @@ from tables.rows import check_measured
 
 from ..style.bands import Curve, bars, curve, handles, offsets, over_seeds, remark
 from ..style.look import GREY, PAGE, caption, fit_scale, legend, reference
-from ..style.methods import alone, looks
+from ..style.methods import alone, first_loss, looks, loss_label
 from ..words.comparison import RESCALED, Tables, incomparable, needed
 from ..words.gaps import gap
 from ..words.prose import listed, number, sentence
@@ -39,7 +39,6 @@ COLUMNS = {
     "share": "share of whole gradient",
     "coherence": "coherence over batches",
 }
-TRAINED = "the cross-entropy part of the loss trained with (no regulariser)"
 _WITH_WHOLE = ("gradient_norm", "coherence")
 _LINEAR = 3.0  # ratios beyond go on a logarithmic scale
 _MOST = 6  # panels of the descent picture
@@ -47,11 +46,19 @@ _STEP = 0.01  # that the reading is about
 
 
 def matching(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows where the landscape's loss is the one that was trained with. Raises TableError when there are none."""
+    """The rows where the landscape's loss is the one trained with, or where that isn't known, those of the first loss.
+
+    Raises TableError where there are none.
+    """
     rows = frame[frame["loss"] == frame["training"]]
-    if rows.empty:
-        raise TableError("no rows in which loss, the landscape's, equals training")
-    return rows
+    return rows if len(rows) else frame[frame["loss"] == first_loss(frame)]
+
+
+def trained(frame: pd.DataFrame) -> str:
+    """What the loss of :func:`matching` is."""
+    if (frame["loss"] == frame["training"]).any():
+        return "the cross-entropy part of the loss trained with (no regulariser)"
+    return f"the {loss_label(first_loss(frame))}"
 
 
 def statistics(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
@@ -78,7 +85,7 @@ def statistics(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cur
     batches = sorted({int(one) for one in rows["batches"].dropna()})
     caption(
         figure,
-        f"Gradient of {TRAINED}, per timestep, 1/T included; {' or '.join(map(str, batches))} batches; "
+        f"Gradient of {trained(frame)}, per timestep, 1/T included; {' or '.join(map(str, batches))} batches; "
         f"“all”: the sum over timesteps. {remark(curves.values())}",
     )
     return curves
@@ -148,7 +155,7 @@ def descent(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]
     legend(figure, [*handles(curves.values()), reference_handle("smooth loss, η → 0")])
     caption(
         figure,
-        f"Realised over predicted decrease of {TRAINED}, (L(W) − L(W − ηu)) / (η⟨ḡ, u⟩). Bands may "
+        f"Realised over predicted decrease of {trained(frame)}, (L(W) − L(W − ηu)) / (η⟨ḡ, u⟩). Bands may "
         f"leave the panel. {remark(curves.values())}",
     )
     return curves

@@ -20,7 +20,7 @@ from ..words.comparison import RESCALED, Tables, incomparable, needed
 from ..words.gaps import gap, mean
 from ..words.prose import listed, sentence
 from ..words.verdicts import tally
-from .momentum import TRAINED, matching, nulls, reference_handle
+from .momentum import matching, nulls, reference_handle, trained
 from .picture import Picture
 
 TITLES = {"part": "part of the gradient", "coherence": "coherence over batches", "ratio": "realised / predicted"}
@@ -53,7 +53,8 @@ def layers(figure: Figure, frame: pd.DataFrame, descent: pd.DataFrame) -> dict[t
     legend(figure, [*handles(curves.values()), reference_handle("if these images had no gradient; smooth loss, η → 0")])
     caption(
         figure,
-        f"Gradient of {TRAINED}: parts of its squared length; steps of 1 % of a layer's weights. Bands may leave the "
+        f"Gradient of {trained(frame)}: parts of its squared length; steps of 1 % of a layer's weights. "
+        f"Bands may leave the "
         f"panel. {remark(curves.values())}",
     )
     return curves

@@ -25,7 +25,7 @@ from ..words.comparison import RESCALED, Tables, incomparable, needed
 from ..words.gaps import gap
 from ..words.prose import sentence
 from ..words.verdicts import each, told
-from .momentum import TRAINED, matching
+from .momentum import matching, trained
 from .picture import Picture
 
 _COLOURS = "PRGn"  # apart for the colour-blind, and neither end is a method's colour
@@ -83,7 +83,7 @@ def cosines(figure: Figure, frame: pd.DataFrame) -> dict[str, QuadMesh]:
     for ax in axes.flat[max(0, len(found) - axes.shape[1]) : len(found)]:
         ax.set_xlabel("timestep s")
     _colours(figure, axes.flat[: len(found)], next(iter(cells.values())))
-    caption(figure, _text(found, written=steps <= _WRITTEN))
+    caption(figure, _text(trained(frame), found, written=steps <= _WRITTEN))
     return cells
 
 
@@ -133,8 +133,8 @@ def _colours(figure: Figure, axes: np.ndarray, cells: QuadMesh) -> None:
     bar.outline.set_linewidth(0.4)
 
 
-def _text(found: dict[str, Pairs], *, written: bool) -> str:
-    text = f"Gradients of {TRAINED}, at two timesteps. "
+def _text(loss: str, found: dict[str, Pairs], *, written: bool) -> str:
+    text = f"Gradients of {loss}, at two timesteps. "
     if max(one.between.max() for one in found.values()) == 1:
         text += "One seed."
     else:
