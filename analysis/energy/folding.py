@@ -208,5 +208,6 @@ def _affine(norm: nn.Module, shape: torch.Size, channels: int) -> tuple[Tensor, 
     for axis in (axis for axis, size in enumerate(shape) if size == channels):
         both = [each.movedim(axis, 0).flatten(1) for each in (factor, offset)]
         if all(bool((each == each[:, :1]).all()) for each in both):
-            return both[0][:, 0], both[1][:, 0]
+            factors, offsets = (each[:, 0].clone(memory_format=torch.contiguous_format) for each in both)
+            return factors, offsets
     return None

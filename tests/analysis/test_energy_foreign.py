@@ -6,7 +6,6 @@ from typing import Any
 
 import norse.torch as norse
 import numpy as np
-import pandas as pd
 import pytest
 import snntorch
 import torch
@@ -25,9 +24,7 @@ GENERATOR = torch.Generator().manual_seed(0)
 IMAGES, LABELS = torch.rand(7, 1, 8, 8, generator=GENERATOR), torch.randint(0, 10, (7,), generator=GENERATOR)
 
 
-def table_of(
-    network: nn.Module, spiking: Spiking | None, *, images: torch.Tensor = IMAGES, **settings: Any
-) -> pd.DataFrame:
+def table_of(network: nn.Module, spiking: Spiking | None, *, images: torch.Tensor = IMAGES, **settings: Any) -> Any:
     """The energy table of its largest T, by layer and kind; two batches of different size."""
     labels, axis = LABELS, 1 if spiking and spiking.frames == 0 else 0
     batches = [
@@ -35,7 +32,7 @@ def table_of(
         (images.narrow(axis, 4, 3), labels[4:]),
     ]
     subject = Subject(network, test=batches, spiking=spiking, name="theirs")
-    table = energy.run(energy.Config(quiet=True, **settings), [subject]).to_frame()
+    table: Any = energy.run(energy.Config(quiet=True, **settings), [subject]).to_frame()
     return table[table["timesteps"] == table["timesteps"].max()].set_index(["layer", "kind"])
 
 
@@ -127,7 +124,7 @@ def test_a_static_image_read_at_every_step_can_cost_once():
 def test_a_network_whose_steps_cant_be_set_has_its_own_t_and_no_twin(capsys):
     network = seeded(Steps)
     subject = Subject(network, test=[(IMAGES, LABELS)], spiking=Spiking((snntorch.Leaky,), 0), name="theirs")
-    table = energy.run(energy.Config(), [subject]).to_frame()
+    table: Any = energy.run(energy.Config(), [subject]).to_frame()
     assert set(table["timesteps"]) == {4}
     assert table["twin_joules"].isna().all()
     assert "no twin without spikes: its 4 steps can't be set to one" in capsys.readouterr().err
@@ -338,7 +335,7 @@ def test_a_network_that_mixes_images_has_means_without_errors(capsys):
             return self.head((x @ x.T).softmax(1) @ x)
 
     subject = Subject(seeded(Mixing), test=[(IMAGES, LABELS)], name="theirs")
-    table = energy.run(energy.Config(), [subject]).to_frame().set_index(["layer", "kind"])
+    table: Any = energy.run(energy.Config(), [subject]).to_frame().set_index(["layer", "kind"])
     assert "joules without errors" in capsys.readouterr().err
     assert table["joules_stderr"].isna().all()
     assert table.loc[("head", "linear"), "multiplications"] == pytest.approx(640)
@@ -417,8 +414,8 @@ def test_recurrent_neurons_have_no_twin(capsys):
 
     spiking = Spiking((norse.LIFRecurrentCell,), 0, None, "steps")
     subject = Subject(seeded(Net), test=[(IMAGES, LABELS)], spiking=spiking, name="theirs")
-    table = energy.run(energy.Config(max_timesteps=2), [subject]).to_frame()
-    last = table[table["timesteps"] == 2].set_index(["layer", "kind"])
+    table: Any = energy.run(energy.Config(max_timesteps=2), [subject]).to_frame()
+    last: Any = table[table["timesteps"] == 2].set_index(["layer", "kind"])
     assert "a LIFRecurrentCell doesn't return spikes of its input's shape" in capsys.readouterr().err
     assert table["twin_joules"].isna().all()
     assert last.loc[("lif", "linear"), "multiplications"] >= 2 * 64 * 20
@@ -445,7 +442,7 @@ def test_one_pass_is_as_good_as_one_for_each_t(digits_checkpoint):
 def test_a_batchnorm_that_isnt_folded_is_listed_with_its_share(capsys):
     network = seeded(lambda: nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10)))
     subject = Subject(network, train=[(IMAGES, LABELS)], name="theirs")
-    table = energy.run(energy.Config(), [subject]).to_frame().set_index(["layer", "kind"])
+    table: Any = energy.run(energy.Config(), [subject]).to_frame().set_index(["layer", "kind"])
     assert "1 BatchNorm not folded into a layer before it, and listed as unattributed: 1" in capsys.readouterr().err
     assert table.loc[("1", "unattributed"), "multiplications"] == 64
     assert table.loc[("1", "unattributed"), "share"] == pytest.approx(64 / 704)

@@ -131,7 +131,7 @@ def test_a_batchnorm_that_takes_the_batchs_own_statistics_stays():
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, track_running_stats=False), nn.Linear(4, 2))
     copy, unfolded = folded_network(network, torch.rand(5, 3))
     assert unfolded == ["1"]
-    assert torch.equal(copy[0].weight, network[0].weight)
+    assert torch.equal(copy.get_parameter("0.weight"), network.get_parameter("0.weight"))
 
 
 def test_a_layer_with_two_batchnorms_keeps_both():
