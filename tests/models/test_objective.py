@@ -7,6 +7,7 @@ import torch
 
 from models.losses import OBJECTIVES
 from models.networks import build
+from models.neurons.lif import LIF
 from models.train import run
 from models.training.objective import weight_term
 from models.training.recipe import Config
@@ -57,7 +58,7 @@ def textbook(loss, detach_state=False, detach_reset=False, label_smoothing=0.0):
     digits = data.load("digits", train_images=60)
     network = build("digits-cnn", seed=0, timesteps=3, detach_reset=detach_reset).double()
     for module in network.modules():
-        if hasattr(module, "detach_state"):
+        if isinstance(module, LIF):
             module.detach_state, module.implementation = detach_state, "reference"
     images, labels = next(digits.train.batches(60, dtype=torch.float64))
     generator = torch.Generator().manual_seed(0)

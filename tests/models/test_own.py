@@ -3,6 +3,7 @@
 import csv
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -142,7 +143,7 @@ def test_a_network_without_time_trains_with_ce_and_is_read_back_with_its_code():
 def test_the_run_is_the_textbook_s_loop_bit_for_bit():
     made = trained(*OWN, "--loss", "mine.py:smoothed", "--seed", "3")
     sys.path.insert(0, str(Path.cwd()))
-    theirs = {}
+    theirs: dict[str, Any] = {}
     exec(MINE, theirs)
     with torch.random.fork_rng():
         torch.manual_seed(3)

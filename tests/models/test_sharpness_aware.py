@@ -87,6 +87,8 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_weights_bit_for_bit(method
 class Quadratic(nn.Module):
     """½ wᵀ diag(c) w + bᵀc, with a counter that a pass moves."""
 
+    passes: torch.Tensor
+
     def __init__(self):
         super().__init__()
         self.weight = nn.Parameter(torch.tensor([3.0, 0.0, -4.0]))
@@ -95,7 +97,7 @@ class Quadratic(nn.Module):
         self.register_buffer("passes", torch.zeros(()))
 
     def forward(self):
-        self.passes += 1
+        self.passes.add_(1)
         return (self.weight.square() * torch.tensor([1.0, 2.0, 3.0])).sum() / 2 + 2 * self.bias.sum()
 
 
