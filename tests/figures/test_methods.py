@@ -230,3 +230,19 @@ def _told(picture, frames):
         return picture.read(frames)
     except TableError:
         return ""
+
+
+def test_how_many_rows_are_independent_is_left_out_where_two_pairs_do_not_say():
+    frames = complete(seeds=2)
+    one = {"network": "n", "data": "d", "timesteps": "4", "reference": "sdt", "method": "tet", "side": "flatness"}
+    one |= {"rows": 3.0, "reference_rows": 0.0, "method_rows": 1.0, "p_reference": 1.0, "p_method": 0.5}
+    one |= {"percentile": 2.0, "how": "draws", "headline": "", "loss": ""}
+    picture = next(each for each in catalogue.PICTURES if each.name == "flatness")
+    with compared(methods_of(frames)):
+        unknown, known = (
+            picture.read(frames | {"counts": pd.DataFrame([one | {"independent": number}])})
+            for number in (float("nan"), 1.5)
+        )
+    assert "1 for TET (p = 0.5), where chance reaches 2 in 5 % of cases." in unknown
+    assert "independent" not in unknown
+    assert "in 5 % of cases; they hang together as about 1.5 independent ones would." in known
