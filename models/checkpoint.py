@@ -37,6 +37,7 @@ from tables.files import replacing
 
 from . import data
 from .code import granted, parse
+from .data import Data
 from .digest import digest
 from .networks import build, own
 from .networks.layers import Network
@@ -91,7 +92,7 @@ class Checkpoint:
         network.to_empty(device="cpu").load_state_dict(self.state_dict)
         return network.eval()
 
-    def load_data(self, root: str | None = None, code: Sequence[str] = ()) -> data.Data:
+    def load_data(self, root: str | None = None, code: Sequence[str] = ()) -> Data:
         """The data that the network was trained on; ``root`` is the folder with the files, where there are any.
 
         ``code`` as in :meth:`network`.

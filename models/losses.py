@@ -40,7 +40,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 def sdt_loss(
     logits: Float[Tensor, "time batch class"],
-    labels: Int[Tensor, "batch"],
+    labels: Int[Tensor, " batch"],
     *,
     mse_weight: float = 0.0,
     mse_target: float = 1.0,
@@ -54,7 +54,7 @@ def sdt_loss(
 
 def tet_loss(
     logits: Float[Tensor, "time batch class"],
-    labels: Int[Tensor, "batch"],
+    labels: Int[Tensor, " batch"],
     *,
     mse_weight: float = 0.0,
     mse_target: float = 1.0,
@@ -72,7 +72,7 @@ def tet_loss(
 
 def lts_loss(
     logits: Float[Tensor, "time batch class"],
-    labels: Int[Tensor, "batch"],
+    labels: Int[Tensor, " batch"],
     *,
     mse_weight: float = 0.0,
     mse_target: float = 1.0,
@@ -86,7 +86,7 @@ def lts_loss(
 
 def tmc_loss(
     logits: Float[Tensor, "time batch class"],
-    labels: Int[Tensor, "batch"],
+    labels: Int[Tensor, " batch"],
     *,
     mse_weight: float = 0.0,
     mse_target: float = 1.0,
@@ -109,7 +109,7 @@ def tmc_loss(
 
 def trt_loss(
     logits: Float[Tensor, "time batch class"],
-    labels: Int[Tensor, "batch"],
+    labels: Int[Tensor, " batch"],
     *,
     eta: float = 0.05,
     mse_weight: float = 0.0,
@@ -130,7 +130,7 @@ def trt_loss(
 
 def ce_loss(
     logits: Float[Tensor, "batch class"],
-    labels: Int[Tensor, "batch"],
+    labels: Int[Tensor, " batch"],
     *,
     mse_weight: float = 0.0,
     mse_target: float = 1.0,

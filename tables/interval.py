@@ -53,7 +53,7 @@ def student(freedom: int) -> float:
     return float(special.stdtrit(freedom, 0.975))
 
 
-def paired(reference: Float[np.ndarray, "n"], method: Float[np.ndarray, "n"]) -> Difference:
+def paired(reference: Float[np.ndarray, " n"], method: Float[np.ndarray, " n"]) -> Difference:
     """Of pairs, one a place."""
     gaps = method - reference
     n = len(gaps)
@@ -61,7 +61,7 @@ def paired(reference: Float[np.ndarray, "n"], method: Float[np.ndarray, "n"]) ->
     return Difference(n, float(gaps.mean()) if n else float("nan"), spread, spread / n**0.5 if n else spread, n - 1.0)
 
 
-def independent(reference: Float[np.ndarray, "n"], method: Float[np.ndarray, "m"]) -> Difference:
+def independent(reference: Float[np.ndarray, " n"], method: Float[np.ndarray, " m"]) -> Difference:
     """Of groups that have nothing to do with each other; the deviation is pooled over both."""
     sizes = np.array([len(reference), len(method)])
     mean = float(method.mean() - reference.mean()) if sizes.min() else float("nan")

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -82,9 +83,10 @@ def test_a_transformer_on_token_ids_has_what_does_not_take_spikes(folder):
     assert set(robust["perturbation"]) == {"weight_noise", "rounding"}  # ids have no noise, and nothing spikes
 
 
-def test_a_regression_has_no_accuracy_and_is_compared_by_its_loss(folder):
+def test_a_regression_has_no_accuracy_and_is_compared_by_its_loss(folder, capsys):
     target = f"{JOURNEYS / 'lstm_regression.py'}:subjects?seeds=2&epochs=3"
-    measured(target, folder / "tables", "hessian", "surface", "sharpness", "rise", "timesteps", "robustness")
+    measured(target, folder / "tables", "hessian", "surface", "sharpness", "timesteps", "robustness")
+    assert "logits" in refused(capsys, target, "rise")
     curve = pd.read_csv(folder / "tables" / "timesteps.csv")
     assert curve["accuracy_cumulative"].isna().all()
     assert curve["loss_mse"].notna().all()
@@ -154,8 +156,13 @@ def test_a_folder_of_eight_files_of_two_methods_is_one_study(network, folder, mo
             torch.save({"state_dict": {f"module.{k}": v for k, v in network.Net().state_dict().items()}},
                        folder / "weights" / f"{method}-{seed}.pth")  # fmt: skip
     Path("mine.py").write_text((JOURNEYS / "folder_of_weights.py").read_text())
-    drawn = []
-    monkeypatch.setattr(study.command.subprocess, "run", lambda words, **_: drawn.append(words[2]) or Done())
+    drawn: list[str] = []
+
+    def done(module: str) -> SimpleNamespace:
+        drawn.append(module)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(study.command.subprocess, "run", lambda words, **_: done(words[2]))
     (folder / "all" / "figures").mkdir(parents=True)
     assert study.main(["--subjects", "mine.py:subjects", "--out", "all", "--images", "12", "--jobs", "1"]) == 0
     assert drawn == ["figures.paper", "figures.interactive", "figures.report"]
@@ -164,12 +171,6 @@ def test_a_folder_of_eight_files_of_two_methods_is_one_study(network, folder, mo
     assert set(rows["reference"] + rows["method"]) == {"adamsgd"}
     assert rows[["low", "high"]].notna().any(axis=None)
     assert "sgd against adam" in capsys.readouterr().out
-
-
-class Done:
-    """A drawing that went well."""
-
-    returncode = 0
 
 
 def test_files_of_trainers_go_into_a_network_from_the_command_line(network, folder, capsys):
@@ -206,7 +207,7 @@ def test_torchvision_s_weights_become_a_checkpoint(folder):
 
 WRONG = {
     "no test data": ("Subject(Net(), train=train)", "robustness", "has no test data"),
-    "a neuron nobody knows": ("Subject(Spiky(), train=train)", "timesteps", "spiking=Spiking(neurons=(Mine,)"),
+    "a neuron nobody knows": ("Subject(Spiky(), train=train)", "timesteps", "spiking=Spiking(neurons=("),
     "another shape with T": ("Subject(Odd(), train=train, spiking=Spiking(timesteps='steps'))", "timesteps", "steps"),
 }
 ODD = """

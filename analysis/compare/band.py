@@ -34,10 +34,10 @@ class Band:
     ``critical`` is c, ``shrinkage`` λ.
     """
 
-    radii: Float[np.ndarray, "radius"]
-    mean: Float[np.ndarray, "radius"]
-    low: Float[np.ndarray, "radius"]
-    high: Float[np.ndarray, "radius"]
+    radii: Float[np.ndarray, " radius"]
+    mean: Float[np.ndarray, " radius"]
+    low: Float[np.ndarray, " radius"]
+    high: Float[np.ndarray, " radius"]
     critical: float
     shrinkage: float
     pairs: int
@@ -45,10 +45,10 @@ class Band:
 
 
 def band(
-    radii: Float[np.ndarray, "radius"],
+    radii: Float[np.ndarray, " radius"],
     differences: Float[np.ndarray, "pair _radius"],
     *,
-    least: Float[np.ndarray, "_radius"] | float = 0.0,
+    least: Float[np.ndarray, " _radius"] | float = 0.0,
     level: float = 0.95,
     draws: int = 20_000,
     seed: int = 0,

@@ -100,8 +100,8 @@ def _rows(values: pd.DataFrame, resamples: int, seed: int) -> Iterator[dict[str,
 
 
 def _choices(
-    methods: Shaped[np.ndarray, "n"], known: Bool[np.ndarray, "n"]
-) -> Iterator[tuple[str, Bool[np.ndarray, "n"]]]:
+    methods: Shaped[np.ndarray, " n"], known: Bool[np.ndarray, " n"]
+) -> Iterator[tuple[str, Bool[np.ndarray, " n"]]]:
     """Among which subjects τ is asked for, three of them at least; with one method *all* is all there is to ask."""
     names, counts = np.unique(methods[known], return_counts=True)
     if counts.sum() >= 3:
@@ -113,10 +113,10 @@ def _choices(
 
 
 def rank_correlation(
-    x: Float[np.ndarray, "n"],
-    y: Float[np.ndarray, "n"],
-    methods: Shaped[np.ndarray, "n"],
-    seeds: Shaped[np.ndarray, "n"],
+    x: Float[np.ndarray, " n"],
+    y: Float[np.ndarray, " n"],
+    methods: Shaped[np.ndarray, " n"],
+    seeds: Shaped[np.ndarray, " n"],
     *,
     within: bool,
     resamples: int,
@@ -148,7 +148,7 @@ def _exchanges(
 
 
 def _farther(
-    x: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"], pairs: Bool[np.ndarray, "n n"], deals: Exchanges
+    x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], pairs: Bool[np.ndarray, "n n"], deals: Exchanges
 ) -> int:
     """How many deals of ``y`` agree or disagree with ``x`` at least as much as ``y`` does.
 
@@ -165,8 +165,8 @@ def _farther(
 
 
 def kendall(
-    x: Float[np.ndarray, "n"],
-    y: Float[np.ndarray, "n"],
+    x: Float[np.ndarray, " n"],
+    y: Float[np.ndarray, " n"],
     pairs: Bool[np.ndarray, "n n"] | bool = True,
     counts: Float[np.ndarray, "*sample n"] | None = None,
 ) -> Float[np.ndarray, "*sample"]:
@@ -182,5 +182,5 @@ def kendall(
         return np.asarray(agreed / np.sqrt(first * second))
 
 
-def _signs(values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n n"]:
+def _signs(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n n"]:
     return (values[:, None] > values).astype(float) - (values[:, None] < values)

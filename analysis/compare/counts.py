@@ -86,7 +86,7 @@ class Count:
 def paired_count(
     differences: Float[np.ndarray, "row pair"],
     *,
-    called: Int[np.ndarray, "row"] | None = None,
+    called: Int[np.ndarray, " row"] | None = None,
     draws: int = 9999,
     seed: int = 0,
 ) -> Count:
@@ -105,7 +105,7 @@ def unpaired_count(
     reference: Float[np.ndarray, "row n"],
     method: Float[np.ndarray, "row m"],
     *,
-    called: Int[np.ndarray, "row"] | None = None,
+    called: Int[np.ndarray, " row"] | None = None,
     draws: int = 9999,
     seed: int = 0,
 ) -> Count:
@@ -135,7 +135,7 @@ def effective_number(residuals: Float[np.ndarray, "row subject"], freedom: float
 
 
 def _counted(
-    groups: list[Float[np.ndarray, "row _subject"]], called: Int[np.ndarray, "row"] | None, draws: int, seed: int
+    groups: list[Float[np.ndarray, "row _subject"]], called: Int[np.ndarray, " row"] | None, draws: int, seed: int
 ) -> Count:
     if draws < 1:
         raise ValueError(f"draws must be 1 or more, not {draws}")
@@ -157,7 +157,7 @@ def _counted(
     return _summed(sides, most, how, effective_number(residuals, freedom))
 
 
-def _given(called: Int[np.ndarray, "row"], tested: Bool[np.ndarray, "row"]) -> Int[np.ndarray, "_tested"]:
+def _given(called: Int[np.ndarray, " row"], tested: Bool[np.ndarray, " row"]) -> Int[np.ndarray, " _tested"]:
     if called.shape != tested.shape or not np.isin(called, (-1, 0, 1)).all():
         raise ValueError("called must hold 1, -1 or 0 for each row")
     if called[~tested].any():
@@ -183,7 +183,7 @@ def _sides(
 
 def _residuals(
     groups: list[Float[np.ndarray, "row _subject"]], generator: np.random.Generator
-) -> tuple[Float[np.ndarray, "row subject"], list[Float[np.ndarray, "row"]]]:
+) -> tuple[Float[np.ndarray, "row subject"], list[Float[np.ndarray, " row"]]]:
     """What is left without each group's mean, over its spread, 0 where nothing is there, of length 1; and the spreads.
 
     A row without any spread gets deviates of its own: in the null it is one that hangs together with no other.
@@ -225,20 +225,20 @@ def _drawn(
 
 def _null(
     block: Float[np.ndarray, "draw row subject"],
-    cuts: Int[np.ndarray, "_cut"],
-    spreads: list[Float[np.ndarray, "row"]],
+    cuts: Int[np.ndarray, " _cut"],
+    spreads: list[Float[np.ndarray, " row"]],
     present: list[Bool[np.ndarray, "row _subject"]],
 ) -> Int[np.ndarray, "draw row"]:
     parts = np.split(block, cuts, axis=2)
     return _sides([part * spread[:, None] for part, spread in zip(parts, spreads, strict=True)], present)
 
 
-def _most(sides: Int[np.ndarray, "draw row"]) -> Int[np.ndarray, "draw"]:
+def _most(sides: Int[np.ndarray, "draw row"]) -> Int[np.ndarray, " draw"]:
     """Rows called for the side that has more."""
     return np.maximum((sides > 0).sum(1), (sides < 0).sum(1))
 
 
-def _summed(sides: Int[np.ndarray, "row"], most: Int[np.ndarray, "draw"], how: str, independent: float) -> Count:
+def _summed(sides: Int[np.ndarray, " row"], most: Int[np.ndarray, " draw"], how: str, independent: float) -> Count:
     above, below = int((sides > 0).sum()), int((sides < 0).sum())
     p_above, p_below = (float((1 + (most >= side).sum()) / (1 + len(most))) for side in (above, below))
     p = min(p_above, p_below)

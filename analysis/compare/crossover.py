@@ -71,11 +71,11 @@ class Verdict:
 
 
 def verdict(
-    radii: Float[np.ndarray, "radius"],
+    radii: Float[np.ndarray, " radius"],
     reference: Float[np.ndarray, "pair radius"],
     method: Float[np.ndarray, "_pair _radius"],
     *,
-    least: Float[np.ndarray, "radius"] | float = 0.0,
+    least: Float[np.ndarray, " radius"] | float = 0.0,
     level: float = 0.95,
     draws: int = 20_000,
     seed: int = 0,
@@ -107,7 +107,7 @@ def _joined(parts: list[Range]) -> Iterator[Range]:
         yield Range(members[0].low, members[-1].high, flatter)
 
 
-def zeros(radii: Float[np.ndarray, "radius"], values: Float[np.ndarray, "radius"]) -> list[float]:
+def zeros(radii: Float[np.ndarray, " radius"], values: Float[np.ndarray, " radius"]) -> list[float]:
     """Where the straight lines through the points change sign; of a stretch of zeros the middle."""
     found = []
     for one, other in pairwise(np.flatnonzero(values)):

@@ -109,7 +109,7 @@ def _correction(freedom: int) -> float:
     return float(np.exp(special.gammaln(freedom / 2) - special.gammaln((freedom - 1) / 2)) / np.sqrt(freedom / 2))
 
 
-def holm(p: Float[np.ndarray, "row"]) -> Float[np.ndarray, "row"]:
+def holm(p: Float[np.ndarray, " row"]) -> Float[np.ndarray, " row"]:
     """Holm's (1979) step-down adjustment; rows that are NaN stay so and don't count."""
     adjusted = np.full(len(p), np.nan)
     known = np.flatnonzero(~np.isnan(p))

@@ -91,9 +91,9 @@ def _alike(present: Bool[np.ndarray, "method seed"]) -> list[list[int]]:
 def _deal(
     place: Int[np.ndarray, "method seed"],
     kinds: list[list[int]],
-    ordered: Int[np.ndarray, "seed"],
+    ordered: Int[np.ndarray, " seed"],
     choice: Sequence[Sequence[int]],
-) -> Int[np.ndarray, "n"]:
+) -> Int[np.ndarray, " n"]:
     """One deal: methods permuted within ``kinds``, then seeds matched that have the same methods.
 
     ``choice`` has the permuted members of each kind, then of each run of like seeds, as places in ``ordered``.

@@ -41,7 +41,7 @@ _Z = float(special.ndtri(0.975))
 
 def tau_interval(
     tau: float,
-    left_out: Float[np.ndarray, "seed"],
+    left_out: Float[np.ndarray, " seed"],
     methods: Sequence[Hashable],
     seeds: Sequence[Hashable],
     *,
@@ -74,7 +74,7 @@ def _variance(tau: float, same: float, shared: float) -> float:
     return same * (1 - tau**2) + shared * (1 / 9 - (2 / math.pi * half) ** 2)
 
 
-def _deflation(left_out: Float[np.ndarray, "seed"], copies: float, alone: float) -> float:
+def _deflation(left_out: Float[np.ndarray, " seed"], copies: float, alone: float) -> float:
     """D; 1 where the jackknife can't say."""
     count = len(left_out)
     if copies < 1e-12 or not np.isfinite(left_out).all():

@@ -56,7 +56,7 @@ def _of_step(first: Callable[[Tensor], Tensor], step: int, output: Tensor, label
 
 
 def step_loss(
-    logits: Float[Tensor, "time batch class"], labels: Int[Tensor, "batch"], *, step: int
-) -> Float[Tensor, "batch"]:
+    logits: Float[Tensor, "time batch class"], labels: Int[Tensor, " batch"], *, step: int
+) -> Float[Tensor, " batch"]:
     """The cross-entropy of the output at one ``step``, counted from 0, of every image."""
     return tet_loss(logits[step : step + 1], labels, reduction="none")

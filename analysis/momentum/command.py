@@ -96,7 +96,7 @@ class Config(command.OneSplit):
 
 def draw_batches(
     pool: Batch, *, count: int, size: int, seed: int, axis: int = 0
-) -> tuple[list[Batch], Int[Tensor, "example"]]:
+) -> tuple[list[Batch], Int[Tensor, " example"]]:
     """``count`` batches of ``size``, drawn independently of each other, and which image each of their examples is.
 
     No image is twice in a batch. ``axis`` is that of the examples in the pool's inputs: 1 for events [time, image, …].

@@ -27,11 +27,11 @@ from landscape.objective import Objective
 
 def descent(
     objective: Objective,
-    gradient: Float[Tensor, "dimension"],
-    directions: Mapping[str, Float[Tensor, "part"]],
+    gradient: Float[Tensor, " dimension"],
+    directions: Mapping[str, Float[Tensor, " part"]],
     *,
     relative_steps: Sequence[float],
-    images: Int[Tensor, "size"],
+    images: Int[Tensor, " size"],
     piece: slice = slice(None),
 ) -> pd.DataFrame:
     """Rows of direction, step η, relative_step, predicted, realised, ratio, stderr; the weights come back bit for bit.
@@ -68,7 +68,7 @@ def _ratio(decrease: Tensor, images: Tensor, predicted: float) -> dict[str, floa
     return {"realised": float(realised), "ratio": float(realised.cpu() / scale), "stderr": float(stderr)}
 
 
-def clustered_stderr(values: Float[Tensor, "size"], clusters: Int[Tensor, "size"]) -> Float[Tensor, ""]:
+def clustered_stderr(values: Float[Tensor, " size"], clusters: Int[Tensor, " size"]) -> Float[Tensor, ""]:
     """Standard error of the mean of ``values`` whose independent units are ``clusters``; sd/√n where each is alone."""
     names, index = clusters.unique(return_inverse=True)
     sums = values.new_zeros(len(names)).index_add(0, index, values - values.mean())

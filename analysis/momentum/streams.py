@@ -11,13 +11,13 @@ from torch import Tensor
 class Stream:
     """Mean, scatter and moving average of the vectors that :meth:`add` takes; ``first`` is the first of them."""
 
-    def __init__(self, first: Float[Tensor, "dimension"], beta: float):
+    def __init__(self, first: Float[Tensor, " dimension"], beta: float):
         self.beta, self.count = beta, 1
         self.mean = first.clone()
         self._average = (1 - beta) * first
         self._norms, self._scatter = float(first.norm()), 0.0
 
-    def add(self, vector: Float[Tensor, "dimension"]) -> None:
+    def add(self, vector: Float[Tensor, " dimension"]) -> None:
         """Take the next vector in (Welford's update: a small scatter about a large mean keeps its digits)."""
         self.count += 1
         deviation = vector - self.mean
@@ -27,7 +27,7 @@ class Stream:
         self._norms += float(vector.norm())
 
     @property
-    def momentum(self) -> Float[Tensor, "dimension"]:
+    def momentum(self) -> Float[Tensor, " dimension"]:
         """m_K."""
         return self._average / (1 - self.beta**self.count)
 

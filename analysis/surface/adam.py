@@ -18,7 +18,7 @@ from models.checkpoint import Checkpoint
 _EPSILON = 1e-8
 
 
-def adam_step(checkpoint: Checkpoint, objective: Objective) -> tuple[Float[Tensor, "dimension"], str]:
+def adam_step(checkpoint: Checkpoint, objective: Objective) -> tuple[Float[Tensor, " dimension"], str]:
     """The direction over ``objective.parameters``, and where it comes from: "optimizer" or "gradients".
 
     Raises ValueError where the optimizer's state does not fit the weights, and where the direction is zero.

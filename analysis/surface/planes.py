@@ -60,7 +60,7 @@ class Axes:
     kind: str
     loss: str
     draw: int
-    directions: tuple[Float[Tensor, "dimension"], ...]
+    directions: tuple[Float[Tensor, " dimension"], ...]
     norm: float
     ranges: tuple[tuple[float, float], ...]
     facts: tuple[Fact, ...]
@@ -207,7 +207,7 @@ class _Span:
             raise ValueError(f"the gradient of the {loss} loss is zero at these weights: it gives no direction")
         return self._embedded(-gradient), {"gradient_norm": float(gradient.norm())}
 
-    def _embedded(self, vector: Float[Tensor, "moving"]) -> Float[Tensor, "dimension"]:
+    def _embedded(self, vector: Float[Tensor, " moving"]) -> Float[Tensor, " dimension"]:
         """A vector over the weights that move as one over all, zero elsewhere."""
         parts = dict(zip(self.moving.names, self.moving.split(vector), strict=True))
         return self.whole.flatten([parts.get(name) for name in self.whole.names])

@@ -35,8 +35,8 @@ class Calibration:
 
 
 def calibration(
-    confidence: Float[np.ndarray, "image"],
-    right: Bool[np.ndarray, "image"],
+    confidence: Float[np.ndarray, " image"],
+    right: Bool[np.ndarray, " image"],
     *,
     generator: np.random.Generator,
     bins: int = BINS,
@@ -56,5 +56,5 @@ def calibration(
     return Calibration(_ece(place, excess), float(np.std(again, ddof=1)), float(np.mean(ideal)))
 
 
-def _ece(place: Int[np.ndarray, "image"], excess: Float[np.ndarray, "image"]) -> float:
+def _ece(place: Int[np.ndarray, " image"], excess: Float[np.ndarray, " image"]) -> float:
     return float(np.abs(np.bincount(place, excess)).sum() / len(place))

@@ -64,7 +64,7 @@ def ways(subject: Subject, *, recut: bool, recalibrated: bool) -> list[Way]:
 
 
 def curve(
-    logits: Float[Tensor, "time batch class"], labels: Int[Tensor, "batch"]
+    logits: Float[Tensor, "time batch class"], labels: Int[Tensor, " batch"]
 ) -> dict[str, Float64[Tensor, "time batch"]]:
     """What T' steps give for each image, in row T' − 1: losses in nats, and the classes predicted."""
     logits = logits.double()

@@ -24,7 +24,7 @@ class Scaled:
     size, dtype or device, one that is not finite, and one that is zero throughout.
     """
 
-    def __init__(self, operator: Operator, scale: Float[Tensor, "dimension"]):
+    def __init__(self, operator: Operator, scale: Float[Tensor, " dimension"]):
         self.dimension, self.dtype, self.device = operator.dimension, operator.dtype, operator.device
         if (scale.shape, scale.dtype, scale.device) != ((self.dimension,), self.dtype, self.device):
             raise ValueError(

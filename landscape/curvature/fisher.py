@@ -40,7 +40,7 @@ class EmpiricalFisher(Curvature):
     def _linearised(self, inputs: Any, target: Any) -> Product:
         return self._second_moment(_single(self.objective.losses(inputs, target)))
 
-    def _second_moment(self, losses: Float[Tensor, "case"]) -> Product:
+    def _second_moment(self, losses: Float[Tensor, " case"]) -> Product:
         """The product with the mean over cases of gradient·gradientᵀ."""
         weights = self.objective.parameters.tensors
         cotangent = torch.zeros_like(losses, requires_grad=True)
@@ -99,7 +99,7 @@ class Fisher(EmpiricalFisher):
         )
 
 
-def categorical(logits: Float[Tensor, "batch class"], generator: torch.Generator) -> Int[Tensor, "batch"]:
+def categorical(logits: Float[Tensor, "batch class"], generator: torch.Generator) -> Int[Tensor, " batch"]:
     """Labels drawn from softmax(logits), one an example: the sampler of the cross-entropy of ``logits``.
 
     Drawn on the CPU in float64 by inverting the cumulative distribution, one number an example.
@@ -109,7 +109,7 @@ def categorical(logits: Float[Tensor, "batch class"], generator: torch.Generator
     return (uniform >= cumulative[:, :-1]).sum(1).to(logits.device)
 
 
-def _single(losses: Tensor) -> Float[Tensor, "case"]:
+def _single(losses: Tensor) -> Float[Tensor, " case"]:
     if losses.ndim != 1:
         raise ValueError(
             f"a Fisher matrix needs the losses of single examples, got shape {list(losses.shape)}: use reduction='none'"

@@ -36,12 +36,12 @@ def check_vectors(operator: Operator, vectors: Tensor) -> None:
         )
 
 
-def products(operator: Operator, vectors: Sequence[Float[Tensor, "dimension"]]) -> Float[Tensor, "block dimension"]:
+def products(operator: Operator, vectors: Sequence[Float[Tensor, " dimension"]]) -> Float[Tensor, "block dimension"]:
     """The products with ``vectors``, together. A single one is made as such, which any operator can."""
     return operator @ torch.stack(list(vectors)) if len(vectors) > 1 else (operator @ vectors[0])[None]
 
 
-def rademacher(operator: Operator, generator: torch.Generator) -> Float[Tensor, "dimension"]:
+def rademacher(operator: Operator, generator: torch.Generator) -> Float[Tensor, " dimension"]:
     """A vector of random signs, drawn on the CPU, on the operator's device and in its dtype."""
     signs = torch.randint(0, 2, (operator.dimension,), generator=generator, dtype=torch.int8) * 2 - 1
     return signs.to(operator.device, operator.dtype)

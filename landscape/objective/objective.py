@@ -156,7 +156,7 @@ class Objective:
                 total += batch.size / self.size * self.losses(*batch).detach().double().mean()
         return float(self.reduced(total))
 
-    def examples(self) -> Float[Tensor, "size"]:
+    def examples(self) -> Float[Tensor, " size"]:
         """ℓᵢ(w) of every example, in order. Their mean is L(w), their spread its standard error over examples.
 
         Raises ValueError when ``loss`` returns the mean only.
@@ -170,7 +170,7 @@ class Objective:
                 values.append(loss.detach().clone())  # it may be a view of what the next batch is written to
         return self.gathered(values)
 
-    def gradient(self) -> Float[Tensor, "dimension"]:
+    def gradient(self) -> Float[Tensor, " dimension"]:
         """∇L(w): the exact average over all batches.
 
         Raises ValueError when no path leads from the loss back to the parameters.
@@ -180,7 +180,7 @@ class Objective:
             total += part
         return self.reduced(total).to(self.parameters.dtype)
 
-    def examples_and_gradient(self) -> tuple[Float64[Tensor, "size"], Float[Tensor, "dimension"]]:
+    def examples_and_gradient(self) -> tuple[Float64[Tensor, " size"], Float[Tensor, " dimension"]]:
         """ℓᵢ(w) of every example, on the CPU, and ∇L(w), from one pass. Raises what :meth:`gradient` raises."""
         total, values = self._zeros(), []
         for losses, part in self._graded():
@@ -189,7 +189,7 @@ class Objective:
         found = self.gathered(values).cpu().double()
         return found, self.reduced(total).to(self.parameters.dtype)
 
-    def gathered(self, values: list[Tensor]) -> Float[Tensor, "size"]:
+    def gathered(self, values: list[Tensor]) -> Float[Tensor, " size"]:
         """The examples' values of all processes, from this one's."""
         none = torch.zeros(0, dtype=self.parameters.dtype, device=self.parameters.device)
         found = torch.cat([none, *(value.reshape(-1) for value in values)])
@@ -199,7 +199,7 @@ class Objective:
         whole[self.offset : self.offset + len(found)] = found
         return self.reduced(whole).to(found.dtype)
 
-    def _graded(self) -> Iterator[tuple[Tensor, Float[Tensor, "dimension"]]]:
+    def _graded(self) -> Iterator[tuple[Tensor, Float[Tensor, " dimension"]]]:
         """The losses of each batch, and its part of the gradient."""
         with self.differentiating(order=1):
             for batch in self.evaluation.batches:
@@ -213,7 +213,7 @@ class Objective:
                     batch.size / self.size * self.parameters.flatten(gradients).to(self.parameters.wide),
                 )
 
-    def _zeros(self) -> Float[Tensor, "dimension"]:
+    def _zeros(self) -> Float[Tensor, " dimension"]:
         return torch.zeros(self.parameters.dimension, dtype=self.parameters.wide, device=self.parameters.device)
 
     def _detached(self, batch: Batch) -> Tensor:

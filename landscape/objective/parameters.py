@@ -66,7 +66,7 @@ class Parameters:
         """The module that holds the parameter ``name`` as an attribute."""
         return self._modules[name.rpartition(".")[0]]
 
-    def flatten(self, tensors: Sequence[Tensor | None]) -> Float[Tensor, "dimension"]:
+    def flatten(self, tensors: Sequence[Tensor | None]) -> Float[Tensor, " dimension"]:
         """One vector from a tensor per parameter; None (a parameter the loss does not use) counts as zero."""
         return torch.cat(
             [
@@ -75,23 +75,23 @@ class Parameters:
             ]
         )
 
-    def split(self, vector: Float[Tensor, "dimension"]) -> tuple[Tensor, ...]:
+    def split(self, vector: Float[Tensor, " dimension"]) -> tuple[Tensor, ...]:
         """Views of ``vector`` in the parameters' shapes, copies for complex ones; the inverse of :meth:`flatten`."""
         parts = vector.split(self.sizes)
         return tuple(_like(part, weight) for part, weight in zip(parts, self.tensors, strict=True))
 
-    def vector(self) -> Float[Tensor, "dimension"]:
+    def vector(self) -> Float[Tensor, " dimension"]:
         """A copy of the present weights."""
         return self.flatten([weight.detach() for weight in self.tensors])
 
-    def assign(self, vector: Float[Tensor, "dimension"]) -> None:
+    def assign(self, vector: Float[Tensor, " dimension"]) -> None:
         """Write ``vector`` into the model's weights, in place."""
         with torch.no_grad():
             for weight, value in zip(self.tensors, self.split(vector), strict=True):
                 weight.copy_(value)
 
     @contextmanager
-    def restored(self) -> Iterator[Float[Tensor, "dimension"]]:
+    def restored(self) -> Iterator[Float[Tensor, " dimension"]]:
         """Yield the present weights; on leaving, however that happens, put them back bit for bit."""
         before = self.vector()
         try:

@@ -31,10 +31,10 @@ class AverageRise:
     ``rises`` holds the rise of each antithetic pair, the same draws at every radius.
     """
 
-    radii: Float[np.ndarray, "radius"]
-    value: Float[np.ndarray, "radius"]
-    stderr: Float[np.ndarray, "radius"]
-    examples_stderr: Float[np.ndarray, "radius"]
+    radii: Float[np.ndarray, " radius"]
+    value: Float[np.ndarray, " radius"]
+    stderr: Float[np.ndarray, " radius"]
+    examples_stderr: Float[np.ndarray, " radius"]
     rises: Float[np.ndarray, "radius draw"]
 
     @property

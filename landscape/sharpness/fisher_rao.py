@@ -60,13 +60,13 @@ def fisher_rao(objective: Objective, *, fisher: str = "gauss_newton") -> FisherR
     return FisherRao(fisher, value, stderr, objective.size)
 
 
-def _squared_slopes(objective: Objective, inputs: Any, target: Any) -> Float[Tensor, "example"]:
+def _squared_slopes(objective: Objective, inputs: Any, target: Any) -> Float[Tensor, " example"]:
     """⟨gᵢ, w⟩²."""
     (slopes,) = _along_weights(objective, _each(objective.losses(inputs, target)))
     return slopes.square()
 
 
-def _curved(objective: Objective, inputs: Any, target: Any) -> Float[Tensor, "example"]:
+def _curved(objective: Objective, inputs: Any, target: Any) -> Float[Tensor, " example"]:
     """(J_i w)ᵀ (∂²ℓᵢ/∂z²) (J_i w), example by example: the derivative by each one's share c_i of Σ c_i ℓᵢ."""
     outputs, ends, whole = cut(objective.output(inputs))
     tangents = _along_weights(objective, *outputs)
@@ -90,7 +90,7 @@ def _along_weights(objective: Objective, *outputs: Tensor) -> list[Tensor]:
     ]
 
 
-def _each(losses: Tensor) -> Float[Tensor, "example"]:
+def _each(losses: Tensor) -> Float[Tensor, " example"]:
     if losses.ndim != 1:
         raise ValueError("the loss returns a mean; the Fisher-Rao norm needs single ones: reduction='none'")
     return losses

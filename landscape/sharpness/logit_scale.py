@@ -44,7 +44,7 @@ MEAN_SQUARE = "mean square"
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def mean_square(logits: Any, *, centred: bool = True) -> Float[Tensor, "batch"]:
+def mean_square(logits: Any, *, centred: bool = True) -> Float[Tensor, " batch"]:
     """s_i² of each example. Raises ValueError for logits that are neither [batch, class] nor [time, batch, class]."""
     if not isinstance(logits, Tensor) or logits.ndim not in (2, 3):
         got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

@@ -38,7 +38,7 @@ class MSharpness:
     stderr: float
     residual: float
     converged: bool
-    rises: Float[np.ndarray, "group"]
+    rises: Float[np.ndarray, " group"]
 
     def to_frame(self) -> pd.DataFrame:
         """One row: radius, size, value, stderr, residual, converged, groups."""

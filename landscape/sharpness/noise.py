@@ -28,7 +28,7 @@ from .radius import losses_at
 NOISES = ("filter", "magnitude", "absolute")
 
 
-def noise_scale(parameters: Parameters, noise: str) -> Float[Tensor, "dimension"]:
+def noise_scale(parameters: Parameters, noise: str) -> Float[Tensor, " dimension"]:
     """D for a name of ``NOISES``. Raises ValueError for another name, and where every weight that it moves is zero."""
     if noise == "filter":
         return filter_scale(parameters)
@@ -47,7 +47,7 @@ def standard_normal(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(len(like), generator=generator, dtype=torch.float64).to(like.dtype).to(like.device)
 
 
-def noises(scale: Float[Tensor, "dimension"], draws: int, seed: int) -> Iterator[Float[Tensor, "dimension"]]:
+def noises(scale: Float[Tensor, " dimension"], draws: int, seed: int) -> Iterator[Float[Tensor, " dimension"]]:
     """``draws`` times D ν, the same for the same seed. Raises ValueError for fewer than two: they have no spread."""
     if draws < 2:
         raise ValueError(f"a standard error needs at least 2 draws, got {draws}")
@@ -56,7 +56,7 @@ def noises(scale: Float[Tensor, "dimension"], draws: int, seed: int) -> Iterator
         yield scale * standard_normal(scale, generator)
 
 
-def centre_losses(objective: Objective, weights: Float[Tensor, "dimension"]) -> Float64[Tensor, "example"]:
+def centre_losses(objective: Objective, weights: Float[Tensor, " dimension"]) -> Float64[Tensor, " example"]:
     """ℓᵢ(w), from which rises are measured. Raises ValueError where one is not finite."""
     losses = losses_at(objective, weights)
     if not losses.isfinite().all():

@@ -67,7 +67,7 @@ def _from_start(now: Sequence[Tensor], start: Sequence[Tensor] | None) -> dict[s
     }
 
 
-def _turns(weight: Float[Tensor, "filter entry"], origin: Float[Tensor, "filter entry"]) -> Float[Tensor, "kept"]:
+def _turns(weight: Float[Tensor, "filter entry"], origin: Float[Tensor, "filter entry"]) -> Float[Tensor, " kept"]:
     """‖w_f/‖w_f‖ − w⁰_f/‖w⁰_f‖‖ of every filter that has a direction."""
     lengths = [side.norm(dim=1, keepdim=True) for side in (weight, origin)]
     kept = (lengths[0] * lengths[1]).squeeze(1) > 0
@@ -92,6 +92,6 @@ def _norm(matrix: Float[Tensor, "filter entry"], kind: int | str) -> float:
     return float(torch.linalg.matrix_norm(matrix, kind))
 
 
-def _sum_of(squares: Float[Tensor, "layer"]) -> float:
+def _sum_of(squares: Float[Tensor, " layer"]) -> float:
     """d (Π squares)^{1/d}, by logarithms."""
     return len(squares) * float(squares.log().mean().exp())

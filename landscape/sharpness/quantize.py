@@ -23,7 +23,7 @@ from ..objective import Parameters
 FEWEST, MOST = 2, 16
 
 
-def rounded(parameters: Parameters, bits: int) -> Float[Tensor, "dimension"]:
+def rounded(parameters: Parameters, bits: int) -> Float[Tensor, " dimension"]:
     """The present weights with each filter rounded to ``bits`` bits, sign included; nothing is assigned.
 
     Rounding is in float64, and rounding what was rounded changes nothing. A filter of zeros stays. Raises ValueError

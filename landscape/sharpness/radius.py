@@ -38,13 +38,13 @@ class CurvatureAtRadius:
     ``relative_radii`` are radii over ‖w‖; ``participation`` is p, 0 where no example changed.
     """
 
-    radii: Float[np.ndarray, "radius"]
-    relative_radii: Float[np.ndarray, "radius"]
-    second_difference: Float[np.ndarray, "radius"]
-    second_difference_stderr: Float[np.ndarray, "radius"]
-    mean_rise: Float[np.ndarray, "radius"]
-    mean_rise_stderr: Float[np.ndarray, "radius"]
-    participation: Float[np.ndarray, "radius"]
+    radii: Float[np.ndarray, " radius"]
+    relative_radii: Float[np.ndarray, " radius"]
+    second_difference: Float[np.ndarray, " radius"]
+    second_difference_stderr: Float[np.ndarray, " radius"]
+    mean_rise: Float[np.ndarray, " radius"]
+    mean_rise_stderr: Float[np.ndarray, " radius"]
+    participation: Float[np.ndarray, " radius"]
     examples: int
 
     def to_frame(self) -> pd.DataFrame:
@@ -64,7 +64,7 @@ class CurvatureAtRadius:
 
 def curvature_at_radius(
     objective: Objective,
-    direction: Float[Tensor, "dimension"],
+    direction: Float[Tensor, " dimension"],
     radii: Iterable[float],
     *,
     unit: bool = True,
@@ -104,12 +104,12 @@ def curvature_at_radius(
     )  # fmt: skip
 
 
-def _participation(values: Float64[Tensor, "example"]) -> float:
+def _participation(values: Float64[Tensor, " example"]) -> float:
     """(Σ|d|)²/(N Σd²); any factor of the values cancels."""
     return float(values.abs().sum() ** 2 / (len(values) * (values @ values))) if values.any() else 0.0
 
 
-def positive(radii: Iterable[float]) -> Float[np.ndarray, "radius"]:
+def positive(radii: Iterable[float]) -> Float[np.ndarray, " radius"]:
     """The radii as an array. Raises ValueError where there is none, or one that is not positive or not finite."""
     found = np.array(list(radii), dtype=float)
     if not len(found) or not (np.isfinite(found) & (found > 0)).all():
@@ -119,16 +119,16 @@ def positive(radii: Iterable[float]) -> Float[np.ndarray, "radius"]:
 
 def pair_rise(
     objective: Objective,
-    weights: Float[Tensor, "dimension"],
-    centre: Float64[Tensor, "example"],
-    move: Float[Tensor, "dimension"],
-) -> Float64[Tensor, "example"]:
+    weights: Float[Tensor, " dimension"],
+    centre: Float64[Tensor, " example"],
+    move: Float[Tensor, " dimension"],
+) -> Float64[Tensor, " example"]:
     """(ℓᵢ(w + move) + ℓᵢ(w − move))/2 − ℓᵢ(w) of every example. Call it inside :meth:`Parameters.restored`."""
     forth, back = (losses_at(objective, weights + side * move) for side in (1, -1))
     return (forth - centre + back - centre) / 2
 
 
-def losses_at(objective: Objective, weights: Float[Tensor, "dimension"]) -> Float64[Tensor, "example"]:
+def losses_at(objective: Objective, weights: Float[Tensor, " dimension"]) -> Float64[Tensor, " example"]:
     """ℓᵢ at ``weights``, on the CPU in float64, because what follows are differences far smaller than the values.
 
     The model is left at ``weights``: call it inside :meth:`Parameters.restored`.

@@ -105,11 +105,11 @@ class _Relative:
         """The Hessian's products so far."""
         return self.hessian.products
 
-    def __matmul__(self, vector: Float[Tensor, "dimension"]) -> Float[Tensor, "dimension"]:
+    def __matmul__(self, vector: Float[Tensor, " dimension"]) -> Float[Tensor, " dimension"]:
         """The product with ``vector``."""
         return self._mixed(self.hessian @ self._mixed(vector))
 
-    def _mixed(self, vector: Float[Tensor, "dimension"]) -> Float[Tensor, "dimension"]:
+    def _mixed(self, vector: Float[Tensor, " dimension"]) -> Float[Tensor, " dimension"]:
         return (self.root @ vector.view(len(self.root), -1)).reshape(-1)
 
 

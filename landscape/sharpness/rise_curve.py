@@ -39,8 +39,8 @@ from .noise import noise_scale, noises
 from .radius import positive
 
 ALONG = ("line", "plane", "noise")
-Span = Sequence[Float[Tensor, "dimension"]]
-Values = dict[str, Float64[Tensor, "example"]]
+Span = Sequence[Float[Tensor, " dimension"]]
+Values = dict[str, Float64[Tensor, " example"]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class RiseCurve:
     ``centre`` is each metric's mean at the weights as found, from which it rises.
     """
 
-    radii: Float[np.ndarray, "radius"]
+    radii: Float[np.ndarray, " radius"]
     rise: dict[str, Float[np.ndarray, "draw radius"]]
     stderr: dict[str, Float[np.ndarray, "draw radius"]]
     centre: dict[str, float]
@@ -67,7 +67,7 @@ class RiseCurve:
         return pd.concat(frames, ignore_index=True)
 
 
-def ascending(radii: Iterable[float]) -> Float[np.ndarray, "radius"]:
+def ascending(radii: Iterable[float]) -> Float[np.ndarray, " radius"]:
     """The radii as an array. Raises ValueError where there is none, or they aren't positive, finite and ascending."""
     found = positive(radii)
     if not (np.diff(found) > 0).all():

@@ -38,16 +38,16 @@ class SmoothedCurvature:
     that of a single draw, on average. ``participation`` is that of :mod:`landscape.sharpness.radius`, on average.
     """
 
-    radii: Float[np.ndarray, "radius"]
-    relative_radii: Float[np.ndarray, "radius"]
-    value: Float[np.ndarray, "radius"]
-    stderr: Float[np.ndarray, "radius"]
-    examples_stderr: Float[np.ndarray, "radius"]
-    participation: Float[np.ndarray, "radius"]
+    radii: Float[np.ndarray, " radius"]
+    relative_radii: Float[np.ndarray, " radius"]
+    value: Float[np.ndarray, " radius"]
+    stderr: Float[np.ndarray, " radius"]
+    examples_stderr: Float[np.ndarray, " radius"]
+    participation: Float[np.ndarray, " radius"]
     draws: tuple[CurvatureAtRadius, ...]
 
     @property
-    def decided(self) -> Bool[np.ndarray, "radius"]:
+    def decided(self) -> Bool[np.ndarray, " radius"]:
         """Whether |value| exceeds two standard errors, draws and examples together."""
         return np.abs(self.value) > 2 * np.hypot(self.stderr, self.examples_stderr)
 
@@ -104,7 +104,7 @@ def smoothed_curvature(
     )
 
 
-def gaussian_direction(parameters: Parameters, *, seed: int) -> Float[Tensor, "dimension"]:
+def gaussian_direction(parameters: Parameters, *, seed: int) -> Float[Tensor, " dimension"]:
     """u = Dε/√(tr D²): normal, in the weights' own units, of mean square length one. Biases and BatchNorm stay put.
 
     The numbers are drawn on the CPU in float64, so that a seed means one direction on every device and in every dtype.

@@ -53,7 +53,7 @@ class WorstRise:
     residual: float
     converged: bool
     path: Float[np.ndarray, "restart step"]
-    perturbation: Float[Tensor, "dimension"]
+    perturbation: Float[Tensor, " dimension"]
 
     def to_frame(self) -> pd.DataFrame:
         """One row: radius, adaptive, value, stderr, first, first_stderr, residual, converged, restarts, steps."""
@@ -143,7 +143,7 @@ def _rank(rise: Tensor) -> float:
     return float("inf") if mean != mean else mean
 
 
-def _late_gain(path: Float[np.ndarray, "step"]) -> float:
+def _late_gain(path: Float[np.ndarray, " step"]) -> float:
     """The part of the largest rise that the second half of the steps added; nan where there is nothing to compare."""
     early, late = np.fmax.reduce(path[: len(path) // 2], initial=0), np.fmax.reduce(path, initial=0)
     return float(1 - early / late) if len(path) > 1 and 0 < late < np.inf else float("nan")

@@ -26,7 +26,7 @@ class Basis:
     def __len__(self) -> int:
         return self._count
 
-    def append(self, vector: Float[Tensor, "dimension"]) -> None:
+    def append(self, vector: Float[Tensor, " dimension"]) -> None:
         """Add a row."""
         if self._count == _PIECE * len(self._pieces):
             rows = min(_PIECE, self.dimension - self._count)
@@ -34,18 +34,18 @@ class Basis:
         self._pieces[-1][self._count % _PIECE] = vector
         self._count += 1
 
-    def overlaps(self, vector: Float[Tensor, "dimension"]) -> Float64[np.ndarray, "row"]:
+    def overlaps(self, vector: Float[Tensor, " dimension"]) -> Float64[np.ndarray, " row"]:
         """The inner products of ``vector`` with the rows."""
         return _numpy([piece @ vector for piece in self._written()])
 
-    def removed(self, vector: Float[Tensor, "dimension"]) -> Float64[np.ndarray, "row"]:
+    def removed(self, vector: Float[Tensor, " dimension"]) -> Float64[np.ndarray, " row"]:
         """Take the components along the rows out of ``vector``, in place, once; the overlaps that were there."""
         overlaps = [piece @ vector for piece in self._written()]
         for piece, overlap in zip(self._written(), overlaps, strict=True):
             vector.addmv_(piece.T, overlap, alpha=-1)
         return _numpy(overlaps)
 
-    def cleared(self, vector: Float[Tensor, "dimension"]) -> tuple[Float64[np.ndarray, "row"], float]:
+    def cleared(self, vector: Float[Tensor, " dimension"]) -> tuple[Float64[np.ndarray, " row"], float]:
         """The same, until a pass no longer halves the length; the overlaps in all, and the length of what is left.
 
         So even a remainder of mere rounding is orthogonal.
@@ -85,5 +85,5 @@ class Basis:
             yield piece[: self._count - index * _PIECE]
 
 
-def _numpy(parts: list[Tensor]) -> Float64[np.ndarray, "row"]:
+def _numpy(parts: list[Tensor]) -> Float64[np.ndarray, " row"]:
     return torch.cat(parts).cpu().double().numpy() if parts else np.zeros(0)

@@ -44,8 +44,8 @@ class Density:
         return frame[frame["weight"] > 0].reset_index(drop=True)
 
     def smoothed(
-        self, grid: Float[np.ndarray, "point"], width: float
-    ) -> tuple[Float[np.ndarray, "point"], Float[np.ndarray, "point"]]:
+        self, grid: Float[np.ndarray, " point"], width: float
+    ) -> tuple[Float[np.ndarray, " point"], Float[np.ndarray, " point"]]:
         """The density on ``grid`` with each node a Gaussian of standard deviation ``width``; and its standard error.
 
         The error is over probes. A width below the spacing of the nodes shows the nodes, not the spectrum; one near the

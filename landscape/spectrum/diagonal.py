@@ -24,8 +24,8 @@ from .trace import check_probes
 class DiagonalEstimate:
     """An estimated diagonal, each entry's standard error over probes, and the number of probes."""
 
-    value: Float[Tensor, "dimension"]
-    stderr: Float[Tensor, "dimension"]
+    value: Float[Tensor, " dimension"]
+    stderr: Float[Tensor, " dimension"]
     probes: int
 
     def to_frame(self) -> pd.DataFrame:

@@ -41,17 +41,17 @@ class Eigenpairs:
     symmetric matrix, and not a matter of luck, as few random probes are. It is nan after a single product.
     """
 
-    values: Float[np.ndarray, "pair"]
-    residuals: Float[np.ndarray, "pair"]
-    converged: Bool[np.ndarray, "pair"]
-    ranks: Int[np.ndarray, "pair"]
+    values: Float[np.ndarray, " pair"]
+    residuals: Float[np.ndarray, " pair"]
+    converged: Bool[np.ndarray, " pair"]
+    ranks: Int[np.ndarray, " pair"]
     vectors: Float[Tensor, "pair dimension"]
     products: int
     tolerance: float
     asymmetry: float
 
     @property
-    def relative_residuals(self) -> Float[np.ndarray, "pair"]:
+    def relative_residuals(self) -> Float[np.ndarray, " pair"]:
         """‖Av − λv‖/|λ|: how far off λ is at most, in units of itself. Infinite for a λ of 0 with a residual."""
         return relative(self.residuals, self.values)
 
@@ -78,14 +78,14 @@ class Ritz:
     """
 
     products: int
-    ranks: Int[np.ndarray, "pair"]
-    values: Float[np.ndarray, "pair"]
-    residuals: Float[np.ndarray, "pair"]
+    ranks: Int[np.ndarray, " pair"]
+    values: Float[np.ndarray, " pair"]
+    residuals: Float[np.ndarray, " pair"]
     size: float
     rounding: float = 0.0
 
     @property
-    def relative_residuals(self) -> Float[np.ndarray, "pair"]:
+    def relative_residuals(self) -> Float[np.ndarray, " pair"]:
         """Residuals over each |value|; zero for a value that is zero to rounding."""
         zero = np.abs(self.values) + self.residuals <= self.rounding
         return np.where(zero, 0.0, relative(self.residuals, self.values))
@@ -96,7 +96,7 @@ class Ritz:
         return float(self.relative_residuals.max())
 
 
-def relative(residuals: Float[np.ndarray, "pair"], values: Float[np.ndarray, "pair"]) -> Float[np.ndarray, "pair"]:
+def relative(residuals: Float[np.ndarray, " pair"], values: Float[np.ndarray, " pair"]) -> Float[np.ndarray, " pair"]:
     """``residuals`` over the size of ``values``; 0 for a residual of 0, infinite for another at a value of 0."""
     sizes = np.abs(values)
     return np.divide(residuals, sizes, out=np.where(residuals > 0, np.inf, 0.0), where=sizes > 0)

@@ -188,7 +188,7 @@ def _chosen(sketch: XTrace, probes: int, block: int, made: _Made) -> XTrace | Hu
     return Hutchinson(sketch.operator, sketch.generator, sketch.forms)
 
 
-def from_forms(forms: Float[np.ndarray, "probe"]) -> TraceEstimate:
+def from_forms(forms: Float[np.ndarray, " probe"]) -> TraceEstimate:
     """The estimate from the quadratic forms z_kᵀ A z_k."""
     return TraceEstimate(float(forms.mean()), float(forms.std(ddof=1) / len(forms) ** 0.5), len(forms), len(forms))
 

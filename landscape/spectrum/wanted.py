@@ -32,7 +32,7 @@ class Wanted:
         """How many may be wanted from the upper and from the lower end."""
         return (self.largest, self.largest) if self.largest else (self.top, self.bottom)
 
-    def ranks(self, values: Float[np.ndarray, "value"]) -> Int[np.ndarray, "pair"]:
+    def ranks(self, values: Float[np.ndarray, " value"]) -> Int[np.ndarray, " pair"]:
         """Of ``values`` in rising order: 1 … top, −1 … −bottom, of fewer than that those from one end only.
 
         Or of the ``largest`` in size, the largest first.
@@ -45,7 +45,7 @@ class Wanted:
             return sign * np.arange(1, min(len(values), self.top or self.bottom) + 1)
         return np.array([*range(1, self.top + 1), *range(-1, -self.bottom - 1, -1)])
 
-    def limits(self, found: Float[np.ndarray, "pair"]) -> tuple[float, float]:
+    def limits(self, found: Float[np.ndarray, " pair"]) -> tuple[float, float]:
         """Below the one and above the other lies what would be wanted, had it not been ``found``."""
         if self.largest:
             return -float(np.abs(found).min()), float(np.abs(found).min())

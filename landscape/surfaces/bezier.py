@@ -44,7 +44,7 @@ class Fit:
     """
 
     path: Path
-    losses: Float[np.ndarray, "step"]
+    losses: Float[np.ndarray, " step"]
     line: Expected
     curve: Expected
     converged: bool
@@ -52,8 +52,8 @@ class Fit:
 
 def fit_bezier(
     objective: Objective,
-    start: Float[Tensor, "dimension"],
-    end: Float[Tensor, "dimension"],
+    start: Float[Tensor, " dimension"],
+    end: Float[Tensor, " dimension"],
     *,
     steps: int = 300,
     learning_rate: float = 0.01,
@@ -107,7 +107,7 @@ def _search(
 
 def _sample(
     objective: Objective, path: Path, t: float, inputs: Tensor, target: Tensor
-) -> tuple[float, Float[Tensor, "dimension"]]:
+) -> tuple[float, Float[Tensor, " dimension"]]:
     """Loss of one batch at φ(t), and its gradient in the weights there."""
     parameters = objective.parameters
     with parameters.restored():

@@ -23,7 +23,7 @@ NORMALIZATIONS = ("filter", "layer", "none")
 
 def random_direction(
     parameters: Parameters, *, seed: int, normalize: str = "filter", bias_and_norm: bool = False
-) -> Float[Tensor, "dimension"]:
+) -> Float[Tensor, " dimension"]:
     """A Gaussian direction, normalised to the present weights.
 
     ``normalize`` is "filter" (each filter takes the norm of the weights' filter), "layer" (each parameter takes the
@@ -51,7 +51,7 @@ def random_direction(
     return _checked(parts, parameters)
 
 
-def filter_scale(parameters: Parameters, *, bias_and_norm: bool = False) -> Float[Tensor, "dimension"]:
+def filter_scale(parameters: Parameters, *, bias_and_norm: bool = False) -> Float[Tensor, " dimension"]:
     """D: for each weight the root mean square of its filter, ‖w_f‖/√|f|; zero for what does not move.
 
     With ``bias_and_norm`` a bias or BatchNorm vector is one filter, otherwise its entries are zero. Raises ValueError
@@ -82,7 +82,7 @@ def _matching(part: Tensor, weight: Tensor, *, by_filter: bool) -> Tensor:
     return rows * (wanted / rows.norm(dim=1, keepdim=True))
 
 
-def _checked(parts: list[Tensor], parameters: Parameters) -> Float[Tensor, "dimension"]:
+def _checked(parts: list[Tensor], parameters: Parameters) -> Float[Tensor, " dimension"]:
     vector = torch.cat([part.reshape(-1) for part in parts])
     if not vector.isfinite().all():
         raise ValueError("the weights hold NaN or infinity: nothing can be scaled to them")

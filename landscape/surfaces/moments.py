@@ -22,7 +22,7 @@ class Moments(NamedTuple):
     squares: float
 
     @classmethod
-    def of(cls, values: Float64[Tensor, "example"]) -> "Moments":
+    def of(cls, values: Float64[Tensor, " example"]) -> "Moments":
         """Of the values themselves."""
         mean = values.mean()
         return cls(len(values), float(mean), float((values - mean).square().sum()))

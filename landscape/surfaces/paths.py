@@ -36,7 +36,7 @@ class Path:
 
     points: Float[Tensor, "point dimension"]
 
-    def __call__(self, t: float) -> Float[Tensor, "dimension"]:
+    def __call__(self, t: float) -> Float[Tensor, " dimension"]:
         """φ(t); exactly the first point at 0 and the last at 1."""
         degree = len(self.points) - 1
         total = torch.zeros_like(self.points[0])
@@ -102,7 +102,7 @@ def barrier(positions: Sequence[float] | np.ndarray, values: Float64[Tensor, "po
 
 
 @contextmanager
-def placed(model: nn.Module, parameters: Parameters, weights: Float[Tensor, "dimension"]) -> Iterator[nn.Module]:
+def placed(model: nn.Module, parameters: Parameters, weights: Float[Tensor, " dimension"]) -> Iterator[nn.Module]:
     """The model at ``weights``, in eval mode, on copies of its buffers; all given back as found on leaving."""
     with parameters.restored(), preserved(model):
         model.eval()

@@ -54,7 +54,7 @@ class Points:
         model: nn.Module,
         metrics: Metrics,
         batches: Source,
-        directions: Sequence[Float[Tensor, "dimension"]],
+        directions: Sequence[Float[Tensor, " dimension"]],
         *,
         parameters: Parameters | None = None,
         mode: str = "eval",
@@ -88,7 +88,7 @@ class Points:
         self._first = FirstLayers(self.model, steps, lay_out=lay_out)
         self._lent = False
 
-    def values(self, point: Point, start: int = 0, stop: int | None = None) -> dict[str, Float64[Tensor, "example"]]:
+    def values(self, point: Point, start: int = 0, stop: int | None = None) -> dict[str, Float64[Tensor, " example"]]:
         """Every metric of every example of the batches from ``start`` to before ``stop``, on the CPU, in their order.
 
         The model is given back as found. Raises ValueError for a metric that is not one value per example.
@@ -179,7 +179,7 @@ def evaluate_points(
     model: nn.Module,
     metrics: Metrics,
     batches: Source,
-    directions: Sequence[Float[Tensor, "dimension"]],
+    directions: Sequence[Float[Tensor, " dimension"]],
     points: Sequence[Point],
     *,
     parameters: Parameters | None = None,
@@ -187,7 +187,7 @@ def evaluate_points(
     prepare: Callable[[nn.Module], object] | None = None,
     channels_last: bool = False,
     **reading: Unpack[Reading],
-) -> Iterator[tuple[int, dict[str, Float64[Tensor, "example"]]]]:
+) -> Iterator[tuple[int, dict[str, Float64[Tensor, " example"]]]]:
     """Yield ``(index, values)`` for each point in the order given; ``values[name]`` has one number per example.
 
     ``points[index]`` holds one coordinate per direction. Points do not depend on one another: pass those still

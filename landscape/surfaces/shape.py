@@ -33,8 +33,8 @@ class Radius(NamedTuple):
 
 def radius_at_rise(
     values: Float[np.ndarray, "alpha beta"],
-    alphas: Float[np.ndarray, "alpha"],
-    betas: Float[np.ndarray, "beta"],
+    alphas: Float[np.ndarray, " alpha"],
+    betas: Float[np.ndarray, " beta"],
     rise: float,
 ) -> Radius:
     """How far from the centre the loss stays below L(0) + ``rise``, in units of the coordinates.
@@ -59,8 +59,8 @@ def radius_at_rise(
 
 def mean_rise(
     values: Float[np.ndarray, "alpha beta"],
-    alphas: Float[np.ndarray, "alpha"],
-    betas: Float[np.ndarray, "beta"],
+    alphas: Float[np.ndarray, " alpha"],
+    betas: Float[np.ndarray, " beta"],
     radius: float,
 ) -> float:
     """The mean of L − L(0) at distance ``radius`` from the centre: both sides of a line, the circle in a plane.

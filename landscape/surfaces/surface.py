@@ -48,8 +48,8 @@ class Surface:
     ``examples``; ``sampling_stderr`` is the error of not having taken all.
     """
 
-    alphas: Float[np.ndarray, "alpha"]
-    betas: Float[np.ndarray, "beta"]
+    alphas: Float[np.ndarray, " alpha"]
+    betas: Float[np.ndarray, " beta"]
     mean: dict[str, Float[np.ndarray, "alpha beta"]]
     stderr: dict[str, Float[np.ndarray, "alpha beta"]]
     rise_stderr: dict[str, Float[np.ndarray, "alpha beta"]]
@@ -74,7 +74,7 @@ class Surface:
 _ERRORS = ("stderr", "rise_stderr", "sampling_stderr")
 
 
-def grid(start: float, stop: float, count: int) -> Float[np.ndarray, "count"]:
+def grid(start: float, stop: float, count: int) -> Float[np.ndarray, " count"]:
     """``count`` evenly spaced coordinates from ``start`` to ``stop``, both included.
 
     A symmetric range is exactly antisymmetric, so an odd ``count`` holds 0 exactly and the centre is the weights as
@@ -92,7 +92,7 @@ def surface(
     model: nn.Module,
     metrics: Metrics,
     batches: Source,
-    directions: Sequence[Float[Tensor, "dimension"]],
+    directions: Sequence[Float[Tensor, " dimension"]],
     alphas: Iterable[float],
     betas: Iterable[float] | None = None,
     *,
@@ -193,7 +193,7 @@ def _surface(axes: list[np.ndarray], found: Sequence[Found], centre: Found) -> S
     )
 
 
-def mean_and_stderr(values: Float64[Tensor, "example"]) -> tuple[float, float]:
+def mean_and_stderr(values: Float64[Tensor, " example"]) -> tuple[float, float]:
     """The mean of independent values and its standard error; the latter is nan for a single value."""
     found = Moments.of(values)
     return found.mean, found.stderr

@@ -26,14 +26,14 @@ class Topology:
     that never end, which is the lowest of each component of the finite values, death is inf and the other two are −1.
     """
 
-    birth: Float[np.ndarray, "minima"]
-    death: Float[np.ndarray, "minima"]
+    birth: Float[np.ndarray, " minima"]
+    death: Float[np.ndarray, " minima"]
     minimum: Int[np.ndarray, "minima axis"]
     saddle: Int[np.ndarray, "minima axis"]
-    parent: Int[np.ndarray, "minima"]
+    parent: Int[np.ndarray, " minima"]
 
     @property
-    def persistence(self) -> Float[np.ndarray, "minima"]:
+    def persistence(self) -> Float[np.ndarray, " minima"]:
         """Death minus birth; inf for a minimum that never ends."""
         return self.death - self.birth
 
@@ -89,7 +89,7 @@ def _lowest(root: dict[int, int], point: int) -> int:
 
 
 def _result(
-    flat: Float[np.ndarray, "point"],
+    flat: Float[np.ndarray, " point"],
     minima: list[int],
     ended: dict[int, tuple[int, int]],
     width: int,

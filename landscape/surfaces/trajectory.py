@@ -35,13 +35,13 @@ class Trajectory:
 
     directions: Float[Tensor, "component dimension"]
     coordinates: Float[np.ndarray, "snapshot component"]
-    off_plane: Float[np.ndarray, "snapshot"]
-    distance: Float[np.ndarray, "snapshot"]
-    explained: Float[np.ndarray, "component"]
+    off_plane: Float[np.ndarray, " snapshot"]
+    distance: Float[np.ndarray, " snapshot"]
+    explained: Float[np.ndarray, " component"]
 
 
 def principal_components(
-    snapshots: Float[Tensor, "snapshot dimension"], final: Float[Tensor, "dimension"], *, components: int = 2
+    snapshots: Float[Tensor, "snapshot dimension"], final: Float[Tensor, " dimension"], *, components: int = 2
 ) -> Trajectory:
     """The ``components`` axes of the path ``snapshots`` as seen from ``final``.
 
@@ -72,7 +72,7 @@ def principal_components(
 def _placed(
     directions: Float64[Tensor, "component dimension"],
     snapshots: Float[Tensor, "snapshot dimension"],
-    final: Float[Tensor, "dimension"],
+    final: Float[Tensor, " dimension"],
 ) -> Trajectory:
     """The snapshots' places beside the orthonormal ``directions``, each turned to its farthest snapshot."""
     axes = directions.split(_BLOCK, dim=1)
@@ -95,7 +95,7 @@ def _placed(
 
 
 def _steps(
-    snapshots: Float[Tensor, "snapshot dimension"], final: Float[Tensor, "dimension"]
+    snapshots: Float[Tensor, "snapshot dimension"], final: Float[Tensor, " dimension"]
 ) -> Iterator[Float64[Tensor, "snapshot block"]]:
     """Snapshots minus final weights, in float64, some of the weights at a time."""
     for part, end in zip(snapshots.split(_BLOCK, dim=1), final.split(_BLOCK), strict=True):

@@ -42,7 +42,7 @@ def cifar(name: str, *, root: Path, train_images: int | None = None, split_seed:
 
 def _images(
     kind: type[CIFAR10], root: Path, train: bool
-) -> tuple[UInt8[Tensor, "image 3 32 32"], Int[Tensor, "image"]]:
+) -> tuple[UInt8[Tensor, "image 3 32 32"], Int[Tensor, " image"]]:
     try:
         part = kind(root, train=train, download=False)
     except RuntimeError as error:  # torchvision's, for a file that is missing or whose checksum is wrong

@@ -63,7 +63,7 @@ def digit_events(
     )
 
 
-def _digit_images() -> tuple[UInt8[Tensor, "image 1 8 8"], Int[Tensor, "image"]]:
+def _digit_images() -> tuple[UInt8[Tensor, "image 1 8 8"], Int[Tensor, " image"]]:
     digits = load_digits()
     images = torch.from_numpy(digits.images.astype(np.uint8)).unsqueeze(1)
     return images, torch.from_numpy(digits.target.astype(np.int64))

@@ -154,7 +154,7 @@ class EventSplit(Split):
     """
 
     frames: StoredFrames
-    numbers: Int[Tensor, "image"]
+    numbers: Int[Tensor, " image"]
     workers: int
 
     def _pixels(

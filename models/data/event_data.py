@@ -187,7 +187,7 @@ def _same_files(found: str, expected: str | None, folder: Path) -> str:
     return found
 
 
-def _for_testing(listed: list[Recording], labels: Tensor, parts: _Parts) -> Bool[Tensor, "recording"]:
+def _for_testing(listed: list[Recording], labels: Tensor, parts: _Parts) -> Bool[Tensor, " recording"]:
     if parts.split == "authors":
         tests = torch.tensor([recording.part == "test" for recording in listed])
     elif parts.split == "random":

@@ -65,7 +65,7 @@ def frames(
     return (counts > 0).float() if binary else counts.float()
 
 
-def _step(t: Int[np.ndarray, "event"], timesteps: int, by: str) -> Int[np.ndarray, "event"]:
+def _step(t: Int[np.ndarray, " event"], timesteps: int, by: str) -> Int[np.ndarray, " event"]:
     if by == "count":
         return np.arange(len(t)) * timesteps // max(len(t), 1)
     span = max(int(t[-1] - t[0]), 1) if len(t) else 1

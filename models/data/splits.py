@@ -21,7 +21,7 @@ from .augment import Augment, centre_crop
 from .prefetch import prefetched
 
 
-def stratified_order(labels: Int[Tensor, "image"], *, seed: int) -> Int[Tensor, "image"]:
+def stratified_order(labels: Int[Tensor, " image"], *, seed: int) -> Int[Tensor, " image"]:
     """A random permutation of the images that spreads every class evenly.
 
     The i-th of a class's n images, in random order, goes to (i + ½)/n of the way; ties are in random order. A prefix
@@ -57,7 +57,7 @@ class Split(ABC):
     Of a user's own data labels may be any targets, [image, …], and mean and std are () where x stays as it is.
     """
 
-    labels: Shaped[Tensor, "image *target"]
+    labels: Shaped[Tensor, " image *target"]
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -141,7 +141,7 @@ def share(items: Tensor, part: tuple[int, int], axis: int = 0) -> Tensor:
 class MemorySplit(Split):
     """A split held in memory: [image, channel, height, width], or [image, time, 2, height, width] for events."""
 
-    images: Shaped[Tensor, "image *shape"]
+    images: Shaped[Tensor, " image *shape"]
     read_from_files = False
 
     def _pixels(
@@ -164,7 +164,7 @@ class FolderSplit(Split):
     """
 
     folder: ImageFolder
-    numbers: Int[Tensor, "image"]
+    numbers: Int[Tensor, " image"]
     image_size: int
     workers: int
 

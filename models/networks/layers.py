@@ -63,7 +63,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         return normalized.Norm(self.weight if self.scale == 1 else self.scale * self.weight, self.bias, self.eps)
 
     @torch.no_grad()
-    def track(self, mean: Float[Tensor, "channel"], variance: Float[Tensor, "channel"], count: int | Tensor) -> None:
+    def track(self, mean: Float[Tensor, " channel"], variance: Float[Tensor, " channel"], count: int | Tensor) -> None:
         """Move the running statistics towards those of a batch with ``count`` numbers a channel (biased variance)."""
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return

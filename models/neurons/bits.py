@@ -103,7 +103,7 @@ def _saved(tensor: Tensor, known: dict[int, _Spikes]) -> _Whole | _Bits:
     )
 
 
-def packed(spikes: Num[Tensor, "count"]) -> UInt8[Tensor, "byte"]:
+def packed(spikes: Num[Tensor, " count"]) -> UInt8[Tensor, " byte"]:
     """Bit k of byte i is whether number 8i + k is not zero; numbers must be adjacent in memory."""
     if fused.takes(spikes):
         return fused.packed(spikes)
@@ -112,7 +112,7 @@ def packed(spikes: Num[Tensor, "count"]) -> UInt8[Tensor, "byte"]:
     return ((flags.view(torch.int64) * _GATHER) >> 56).to(torch.uint8)
 
 
-def unpacked(packed: UInt8[Tensor, "byte"], count: int, dtype: torch.dtype) -> Num[Tensor, "count"]:
+def unpacked(packed: UInt8[Tensor, " byte"], count: int, dtype: torch.dtype) -> Num[Tensor, " count"]:
     """The first ``count`` bits, as zeros and ones."""
     like = torch.empty(0, dtype=dtype, device=packed.device)
     if fused.takes(like):

@@ -145,7 +145,7 @@ def centred(
     _shared_out(part, steps, neurons, _pixels(channels))
 
 
-def packed(spikes: Float[Tensor, "count"]) -> UInt8[Tensor, "byte"]:
+def packed(spikes: Float[Tensor, " count"]) -> UInt8[Tensor, " byte"]:
     """Bit k of byte i is whether number 8i + k is not zero."""
     bits = torch.empty(-(-len(spikes) // 8), dtype=torch.uint8)
 
@@ -156,7 +156,7 @@ def packed(spikes: Float[Tensor, "count"]) -> UInt8[Tensor, "byte"]:
     return bits
 
 
-def unpacked(bits: UInt8[Tensor, "byte"], count: int, dtype: torch.dtype) -> Float[Tensor, "count"]:
+def unpacked(bits: UInt8[Tensor, " byte"], count: int, dtype: torch.dtype) -> Float[Tensor, " count"]:
     """The first ``count`` bits as numbers."""
     spikes = torch.empty(count, dtype=dtype)
 

@@ -42,7 +42,7 @@ _EARLIER = COLUMNS[:-1]  # of runs recorded before the last was
 _SHARE = 40  # one image in so many, at most a batch
 
 
-def first_moment(optimizer: torch.optim.Optimizer) -> Float[Tensor, "dimension"] | None:
+def first_moment(optimizer: torch.optim.Optimizer) -> Float[Tensor, " dimension"] | None:
     """The moving average of the gradient that ``optimizer`` holds, over its parameters; None before its first step.
 
     Adam's exp_avg, corrected for its start; of SGD, whose buffer is a sum, (1 − β) times that. None without momentum.

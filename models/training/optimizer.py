@@ -48,7 +48,7 @@ class Step:
     learning_rate: float
     momentum: float
     weight_decay: float
-    divisor: Float[Tensor, "dimension"] | None
+    divisor: Float[Tensor, " dimension"] | None
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> "Step":

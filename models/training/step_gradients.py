@@ -28,7 +28,7 @@ def step_gradients(
     weights: Sequence[Tensor],
     *,
     at_once: int = 1,
-) -> Iterator[tuple[int, Float[Tensor, "batch *answer"], Float[Tensor, "dimension"]]]:
+) -> Iterator[tuple[int, Float[Tensor, " batch *answer"], Float[Tensor, " dimension"]]]:
     """(t, T·δ_i(t) of every image, g(t)) for t = 1 … T, then their mean and sum over t as (0, Σ_t δ_i(t), gradient).
 
     ``logits`` come with their graph, which is freed at the end. ``loss`` gives a value per image, or their mean.
@@ -102,7 +102,7 @@ def statistics(gradients: Mapping[int, Tensor], errors: Mapping[int, float]) -> 
     }
 
 
-def cosine(a: Float[Tensor, "dimension"], b: Float[Tensor, "dimension"]) -> float:
+def cosine(a: Float[Tensor, " dimension"], b: Float[Tensor, " dimension"]) -> float:
     """⟨a, b⟩/‖a‖‖b‖, summed in float64; NaN where either is zero."""
     a, b = a.double(), b.double()
     return float(a @ b / (a.norm() * b.norm()))
@@ -120,7 +120,7 @@ class Kept:
         self._average: Tensor | None = None
         self._length = 0.0
 
-    def add(self, gradient: Float[Tensor, "dimension"]) -> None:
+    def add(self, gradient: Float[Tensor, " dimension"]) -> None:
         """Take the next gradient in; a copy is kept."""
         self.count += 1
         self._length = self.beta * self._length + float(gradient.norm())

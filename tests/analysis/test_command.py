@@ -70,7 +70,7 @@ def test_batches_are_the_first_images_and_at_most_all(digits_checkpoint):
     assert [len(y) for _, y in pairs] == [20, 20, 10]
     assert pairs[0][0].dtype == torch.float64
     whole, _ = subject.batch("train", 10**6)
-    assert len(whole) == subject.count("train") == len(subject.dataset.train)
+    assert len(whole) == subject.count("train") == len(subject.train)
     assert torch.equal(torch.cat([x for x, _ in pairs]), whole[:50])
     with pytest.raises(ValueError, match="at least 1"):
         subject.batches("train", 0, 10)

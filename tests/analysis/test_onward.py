@@ -137,10 +137,11 @@ def test_without_a_state_the_optimizer_begins_anew_and_says_so(digits_checkpoint
 def test_sgd_goes_on_with_its_own_momentum(digits_checkpoint):
     sgd = Subject.load(digits_checkpoint("sdt", optimizer="sgd", epochs=2))
     rows = tables(sgd, steps=1)["momentum_steps"]
-    buffers = (sgd.checkpoint.resume or {})["optimizer"]["state"].values()
+    checkpoint = sgd.trained("a state")
+    buffers = (checkpoint.resume or {})["optimizer"]["state"].values()
     held = torch.cat([each["momentum_buffer"].flatten() for each in buffers])
     ((images, labels),) = drawn(sgd, 40, 1, torch.float32)
-    network = sgd.checkpoint.network().train()
+    network = checkpoint.network().train()
     gradients = torch.autograd.grad(per_image("sdt")(network(images), labels).mean(), list(network.parameters()))
     gradient = torch.cat([one.flatten() for one in gradients])
     row = rows[rows["timestep"] == 0].iloc[0]
