@@ -2,7 +2,6 @@
 
 import argparse
 import io
-import os
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -206,7 +205,7 @@ def test_memory_that_is_not_there_is_a_refusal(tmp_path, monkeypatch):
         read(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", os.urandom(100), b"\x80", b"\x80\x02.", b"{" * 20])
+@pytest.mark.parametrize("content", [b"", b"PK", bytes(range(7, 250, 3)), b"\x80", b"\x80\x02.", b"{" * 20])
 def test_other_bytes_are_refused(content, tmp_path):
     assert "it is truncated, not written by torch.save, or holds more than" in refusal(content, tmp_path)
 
