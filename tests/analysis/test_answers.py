@@ -9,7 +9,7 @@ from torch import nn
 
 from analysis import surface, timesteps
 from analysis.subject import Spiking, Subject
-from analysis.subject.outputs import IGNORED, layout, score, tensor, usual_losses
+from analysis.subject.outputs import IGNORED, Layout, Loss, layout, score, tensor, usual_losses
 from analysis.subject.words import check_words
 
 BATCH, CLASSES = 5, 3
@@ -17,6 +17,12 @@ BATCH, CLASSES = 5, 3
 
 def normal(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def right(found: Layout) -> Loss:
+    function = score(found)
+    assert function is not None
+    return function
 
 
 LABELS = torch.tensor([0, 2, 1, 1, 0])
@@ -42,8 +48,8 @@ def test_time_is_the_axis_that_is_not_the_examples(axis):
         tet = sum(entropy(steps[t, example], label) for t in range(4)) / 4
         assert losses["sdt"](output, LABELS)[example].item() == pytest.approx(sdt)
         assert losses["tet"](output, LABELS)[example].item() == pytest.approx(tet)
-    right = [float(steps[:, i].mean(0).argmax()) == label for i, label in enumerate(LABELS.tolist())]
-    assert score(found)(output, LABELS).tolist() == right
+    hits = [float(steps[:, i].mean(0).argmax()) == label for i, label in enumerate(LABELS.tolist())]
+    assert right(found)(output, LABELS).tolist() == hits
 
 
 def test_classes_without_time():
@@ -53,7 +59,7 @@ def test_classes_without_time():
     assert found.time is None
     values = usual_losses(found, output)["ce"](output, LABELS)
     assert values.tolist() == pytest.approx([entropy(*pair) for pair in zip(output, LABELS.tolist(), strict=True)])
-    assert score(found)(output, LABELS).tolist() == (output.argmax(1) == LABELS).tolist()
+    assert right(found)(output, LABELS).tolist() == (output.argmax(1) == LABELS).tolist()
 
 
 @pytest.mark.parametrize("answers", ["places", "pixels"])
@@ -64,20 +70,20 @@ def test_places_that_do_not_count_are_in_no_mean(answers):
     output = logits if answers == "places" else logits.movedim(2, 1)
     found = layout(output, target)
     assert found.answers == answers
-    losses, hits = usual_losses(found, output)["ce"](output, target), score(found)(output, target)
+    losses, hits = usual_losses(found, output)["ce"](output, target), right(found)(output, target)
     for example in range(BATCH):
         counted = [place for place in range(4) if target[example, place] != IGNORED]
         each = [entropy(logits[example, place], int(target[example, place])) for place in counted]
-        right = [int(logits[example, place].argmax()) == int(target[example, place]) for place in counted]
+        found_right = [int(logits[example, place].argmax()) == int(target[example, place]) for place in counted]
         assert losses[example].item() == pytest.approx(sum(each) / max(len(counted), 1))
-        assert hits[example].item() == pytest.approx(sum(right) / max(len(counted), 1))
+        assert hits[example].item() == pytest.approx(sum(found_right) / max(len(counted), 1))
 
 
 def test_labels_are_each_a_coin():
     output, target = normal(BATCH, 4), torch.randint(2, (BATCH, 4)).double()
     found = layout(output, target)
     assert found.answers == "labels"
-    losses, hits = usual_losses(found, output)["bce"](output, target), score(found)(output, target)
+    losses, hits = usual_losses(found, output)["bce"](output, target), right(found)(output, target)
     for example in range(BATCH):
         chances = [1 / (1 + math.exp(-float(value))) for value in output[example]]
         pairs = list(zip(chances, target[example].tolist(), strict=True))
