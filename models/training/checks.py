@@ -65,6 +65,8 @@ def _check_method(config: "Config", losses: set[str]) -> None:
     for name in ("trt_lambda", "trt_delta"):
         if not 0 <= getattr(config, name) < inf:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 0 and finite, got {getattr(config, name)}")
+    if processes.world() > 1 and "tmc" in losses:
+        raise ValueError("tmc's ratio is of a whole batch's means, which several processes don't see: train with one")
     if config.record_momentum and "trt" in losses:
         raise ValueError("--record-momentum takes a gradient apart by timestep, and trt's term of the weights has none")
 

@@ -5,10 +5,12 @@ import math
 import pytest
 import torch
 
+from models import processes
 from models.losses import OBJECTIVES
 from models.networks import build
 from models.neurons.lif import LIF
 from models.train import run
+from models.training.checks import check
 from models.training.objective import weight_term
 from models.training.recipe import Config
 
@@ -88,3 +90,11 @@ def test_phases_may_name_any_loss(tmp_path):
     assert found.training["until_loss_of"] is None
     reached = run(Config(out=tmp_path / "until", loss="lts", until_loss=100.0, **SHORT))
     assert reached.training["until_loss_of"] == "sdt"
+
+
+def test_the_ratio_of_a_whole_batch_is_not_taken_by_several_processes(monkeypatch, tmp_path):
+    monkeypatch.setattr(processes, "world", lambda: 2)
+    with pytest.raises(ValueError, match="train with one"):
+        check(
+            Config(out=tmp_path, loss="tmc", data="digits", epochs=1, batch_size=10, learning_rate=0.1), {"tmc"}, False
+        )
