@@ -96,6 +96,4 @@ def test_the_ratio_of_a_whole_batch_is_not_taken_by_several_processes(monkeypatc
     monkeypatch.setattr(processes, "world", lambda: 2)
     settings = Config(out=tmp_path, loss="tmc", data="digits", epochs=1, batch_size=10, learning_rate=0.1)
     with pytest.raises(ValueError, match="train with one"):
-        check(
-            Config(out=tmp_path, loss="tmc", data="digits", epochs=1, batch_size=10, learning_rate=0.1), {"tmc"}, False
-        )
+        check(settings, {"tmc"}, drawn=False)
