@@ -65,6 +65,8 @@ class Images:
 
     def first(self, count: int) -> Batch:
         """A list's or a loader's first batch as it comes, of a Dataset the first ``count`` examples."""
+        if isinstance(self.source, Split):
+            return self.batches(count, count)[0]
         return self._placed(next(replace(self, whole=True)._sized(count, count)))
 
     def _sized(self, images: int | None, size: int) -> Iterator[Batch]:

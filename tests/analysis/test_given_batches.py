@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from analysis import hessian, rise, robustness, sharpness
+from analysis import hessian, rise, robustness, sharpness, timesteps
 from analysis.subject import Subject
 
 snntorch = pytest.importorskip("snntorch")
@@ -69,3 +69,17 @@ def test_each_timestep_has_a_curvature_where_the_output_is_picked():
 def test_few_neurons_have_decays_of_their_own(picked):
     table = robustness.run(robustness.Config(draws=2, quiet=True), [subject(picked)]).tables["robustness"]
     assert "decay_spread" in set(table["perturbation"])
+
+
+def test_weights_of_another_librarys_neurons_are_measured_by_command_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "import tests.analysis.test_given_batches as given\n"
+        "def net():\n    return given.Net(False)\ndef data():\n    return given.DATA, given.DATA\n"
+    )
+    torch.save(Net(False).state_dict(), "weights.pth")
+    asked = ["weights.pth", "--network", "mine.py:net", "--data", "mine.py:data", "--out", "tables", "--quiet"]
+    assert timesteps.main(asked) == 0
+    found = pd.read_csv("tables/timesteps.csv")
+    expected = timesteps.run(timesteps.Config(quiet=True), [subject()]).tables["timesteps"]
+    assert found["loss_tet"].to_numpy() == pytest.approx(expected["loss_tet"].to_numpy(), rel=1e-6)
