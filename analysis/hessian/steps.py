@@ -12,6 +12,7 @@ negative, and shares of it then lie outside [0, 1].
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -27,7 +28,7 @@ from .spectrum import outline
 
 def steps(subject: Subject, objective: Objective, batches: list[Batch], config: Config) -> Rows:
     """Rows of table steps: one for each matrix, system of coordinates and timestep 1 … T."""
-    first = subject.layout.time_first
+    first = subject.time_first
     parts = [
         subject.objective(partial(_of_step, first, step), batches, group=objective.group, check=False)
         for step in range(subject.trained_timesteps)
@@ -51,7 +52,7 @@ def steps(subject: Subject, objective: Objective, batches: list[Batch], config: 
     return rows
 
 
-def _of_step(first: Callable[[Tensor], Tensor], step: int, output: Tensor, labels: Tensor) -> Tensor:
+def _of_step(first: Callable[[Any], Tensor], step: int, output: Any, labels: Tensor) -> Tensor:
     return step_loss(first(output), labels, step=step)
 
 

@@ -70,11 +70,12 @@ class Config(command.OneSplit):
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """The table of one checkpoint."""
     batches = _batches(subject, config)
-    losses = subject.asked(config.loss)
+    losses = {name: subject.timed(name) for name in subject.asked(config.loss)}
     if subject.layout.answers != "classes":
         raise Unsuited(f"{subject.title} doesn't answer with one of several classes: it has no scale of logits")
-    rms = network_scale(subject.network, batches, centred=config.centred, **subject.reading)
-    metrics = scaled(losses, rms, to=config.scale, centred=config.centred)
+    first = subject.time_first
+    rms = network_scale(subject.network, batches, centred=config.centred, pick=first, **subject.reading)
+    metrics = scaled(losses, rms, to=config.scale, centred=config.centred, pick=first)
     parameters, frames = Parameters(subject.network), []
     points = sum(config.angles if along == "plane" else 2 for along in config.along)
     with tqdm(total=points * config.draws * len(config.radii), unit="point", disable=config.quiet) as bar:
@@ -101,10 +102,10 @@ def _batches(subject: Subject, config: Config) -> list[Batch]:
 def _rows(found: RiseCurve, losses: Sequence[str]) -> pd.DataFrame:
     """One row per loss, scale of logits, draw and radius."""
     table = found.to_frame().set_index("metric")
-    squares = table.loc[MEAN_SQUARE]
+    squares = table.loc[[MEAN_SQUARE]]
     moved = np.sqrt((squares["value"] + squares["rise"]).to_numpy())
     frames = [
-        table.loc[metric(loss, logits)].assign(loss=loss, logits=logits, rms_moved=moved)
+        table.loc[[metric(loss, logits)]].assign(loss=loss, logits=logits, rms_moved=moved)
         for loss in losses
         for logits in LOGITS
     ]

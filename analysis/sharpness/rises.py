@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
+from landscape.evaluation import examples
 from landscape.objective import Objective, Parameters
 from landscape.sharpness import average_rise, m_sharpness, worst_rise
 from landscape.surfaces import filter_scale
@@ -17,6 +19,7 @@ from tables.measures import CHANGES, INVARIANT
 
 from .. import command
 from ..subject import Subject
+from ..subject.sources import selected
 
 Measure = Literal["average", "worst", "adaptive", "m", "pac-bayes", "relative-flatness", "fisher-rao", "norms"]
 Row = dict[str, Any]
@@ -78,6 +81,14 @@ class Case:
     def batches(self, size: int) -> list[tuple[Tensor, Tensor]]:
         """The images measured on, ``size`` a batch."""
         return self.subject.batches(self.config.split, self.config.images, size)
+
+    def regular(self, size: int) -> list[tuple[Tensor, Tensor]]:
+        """The same, no batch but the last smaller, whatever batches the data come in."""
+        found, axis = self.batches(size), self.subject.axis
+        if all(examples(None, target) == size for _, target in found[:-1]):
+            return found
+        whole = self.subject.batch(self.config.split, self.config.images)
+        return [selected(whole, rows, axis) for rows in torch.arange(examples(None, whole[1])).split(size)]
 
 
 def row(
@@ -155,7 +166,7 @@ def by_group(case: Case) -> Iterator[Row]:
                 f"--m must be at least 1 and at most half the {case.objective.size} images, for two groups; got {m}"
             )
         size = max(part for part in range(1, min(m, config.chunk) + 1) if m % part == 0)
-        parts, each = case.batches(size), m // size
+        parts, each = case.regular(size), m // size
         groups = [case.on(parts[place * each : (place + 1) * each]) for place in range(case.objective.size // m)]
         for radius in config.m_radii:
             found = m_sharpness(groups, radius=radius, steps=config.steps, seed=config.seed)

@@ -66,7 +66,8 @@ class Examples:
         if world > 1:
             rounds = -(-number // (size * world))
             size = -(-number // (rounds * world))
-        return self._images(split).batches(number, size, part=processes.bounds(-(-number // size)))
+        held = self._images(split)
+        return held.batches(number, size, part=processes.bounds(held.count(number, size)))
 
     def batch(self, split: str, images: int | None) -> Batch:
         """The same as one batch."""

@@ -57,8 +57,16 @@ class Images:
         order = torch.randperm(len(whole[1]), generator=generator).split(size)
         return [selected(whole, rows, self.axis) for rows in islice(order, *part)]
 
+    def count(self, images: int, size: int) -> int:
+        """How many :meth:`batches` they are: a loader's or a list's are cut, and never put together."""
+        if isinstance(self.source, Split | Dataset) and not isinstance(self.source, IterableDataset):
+            return -(-images // size)
+        return sum(1 for _ in self._sized(images, size))
+
     def first(self, count: int) -> Batch:
         """A list's or a loader's first batch as it comes, of a Dataset the first ``count`` examples."""
+        if isinstance(self.source, Split):
+            return self.batches(count, count)[0]
         return self._placed(next(replace(self, whole=True)._sized(count, count)))
 
     def _sized(self, images: int | None, size: int) -> Iterator[Batch]:

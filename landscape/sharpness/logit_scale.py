@@ -58,17 +58,20 @@ def network_scale(
     batches: Source,
     *,
     centred: bool = True,
+    pick: Callable[[Any], Tensor] | None = None,
     parameters: Parameters | None = None,
     mode: str = "eval",
     **reading: Unpack[Reading],
 ) -> float:
     """s at the weights as found: one pass. Arguments are :class:`~landscape.objective.Objective`'s.
 
+    ``pick`` makes logits, time first, of what the model returns.
+
     Raises ValueError where it is zero or not finite.
     """
 
-    def squares(logits: Tensor, _target: object) -> Tensor:
-        return mean_square(logits, centred=centred)
+    def squares(returned: Any, _target: object) -> Tensor:
+        return mean_square(pick(returned) if pick else returned, centred=centred)
 
     found = Objective(model, squares, batches, parameters=parameters, mode=mode, **reading)
     scale = float(found.examples().double().mean().sqrt())
@@ -83,17 +86,23 @@ def metric(loss: str, logits: str) -> str:
 
 
 def scaled(
-    losses: Mapping[str, Loss], network: float, *, to: float = 1.0, centred: bool = True
-) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
+    losses: Mapping[str, Loss],
+    network: float,
+    *,
+    to: float = 1.0,
+    centred: bool = True,
+    pick: Callable[[Any], Tensor] | None = None,
+) -> Callable[[Any, Tensor], dict[str, Tensor]]:
     """Metrics of one output: every loss in all three ways, named by :func:`metric`, and s_i² as ``MEAN_SQUARE``.
 
     ``network`` is :func:`network_scale`'s s; the second and third way bring the logits ``to`` this root mean square.
-    Raises ValueError where one of these is not positive.
+    ``pick`` is :func:`network_scale`'s. Raises ValueError where one of these is not positive.
     """
     if not (network > 0 and to > 0):
         raise ValueError(f"scales must be positive, got {network:g} and {to:g}")
 
-    def metrics(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def metrics(returned: Any, target: Tensor) -> dict[str, Tensor]:
+        logits = pick(returned) if pick else returned
         squares = mean_square(logits, centred=centred)
         own = torch.where(squares > 0, squares.sqrt() / to, 1)[:, None]
         ways = dict(zip(LOGITS, (logits, logits * (to / network), logits / own), strict=True))
