@@ -58,7 +58,8 @@ def settings(subject: Subject) -> dict[str, Plain | None]:
     training, data = subject.training, subject.dataset
     found = dict(training)
     if subject.checkpoint and data:
-        found |= subject.checkpoint.network().arguments
+        usual = {"timesteps": subject.trained_timesteps, "spiking": subject.spikes}
+        found |= getattr(subject.network, "arguments", usual)  # a network of the user's own has none
         found |= {name: data.arguments.get(key) for name, key in _OF_DATA.items()}
         found |= {"augmented": _augmented(subject), "image_size": data.image_size}
     else:

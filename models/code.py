@@ -138,8 +138,8 @@ def lines() -> Iterator[None]:
     """In the block, what the user's code raises becomes a CodeError of one line that shows theirs."""
     try:
         yield
-    except Exception as error:
-        said = _own_line(error)
+    except (Exception, SystemExit) as error:
+        said = _own_line(error) if isinstance(error, Exception) or type(error) is SystemExit else None
         if said is None or isinstance(error, CodeError):
             raise
         raise CodeError(said) from error
@@ -216,7 +216,7 @@ def _arguments(text: str, word: str | Path) -> dict[str, Any]:
     return found
 
 
-def _own_line(error: Exception) -> str | None:
+def _own_line(error: BaseException) -> str | None:
     """The last of the user's lines that led to ``error``, and what was raised; None where none did."""
     if isinstance(error, SyntaxError) and error.filename in _FILES:
         return f"{error.filename}, line {error.lineno}: {error.msg}: {(error.text or '').strip()}"

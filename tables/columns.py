@@ -184,6 +184,8 @@ COLUMNS |= _read(
     test_loss_tet  [nats] TET's
     train_accuracy [1] on training images
     test_accuracy  [1] on test images
+    train_loss     the loss trained with, where that isn't SDT's or TET's, on training images, eval mode
+    test_loss      the same on test images
     learning_rate  [1] the optimizer's
     seconds        [s] wall time
     mse_weight     [1] λ, the weight of the regulariser

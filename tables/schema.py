@@ -81,7 +81,7 @@ SCHEMA: dict[str, Table] = {
         _table(
             "history", "history", "losses and accuracy after each epoch, and what the run was asked",
             "epoch train_loss_sdt train_loss_tet test_loss_sdt test_loss_tet train_accuracy test_accuracy "
-            "learning_rate? "
+            "learning_rate? train_loss? test_loss? "
             "seconds? mse_weight? train_images? augmented?",
         ),
         replace(

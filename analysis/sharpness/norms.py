@@ -5,7 +5,7 @@ which has formulas and sources), value, rescaling ("invariant", or "changes" whe
 rescaled), remark (why a value is missing). They belong to the weights alone: no loss, no images, and no error.
 
 Initial weights are those that the network's name, its arguments and the run's seed give again. That holds for weights
-that this project trained from scratch; of others nothing is known, and what needs a start is missing.
+of its networks that this project trained from scratch; of others nothing is known, and what needs a start is missing.
 """
 
 import pandas as pd
@@ -18,7 +18,7 @@ from tables.measures import CHANGES, INVARIANT
 
 from ..subject import Subject
 
-UNKNOWN = "the initial weights are unknown: models.train did not make this checkpoint"
+UNKNOWN = "the initial weights are unknown: only networks of this project have them, where models.train made them"
 
 
 def norms_table(subject: Subject) -> pd.DataFrame:
@@ -33,7 +33,7 @@ def norms_table(subject: Subject) -> pd.DataFrame:
 def initial_weights(subject: Subject) -> list[Tensor] | None:
     """The weights before the first epoch, in the order of the network's parameters; None where they are unknown."""
     checkpoint = subject.checkpoint
-    if checkpoint is None or "epochs_done" not in checkpoint.training:
+    if checkpoint is None or "epochs_done" not in checkpoint.training or ":" in checkpoint.model["name"]:
         return None
     untrained = build(checkpoint.model["name"], seed=checkpoint.training["seed"], **checkpoint.model["arguments"])
     return [weight.detach().to(subject.dtype) for weight in untrained.parameters()]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.checkpoint import Checkpoint
 from models.losses import LOSSES
+from models.networks.layers import Network
 
 from . import outputs
 from .examples import Examples, Unsuited
@@ -91,7 +92,8 @@ class Answers(Examples):
         if not self._seen.tensor:
             raise Unsuited(f"{self.title}: its network returns {self._seen.shown}; pick a tensor with output=")
         function = (self.losses or self._seen.usual)[loss]
-        return per_image(loss) if self.checkpoint else partial(_back, function, self.layout.time)
+        ours = isinstance(self.network, Network)
+        return per_image(loss) if ours and self.checkpoint else partial(_back, function, self.layout.time)
 
     def scored(self, output: Tensor, target: Any) -> Float[Tensor, "time batch"] | None:
         """The score of what the first T' steps say, of an output time first; None where nothing counts as right."""

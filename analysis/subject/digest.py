@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
 
 def of_content(subject: "Subject") -> str:
-    """The sha256 of the file it comes from, its modules' classes, its losses, its state, and 64 examples a split.
+    """Of its file and what that was given, its words, modules' classes, losses, state, and 64 examples a split.
 
     Of classes and functions the source counts, where there is one.
     """
     digest = hashlib.sha256("".join(subject.code.values()).encode())
+    words = [subject.arguments, subject.identity, dict(subject.factors)]
+    moving = [name for name, weight in subject.network.named_parameters() if weight.requires_grad]
+    digest.update(repr((*words, moving)).encode(errors="surrogatepass"))
     for text in _sources(subject):
         digest.update(text.encode())
     for name, value in subject.network.state_dict().items():

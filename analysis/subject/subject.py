@@ -52,7 +52,7 @@ class Subject(Answers):
     - ``unpack``, ``forward``: how a batch is read and the network called, as in :class:`landscape.Objective`
 
     ``checkpoint``, ``path`` and ``dataset`` are there for checkpoints of this project alone; ``code`` is the sha256 of
-    the file that it comes from, where it comes from one.
+    the file that it comes from, and ``arguments`` what its function was given, where it comes from one.
 
     Raises ValueError for something else than that.
     """
@@ -67,6 +67,7 @@ class Subject(Answers):
     path: Path | None = None
     dataset: Data | None = None
     code: Mapping[str, str] = field(default_factory=dict)
+    arguments: str = ""
 
     def __post_init__(self) -> None:
         check_words(self)

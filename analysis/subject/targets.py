@@ -29,7 +29,8 @@ def subjects(target: str | Path) -> list[Subject]:
     with code.lines():
         found = _listed(value)
     digest = {named.where: code.sha256(named.where)}
-    return [replace(one, code=digest) for one in _checked(found, target)]
+    given = str(target).partition("?")[2]
+    return [replace(one, code=digest, arguments=given) for one in _checked(found, target)]
 
 
 def _listed(value: Any) -> list[Any]:

@@ -119,7 +119,7 @@ def load_own(
     if path is None and named_code.is_code(name):
         return _of_code(name, code, sha256, arguments)
     place = Path(root) / name if root is not None and path is not None else Path(path or name)
-    if not place.exists():
+    if not (place.is_file() or place.is_dir()):  # a device or a pipe never ends
         raise FileNotFoundError(f"no data at {place}: give the folder that holds {place.name} as --data-root")
     folder = place.is_dir()
     digest = None if folder else hashlib.sha256(place.read_bytes()).hexdigest()

@@ -14,6 +14,10 @@ the classes, or at random, by ``split_seed``, of which ``train_images`` takes th
 of an example is time, and a batch is [time, batch, …]; by default where an example has four axes.
 """
 
+import struct
+import tokenize
+import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +33,7 @@ from .examples import ExampleSplit, first, integers, of_datasets, spread
 from .imagenet import class_folders
 
 TEST_SHARE = 0.2
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, tokenize.TokenError, struct.error, NotImplementedError, MemoryError)
 
 
 def is_own(name: str) -> bool:
@@ -101,7 +106,9 @@ def _loaded(path: Path) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         with np.load(path, allow_pickle=False) as file:
             found = {name: torch.from_numpy(file[name]) for name in ("x", "y", "x_test", "y_test") if name in file}
             there = ", ".join(file.files)
-    except (ValueError, OSError, TypeError, EOFError, AttributeError) as error:
+        if any(not array.ndim for array in found.values()):
+            raise ValueError("a single number is no list of examples")
+    except (*_UNREADABLE, ValueError, OSError, TypeError, EOFError, AttributeError) as error:
         raise ValueError(f"{path} can't be read as arrays of numbers ({error}): write it with np.savez") from error
     if "x" not in found or "y" not in found or ("x_test" in found) != ("y_test" in found):
         raise ValueError(f"{path} holds {there or 'nothing'}, expected x and y, and x_test and y_test or neither")
