@@ -24,10 +24,11 @@ Table ``rise.csv``, after checkpoint, network, data, training, seed:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 from tqdm import tqdm
 
 from landscape.objective import Parameters
@@ -70,11 +71,17 @@ class Config(command.OneSplit):
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """The table of one checkpoint."""
     batches = _batches(subject, config)
-    losses = subject.asked(config.loss)
+    names = list(subject.asked(config.loss))
     if subject.layout.answers != "classes":
         raise Unsuited(f"{subject.title} doesn't answer with one of several classes: it has no scale of logits")
-    rms = network_scale(subject.network, batches, centred=config.centred, **subject.reading)
-    metrics = scaled(losses, rms, to=config.scale, centred=config.centred)
+    pick = subject.time_first
+    rms = network_scale(subject.network, batches, centred=config.centred, pick=pick, **subject.reading)
+    losses = {name: subject.timed(name) for name in names}
+    of_logits = scaled(losses, rms, to=config.scale, centred=config.centred)
+
+    def metrics(returned: Any, target: Any) -> dict[str, Tensor]:
+        return of_logits(pick(returned), target)
+
     parameters, frames = Parameters(subject.network), []
     points = sum(config.angles if along == "plane" else 2 for along in config.along)
     with tqdm(total=points * config.draws * len(config.radii), unit="point", disable=config.quiet) as bar:
@@ -84,7 +91,7 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
                 subject.network, metrics, batches, directions, config.radii,
                 angles=config.angles, channels_last=True, progress=bar.update, **subject.reading,
             )  # fmt: skip
-            frames.append(_rows(found, list(losses)).assign(along=along))
+            frames.append(_rows(found, names).assign(along=along))
     table = pd.concat(frames, ignore_index=True).assign(split=config.split, rms=rms)
     return {"rise": table[_COLUMNS]}
 
@@ -101,10 +108,10 @@ def _batches(subject: Subject, config: Config) -> list[Batch]:
 def _rows(found: RiseCurve, losses: Sequence[str]) -> pd.DataFrame:
     """One row per loss, scale of logits, draw and radius."""
     table = found.to_frame().set_index("metric")
-    squares = table.loc[MEAN_SQUARE]
+    squares = table.loc[[MEAN_SQUARE]]
     moved = np.sqrt((squares["value"] + squares["rise"]).to_numpy())
     frames = [
-        table.loc[metric(loss, logits)].assign(loss=loss, logits=logits, rms_moved=moved)
+        table.loc[[metric(loss, logits)]].assign(loss=loss, logits=logits, rms_moved=moved)
         for loss in losses
         for logits in LOGITS
     ]

@@ -58,17 +58,20 @@ def network_scale(
     batches: Source,
     *,
     centred: bool = True,
+    pick: Callable[[Any], Any] = lambda returned: returned,
     parameters: Parameters | None = None,
     mode: str = "eval",
     **reading: Unpack[Reading],
 ) -> float:
     """s at the weights as found: one pass. Arguments are :class:`~landscape.objective.Objective`'s.
 
+    ``pick`` takes the logits out of what the model returns.
+
     Raises ValueError where it is zero or not finite.
     """
 
-    def squares(logits: Tensor, _target: object) -> Tensor:
-        return mean_square(logits, centred=centred)
+    def squares(returned: Any, _target: object) -> Tensor:
+        return mean_square(pick(returned), centred=centred)
 
     found = Objective(model, squares, batches, parameters=parameters, mode=mode, **reading)
     scale = float(found.examples().double().mean().sqrt())
