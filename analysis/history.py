@@ -58,7 +58,8 @@ def settings(subject: Subject) -> dict[str, Plain | None]:
     training, data = subject.training, subject.dataset
     found = dict(training)
     if subject.checkpoint and data:
-        found |= subject.checkpoint.network().arguments
+        model = subject.checkpoint.model
+        found |= model["arguments"] if ":" in model["name"] else subject.checkpoint.network().arguments
         found |= {name: data.arguments.get(key) for name, key in _OF_DATA.items()}
         found |= {"augmented": _augmented(subject), "image_size": data.image_size}
     else:

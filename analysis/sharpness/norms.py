@@ -18,7 +18,7 @@ from tables.measures import CHANGES, INVARIANT
 
 from ..subject import Subject
 
-UNKNOWN = "the initial weights are unknown: models.train did not make this checkpoint"
+UNKNOWN = "the initial weights are unknown: models.train did not make this network"
 
 
 def norms_table(subject: Subject) -> pd.DataFrame:
@@ -33,7 +33,7 @@ def norms_table(subject: Subject) -> pd.DataFrame:
 def initial_weights(subject: Subject) -> list[Tensor] | None:
     """The weights before the first epoch, in the order of the network's parameters; None where they are unknown."""
     checkpoint = subject.checkpoint
-    if checkpoint is None or "epochs_done" not in checkpoint.training:
+    if checkpoint is None or "epochs_done" not in checkpoint.training or ":" in checkpoint.model["name"]:
         return None
     untrained = build(checkpoint.model["name"], seed=checkpoint.training["seed"], **checkpoint.model["arguments"])
     return [weight.detach().to(subject.dtype) for weight in untrained.parameters()]

@@ -91,7 +91,7 @@ class Answers(Examples):
         if not self._seen.tensor:
             raise Unsuited(f"{self.title}: its network returns {self._seen.shown}; pick a tensor with output=")
         function = (self.losses or self._seen.usual)[loss]
-        return per_image(loss) if self.checkpoint else partial(_back, function, self.layout.time)
+        return per_image(loss) if self.checkpoint and loss in LOSSES else partial(_back, function, self.layout.time)
 
     def scored(self, output: Tensor, target: Any) -> Float[Tensor, "time batch"] | None:
         """The score of what the first T' steps say, of an output time first; None where nothing counts as right."""
