@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from analysis import path
+from analysis import path, study
+from analysis.study import own
 from analysis.subject import Subject
 from models.train import main
 
@@ -55,3 +56,9 @@ def test_a_path_leads_from_subject_to_subject_in_python():
     ends = [Subject(one, train=[(x, torch.arange(40) % 3)], name=name) for one, name in ((network, "a"), (other, "b"))]
     found = path.run(path.Config(kind="line", quiet=True), ends).tables["barrier"]
     assert (found["checkpoint"][0], found["other"][0]) == ("a", "b")
+
+
+def test_the_study_takes_checkpoints_with_their_code():
+    found = own.measure(study.Config(Path("study"), subjects=("run-0/ckpt.pt",), code=("mine.py",), images=40, jobs=1))
+    assert not [line for line in found[-1] if not line.startswith("history ")]  # whose table has columns of ours alone
+    assert Path("study/run-0/tables/sharpness.csv").is_file()
