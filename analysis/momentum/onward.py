@@ -36,18 +36,17 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from landscape.evaluation import examples, resetting
 from landscape.objective import Parameters
 from models.checkpoint import Checkpoint, CheckpointError, naming
 from models.data.splits import independent_draws
-from models.networks.layers import Network
 from models.training import optimizer as optimizers
 from models.training import recipe
 from models.training.momentum import first_moment, moments
@@ -105,7 +104,7 @@ class _Walk:
     def __init__(self, subject: Subject, loss: str, plan: Plan):
         self.loss, self.plan = loss, plan
         self.subject = replace(subject, network=copied(subject.network))
-        self.network = cast(Network, self.subject.network)
+        self.network = self.subject.network
         self.weights = Parameters(self.network)
         self.settings = _settings(subject, plan.beta)
         if subject.checkpoint:
@@ -188,7 +187,7 @@ class _Walk:
             self.evaluations.append({"step": step, "split": split, "images": images} | means | far)
 
 
-def continued(checkpoint: Checkpoint, network: Network) -> tuple[torch.optim.Optimizer, str]:
+def continued(checkpoint: Checkpoint, network: nn.Module) -> tuple[torch.optim.Optimizer, str]:
     """The optimizer that ``checkpoint`` was trained with, on the weights of ``network``, and where its state is from.
 
     "checkpoint", or "fresh" where it begins anew. What a checkpoint made elsewhere doesn't say of its optimizer is what
@@ -198,7 +197,7 @@ def continued(checkpoint: Checkpoint, network: Network) -> tuple[torch.optim.Opt
     state = (checkpoint.resume or {}).get("optimizer", {})
     if not state.get("state"):
         return optimizer, "fresh"
-    optimizers.Step.of(checkpoint)  # looks through all but the first moments
+    optimizers.Step.of(checkpoint, network)  # looks through all but the first moments
     with naming(checkpoint.path):
         optimizer.load_state_dict(deepcopy(state))  # which keeps the tensors it is given, and steps change them
         for (name, weight), held in zip(network.named_parameters(), moments(optimizer), strict=True):

@@ -200,15 +200,15 @@ def _outcome(fit: Fit, config: Config) -> Row:
     }
 
 
-def run(config: Config) -> Result:
-    """The tables path, barrier and bezier of every pair of checkpoints."""
+def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+    """The tables path, barrier and bezier of every pair of checkpoints, or subjects."""
     if config.points < 3:
         raise ValueError(f"a path takes at least 3 points, its ends and one between, got {config.points}")
     if not config.recalibrate and config.kind != "line":
         raise ValueError(
             "the middle of a curve has no BatchNorm statistics to interpolate: --no-recalibrate goes with --kind line"
         )
-    return analyse_pairs(config, TABLES, measure)
+    return analyse_pairs(config, TABLES, measure, subjects)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

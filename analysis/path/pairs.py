@@ -36,14 +36,19 @@ _NAMES = (
 )
 
 
-def analyse_pairs(config: C, names: Sequence[str], measure: Callable[[Subject, Subject, C], Tables]) -> Result:
+def analyse_pairs(
+    config: C,
+    names: Sequence[str],
+    measure: Callable[[Subject, Subject, C], Tables],
+    subjects: Sequence[Subject] = (),
+) -> Result:
     """Put ``measure`` to every pair of checkpoints and stack its tables: some of ``names``, the first one always.
 
     Tables grow on disk by the pair. A pair whose rows lie there already, made with the same settings from the same
     files, is not measured again; rows of other pairs stay. Raises ValueError for an odd number of checkpoints, for two
     that do not fit together, and where ``config.out`` holds tables made with other settings.
     """
-    pairs = _pairs(every(config))
+    pairs = _pairs(every(config, subjects))
     code = {file: digest for pair in pairs for one in pair for file, digest in _code(one).items()}
     check_precision(config.dtype, allowed=config.low_precision)
     if processes.world() > 1:
@@ -137,7 +142,10 @@ def _differences(first: Subject, second: Subject) -> Iterator[str]:
         if here != there:
             yield f"{what} is {here} and {there}"
     if one.model["name"] == other.model["name"]:
-        yield from _unequal("", one.network().arguments, other.network().arguments)
+        own = ":" in one.model["name"]  # the user's code, which is never run for this
+        yield from _unequal(
+            "", *(each.model["arguments"] if own else each.network().arguments for each in (one, other))
+        )
     if one.data["name"] == other.data["name"]:
         yield from _unequal("of the data ", one.data["arguments"], other.data["arguments"])
 

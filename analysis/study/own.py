@@ -44,7 +44,7 @@ def measure(config: Config) -> tuple[list[Path], list[str], dict[str, float], li
     if twice := [title for title in titles if titles.count(title) > 1]:
         raise ValueError(f"two subjects are called {twice[0]}: tell them apart by name=, or by method= and seed=")
     places = [config.out / folder for folder in folders([title.removesuffix("/ckpt.pt") for title in titles]).values()]
-    methods = [one.method if isinstance(one, Subject) else Subject.load(one).method for one in named]
+    methods = [one.method if isinstance(one, Subject) else Subject.load(one, code=config.code).method for one in named]
     seconds: dict[str, float] = {}
     failed: list[str] = []
     _AT_HAND[:] = named

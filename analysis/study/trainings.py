@@ -59,6 +59,8 @@ class Config:
     """Folder with the data set's files, for those that have files."""
     device: str = "cpu"
     """cpu, cuda, cuda:1 …"""
+    code: tuple[str, ...] = ()
+    """With --subjects: files of your own that checkpoints among them may run, mine.py. No other code is ever run."""
 
 
 def trainings(config: Config) -> list[recipe.Config]:

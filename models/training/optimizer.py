@@ -51,13 +51,16 @@ class Step:
     divisor: Float[Tensor, " dimension"] | None
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint) -> "Step":
-        """Read it from ``checkpoint``. Raises CheckpointError naming the file and what is missing or doesn't fit."""
+    def of(cls, checkpoint: Checkpoint, network: nn.Module | None = None) -> "Step":
+        """Read it from ``checkpoint``, whose ``network`` is built where it isn't given.
+
+        Raises CheckpointError naming the file and what is missing or doesn't fit.
+        """
         with naming(checkpoint.path):
-            return cls._of(checkpoint)
+            return cls._of(checkpoint, network)
 
     @classmethod
-    def _of(cls, checkpoint: Checkpoint) -> "Step":
+    def _of(cls, checkpoint: Checkpoint, network: nn.Module | None) -> "Step":
         name = checkpoint.training.get("optimizer")
         if name not in _GROUPS:
             raise CheckpointError(f"training.optimizer is {name!r}, expected {' or '.join(_GROUPS)}")
@@ -74,19 +77,19 @@ class Step:
             raise CheckpointError(f"the optimizer's state can't be used: {failure}") from failure
         group, rates = groups[0], checkpoint.history.get("learning_rate")
         momentum = group["betas"][0] if name == "adam" else group["momentum"]
-        divisor = _divisor(checkpoint, group) if name == "adam" else None
+        divisor = _divisor(checkpoint, group, network) if name == "adam" else None
         rate = rates[-1] if rates else group["lr"]
         return cls(name, float(rate), float(momentum), float(group["weight_decay"]), divisor)
 
 
-def _divisor(checkpoint: Checkpoint, group: dict[str, Any]) -> Tensor | None:
+def _divisor(checkpoint: Checkpoint, group: dict[str, Any], network: nn.Module | None) -> Tensor | None:
     """Adam's P; None before its first step."""
     state = (checkpoint.resume or {})["optimizer"]["state"]
     if not state:
         return None
     first, second = group["betas"]
     parts = []
-    for index, (name, weight) in enumerate(checkpoint.network().named_parameters()):
+    for index, (name, weight) in enumerate((network or checkpoint.network()).named_parameters()):
         found = state.get(index)
         try:
             check(found, _MOMENTS, f"Adam's state of {name}")

@@ -196,3 +196,25 @@ def test_what_the_scale_doesn_t_bear_out_stands_beside_plain_logits():
 def test_tables_that_don_t_compare_are_refused(change, says):
     with pytest.raises(ValueError, match=says):
         compared(change(made_up()), "sdt", "tet")
+
+
+def test_logits_are_taken_out_of_what_a_network_returns_wherever_time_lies():
+    logits = torch.nn.Linear(8, 3)
+    x, y = torch.randn(20, 8, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 3
+
+    class Over(torch.nn.Module):
+        def __init__(self, shape):
+            super().__init__()
+            self.logits, self.shape = logits, shape
+
+        def forward(self, x):
+            return self.shape(torch.stack([self.logits(x) * step for step in range(1, 5)]))
+
+    def of(shape, **given):
+        subject = Subject(Over(shape), train=[(x, y)], method="m", **given)
+        return rise.run(rise.Config(radii=(0.5,), draws=1, quiet=True), [subject]).tables["rise"]
+
+    first = of(lambda steps: steps)
+    pd.testing.assert_frame_equal(of(lambda steps: steps.movedim(0, 1)), first)
+    pd.testing.assert_frame_equal(of(lambda steps: (x, steps), output=lambda pair: pair[1]), first)
+    pd.testing.assert_frame_equal(of(lambda steps: {"logits": steps}), first)
