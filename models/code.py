@@ -119,18 +119,26 @@ def digests(*words: str) -> str | None:
 def granted(recorded: Named, digest: str | None, code: Sequence[str]) -> Named:
     """What a checkpoint calls ``recorded``, whose file had ``digest``, among the ``code`` that the command line names.
 
+    Of ``digest`` the first digits are enough, as :func:`digests` gives them.
+
     Raises CodeError where it is not among it, or the file is another now. Nothing is run.
     """
     for word in code:
         where, _, name = word.removesuffix(_ANY).partition("?")[0].partition(":")
         if _alike(where, recorded.where) and name in ("", recorded.name):
-            if not word.endswith(_ANY) and digest is not None and (now := sha256(where)) != digest:
+            if not word.endswith(_ANY) and digest is not None and not (now := sha256(where)).startswith(digest):
                 raise CodeError(
                     f"{where} is not the file that the checkpoint was made with (its sha256 is {now[:12]}…, expected"
                     f" {digest[:12]}…): put that one back, or take it as it is with --code {where}{_ANY}"
                 )
             return Named(where, recorded.name, recorded.arguments, defined_there=not name)
     raise CodeError(f"{recorded} is code, which is run only when you name it: add --code {recorded.where}")
+
+
+def recorded_digest(told: str | None, where: str) -> str | None:
+    """The digits that :func:`digests` gave for the file ``where``, in what it ``told``; None where it isn't there."""
+    pairs = (pair.rpartition(" ") for pair in (told or "").split(", "))
+    return next((digest for file, _, digest in pairs if file == where), None)
 
 
 @contextmanager

@@ -1,9 +1,8 @@
 """Subjects from checkpoints of this project."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -43,9 +42,14 @@ def load(
     if subject.sha256 != digest:
         raise ValueError(f"{path} was replaced while it was read: measure it when its training has ended")
     trained_with = checkpoint.training["loss"]
-    if trained_with in OBJECTIVES or subject.losses or subject.has_losses:
+    if trained_with in OBJECTIVES:
         return subject
-    return replace(subject, losses={named_code.parse(trained_with).name: _own(trained_with, code)})
+    own = named_code.parse(trained_with)
+    if subject.has_losses and not any(word.startswith(own.where) for word in code):
+        return subject  # its usual losses will do
+    granted = named_code.granted(own, named_code.recorded_digest(checkpoint.training.get("code"), own.where), code)
+    usual = subject.asked("all") if subject.has_losses else {}
+    return replace(subject, losses=usual | {own.name: named_code.function(granted)})
 
 
 def of(path: Path, checkpoint: Checkpoint, network: nn.Module, data: Data, device: str, dtype: torch.dtype) -> Subject:
@@ -66,7 +70,3 @@ def of(path: Path, checkpoint: Checkpoint, network: nn.Module, data: Data, devic
         method=checkpoint.training["method"], seed=checkpoint.training["seed"], spiking=spiking,
         device=device, dtype=dtype, checkpoint=checkpoint, path=path, dataset=data, **told,
     )  # fmt: skip
-
-
-def _own(loss: str, code: Sequence[str]) -> Callable[[Any, Any], torch.Tensor]:
-    return named_code.function(named_code.granted(named_code.parse(loss), None, code))

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from analysis import path, study
+from analysis import path, study, timesteps
 from analysis.study import own
 from analysis.subject import Subject
+from models.code import CodeError
 from models.train import main
 
 MINE = """
@@ -62,3 +63,30 @@ def test_the_study_takes_checkpoints_with_their_code():
     found = own.measure(study.Config(Path("study"), subjects=("run-0/ckpt.pt",), code=("mine.py",), images=40, jobs=1))
     assert not [line for line in found[-1] if not line.startswith("history ")]  # whose table has columns of ours alone
     assert Path("study/run-0/tables/sharpness.csv").is_file()
+
+
+LOSS = """
+import torch.nn.functional as F
+
+def doubled(output, target):
+    return 2 * F.cross_entropy(output, target, reduction="none")
+"""
+
+
+def test_the_loss_trained_with_stands_beside_the_usual_one_where_its_file_is_named_and_is_as_it_was():
+    Path("losses.py").write_text(LOSS)
+    words = ["--model", "mine.py:net", "--data", "mine.py:data", "--loss", "losses.py:doubled", "--epochs", "1"]
+    assert main([*words, "--quiet", "--out", "doubled-0"]) == 0
+    checkpoint = Path("doubled-0/ckpt.pt")
+
+    def measured(*code):
+        return timesteps.run(timesteps.Config((checkpoint,), code=code, quiet=True)).tables["timesteps"]
+
+    assert "loss_doubled" not in measured("mine.py")
+    table = measured("mine.py", "losses.py")
+    assert table["loss_doubled"].to_numpy() == pytest.approx(2 * table["loss_ce"].to_numpy(), rel=1e-6)
+    Path("losses.py").write_text(LOSS.replace("2 *", "3 *"))
+    with pytest.raises(CodeError, match=r"losses\.py is not the file that the checkpoint was made with"):
+        measured("mine.py", "losses.py")
+    changed = measured("mine.py", "losses.py@any")
+    assert changed["loss_doubled"].to_numpy() == pytest.approx(3 * table["loss_ce"].to_numpy(), rel=1e-6)
