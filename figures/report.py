@@ -25,7 +25,7 @@ from tables.files import replacing_alone
 from tables.record import Record, changed, record
 
 from . import command
-from .page import published, sections, turning
+from .page import neuron, published, sections, turning
 from .page.markup import prose, text, wide
 from .page.plates import Plate, plates
 from .page.summary import answers
@@ -103,7 +103,9 @@ def page(
         comparison=_titled(found, sections.comparison),
         figures="".join(_article(one, places.get(one.name, "")) for one in made) + _absent(missing),
         beside=_titled(found, sections.beside),
-        methods=Template(_METHODS.read_text(encoding="utf-8")).substitute(losses=published.defined(found)),
+        methods=Template(_METHODS.read_text(encoding="utf-8")).substitute(
+            losses=published.defined(found), neuron=neuron.described(found)
+        ),
         provenance=sections.provenance(records, found, without, other),
         scripts=scripts,
     )

@@ -12,7 +12,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from figures import report
-from figures.page import markup, sections
+from figures.page import markup, neuron, sections
 from figures.pictures import catalogue
 from tables.schema import IDENTITY
 from tests.figure_tables import complete, made_up, write
@@ -358,3 +358,11 @@ def test_what_intervals_are_conditional_on_is_said(varied, says):
     runs = tables["history"].drop_duplicates("checkpoint")[list(IDENTITY)]
     assert says in sections.networks(tables | {"settings": runs.assign(vary_data=varied)})
     assert "intervals over seeds are" not in sections.networks(tables)
+
+
+def test_a_neuron_is_described_where_it_is_that_of_the_networks():
+    settings = pd.DataFrame({"decay": [0.5, None], "spiking": [True, False]})
+    assert "Leaky integrate-and-fire" in neuron.described({"settings": settings})
+    theirs = settings.assign(decay=None)
+    assert "as given" in neuron.described({"settings": theirs})
+    assert neuron.described({"settings": theirs.assign(spiking=False)}) == ""
