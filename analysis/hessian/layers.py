@@ -37,8 +37,8 @@ def layers(subject: Subject, objective: Objective, batches: list[Batch], loss: s
 
 
 def by_layer(parameters: Parameters) -> dict[str, list[str]]:
-    """The names of the parameters of each module, by the module's name, in the model's order."""
+    """The names of the parameters of each module, by the module's name, in the model's order; its own as "itself"."""
     found: dict[str, list[str]] = {}
     for name in parameters.names:
-        found.setdefault(name.rpartition(".")[0], []).append(name)
+        found.setdefault(name.rpartition(".")[0] or "itself", []).append(name)
     return found
