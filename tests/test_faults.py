@@ -262,7 +262,7 @@ def test_a_checkpoint_that_training_replaces_is_recorded_as_the_one_that_was_mea
 
     found = analyse(command.Config((path,), quiet=True), replaced)
     assert found.provenance["checkpoints"] == {path.as_posix(): digest}
-    monkeypatch.setattr("analysis.subject.subject.load", lambda path: (load(path), shutil.copy(ends[0], path))[0])
+    monkeypatch.setattr("analysis.subject.checkpoints.read", lambda path: (load(path), shutil.copy(ends[0], path))[0])
     with pytest.raises(ValueError, match=r"ckpt\.pt was replaced while it was read"):
         Subject.load(path)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from models.losses import OBJECTIVES
 from models.training import recipe
 
 LANDSCAPE_IMAGES = 200
@@ -113,7 +114,9 @@ def method(text: str) -> tuple[str, dict[str, Any]]:
     head, _, rest = text.partition(":")
     name, _, loss = head.rpartition("=")
     kinds = get_type_hints(recipe.Config)
-    settings: dict[str, Any] = {"loss": _checked(text, "loss", loss.strip(), kinds)}
+    if loss.strip() not in OBJECTIVES:
+        raise ValueError(f"method {text!r}: loss is one of {', '.join(OBJECTIVES)}, got {loss.strip()!r}")
+    settings: dict[str, Any] = {"loss": loss.strip()}
     for setting in filter(None, rest.split(",")):
         key, equals, word = (part.strip() for part in setting.partition("="))
         if not equals or key not in kinds or key in ("out", "seed", "method"):

@@ -89,8 +89,8 @@ def _check_own(config: "Config") -> None:
             if (value := getattr(config, name)) != getattr(type(config), name):
                 joint = "&" if "?" in str(config.model) else "?"
                 raise ValueError(
-                    f"--{name.replace('_', '-')} is for this project's networks: leave it off, or give it to yours as an"
-                    " argument that it takes,"
+                    f"--{name.replace('_', '-')} is for this project's networks: leave it off, or give it to yours as"
+                    " an argument that it takes,"
                     f" --model '{config.model}{joint}{name}={value}'"
                 )
     if processes.world() > 1 and (own_network or own_data or is_code(config.loss)):

@@ -267,13 +267,13 @@ def test_every_method_has_its_settings_its_name_and_a_folder_of_its_own(tmp_path
         (("sdt", "tet:speed=3"), "'speed' is no setting of models.train"),
         (("sdt", "tet:seed=3"), "'seed' is no setting of models.train"),
         (("sdt", "tet:mse_weight"), "'mse_weight' is no setting of models.train"),
-        (("sdt", "foo"), "method 'foo': loss is sdt or tet, got 'foo'"),
+        (("sdt", "foo"), "method 'foo': loss is one of sdt, tet, lts, tmc, trt, ce, got 'foo'"),
         (("sdt", "tet:epochs=many"), "method 'tet:epochs=many': epochs is int, got 'many'"),
         (("sdt", "tet:epochs=2.5"), "epochs is int, got 2.5"),
         (("sdt", "tet:until_loss_of=both"), "until_loss_of is sdt, tet or None, got 'both'"),
         (("sdt", "tet:detach_reset=1"), "detach_reset is bool, got 1"),
-        (("a/b=sdt", "a b=tet"), "would share folders"),
-        (("mine=sdt", "MINE=tet"), "would share folders"),
+        (("a/b=sdt", "a b=tet"), "would share a folder"),
+        (("mine=sdt", "MINE=tet"), "would share a folder"),
     ],
 )
 def test_methods_that_cannot_be_are_one_line(methods, says, tmp_path, capsys):

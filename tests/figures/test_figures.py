@@ -332,9 +332,12 @@ def test_the_whole_gradient_stands_beside_its_steps(tables, figure):
     assert [label.get_text() for label in figure.axes[-1].get_xticklabels()] == ["1", "2", "3", "4", "all"]
 
 
-def test_no_matching_loss_is_refused(tables, figure):
-    with pytest.raises(TableError, match="equals training"):
-        momentum.statistics(figure, chosen(tables["momentum"], method="sdt", loss="tet"))
+def test_where_the_loss_trained_with_is_not_among_the_rows_the_first_loss_is_drawn(tables, figure):
+    rows = chosen(tables["momentum"], method="sdt", loss="tet")
+    curves = momentum.statistics(figure, rows)
+    assert_curve(curves["gain", "sdt"], rows[rows["timestep"] > 0], "timestep", "gain")
+    assert momentum.trained(rows) == "the TET loss"
+    assert "trained with" in momentum.trained(tables["momentum"])
 
 
 def test_descent_has_a_panel_a_direction_with_the_line_at_one(tables, figure):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models import code
-from models.checkpoint import Checkpoint, load, save
+from models.checkpoint import Checkpoint, CheckpointError, load, save
 
 MINE = """
 from functools import partial
@@ -115,14 +115,14 @@ def checkpoint(name="mine.py:Net", data="digits", sha256="0" * 64, **arguments):
 def test_a_checkpoint_s_code_is_run_when_it_is_named_and_its_file_is_the_same(mine, tmp_path):
     save(checkpoint(sha256=code.sha256("mine.py")), tmp_path / "ckpt.pt")
     found = load(tmp_path / "ckpt.pt")
-    with pytest.raises(code.CodeError, match=r"mine\.py:Net is code, .* add --code mine\.py"):
+    with pytest.raises(CheckpointError, match=r"ckpt\.pt: mine\.py:Net is code, .* add --code mine\.py"):
         found.network()
     for given in ("mine.py", str(mine), "mine.py:Net"):
         network = found.network(code=["other.py", given])
         assert torch.equal(network.weight, torch.ones(3, 4))
         assert not network.training
     mine.write_text(MINE + "\n# changed\n")
-    with pytest.raises(code.CodeError, match=r"is not the file .* or take it as it is with --code mine\.py@any"):
+    with pytest.raises(CheckpointError, match=r"is not the file .* or take it as it is with --code mine\.py@any"):
         found.network(code=["mine.py"])
     assert torch.equal(found.network(code=["mine.py@any"]).bias, torch.ones(3))
 
