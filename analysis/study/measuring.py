@@ -23,6 +23,7 @@ def analyses(config: Config, folder: Path, checkpoints: Sequence[Path] = ()) -> 
         "out": folder / "tables",
         "data_root": config.data_root,
         "device": config.device,
+        "code": config.code,
         "quiet": True,
     }
     landscape = shared | {"images": config.images, "chunk": config.images}
