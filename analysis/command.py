@@ -145,8 +145,8 @@ def every(config: Config, subjects: Sequence[Subject] = ()) -> list[Path | Subje
         found += named_by(path) if code.is_code(path) else [path]
     found += subjects
     names = [title(one) for one in found]
-    made = [one.title for one in found if isinstance(one, Subject)]
-    if twice := [name for name in (names if subjects else made) if names.count(name) > 1]:
+    made = {one.title for one in found if isinstance(one, Subject)}
+    if twice := [name for name in names if names.count(name) > 1 and (subjects or name in made)]:
         raise ValueError(f"two subjects are called {twice[0]}: tell them apart by name=, or by method= and seed=")
     return found
 

@@ -97,6 +97,9 @@ def short(monkeypatch):
 def test_two_subjects_of_one_title_are_refused_wherever_they_come_from(capsys):
     assert hessian.main(["failing_mine.py:good?s=0", "failing_mine.py:good?s=1", "--quiet"]) == 1
     assert "two subjects are called x" in capsys.readouterr().err
+    Path("x").touch()
+    assert hessian.main(["failing_mine.py:good", "x", "--quiet"]) == 1
+    assert "two subjects are called x" in capsys.readouterr().err
 
 
 def test_the_line_of_a_failure_says_of_which_of_several_it_is(capsys):
