@@ -3,8 +3,8 @@
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from io import StringIO
@@ -65,6 +65,8 @@ class Config:
     """A network of your own, mine.py:Net?width=32, for files that hold its weights in any layout; with --data."""
     data: str | None = None
     """Data for --network: a data set's name, mine.npz, a folder of images by class, mine.py:data."""
+    weights: str = "raw"
+    """Which weights of a file for --network: raw, ema (their moving average), or the key that they lie under."""
     quiet: bool = False
     """No progress and no remarks on stderr."""
 
@@ -111,8 +113,11 @@ def analyse(
     silent = config.quiet or not processes.is_main()
     config = replace(config, quiet=silent)
     for one in tqdm(named, unit="subject", disable=silent or len(named) == 1):
-        begun, subject = time.perf_counter(), loaded(one, config)
-        for name, table in guarded(partial(measure, subject, on_what_there_is(config, subject)), config).items():
+        begun = time.perf_counter()
+        with _naming(one if len(named) > 1 else None):
+            subject = loaded(one, config)
+            found = guarded(partial(measure, subject, on_what_there_is(config, subject)), config)
+        for name, table in found.items():
             rows = _identified(table, subject)
             tables[name] = pd.concat([tables[name], rows], ignore_index=True) if name in tables else rows
         hashes[subject.title] = subject.sha256
@@ -127,15 +132,39 @@ def analyse(
 
 
 def every(config: Config, subjects: Sequence[Subject] = ()) -> list[Path | Subject]:
-    """The checkpoints, and the subjects given or named as code, in order. Raises ValueError for two of one name."""
+    """The checkpoints, and the subjects given or named as code, in order.
+
+    Raises ValueError for two of one name, and for --weights without --network.
+    """
+    if config.weights != "raw" and config.network is None:
+        raise ValueError(
+            f"--weights {config.weights} takes --network, the network that they are weights of, and --data"
+        )
     found: list[Path | Subject] = []
     for path in config.checkpoints:
         found += named_by(path) if code.is_code(path) else [path]
     found += subjects
-    names = [one.title if isinstance(one, Subject) else one.as_posix() for one in found]
-    if subjects and (twice := [name for name in names if names.count(name) > 1]):
+    names = [title(one) for one in found]
+    made = {one.title for one in found if isinstance(one, Subject)}
+    if twice := [name for name in names if names.count(name) > 1 and (subjects or name in made)]:
         raise ValueError(f"two subjects are called {twice[0]}: tell them apart by name=, or by method= and seed=")
     return found
+
+
+def title(one: Path | Subject) -> str:
+    """What a checkpoint or a subject is called."""
+    return one.title if isinstance(one, Subject) else one.as_posix()
+
+
+@contextmanager
+def _naming(one: Path | Subject | None) -> Iterator[None]:
+    """In the block, a failure that doesn't say of which subject it is comes to say so."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if one is not None and len(error.args) == 1 and title(one) not in str(error):
+            error.args = (f"{title(one)}: {error}",)
+        raise
 
 
 def on_what_there_is(config: C, subject: Subject) -> C:
@@ -159,7 +188,8 @@ def loaded(one: Path | Subject, config: Config) -> Subject:
             if found.spiking:  # this project's
                 return found
         elif isinstance(one, Path):
-            found = in_network(one, config.network or "", config.data, root=config.data_root, quiet=config.quiet)
+            how: dict[str, Any] = {"weights": config.weights, "root": config.data_root, "quiet": config.quiet}
+            found = in_network(one, config.network or "", config.data, **how)
         else:
             found = one
         placed = recognised(found.on(device, config.dtype), say)

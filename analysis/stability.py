@@ -55,6 +55,7 @@ from landscape.objective import Objective, fits
 from landscape.spectrum import lanczos
 from models.checkpoint import CheckpointError
 from models.losses import LOSSES
+from models.networks.layers import Network
 from models.training.optimizer import Step
 from tables.result import Result
 
@@ -124,8 +125,10 @@ def plain(subject: Subject, step: Step) -> bool:
 
 
 def has_steps(subject: Subject) -> bool:
-    """Whether the network's activation is a step, so that its derivatives are surrogates."""
-    arguments = subject.trained("what its derivatives are").network().arguments
+    """Whether the network's activation is a step, so that derivatives are surrogates; so for any spikes not ours."""
+    if not isinstance(subject.network, Network):
+        return subject.spikes
+    arguments = subject.network.arguments
     return bool(arguments["spiking"] and arguments["surrogate"] != "smooth")
 
 

@@ -83,13 +83,18 @@ def check_label(text: str, what: str) -> None:
         raise ValueError(f"{what} must be {_LABEL}, got {reprlib.repr(text)}")
 
 
+def check_printed(text: str, what: str) -> None:
+    """Raise ValueError where ``text``, which is called ``what``, has a character that no table or line would show."""
+    if not _is_printed(text):
+        raise ValueError(f"{what} must lie on one line without control characters, got {reprlib.repr(text)}")
+
+
+def _is_printed(text: str) -> bool:
+    return not any(unicodedata.category(character) in _UNPRINTED for character in text)
+
+
 def _is_label(value: object) -> bool:
-    return (
-        isinstance(value, str)
-        and bool(value.strip())
-        and len(value) <= LONGEST_LABEL
-        and not any(unicodedata.category(character) in _UNPRINTED for character in value)
-    )
+    return isinstance(value, str) and bool(value.strip()) and len(value) <= LONGEST_LABEL and _is_printed(value)
 
 
 def complaint(content: dict[Any, Any]) -> str:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from models import processes
 from models.checkpoint import load
+from models.networks.layers import Network
 from tables.files import check_writable
 from tables.methods import with_methods
 from tables.record import origin, provenance, sha256
@@ -142,12 +143,16 @@ def _differences(first: Subject, second: Subject) -> Iterator[str]:
         if here != there:
             yield f"{what} is {here} and {there}"
     if one.model["name"] == other.model["name"]:
-        own = ":" in one.model["name"]  # the user's code, which is never run for this
-        yield from _unequal(
-            "", *(each.model["arguments"] if own else each.network().arguments for each in (one, other))
-        )
+        yield from _unequal("", _arguments(first), _arguments(second))
     if one.data["name"] == other.data["name"]:
         yield from _unequal("of the data ", one.data["arguments"], other.data["arguments"])
+
+
+def _arguments(subject: Subject) -> Mapping[str, object]:
+    """What the network was made with: of this project's all, of the user's own what its checkpoint says."""
+    if isinstance(subject.network, Network):
+        return subject.network.arguments
+    return subject.trained("its arguments").model["arguments"]
 
 
 def _unequal(prefix: str, one: Mapping[str, object], other: Mapping[str, object]) -> Iterator[str]:

@@ -14,7 +14,8 @@ worker computes on one thread.
 
 With ``--subjects`` nothing is trained: the subjects that a file of the user's returns (:mod:`analysis.subject.targets`)
 are measured, compared and drawn the same way, tables in ``OUT/NAME/tables``. What one of them can't have is said in a
-line and left out. One whose weights, classes, first examples and file are as they were is not measured again.
+line and left out; where something fails, the rest is measured and drawn, and the end is one line with what failed. One
+whose weights, classes, first examples and file are as they were is not measured again.
 """
 
 import shlex
@@ -23,6 +24,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -48,11 +50,19 @@ def run(config: Config) -> tuple[str, dict[str, float]]:
             f" got {config.seeds}, {config.jobs}, {config.images} and {config.twins}"
         )
     failed: list[str] = []
-    if config.subjects:
+    if config.subjects is not None:
         folders, methods, seconds, failed = own.measure(config)
+        if failed and config.reference not in (None, *methods):
+            failed.append(f"the reference, {config.reference}, has no table: {methods[0]} is the reference")
+            config = replace(config, reference=None)
+    elif config.code:
+        raise ValueError("--code is of checkpoints among --subjects: name them")
     else:
         folders, methods, seconds = _trained(config)
-    seconds |= _conclude(config, folders, methods)
+    try:
+        seconds |= _conclude(config, folders, methods)
+    except ValueError as error:
+        raise ValueError("; ".join([str(error), *failed])) from error
     if failed:
         raise ValueError(f"{config.out / 'report.html'} is made without what failed: {'; '.join(failed)}")
     if len(methods) < 2:
@@ -87,7 +97,8 @@ def _conclude(config: Config, folders: Sequence[Path], methods: Sequence[str]) -
         asked = compare.Config((config.out,), reference=config.reference or methods[0])
         compare.save(compare.run(asked), config.out / "tables")
     compared = time.perf_counter()
-    for module in ("figures.paper", "figures.interactive", "figures.report"):
+    surfaces = ("figures.interactive",) if (config.out / "tables" / "surface.csv").exists() else ()
+    for module in ("figures.paper", *surfaces, "figures.report"):
         drawing = [sys.executable, "-m", module, str(config.out)]
         if subprocess.run(drawing, check=False, stdout=subprocess.DEVNULL).returncode:
             raise ValueError(f"the figures of {config.out} could not be drawn, for the reason above")
@@ -124,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(verdict)
         print(f"\ntables   {config.out / 'tables'}\nfigures  {config.out / 'figures'}")
         print(f"report   {config.out / 'report.html'}")
-        if config.until_loss is None and len(config.methods) > 1 and not config.subjects:
+        if config.until_loss is None and len(config.methods) > 1 and config.subjects is None:
             print(f"at equal training loss: {_equal(config)}")
         times = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
         print(f"seconds  {sum(seconds.values()):.0f} in all: {times}")

@@ -5,9 +5,11 @@ GPU, which no forked process can use, the study's own process measures.
 """
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,29 +38,65 @@ class Refused(NamedTuple):
 def measure(config: Config) -> tuple[list[Path], list[str], dict[str, float], list[str]]:
     """Put every analysis to the subjects that the study names.
 
-    Returns their folders, the methods, the seconds of each stage, and what failed, a line each. What a subject can't
-    have is said on stderr, and is no failure. Raises ValueError for subjects that can't be told apart.
+    Returns the folders and methods of those that got a table, the seconds of each stage, and what failed, a line each.
+    What a subject can't have is said on stderr, and is no failure. Raises ValueError where there is none, for subjects
+    that can't be told apart, and where nothing at all could be measured.
     """
+    if not config.subjects:
+        raise ValueError("no subject: name one or more, as in --subjects mine.py:subjects runs/sdt-0/ckpt.pt")
     named = command.every(command.Config(tuple(map(Path, config.subjects))))
-    titles = [one.title if isinstance(one, Subject) else str(one) for one in named]
+    titles = [command.title(one) for one in named]
     if twice := [title for title in titles if titles.count(title) > 1]:
         raise ValueError(f"two subjects are called {twice[0]}: tell them apart by name=, or by method= and seed=")
     places = [config.out / folder for folder in folders([title.removesuffix("/ckpt.pt") for title in titles]).values()]
-    methods = [one.method if isinstance(one, Subject) else Subject.load(one, code=config.code).method for one in named]
+    methods = [_method(config, one) for one in named]
     seconds: dict[str, float] = {}
     failed: list[str] = []
     _AT_HAND[:] = named
     try:
-        with _workers(config) as pool:
-            for name in analyses(config, config.out):
-                open_ = [i for i, one in enumerate(named) if not _finished(config, places[i], one, name)]
-                tasks = [(_measured, (config, places[i], i, name)) for i in open_]
-                found: list[Refused | None] = []
-                seconds[name] = stage(pool, name, tasks, found.append)
-                failed += _told(name, [one for one in found if one])
+        for name in analyses(config, config.out):
+            begun = time.perf_counter()
+            failed += _told(name, _stage(config, places, name))
+            seconds[name] = time.perf_counter() - begun
     finally:
         _AT_HAND.clear()
-    return places, list(dict.fromkeys(methods)), seconds, failed
+    there = [i for i, place in enumerate(places) if any((place / "tables").glob("*.csv"))]
+    if not there:
+        raise ValueError(f"nothing could be measured: {'; '.join(failed) or 'no analysis suits what there is'}")
+    return [places[i] for i in there], list(dict.fromkeys(methods[i] for i in there)), seconds, failed
+
+
+def _method(config: Config, one: Path | Subject) -> str:
+    if isinstance(one, Subject):
+        return one.method
+    return Subject.load(one, data_root=config.data_root, code=config.code).method
+
+
+def _stage(config: Config, places: Sequence[Path], name: str) -> list[Refused]:
+    """Put one analysis to every subject that hasn't had it; returns what didn't come about, in order.
+
+    Where a worker dies, those that were left are measured one at a time, each by a worker of its own.
+    """
+    found: dict[int, Refused | None] = {}
+
+    def carry_out(shared: Config, indices: Sequence[int]) -> None:
+        with _workers(shared) as pool:
+            stage(pool, name, [(_measured, (shared, places[i], i, name)) for i in indices], found.update)
+
+    def left() -> list[int]:
+        return [i for i, one in enumerate(_AT_HAND) if i not in found and not _finished(config, places[i], one, name)]
+
+    try:
+        carry_out(config, left())
+    except BrokenExecutor:
+        for i in left():
+            try:
+                carry_out(replace(config, jobs=1), [i])
+            except BrokenExecutor:
+                found[i] = Refused(
+                    command.title(_AT_HAND[i]), "its process ended: it crashed or ran out of memory", False
+                )
+    return [one for _, one in sorted(found.items()) if one]
 
 
 @contextmanager
@@ -87,28 +125,32 @@ def _settings(config: Config, folder: Path, one: Path | Subject) -> dict[str, An
 
 
 def _finished(config: Config, folder: Path, one: Path | Subject, name: str) -> bool:
-    return finished(name, _settings(config, folder, one)[name][1], one if isinstance(one, Subject) else None)
+    try:
+        return finished(name, _settings(config, folder, one)[name][1], one if isinstance(one, Subject) else None)
+    except Exception:  # noqa: BLE001 (of data that can't be read, which measuring tells)
+        return False
 
 
-def _measured(config: Config, folder: Path, index: int, name: str) -> Refused | None:
+def _measured(config: Config, folder: Path, index: int, name: str) -> dict[int, Refused | None]:
     """Put one analysis to one subject, and return why that can't be; None where it could."""
     one = _AT_HAND[index]
     run, settings = _settings(config, folder, one)[name]
     try:
         with code.lines():
             run(settings, [one] if isinstance(one, Subject) else [])
-    except (ValueError, OSError) as error:
-        title = one.title if isinstance(one, Subject) else str(one)
-        return Refused(title, " ".join(str(error).split()), isinstance(error, Unsuited))
-    return None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (the others are measured all the same)
+        kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: "
+        reason = kind + " ".join(str(error).split())
+        return {index: Refused(command.title(one), reason, isinstance(error, Unsuited))}
+    return {index: None}
 
 
 def _told(name: str, refused: Sequence[Refused]) -> list[str]:
     """Say what was left out, each reason once, and return the lines of what failed."""
-    reasons = dict.fromkeys((one.reason.replace(one.title, "it"), one.unsuited) for one in refused)
+    reasons = dict.fromkeys((one.reason, one.unsuited) for one in refused)
     lines = []
     for reason, unsuited in reasons:
-        titles = [one.title for one in refused if one.reason.replace(one.title, "it") == reason]
+        titles = [one.title for one in refused if (one.reason, one.unsuited) == (reason, unsuited)]
         shown = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
         lines += [] if unsuited else [f"{name} of {shown}: {reason}"]
         print(f"{name} left out of {shown}: {reason}", file=sys.stderr)

@@ -11,6 +11,7 @@ from models.losses import OBJECTIVES
 from models.training import recipe
 
 LANDSCAPE_IMAGES = 200
+_TAKEN = ("", ".", "..", "tables", "figures", "report.html")
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,10 @@ class Config:
     """Folder for checkpoints, tables and figures."""
     methods: tuple[str, ...] = ("sdt", "tet", "tet:mse_weight=0")
     """What is trained and compared: [NAME=]LOSS[:SETTING=VALUE,...], the reference first."""
-    subjects: tuple[str, ...] = ()
+    subjects: tuple[str, ...] | None = None
     """Measure these instead of training: FILE.py:FUNCTION, package.module:FUNCTION, or checkpoints."""
+    code: tuple[str, ...] = ()
+    """Files of your own that checkpoints among --subjects may run: mine.py. No other code is ever run."""
     reference: str | None = None
     """The method that the others are compared with; by default the first."""
     data: Literal["digits", "digit-events", "cifar10", "cifar100"] = "digits"
@@ -60,8 +63,6 @@ class Config:
     """Folder with the data set's files, for those that have files."""
     device: str = "cpu"
     """cpu, cuda, cuda:1 …"""
-    code: tuple[str, ...] = ()
-    """With --subjects: files of your own that checkpoints among them may run, mine.py. No other code is ever run."""
 
 
 def trainings(config: Config) -> list[recipe.Config]:
@@ -93,8 +94,12 @@ def trainings(config: Config) -> list[recipe.Config]:
 
 
 def folders(names: Iterable[str]) -> dict[str, str]:
-    """A folder's name for each of the ``names``. Raises ValueError where two would share one."""
+    """A folder's name for each of the ``names``, none of those that a study has itself.
+
+    Raises ValueError where two would share one.
+    """
     found = {name: re.sub(r"[^\w.+-]+", "_", name)[:60] for name in names}
+    found = {name: f"_{folder}" if folder.casefold() in _TAKEN else folder for name, folder in found.items()}
     for name, folder in found.items():
         alike = [other for other, same in found.items() if same.casefold() == folder.casefold() and other != name]
         if alike:

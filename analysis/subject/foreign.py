@@ -10,11 +10,13 @@ from models.elsewhere import load_into
 from .subject import Subject
 
 
-def in_network(path: Path, network: str, named: str | None, *, root: str | None = None, quiet: bool = False) -> Subject:
+def in_network(
+    path: Path, network: str, named: str | None, *, weights: str = "raw", root: str | None = None, quiet: bool = False
+) -> Subject:
     """The subject of the weights in ``path`` in what the code ``network`` makes, on the data called ``named``.
 
-    Its method is called as the file. Raises CodeError, CheckpointError, FileNotFoundError and ValueError for what can't
-    be had, naming it.
+    ``weights`` says which of the file's, as :func:`models.elsewhere.read` takes it. Its method is called as the file.
+    Raises CodeError, CheckpointError, FileNotFoundError and ValueError for what can't be had, naming it.
     """
     if named is None:
         raise ValueError(
@@ -27,6 +29,6 @@ def in_network(path: Path, network: str, named: str | None, *, root: str | None 
         raise ValueError(f"{network} makes a {type(module).__name__}, expected a torch.nn.Module")
     found = data.load(named, root=root, code=(named,) if code.is_code(named) else ())
     return Subject(
-        load_into(module.eval(), path, quiet=quiet), train=found.train, test=found.test, name=path.as_posix(),
+        load_into(module.eval(), path, weights, quiet=quiet), train=found.train, test=found.test, name=path.as_posix(),
         data=found.name, method=path.stem, code={asked.where: code.sha256(asked.where)},
     )  # fmt: skip

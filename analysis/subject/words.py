@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from models.validation import check_label, check_printed
+
 if TYPE_CHECKING:
     from .subject import Subject
 
@@ -19,6 +21,8 @@ def check_words(subject: "Subject") -> None:
     for name in ("name", "data", "method", "architecture"):
         if not isinstance(getattr(subject, name), str):
             raise ValueError(f"a subject's {name} must be a word, got {getattr(subject, name)!r}")
+        check_printed(getattr(subject, name), f"a subject's {name}")
+    check_label(subject.method, "a subject's method")
     if type(subject.seed) is not int:
         raise ValueError(f"subject {subject.title}: seed must be a whole number, got {subject.seed!r}")
     for name, loss in (subject.losses or {}).items():

@@ -1,0 +1,207 @@
+"""Subjects that fail in the middle of others: what is refused, what is said, and what is measured all the same."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from analysis import hessian, path, stability, study, timesteps
+from analysis.stability import has_steps
+from analysis.study import own
+from analysis.study.trainings import folders
+from analysis.subject import Subject
+from models import train
+
+MINE = """
+import os
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+from analysis.subject import Subject
+
+
+def Net():
+    return nn.Sequential(nn.Linear(4, 3))
+
+
+class Timed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = Net()
+
+    def forward(self, x):
+        return self.inner(x).unsqueeze(0)
+
+
+def part():
+    return TensorDataset(torch.randn(12, 4, generator=torch.Generator().manual_seed(1)), torch.arange(12) % 3)
+
+
+def data():
+    return part(), part()
+
+
+class Fails(nn.Module):
+    def __init__(self, how):
+        super().__init__()
+        self.inner, self.how = Net(), how
+
+    def forward(self, x):
+        if self.how == "exit":
+            os._exit(3)
+        return torch.linalg.cholesky(-torch.eye(3)) if self.how == "own" else self.inner(x)
+
+
+class Data(torch.utils.data.Dataset):
+    def __init__(self, how):
+        self.how = how
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, place):
+        return (torch.zeros(4 + place % 2 * (self.how == "ragged")), place % 3)
+
+
+def good(s=0, method="good"):
+    torch.manual_seed(s)
+    return Subject(Net(), train=part(), name="x", method=method)
+
+
+def mixed(how="ragged", only=False):
+    bad = Subject(Fails(how), train=Data(how), name="bad", method="bad")
+    return [bad] if only else [bad, Subject(Net(), train=part(), test=part(), name="fine", method="fine")]
+"""
+
+
+@pytest.fixture(autouse=True)
+def mine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "failing_mine.py").write_text(MINE)
+    yield
+    sys.modules.pop("failing_mine", None)
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """A study of two analyses."""
+    whole = own.analyses
+    monkeypatch.setattr(own, "analyses", lambda *given: {name: whole(*given)[name] for name in ("timesteps", "energy")})
+
+
+def test_two_subjects_of_one_title_are_refused_wherever_they_come_from(capsys):
+    assert hessian.main(["failing_mine.py:good?s=0", "failing_mine.py:good?s=1", "--quiet"]) == 1
+    assert "two subjects are called x" in capsys.readouterr().err
+    Path("x").touch()
+    assert hessian.main(["failing_mine.py:good", "x", "--quiet"]) == 1
+    assert "two subjects are called x" in capsys.readouterr().err
+
+
+def test_the_line_of_a_failure_says_of_which_of_several_it_is(capsys):
+    assert timesteps.main(["failing_mine.py:mixed?how=own", "--quiet"]) == 1
+    assert "bad" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"^bad: no number"):
+        timesteps.command.analyse(
+            timesteps.Config((Path("failing_mine.py:mixed?how=none"),), quiet=True), refusing("no number")
+        )
+
+
+def refusing(message):
+    def measure(subject, config):
+        raise ValueError(message)
+
+    return measure
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize(
+    ("how", "said"), [("ragged", "RuntimeError: "), ("own", "cholesky"), ("exit", "process ended")]
+)
+def test_a_study_is_made_without_the_subject_that_fails(capsys, how, said):
+    assert study.main(["--subjects", f"failing_mine.py:mixed?how={how}", "--out", "all", "--reference", "bad"]) == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "all/report.html is made without what failed: timesteps of bad: " in line
+    assert said in line
+    assert "energy of bad: " in line
+    assert "fine is the reference" in line
+    assert Path("all/report.html").exists()
+    assert set(pd.read_csv("all/tables/timesteps.csv")["checkpoint"]) == {"fine"}
+
+
+@pytest.mark.usefixtures("short")
+def test_a_study_in_which_nothing_can_be_measured_says_so(capsys):
+    assert study.main(["--subjects", "failing_mine.py:mixed?only=True", "--out", "all"]) == 1
+    assert "error: nothing could be measured: timesteps of bad: RuntimeError" in capsys.readouterr().err
+
+
+def test_subjects_without_a_name_are_no_demo(capsys):
+    assert study.main(["--subjects", "--out", "all"]) == 1
+    assert "no subject: name one or more" in capsys.readouterr().err
+    assert not Path("all").exists()
+
+
+def test_no_subject_gets_a_folder_that_the_study_has_itself():
+    names = ["..", ".", "", "Tables", "figures", "report.html", "a/b"]
+    assert list(folders(names).values()) == ["_..", "_.", "_", "_Tables", "_figures", "_report.html", "a_b"]
+
+
+@pytest.mark.parametrize("word", ["name", "method", "data", "architecture"])
+@pytest.mark.parametrize("text", ["a\nb", "a\x1b[2J", "a\u2028b"])
+def test_words_that_no_table_shows_are_refused(word, text):
+    part = TensorDataset(torch.zeros(3, 4), torch.arange(3))
+    with pytest.raises(ValueError, match=f"a subject's {word} must") as refusal:
+        Subject(nn.Linear(4, 3), train=part, **{word: text})
+    assert text not in str(refusal.value)
+
+
+def test_reasons_are_told_as_they_are(capsys):
+    refused = [own.Refused(name, f"no file at runs/{name}/x", False) for name in ("a", "run")]
+    assert own._told("rise", refused) == ["rise of a: no file at runs/a/x", "rise of run: no file at runs/run/x"]
+
+
+def trained(out, *words):
+    argv = ["--data", "failing_mine.py:data", "--epochs", "1", "--quiet", "--out", out]
+    assert not train.main([*argv, *words])
+
+
+@pytest.mark.usefixtures("short")
+def test_a_study_takes_checkpoints_with_code(capsys):
+    trained("k", "--model", "failing_mine.py:Net", "--loss", "ce")
+    argv = ["--subjects", "k/ckpt.pt", "failing_mine.py:good", "--out", "all"]
+    assert study.main(argv) == 1
+    assert "add --code" in capsys.readouterr().err
+    study.main([*argv, "--code", "failing_mine.py"])
+    assert set(pd.read_csv("all/tables/timesteps.csv")["checkpoint"]) == {"k/ckpt.pt", "x"}
+
+
+def test_weights_of_a_file_are_chosen(capsys):
+    raw, ema = (nn.Sequential(nn.Linear(4, 3)).state_dict() for _ in range(2))
+    torch.save({"state_dict": raw, "state_dict_ema": ema}, "theirs.pth")
+    torch.save(ema, "ema.pth")
+    flags = ["--network", "failing_mine.py:Net", "--data", "failing_mine.py:data", "--quiet"]
+    tables = []
+    for words in (["theirs.pth"], ["theirs.pth", "--weights", "ema"], ["ema.pth"]):
+        assert not timesteps.main([*words, *flags, "--out", f"tables{len(tables)}"])
+        tables.append(
+            pd.read_csv(f"tables{len(tables)}/timesteps.csv").drop(columns=["checkpoint", "method", "training"])
+        )
+    pd.testing.assert_frame_equal(tables[1], tables[2])
+    assert not tables[0].equals(tables[1])
+    assert timesteps.main(["theirs.pth", "--weights", "ema"]) == 1
+    assert "--weights ema takes --network" in capsys.readouterr().err
+
+
+def test_stability_and_paths_take_networks_of_the_user_s_own():
+    for seed in ("0", "1"):
+        words = ["--model", "failing_mine.py:Timed", "--loss", "sdt", "--seed", seed]
+        trained(f"run{seed}", *words, "--optimizer", "sgd")
+    flags = ["--code", "failing_mine.py", "--quiet", "--out"]
+    assert stability.main(["run0/ckpt.pt", *flags, "stable"]) == 0
+    assert set(pd.read_csv("stable/stability.csv")["curvature"]) == {"exact"}
+    assert path.main(["run0/ckpt.pt", "run1/ckpt.pt", *flags, "between"]) == 0
+    assert not has_steps(Subject.load(Path("run0/ckpt.pt"), code=("failing_mine.py",)))
