@@ -62,6 +62,20 @@ class Spiking:
         for name in ("time", "frames"):
             if (axis := getattr(self, name)) not in (0, 1, None):
                 raise ValueError(f"spiking.{name} must be 0 (time first), 1 (time second) or None, got {axis!r}")
+        if not isinstance(self.neurons, tuple) or not all(map(_is_kind, self.neurons)):
+            raise ValueError(
+                "spiking.neurons must be a tuple of classes of modules, spiking=Spiking(neurons=(MyLIF,)), got "
+                f"{' '.join(repr(self.neurons).split())[:80]}"
+            )
+        if not isinstance(self.timesteps, str | None) and not callable(self.timesteps):
+            raise ValueError(
+                "spiking.timesteps must be the name of forward's keyword or of an attribute, timesteps='T', or a "
+                f"function of network and T, got {self.timesteps!r}; T itself is steps="
+            )
+        if self.reset is not None and not callable(self.reset):
+            raise ValueError(
+                f"spiking.reset must be a function of the network, reset=lambda network: …, got {self.reset!r}"
+            )
 
     def is_neuron(self, module: nn.Module) -> bool:
         """Whether the module's output is spikes."""
@@ -134,6 +148,10 @@ class Spiking:
                 yield
             finally:
                 setattr(owner, name, found)
+
+
+def _is_kind(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, nn.Module)
 
 
 def _numbers(network: nn.Module) -> list[tuple[nn.Module, dict[str, Any]]]:
