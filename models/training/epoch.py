@@ -68,6 +68,11 @@ def steps(
 
     def compute(inputs: Tensor, labels: Tensor, batch: int) -> Tensor:
         piece = loss(logits(network, inputs, precision), labels).sum() / batch
+        if not piece.requires_grad:
+            raise ValueError(
+                "the loss has no gradient: it does not depend on the network's weights, or was detached, or made under "
+                "no_grad"
+            )
         (piece * parts if parts > 1 else piece).backward()
         return piece.detach()
 
