@@ -200,13 +200,13 @@ def _check_ends(config: Config) -> None:
 def fitted(config: Config, weights: int) -> Config:
     """The settings with defaults that ``weights`` are too few for lowered to what they allow; what is asked stays."""
     usual = Config()
-    changed: dict[str, int] = {}
-    if weights < config.steps == usual.steps:
-        changed["steps"] = weights
-    if (config.top, config.bottom) == (usual.top, usual.bottom) and weights < config.top + config.bottom:
-        changed["bottom"] = min(config.bottom, weights - 1)
-        changed["top"] = weights - changed["bottom"]
-    return replace(config, **changed)
+    steps, top, bottom = config.steps, config.top, config.bottom
+    if weights < steps == usual.steps:
+        steps = weights
+    if (top, bottom) == (usual.top, usual.bottom) and weights < top + bottom:
+        bottom = min(bottom, weights - 1)
+        top = weights - bottom
+    return replace(config, steps=steps, top=top, bottom=bottom)
 
 
 def remark_on_ends(config: Config) -> str:

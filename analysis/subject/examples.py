@@ -7,12 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from landscape.evaluation import Source
 from landscape.surfaces import cached_size
 from models import processes
-from models.data.splits import Split
 
-from .given import ONCE, usable
+from .given import ONCE, Given, usable
 from .sources import Batch, Images, joined
 from .spiking import Spiking
 
@@ -27,8 +25,8 @@ class Examples:
 
     network: nn.Module
     _: KW_ONLY
-    train: Source | Split | None = None
-    test: Source | Split | None = None
+    train: Given | None = None
+    test: Given | None = None
     name: str = ""
     spiking: Spiking | None = None
     unpack: Callable[[Any], tuple[Any, Any]] | None = None

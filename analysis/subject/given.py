@@ -1,15 +1,26 @@
 """What is given as data, told apart: what can be read by example, in batches, over and over, or not at all."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from landscape.evaluation import described
+from landscape.evaluation import Source, described
 from models.data.splits import Split
 
+
+@runtime_checkable
+class Indexable(Protocol):
+    """Examples by number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: int, /) -> Any: ...
+
+
+Given = Source | Split | Indexable
 ONCE = "can be read only once: pass a list, a loader or a Dataset"
 _ONCE_FROM = ("builtins", "itertools", "torch.utils.data.dataloader")
 
