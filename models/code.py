@@ -31,6 +31,7 @@ from urllib.parse import parse_qsl
 _TARGET = re.compile(r"(?P<where>.+\.py|[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)(\?(?P<arguments>.*))?", re.DOTALL)
 _ANY = "@any"
 _FILES: set[str] = set()  # of all code that was imported by name
+_LEFT: dict[Path, Path] = {}  # working directories that code went to, and those that names were given in
 
 
 class CodeError(ValueError):
@@ -143,7 +144,11 @@ def recorded_digest(told: str | None, where: str) -> str | None:
 
 @contextmanager
 def lines() -> Iterator[None]:
-    """In the block, what the user's code raises becomes a CodeError of one line that shows theirs."""
+    """In the block, what the user's code raises becomes a CodeError of one line that shows theirs.
+
+    Files named before it left the working directory are found after it.
+    """
+    before = Path.cwd()
     try:
         yield
     except (Exception, SystemExit) as error:
@@ -151,6 +156,9 @@ def lines() -> Iterator[None]:
         if said is None or isinstance(error, CodeError):
             raise
         raise CodeError(said) from error
+    finally:
+        if (now := Path.cwd()) != before:
+            _LEFT[now] = _LEFT.get(before, before)
 
 
 def imported(where: str) -> ModuleType:
@@ -163,7 +171,10 @@ def imported(where: str) -> ModuleType:
     with lines():
         if not where.endswith(".py"):
             return importlib.import_module(where)
-        return _run(path, path.read_bytes())
+        source = path.read_bytes()
+        if b"\0" in source:
+            raise CodeError(f"{where}: the file holds a null byte, and is no Python source")
+        return _run(path, source)
 
 
 @lru_cache(None)
@@ -186,7 +197,8 @@ def _run(path: Path, source: bytes) -> ModuleType:
 def _path(where: str) -> Path:
     """Raises FileNotFoundError."""
     if where.endswith(".py"):
-        path = Path(where)
+        named_in = _LEFT.get(Path.cwd(), Path()) / where
+        path = named_in if named_in.is_file() else Path(where)
     else:
         if str(Path.cwd()) not in sys.path:
             sys.path.insert(0, str(Path.cwd()))

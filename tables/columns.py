@@ -287,7 +287,7 @@ COLUMNS |= _read(
     agreement_cumulative_stderr over images
     agreement_at_step [1] of one step's output
     agreement_at_step_stderr over images
-    settling       [1] share that stays with its class from T on
+    settling       [1] share that settles exactly at T: with its final class from T on, and not before
     settling_stderr over images
     confidence     [1] largest softmax probability of the mean output
     confidence_stderr over images

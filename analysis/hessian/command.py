@@ -58,7 +58,7 @@ from tables.result import Result
 from .. import command
 from ..command import analyse
 from ..subject import Subject
-from .curvature import Config, Rows, build, check, check_losses, in_coordinates, remark_on_ends
+from .curvature import Config, Rows, build, check, check_losses, fitted, in_coordinates, remark_on_ends
 from .layers import layers
 from .radius import radius
 from .saved_products import forget, kept
@@ -78,9 +78,9 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     check_losses(subject, asked, config)
     for loss, function in asked.items():
         objective = subject.objective(function, batches, group=processes.group())
-        settings = replace(config, keep_graph=config.keep_graph and fits(objective))
+        settings = _settings(config, objective, subject)
         if config.backend == "pyhessian":
-            _second_opinion(objective, loss, config, rows)
+            _second_opinion(objective, loss, settings, rows)
         else:
             gradient = objective.gradient()
             for name in config.operators:
@@ -90,6 +90,17 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
         if config.per_timestep and loss == "tet":
             rows["steps"] += steps(subject, objective, batches, settings)
     return {name: pd.DataFrame(found) for name, found in rows.items() if found}
+
+
+def _settings(config: Config, objective: Objective, subject: Subject) -> Config:
+    """Those of this objective; defaults that were lowered are said."""
+    weights = objective.parameters.dimension
+    settings = fitted(config, weights)
+    lowered = [name for name in ("steps", "top", "bottom") if getattr(settings, name) != getattr(config, name)]
+    if lowered and not config.quiet:
+        shown = ", ".join(f"--{name} {getattr(settings, name)}" for name in lowered)
+        print(f"{subject.title} has {weights} weights: measured with {shown}", file=sys.stderr)
+    return replace(settings, keep_graph=config.keep_graph and fits(objective))
 
 
 def _second_opinion(objective: Objective, loss: str, config: Config, rows: dict[str, Rows]) -> None:

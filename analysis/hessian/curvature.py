@@ -24,7 +24,7 @@ Each layer and each timestep has as much time again, for its eigenvalue and trac
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -195,6 +195,18 @@ def _check_ends(config: Config) -> None:
         raise ValueError(f"--seconds must be positive, got {config.seconds}")
     if config.seconds is not None and processes.world() > 1:
         raise ValueError("--seconds is measured by each process for itself: leave it out under torchrun")
+
+
+def fitted(config: Config, weights: int) -> Config:
+    """The settings with defaults that ``weights`` are too few for lowered to what they allow; what is asked stays."""
+    usual = Config()
+    steps, top, bottom = config.steps, config.top, config.bottom
+    if weights < steps == usual.steps:
+        steps = weights
+    if (top, bottom) == (usual.top, usual.bottom) and weights < top + bottom:
+        bottom = min(bottom, weights - 1)
+        top = weights - bottom
+    return replace(config, steps=steps, top=top, bottom=bottom)
 
 
 def remark_on_ends(config: Config) -> str:

@@ -1,17 +1,16 @@
 """The examples of a subject: in batches, as one, a process's share, counted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from landscape.evaluation import Source
 from landscape.surfaces import cached_size
 from models import processes
-from models.data.splits import Split
 
+from .given import ONCE, Given, usable
 from .sources import Batch, Images, joined
 from .spiking import Spiking
 
@@ -26,8 +25,8 @@ class Examples:
 
     network: nn.Module
     _: KW_ONLY
-    train: Source | Split | None = None
-    test: Source | Split | None = None
+    train: Given | None = None
+    test: Given | None = None
     name: str = ""
     spiking: Spiking | None = None
     unpack: Callable[[Any], tuple[Any, Any]] | None = None
@@ -84,13 +83,14 @@ class Examples:
     def _number(self, split: str, images: int | None, size: int) -> int:
         if size < 1 or (images is not None and images < 1):
             raise ValueError(f"images and chunk must be at least 1, got {images} and {size}")
-        total = self.count(split)
+        total = self._images(split).number(images)
         if not total:
-            raise ValueError(f"{self.title}: its {split} data are empty")
-        return total if images is None else min(images, total)
+            once = isinstance(getattr(self, split), Iterator)
+            raise ValueError(f"{self.title}: its {split} data {ONCE if once else 'are empty'}")
+        return total
 
     def _images(self, split: str) -> Images:
         source = getattr(self, split)
         if source is None:
             raise Unsuited(f"{self.title} has no {split} data")
-        return Images(source, self.device, self.dtype, self.unpack, self.axis)
+        return Images(usable(source), self.device, self.dtype, self.unpack, self.axis)

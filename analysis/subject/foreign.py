@@ -24,11 +24,12 @@ def in_network(
             "or mine.py:data"
         )
     asked = code.parse(network)
+    digest = code.sha256(asked.where)
     module = code.made(asked)
     if not isinstance(module, nn.Module):
         raise ValueError(f"{network} makes a {type(module).__name__}, expected a torch.nn.Module")
     found = data.load(named, root=root, code=(named,) if code.is_code(named) else ())
     return Subject(
         load_into(module.eval(), path, weights, quiet=quiet), train=found.train, test=found.test, name=path.as_posix(),
-        data=found.name, method=path.stem, code={asked.where: code.sha256(asked.where)},
+        data=found.name, method=path.stem, code={asked.where: digest},
     )  # fmt: skip

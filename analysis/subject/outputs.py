@@ -11,8 +11,8 @@ output                                   target      losses              score o
 anything else                            anything    to be given         none
 =======================================  ==========  ==================  =============================================
 
-A place whose target is −100 counts in neither. Classes and labels are given as logits, which is looked at: outputs that
-are probabilities are refused, since their losses would be others.
+A place whose target is −100 counts in neither; as the label of a whole example −100 is refused. Classes and labels are
+given as logits, which is looked at: outputs that are probabilities are refused, since their losses would be others.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from landscape.evaluation import described
+from landscape.refusal import Refusal
 from models.losses import LOSSES
 
 Loss = Callable[[Any, Any], Tensor]
@@ -112,15 +113,19 @@ def usual_losses(found: Layout, output: Tensor) -> dict[str, Loss]:
 
 
 def _labelled(loss: Loss, found: Layout, output: Tensor, target: Tensor) -> Tensor:
-    """``loss``, with one line for a class that the output hasn't got."""
+    """``loss``, with one line for a class that the output hasn't got, −100 of a whole example included."""
+    classes = output.shape[1 if found.answers == "pixels" else -1]
+    if found.answers == "classes" and target.numel() and not ((target >= 0) & (target < classes)).all():
+        raise Refusal(_outside(classes, target))
     try:
         return loss(output, target)
     except IndexError as error:
-        classes = output.shape[1 if found.answers == "pixels" else -1]
-        raise ValueError(
-            f"labels must be 0 … {classes - 1}, the network has {classes} outputs; got {int(target.min())} … "
-            f"{int(target.max())}"
-        ) from error
+        raise Refusal(_outside(classes, target)) from error
+
+
+def _outside(classes: int, target: Tensor) -> str:
+    got = f"{int(target.min())} … {int(target.max())}"
+    return f"labels must be 0 … {classes - 1}, the network has {classes} outputs; got {got}"
 
 
 def _check_logits(found: Layout, output: Tensor) -> None:

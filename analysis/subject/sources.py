@@ -1,6 +1,6 @@
 """Batches of whatever a subject's data are: a split of this project's, a Dataset, a loader, a list of batches."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -11,7 +11,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, Subset
 
 from landscape.evaluation import Source, checksum, examples, guessed, leaves, mapped, on_device
+from landscape.refusal import explained
 from models.data.splits import Split
+
+from .given import by_example
 
 Batch = tuple[Any, Any]
 
@@ -32,9 +35,19 @@ class Images:
     whole: bool = False
 
     def __len__(self) -> int:
-        if isinstance(self.source, Split | Dataset) and not isinstance(self.source, IterableDataset):
-            return len(self.source)  # type: ignore[arg-type]
-        return sum(size for _, size in self._given())
+        return self.number(None)
+
+    def number(self, images: int | None) -> int:
+        """How many of ``images`` there are, or how many of all; no more batches are read than that takes."""
+        if by_example(self.source):
+            total = len(self.source)  # type: ignore[arg-type]
+            return total if images is None else min(total, images)
+        total = 0
+        for _, size in self._given():
+            total += size
+            if images is not None and total >= images:
+                return images
+        return total
 
     def batches(
         self,
@@ -59,7 +72,7 @@ class Images:
 
     def count(self, images: int, size: int) -> int:
         """How many :meth:`batches` they are: a loader's or a list's are cut, and never put together."""
-        if isinstance(self.source, Split | Dataset) and not isinstance(self.source, IterableDataset):
+        if by_example(self.source):
             return -(-images // size)
         return sum(1 for _ in self._sized(images, size))
 
@@ -73,7 +86,7 @@ class Images:
         if isinstance(self.source, Dataset) and not isinstance(self.source, IterableDataset):
             number = len(self.source) if images is None else min(images, len(self.source))  # type: ignore[arg-type]
             loader = DataLoader(Subset(self.source, range(number)), batch_size=size)
-            yield from (self._pair(batch) for batch in loader)
+            yield from (self._pair(batch) for batch in _read(loader))
             return
         left = len(self) if images is None else images
         for batch, count in self._given():
@@ -92,7 +105,7 @@ class Images:
 
     def _given(self) -> Iterator[tuple[Batch, int]]:
         source = DataLoader(self.source, batch_size=100) if isinstance(self.source, IterableDataset) else self.source
-        for batch in source:  # type: ignore[union-attr]
+        for batch in _read(source):  # type: ignore[arg-type]
             pair = self._pair(batch)
             if count := examples(*pair) if self.axis == 0 else examples(None, pair[1]):
                 yield pair, count
@@ -115,6 +128,12 @@ class Images:
             return "the loader shuffles: pass the Dataset itself, or DataLoader(…, shuffle=False)"
         first, again = (checksum([*islice(self._sized(8, 8), 1)]) for _ in range(2))
         return "" if first == again else "the data differ between two readings: leave augmentation and shuffling out"
+
+
+def _read(source: Iterable[Any]) -> Iterator[Any]:
+    """Its batches; what a Dataset or a loader raises, in one line."""
+    with explained("the data can't be read as batches"):
+        yield from source
 
 
 def selected(batch: Batch, index: Tensor, axis: int) -> Batch:

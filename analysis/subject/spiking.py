@@ -1,6 +1,6 @@
 """How a network that spikes is asked: where time lies, how it is given T steps, which modules are its neurons."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import signature
@@ -62,6 +62,7 @@ class Spiking:
         for name in ("time", "frames"):
             if (axis := getattr(self, name)) not in (0, 1, None):
                 raise ValueError(f"spiking.{name} must be 0 (time first), 1 (time second) or None, got {axis!r}")
+        check_fields(vars(self))
 
     def is_neuron(self, module: nn.Module) -> bool:
         """Whether the module's output is spikes."""
@@ -134,6 +135,28 @@ class Spiking:
                 yield
             finally:
                 setattr(owner, name, found)
+
+
+def check_fields(fields: Mapping[str, Any]) -> None:
+    """Raise ValueError for neurons, timesteps or reset that can't be, with the line to write."""
+    if not isinstance(fields["neurons"], tuple) or not all(map(_is_kind, fields["neurons"])):
+        raise ValueError(
+            "spiking.neurons must be a tuple of classes of modules, spiking=Spiking(neurons=(MyLIF,)), got "
+            f"{' '.join(repr(fields['neurons']).split())[:80]}"
+        )
+    if not isinstance(fields["timesteps"], str | None) and not callable(fields["timesteps"]):
+        raise ValueError(
+            "spiking.timesteps must be the name of forward's keyword or of an attribute, timesteps='T', or a "
+            f"function of network and T, got {fields['timesteps']!r}; T itself is steps="
+        )
+    if fields["reset"] is not None and not callable(fields["reset"]):
+        raise ValueError(
+            f"spiking.reset must be a function of the network, reset=lambda network: …, got {fields['reset']!r}"
+        )
+
+
+def _is_kind(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, nn.Module)
 
 
 def _numbers(network: nn.Module) -> list[tuple[nn.Module, dict[str, Any]]]:

@@ -25,6 +25,7 @@ from .answers import Answers
 from .copying import copied
 from .digest import of_content
 from .examples import Unsuited
+from .mixing import mixed
 from .outputs import Loss
 from .passes import passes, told
 from .sources import Batch
@@ -187,7 +188,8 @@ class Subject(Answers):
     def check(self) -> None:
         """Raise ValueError where its data differ between readings, or its losses aren't functions of weights and batch.
 
-        Costs three passes of a few examples, and is for subjects that aren't checkpoints of this project.
+        Nor may they depend on the other examples of the batch (:mod:`.mixing`). Costs five passes of a few examples,
+        and is for subjects that aren't checkpoints of this project.
         """
         for split in self.there:
             if why := self._images(split).changes():
@@ -196,6 +198,8 @@ class Subject(Answers):
             for name, loss in self.asked("all").items():
                 try:
                     self.objective(loss, few).value()
+                    if why := mixed(self, loss, few[0]):
+                        raise ValueError(why)
                 except ValueError as error:
                     cure = _RESET if "keeps a state" in str(error) else ""
                     raise ValueError(f"subject {self.title}, loss {name}, {split} data: {error}{cure}") from error

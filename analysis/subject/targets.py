@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from models import code
 
 from .subject import Subject
@@ -21,20 +23,20 @@ def subjects(target: str | Path) -> list[Subject]:
     is no subject, for two of one name, and, with its line, for whatever the user's code raises.
     """
     named = code.parse(target)
+    digest = {named.where: code.sha256(named.where)}
     value = code.thing(named)
-    if callable(value) and not isinstance(value, Subject):
+    if callable(value) and not isinstance(value, Subject | nn.Module):
         value = code.made(named)
     elif named.arguments:
         raise ValueError(f"{target}: {named.name} is no function, so that it takes no arguments")
     with code.lines():
         found = _listed(value)
-    digest = {named.where: code.sha256(named.where)}
     given = str(target).partition("?")[2]
     return [replace(one, code=digest, arguments=given) for one in _checked(found, target)]
 
 
 def _listed(value: Any) -> list[Any]:
-    if isinstance(value, Subject):
+    if isinstance(value, Subject | nn.Module):
         return [value]
     if isinstance(value, Iterable) and not isinstance(value, str | Mapping):
         return list(value)
@@ -45,6 +47,11 @@ def _checked(found: list[Any], target: str | Path) -> list[Subject]:
     if not found:
         raise ValueError(f"{target} gives no subject")
     for one in found:
+        if isinstance(one, nn.Module):
+            raise ValueError(
+                f"{target} gives a {type(one).__name__}, expected subjects. Of a network of your own the weights are "
+                f"measured by FILE.pt --network {str(target).partition('?')[0]} --data …"
+            )
         if not isinstance(one, Subject):
             raise ValueError(
                 f"{target} gives a {type(one).__name__}, expected subjects: "

@@ -6,6 +6,9 @@ from torch import nn
 
 from models.validation import check_label, check_printed
 
+from .given import refused
+from .spiking import Spiking
+
 if TYPE_CHECKING:
     from .subject import Subject
 
@@ -18,6 +21,15 @@ def check_words(subject: "Subject") -> None:
         raise ValueError(f"a subject's network must be a torch.nn.Module, got a {type(subject.network).__name__}")
     if subject.train is None and subject.test is None:
         raise ValueError(f"subject {subject.title}: give train=, test= or both: Datasets, loaders or lists of batches")
+    for split in ("train", "test"):
+        source = getattr(subject, split)
+        if source is not None and (why := refused(source)):
+            raise ValueError(f"subject {subject.title}: its {split} data {why}")
+    if subject.spiking is not None and not isinstance(subject.spiking, Spiking):
+        raise ValueError(
+            f"subject {subject.title}: spiking must say how the network is asked, got {subject.spiking!r}: "
+            "spiking=Spiking(neurons=(MyLIF,)), or nothing, and it is found out"
+        )
     for name in ("name", "data", "method", "architecture"):
         if not isinstance(getattr(subject, name), str):
             raise ValueError(f"a subject's {name} must be a word, got {getattr(subject, name)!r}")

@@ -3,7 +3,7 @@
 from .closure import Closure
 from .derivative import cut, derivative
 from .memory import fits
-from .objective import Objective
+from .objective import Objective, check_gradient
 from .parameters import Parameters, as_reals
 
-__all__ = ["Closure", "Objective", "Parameters", "as_reals", "cut", "derivative", "fits"]
+__all__ = ["Closure", "Objective", "Parameters", "as_reals", "check_gradient", "cut", "derivative", "fits"]

@@ -13,13 +13,16 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from .objective import Objective
+from .objective import Objective, check_gradient
 
 SHARE = 0.25  # of what is available: a product needs room beside the graphs, and other processes may ask at once
 
 
 def graph_bytes(objective: Objective) -> int:
-    """Bytes that the gradient graphs of all of this process's batches would hold, judged by the first batch."""
+    """Bytes that the gradient graphs of all of this process's batches would hold, judged by the first batch.
+
+    Raises ValueError where the loss has no gradient.
+    """
     first = next(iter(objective.batches()), None)
     if first is None:
         return 0
@@ -33,9 +36,9 @@ def graph_bytes(objective: Objective) -> int:
     weight, inputs, target = first
     weights = objective.parameters.tensors
     with objective.differentiating(), torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
-        gradient = torch.autograd.grad(
-            objective.batch_loss(inputs, target), weights, create_graph=True, allow_unused=True
-        )
+        loss = objective.batch_loss(inputs, target)
+        check_gradient(loss)
+        gradient = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
     for owned in objective.model.parameters():
         saved.pop(owned.untyped_storage().data_ptr(), None)
     del gradient

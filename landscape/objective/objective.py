@@ -204,8 +204,7 @@ class Objective:
         with self.differentiating(order=1):
             for batch in self.evaluation.batches:
                 losses = self.losses(*batch)
-                if not losses.requires_grad:
-                    raise ValueError("the loss has no gradient: it does not depend on the parameters, or was detached")
+                check_gradient(losses)
                 with explained("the gradient fails", _KEPT_GRAPH):
                     gradients = torch.autograd.grad(averaged(losses), self.parameters.tensors, allow_unused=True)
                 yield (
@@ -240,6 +239,14 @@ class Objective:
         check_mean(self.loss, output, target, count)
         self._unproven -= 1
         return loss
+
+
+def check_gradient(losses: Tensor) -> None:
+    """Raise ValueError where no path leads from ``losses`` back to anything that is differentiated."""
+    if not losses.requires_grad:
+        raise Refusal(
+            "the loss has no gradient: it does not depend on the parameters, or was detached, or made under no_grad"
+        )
 
 
 def averaged(losses: Tensor) -> Float[Tensor, ""]:

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..objective import Objective
+from ..objective import Objective, check_gradient
 from .paths import Path
 
 _SETTLED = 0.1
@@ -114,6 +114,7 @@ def _sample(
         parameters.assign(path(t))
         with objective.differentiating(order=1):
             loss = objective.batch_loss(inputs, target)
+            check_gradient(loss)
             gradient = parameters.flatten(torch.autograd.grad(loss, parameters.tensors, allow_unused=True))
     return float(loss.detach()), gradient
 

@@ -138,10 +138,9 @@ def _of_code(name: str, code: Sequence[str], sha256: str | None, arguments: dict
         raise ValueError(f"{said}: {', '.join(clash)} is an argument of every data set here: call yours otherwise")
     recorded = replace(said, arguments={**said.arguments, **arguments})
     named = named_code.granted(recorded, sha256, code)
+    digest = named_code.sha256(named.where)
     data = own.of_code(named, **ours)
-    return replace(
-        data, name=str(said), arguments=data.arguments | dict(recorded.arguments), sha256=named_code.sha256(named.where)
-    )
+    return replace(data, name=str(said), arguments=data.arguments | dict(recorded.arguments), sha256=digest)
 
 
 def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:

@@ -28,6 +28,7 @@ from ..neurons import bits
 from .cuda_graph import Graphs
 from .outputs import Kind
 from .sharpness_aware import SharpnessAware
+from .step_gradients import check_gradient
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
@@ -68,6 +69,7 @@ def steps(
 
     def compute(inputs: Tensor, labels: Tensor, batch: int) -> Tensor:
         piece = loss(logits(network, inputs, precision), labels).sum() / batch
+        check_gradient(piece)
         (piece * parts if parts > 1 else piece).backward()
         return piece.detach()
 

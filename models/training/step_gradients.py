@@ -21,6 +21,15 @@ from torch import Tensor
 from .nulls import coherence_null
 
 
+def check_gradient(made: Tensor) -> None:
+    """Raise ValueError where no gradient leads from ``made``, a loss or what it is of, back to the weights."""
+    if not made.requires_grad:
+        raise ValueError(
+            "the loss has no gradient: it does not depend on the network's weights, or was detached, or made under "
+            "no_grad"
+        )
+
+
 def step_gradients(
     logits: Float[Tensor, "time batch *answer"],
     labels: Any,
@@ -32,8 +41,10 @@ def step_gradients(
     """(t, T·δ_i(t) of every image, g(t)) for t = 1 … T, then their mean and sum over t as (0, Σ_t δ_i(t), gradient).
 
     ``logits`` come with their graph, which is freed at the end. ``loss`` gives a value per image, or their mean.
-    Vectors are in the order of ``weights``; a weight that has no part in a step counts as zero there.
+    Vectors are in the order of ``weights``; a weight that has no part in a step counts as zero there. Raises ValueError
+    for logits without a graph.
     """
+    check_gradient(logits)
     leaf, images = logits.detach().requires_grad_(), logits.shape[1]
     (errors,) = torch.autograd.grad(loss(leaf, labels).mean(), leaf)
     whole = torch.zeros(sum(weight.numel() for weight in weights), dtype=logits.dtype, device=logits.device)

@@ -1,0 +1,84 @@
+"""What is given as data, told apart: what can be read by example, in batches, over and over, or not at all."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+
+from landscape.evaluation import Source, described
+from models.data.splits import Split
+
+
+@runtime_checkable
+class Indexable(Protocol):
+    """Examples by number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: int, /) -> Any: ...
+
+
+Given = Source | Split | Indexable
+ONCE = "can be read only once: pass a list, a loader or a Dataset"
+_ONCE_FROM = ("builtins", "itertools", "torch.utils.data.dataloader")
+
+
+class Indexed(Dataset[Any]):
+    """Somebody's object with ``__len__`` and ``__getitem__``, as the Dataset that it is but for its class."""
+
+    def __init__(self, held: Any):
+        self.held = held
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+    def __getitem__(self, place: int) -> Any:
+        return self.held[place]
+
+
+def by_example(source: Any) -> bool:
+    """Whether single examples can be asked for by number."""
+    return isinstance(source, Split | Dataset) and not isinstance(source, IterableDataset)
+
+
+def usable(source: Any) -> Any:
+    """``source``, as a Dataset where it is one in all but its class."""
+    indexed = all(hasattr(source, name) for name in ("__len__", "__getitem__")) and not hasattr(source, "__iter__")
+    return Indexed(source) if indexed and not isinstance(source, Split | Dataset) else source
+
+
+def refused(source: Any) -> str:
+    """Why nothing can be measured on ``source``, as a sentence about it; empty where something may."""
+    expected = "must be a Dataset, a loader that doesn't shuffle, or a list of batches"
+    if isinstance(source, Iterator) and type(source).__module__ in _ONCE_FROM:
+        return ONCE
+    if isinstance(usable(source), Split | Dataset):
+        if by_example(usable(source)) and (why := _unsized(usable(source))):
+            return f"must say how many examples they have: {why}. Give the Dataset a __len__"
+        return ""
+    if isinstance(source, Tensor | np.ndarray | Mapping | str) or not isinstance(source, Iterable):
+        return f"{expected}, got {described(source)}{f' ({source!r})' if isinstance(source, int | float | str) else ''}"
+    return ""
+
+
+def _unsized(source: Any) -> str:
+    try:
+        len(source)
+    except (TypeError, NotImplementedError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def number(source: Any) -> int | None:
+    """How many examples there are, where that is known without reading them."""
+    held = source.dataset if isinstance(source, DataLoader) else usable(source)
+    return len(held) if by_example(held) and isinstance(held, Sized) else None
+
+
+def in_memory(source: Any) -> Any:
+    """All tensors of a list of batches or a TensorDataset; None of what has to be read to be seen."""
+    if isinstance(source, TensorDataset):
+        return source.tensors
+    return source if isinstance(source, list | tuple) else None
