@@ -59,7 +59,7 @@ Rows = list[Row]
 class Config(command.BothSplits):
     """Loss and accuracy along paths between pairs of checkpoints, and the barriers."""
 
-    checkpoints: tyro.conf.Positional[tuple[File, ...]]
+    checkpoints: tyro.conf.Positional[tuple[File, ...]] = ()
     """Checkpoint files in pairs: A B, or A B C D."""
     kind: Literal["line", "bezier", "both"] = "both"
     """Straight, or a curve trained to keep the loss low, under each loss asked for."""

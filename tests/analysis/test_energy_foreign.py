@@ -124,7 +124,7 @@ def test_a_static_image_read_at_every_step_can_cost_once():
 class Fixed(Steps):
     """The same, with a T that can't be set."""
 
-    timesteps = property(lambda self: 4, lambda self, steps: None)  # type: ignore[assignment]
+    timesteps = property(lambda self: 4, lambda self, steps: None)
 
 
 def test_a_network_whose_steps_cant_be_set_has_its_own_t_and_no_twin(capsys):

@@ -65,7 +65,7 @@ def test_places_may_be_left_out():
     subject = Subject(Around(lambda y: torch.stack([y, y], 1)), train=TensorDataset(X, labels))
     subject.check()
     value = subject.objective(subject.asked("ce")["ce"], subject.batches("train", None, 7)).value()
-    assert value == pytest.approx(cross_entropy(subject.network.inner(X), Y).item(), rel=1e-6)
+    assert value == pytest.approx(cross_entropy(subject.network.get_submodule("inner")(X), Y).item(), rel=1e-6)
 
 
 def normalized(**how):
@@ -319,7 +319,7 @@ def test_defaults_are_lowered_for_few_weights(inputs, classes, capsys):
     )
     config = curvature.Config(images=16, chunk=8, radius=False, trace=False, operator="hessian", dtype="float64")
     found = hessian.run(config, [subject]).tables
-    weight, (x, y) = subject.network.weight, (X[:16, :inputs].double(), Y[:16] % classes)
+    weight, (x, y) = subject.network.get_parameter("weight"), (X[:16, :inputs].double(), Y[:16] % classes)
     matrix = torch.autograd.functional.hessian(lambda w: cross_entropy(x @ w.T, y), weight.detach())
     exact = torch.linalg.eigvalsh(matrix.reshape(weights, weights)).numpy()
     assert found["hessian"].eigenvalue.max() == pytest.approx(exact[-1], rel=1e-3)
