@@ -184,7 +184,7 @@ def test_weights_of_a_file_are_chosen(capsys):
     torch.save({"state_dict": raw, "state_dict_ema": ema}, "theirs.pth")
     torch.save(ema, "ema.pth")
     flags = ["--network", "failing_mine.py:Net", "--data", "failing_mine.py:data", "--quiet"]
-    tables: list[object] = []
+    tables: list[pd.DataFrame] = []
     for words in (["theirs.pth"], ["theirs.pth", "--weights", "ema"], ["ema.pth"]):
         assert not timesteps.main([*words, *flags, "--out", f"tables{len(tables)}"])
         tables.append(
