@@ -341,7 +341,9 @@ def test_a_network_that_mixes_images_has_means_without_errors(capsys):
             return self.head((x @ x.T).softmax(1) @ x)
 
     subject = Subject(seeded(Mixing), test=[(IMAGES, LABELS)], name="theirs")
-    table: Any = energy.run(energy.Config(), [subject]).to_frame().set_index(["layer", "kind"])
+    with pytest.raises(ValueError, match="mixes the examples of a batch"):
+        energy.run(energy.Config(), [subject])
+    table: Any = energy.measure(subject, energy.Config())["energy"].set_index(["layer", "kind"])  # unchecked
     assert "joules without errors" in capsys.readouterr().err
     assert table["joules_stderr"].isna().all()
     assert table.loc[("head", "linear"), "multiplications"] == pytest.approx(640)
