@@ -11,6 +11,7 @@ streams cut into T frames, minus that of the network as trained, at the same T a
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 
 import pandas as pd
@@ -25,9 +26,9 @@ from tables.rows import check_columns, check_measured, most_trained, one_split
 
 from ..style.bands import Curve, counted, curve, handles, over_seeds, remark
 from ..style.look import COLUMN, GREY, PAGE, caption, fit_means, legend, reference, wrapped
-from ..style.methods import look_of, looks
+from ..style.methods import alone, look_of, looks, sides
 from ..words.comparison import Tables, needed
-from ..words.gaps import gap
+from ..words.gaps import Gap, gap, of_row
 from ..words.prose import sentence
 from ..words.verdicts import each, told
 from .picture import Picture
@@ -198,13 +199,27 @@ def tested(tables: Tables, *columns: str) -> tuple[str, int, pd.DataFrame]:
 
 
 def _by_steps(tables: Tables, column: str, what: str, *, at: str = "T") -> str:
-    """A percentage at the first T, the one trained at, and the last."""
+    """A percentage at the first T, the one trained at, and the last; at that one as the comparison has it."""
     split, trained, rows = tested(tables, column)
-    claims = {
-        f"at {at} = {steps:.0f}": gap(rows[rows["timesteps"] == steps], column).scaled(100)
-        for steps in (rows["timesteps"].min(), trained, rows["timesteps"].max())
-    }
+    known = column == "accuracy_cumulative" or trained == 1
+    compared = _compared(tables, f"{split}_accuracy") if known else None
+    claims = {}
+    for steps in (rows["timesteps"].min(), trained, rows["timesteps"].max()):
+        sure = compared if steps == trained else None
+        alike = "" if compared is None or sure else ", over seeds alone"
+        found = sure or gap(rows[rows["timesteps"] == steps], column)
+        claims[f"at {at} = {steps:.0f}{alike}"] = found.scaled(100)
     return sentence(told(what.format(split=split, trained=trained), claims, unit="%"))
+
+
+def _compared(tables: Tables, measure: str) -> Gap | None:
+    """The comparison's row of the two that are spoken of, whose interval is never narrower than images allow."""
+    if "compare" not in tables or alone():
+        return None
+    rows = tables["compare"]
+    base, method = sides()
+    rows = rows[(rows["measure"] == measure) & (rows["reference"] == base) & (rows["method"] == method)]
+    return replace(of_row(rows.iloc[0]), doubts=()) if len(rows) == 1 else None
 
 
 def of_mean_output(tables: Tables) -> str:

@@ -145,13 +145,22 @@ def test_flat_rows_are_counted_by_verdict_with_what_chance_would_decide(frames):
 
 
 def test_accuracy_differences_are_scipys(frames):
-    text = READINGS["scalability"](frames)
+    text = READINGS["scalability"]({name: frame for name, frame in frames.items() if name != "compare"})
+    assert "over seeds alone" not in text
     table = frames["timesteps"].query("split == 'test' and timesteps == 4 and statistics == 'trained'")
     sides = [100 * table[table["method"] == name].sort_values("seed")["accuracy_cumulative"] for name in LOSSES]
     low, high = stats.ttest_rel(sides[1], sides[0]).confidence_interval(0.95)
     assert f"at T = 4 ({(sides[1].mean() - sides[0].mean()):.3g}; {low:.3g} … {high:.3g} points)" in text.replace(
         "\u00a0", " "
     )
+
+
+def test_at_the_t_trained_with_the_accuracy_s_interval_is_the_comparison_s(frames):
+    row = frames["compare"].query("measure == 'test_accuracy'").iloc[0]
+    text = READINGS["scalability"](frames).replace("\u00a0", " ")
+    low, high = 100 * row["low"], 100 * row["high"]
+    assert f"at T = 4 ({100 * row['difference']:.3g}; {low:.3g} … {high:.3g} points)" in text
+    assert "at T = 1, over seeds alone (" in text
 
 
 def test_each_trainings_mean_is_compared_with_its_reference():
