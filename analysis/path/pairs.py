@@ -24,7 +24,7 @@ from tables.methods import with_methods
 from tables.record import origin, provenance, sha256
 from tables.result import Result
 
-from ..command import Config, every, guarded, loaded, recorded
+from ..command import Config, every, guarded, loaded, recorded, title
 from ..precision import check_precision
 from ..subject import Subject
 from ..subject.checkpoints import of as subject_of
@@ -59,7 +59,7 @@ def analyse_pairs(
     started = time.perf_counter()
     tables, hashes = _stored(config, names)
     for pair in tqdm(pairs, unit="pair", disable=config.quiet or len(pairs) == 1):
-        digests = {_name(one): one.sha256 if isinstance(one, Subject) else sha256(one) for one in pair}
+        digests = {title(one): one.sha256 if isinstance(one, Subject) else sha256(one) for one in pair}
         if names[0] in tables and _of(tables[names[0]], list(digests)).any() and digests.items() <= hashes.items():
             continue
         begun, (first, second) = time.perf_counter(), _loaded(pair, config)
@@ -71,7 +71,7 @@ def analyse_pairs(
         if config.out:
             _result(tables, config, hashes, code, started).save(config.out)
         if not config.quiet:
-            print(f"{_name(pair[0])} to {_name(pair[1])}: {time.perf_counter() - begun:.1f} s", file=sys.stderr)
+            print(f"{title(pair[0])} to {title(pair[1])}: {time.perf_counter() - begun:.1f} s", file=sys.stderr)
     return _result(tables, config, hashes, code, started)
 
 
@@ -84,10 +84,6 @@ def _result(
 
 def _code(one: Path | Subject) -> Mapping[str, str]:
     return one.code if isinstance(one, Subject) else {}
-
-
-def _name(one: Path | Subject) -> str:
-    return one.title if isinstance(one, Subject) else one.as_posix()
 
 
 def _pairs(paths: list[Path | Subject]) -> list[tuple[Path | Subject, Path | Subject]]:
