@@ -31,6 +31,7 @@ import pandas as pd
 import tyro
 
 from tables.command_line import command
+from tables.interval import FEWEST
 from tables.measures import MEASURES, family
 from tables.record import altered, provenance
 from tables.result import Result
@@ -202,8 +203,8 @@ def _adjust(rows: list[dict[str, Any]]) -> None:
 
 
 def _sides(row: dict[str, Any]) -> dict[str, str]:
-    """Which one is flatter, or more robust, where the interval says that one is."""
-    sure = row["low"] > 0 or row["high"] < 0
+    """Which one is flatter, or more robust, where the interval of enough seeds says that one is."""
+    sure = row["n"] >= FEWEST and (row["low"] > 0 or row["high"] < 0)
     less, more = (row["method"], row["reference"])[:: 1 if row["difference"] < 0 else -1]
     named = {"lower": less, "higher": more}.get(row["better"], "") if sure else ""
     return {

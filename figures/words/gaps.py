@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from tables.interval import independent, paired, pairs
+from tables.interval import FEWEST, independent, paired, pairs
 
 from ..style.bands import over_seeds
 from ..style.methods import alone, sides
 from .prose import number
 
-FEWEST = 3
 COUNTS = {0: "no seed", 1: "one seed", 2: "two seeds"}
 _ZERO, _FEW = "interval contains zero", "fewer than three seeds"
 
