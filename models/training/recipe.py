@@ -13,6 +13,7 @@ from typing import Any, Literal
 from ..code import digests, is_code
 from ..losses import OBJECTIVES
 from ..networks import accepted, build
+from ..networks import parse as parse_network
 from ..networks.layers import Network
 from .checks import NETWORK, check
 from .phases import Phase, parse
@@ -49,7 +50,8 @@ class Config:
     every method, so that what varies over seeds includes it."""
     model: str | None = None
     """Network; by default one that suits the data: digits-cnn, resnet19 (CIFAR), sew-resnet34 (ImageNet),
-    vggsnn (recorded events), cnn5 (N-MNIST). Or your own as FILE.py:NAME?key=value, which returns a module."""
+    vggsnn (recorded events), cnn5 (N-MNIST). With arguments as in digits-cnn?channels=24. Or your own as
+    FILE.py:NAME?key=value, which returns a module."""
     timesteps: int = 4
     """T, the steps a network is run for; 1 for a network that doesn't spike."""
     epochs: int = 50
@@ -229,8 +231,11 @@ def settings(config: Config) -> dict[str, Any]:
 
 def network(config: Config, *, num_classes: int, in_channels: int, image_size: int, device: str = "cpu") -> Network:
     """The untrained network of a resolved ``config``, for such data."""
-    arguments = {name: getattr(config, name) for name in NETWORK}
-    shape = {"num_classes": num_classes, "in_channels": in_channels}
-    if "image_size" in accepted(str(config.model)):
-        shape["image_size"] = image_size
-    return build(str(config.model), seed=config.seed, device=device, **shape, **arguments)
+    name, own = parse_network(str(config.model))
+    arguments: dict[str, Any] = {name: getattr(config, name) for name in NETWORK}
+    arguments |= {"num_classes": num_classes, "in_channels": in_channels}
+    if "image_size" in accepted(name):
+        arguments["image_size"] = image_size
+    if twice := sorted(set(own) & set(arguments)):
+        raise ValueError(f"--model {config.model}: {twice[0]} is set by the data or a flag of its own: leave it out")
+    return build(name, seed=config.seed, device=device, **arguments, **own)
