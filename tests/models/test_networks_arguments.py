@@ -2,6 +2,7 @@
 
 import pytest
 
+from analysis import history
 from analysis.subject import Subject
 from models import checkpoint, train
 from models.networks import build
@@ -25,6 +26,9 @@ def test_a_network_s_arguments_are_recorded_and_come_back(tmp_path):
     assert wide.model["name"] == narrow.model["name"] == "digits-cnn"
     assert (wide.model["arguments"]["channels"], narrow.model["arguments"]["channels"]) == (12, 5)
     assert narrow.training["model"] == "digits-cnn?channels=5"
+    told = history.run(history.Config(tuple(tmp_path.glob("*/ckpt.pt")), quiet=True)).tables["settings"]
+    assert dict(zip(told["checkpoint"].str.contains("[?]"), told["channels"], strict=True)) == {False: 12, True: 5}
+    assert not {"num_classes", "in_channels", "model"} & set(told)
     by_hand = build("digits-cnn", seed=0, channels=5, timesteps=2)
     subject = Subject.load(tmp_path / "digits-cnn?channels=5" / "ckpt.pt")
     assert [value.shape for value in subject.network.parameters()] == [value.shape for value in by_hand.parameters()]
