@@ -94,7 +94,7 @@ COLUMNS: dict[str, Column] = {
         over         what the standard error is over
         remark       why a value is missing
         unit         the value's unit
-        side         {flatness robustness generalization complexity dynamics cost} what the measure is about
+        side         {flatness scale-free robustness generalization complexity confidence dynamics cost} its subject
         better       {lower higher} which values are the flatter, the more robust, the better ones
         flatter      the flatter method, where the interval says that one is
         more_robust  the more robust method, likewise
