@@ -16,6 +16,7 @@ import pandas as pd
 from .columns import COLUMNS, Column
 
 IDENTITY = ("checkpoint", "network", "data", "method", "training", "seed")
+TWIN = "-relu"  # behind the name of a network: its twin without spikes
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,10 @@ from landscape.objective import Objective, fits
 from models import processes
 from tables.result import Result
 
-from .. import command
 from ..command import analyse
 from ..subject import Subject
-from .curvature import Config, Rows, build, check, check_losses, fitted, in_coordinates, remark_on_ends
+from .curvature import Rows, build, check, check_losses, fitted, in_coordinates, remark_on_ends
+from .flags import Config
 from .layers import layers
 from .radius import radius
 from .saved_products import forget, kept
@@ -150,8 +150,3 @@ def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
     if config.record and processes.is_main():
         forget(config.record, result.provenance["checkpoints"].values())
     return result
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(Config, run, argv, "python -m analysis.hessian")

@@ -51,12 +51,12 @@ from landscape.sharpness import (
 from tables.measures import CHANGES, INVARIANT
 from tables.result import Result
 
-from .. import command
 from ..command import analyse
 from ..subject import Subject, Unsuited
 from ..subject.outputs import Loss
+from .flags import Config
 from .norms import initial_weights, norms_table
-from .rises import Case, Config, Row, adaptive, average, by_group, row, worst
+from .rises import Case, Row, adaptive, average, by_group, row, worst
 
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
@@ -146,8 +146,3 @@ def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
     if not config.measures:
         raise ValueError(f"nothing to measure: --measures takes one or more of {', '.join([*_ROWS, 'norms'])}")
     return analyse(config, measure, subjects)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(Config, run, argv, "python -m analysis.sharpness")

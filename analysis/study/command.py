@@ -31,15 +31,16 @@ from typing import Any
 
 from models import train
 from models.training import recipe
-from tables.command_line import command as run_command
 from tables.reading import available, read
 
-from .. import command, compare
+from .. import compare
+from .. import flags as common
 from . import own
+from .flags import Config
 from .measuring import analyses, finished
 from .stacking import stack
 from .stages import begin_worker, stage
-from .trainings import Config, method, trainings
+from .trainings import method, trainings
 
 
 def run(config: Config) -> tuple[str, dict[str, float]]:
@@ -110,7 +111,7 @@ def _train(plan: recipe.Config) -> None:
     train.run(plan)
 
 
-def _analyse(analysis: Callable[..., Any], settings: command.Config) -> None:
+def _analyse(analysis: Callable[..., Any], settings: common.Config) -> None:
     analysis(settings)
 
 
@@ -127,17 +128,13 @@ def _equal(config: Config) -> str:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-
-    def show(config: Config) -> None:
-        verdict, seconds = run(config)
-        print(verdict)
-        print(f"\ntables   {config.out / 'tables'}\nfigures  {config.out / 'figures'}")
-        print(f"report   {config.out / 'report.html'}")
-        if config.until_loss is None and len(config.methods) > 1 and config.subjects is None:
-            print(f"at equal training loss: {_equal(config)}")
-        times = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
-        print(f"seconds  {sum(seconds.values()):.0f} in all: {times}")
-
-    return run_command(Config, show, argv, "python -m analysis.study")
+def show(config: Config) -> None:
+    """Carry the study out, and print the verdict, where everything lies, and how long it took."""
+    verdict, seconds = run(config)
+    print(verdict)
+    print(f"\ntables   {config.out / 'tables'}\nfigures  {config.out / 'figures'}")
+    print(f"report   {config.out / 'report.html'}")
+    if config.until_loss is None and len(config.methods) > 1 and config.subjects is None:
+        print(f"at equal training loss: {_equal(config)}")
+    times = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
+    print(f"seconds  {sum(seconds.values()):.0f} in all: {times}")

@@ -18,11 +18,13 @@ import torch
 
 from models import code
 
-from .. import command
+from .. import flags
+from ..loading import every, title
 from ..subject import Subject, Unsuited
+from .flags import Config
 from .measuring import analyses, finished
 from .stages import begin_worker, stage
-from .trainings import Config, folders
+from .trainings import folders
 
 _AT_HAND: list[Path | Subject] = []  # what forked workers have
 
@@ -44,8 +46,8 @@ def measure(config: Config) -> tuple[list[Path], list[str], dict[str, float], li
     """
     if not config.subjects:
         raise ValueError("no subject: name one or more, as in --subjects mine.py:subjects runs/sdt-0/ckpt.pt")
-    named = command.every(command.Config(tuple(map(Path, config.subjects))))
-    titles = [command.title(one) for one in named]
+    named = every(flags.Config(tuple(map(Path, config.subjects))))
+    titles = [title(one) for one in named]
     if twice := [title for title in titles if titles.count(title) > 1]:
         raise ValueError(f"two subjects are called {twice[0]}: tell them apart by name=, or by method= and seed=")
     places = [config.out / folder for folder in folders([title.removesuffix("/ckpt.pt") for title in titles]).values()]
@@ -93,9 +95,7 @@ def _stage(config: Config, places: Sequence[Path], name: str) -> list[Refused]:
             try:
                 carry_out(replace(config, jobs=1), [i])
             except BrokenExecutor:
-                found[i] = Refused(
-                    command.title(_AT_HAND[i]), "its process ended: it crashed or ran out of memory", False
-                )
+                found[i] = Refused(title(_AT_HAND[i]), "its process ended: it crashed or ran out of memory", False)
     return [one for _, one in sorted(found.items()) if one]
 
 
@@ -141,7 +141,7 @@ def _measured(config: Config, folder: Path, index: int, name: str) -> dict[int, 
     except (Exception, SystemExit) as error:  # noqa: BLE001 (the others are measured all the same)
         kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: "
         reason = kind + " ".join(str(error).split())
-        return {index: Refused(command.title(one), reason, isinstance(error, Unsuited))}
+        return {index: Refused(title(one), reason, isinstance(error, Unsuited))}
     return {index: None}
 
 

@@ -17,7 +17,7 @@ from .. import code, processes
 from ..checkpoint import Checkpoint, save
 from ..networks.layers import Network
 from ..neurons.selection import cut, select
-from . import history, optimizer, parallel, phases, recipes
+from . import history, optimizer, parallel, phases
 from .board import Board
 from .cuda_graph import Graphs
 from .epoch import DTYPES, evaluate, steps
@@ -25,6 +25,7 @@ from .made import made
 from .momentum import NAME, MomentumHistory
 from .objective import objective
 from .recipe import Config, own_network, settings, timeline
+from .recipes.listing import record
 from .sharpness_aware import SharpnessAware
 from .stopping import AGAIN, Terminated, finished, kept, reached, terminable
 
@@ -36,7 +37,7 @@ class Run:
         self.config = config
         self.phases = timeline(config)
         self.device = processes.device(config.device)
-        self.settings = settings(config) | recipes.record(config)
+        self.settings = settings(config) | record(config)
         self.made = made(config, self.device)
         if previous and previous.data.get("sha256") != self.made.data.sha256:
             raise ValueError(

@@ -13,7 +13,7 @@ import pytest
 
 from analysis import compare, study
 from analysis.study import command, stacking
-from analysis.study.trainings import method
+from analysis.study.trainings import method, trainings
 from models.training import recipe
 from tables.measures import MEASURES
 from tables.record import provenance
@@ -119,7 +119,7 @@ def test_every_seed_has_training_images_of_its_own_which_methods_share(config):
 
 def test_training_images_vary_where_not_all_train_unless_told_otherwise():
     def varied(**settings) -> bool:
-        return study.trainings(study.Config(**settings))[1].vary_data
+        return trainings(study.Config(**settings))[1].vary_data
 
     assert varied()
     assert not varied(vary_data=False)
@@ -255,7 +255,7 @@ def test_methods_are_read_and_named():
 
 
 def test_every_method_has_its_settings_its_name_and_a_folder_of_its_own(tmp_path):
-    plans = study.trainings(study.Config(out=tmp_path, methods=("sdt", "tet", "a/b=tet:mse_weight=0"), seeds=2))
+    plans = trainings(study.Config(out=tmp_path, methods=("sdt", "tet", "a/b=tet:mse_weight=0"), seeds=2))
     assert [(plan.method, plan.seed, plan.out.name) for plan in plans] == [
         ("sdt", 0, "sdt-0"), ("tet", 0, "tet-0"), ("a/b", 0, "a_b-0"),
         ("sdt", 1, "sdt-1"), ("tet", 1, "tet-1"), ("a/b", 1, "a_b-1"),

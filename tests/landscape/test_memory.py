@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from analysis import command
+from analysis import command, line
 from analysis.hessian import command as hessian
 from analysis.hessian import curvature
 from landscape.curvature import GaussNewton, Hessian
@@ -154,7 +154,7 @@ def test_a_command_says_what_lowers_it(config, said, digits_checkpoint, capsys):
     def run(settings) -> Result:
         return command.analyse(settings, measure)
 
-    assert command.main(config, run, [str(digits_checkpoint("tet")), "--quiet"], "prog") == 1
+    assert line.main(config, run, [str(digits_checkpoint("tet")), "--quiet"], "prog") == 1
     error = capsys.readouterr().err
     assert error.startswith("prog: error: out of memory on cpu (33,554,432 GiB asked for): ")
     assert said in error

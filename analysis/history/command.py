@@ -29,7 +29,6 @@ choose images, losses and precision have no effect. Where ``models.train --recor
 (:mod:`models.training.momentum`).
 """
 
-import sys
 from collections.abc import Sequence
 
 import pandas as pd
@@ -38,9 +37,9 @@ from models.training import momentum
 from tables.result import Result
 from tables.schema import IDENTITY
 
-from . import command
-from .command import Config, analyse
-from .subject import Subject
+from ..command import analyse
+from ..subject import Subject
+from .flags import Config
 
 Plain = bool | int | float | str
 SETTINGS = (
@@ -92,12 +91,3 @@ def measure(subject: Subject, _config: Config) -> dict[str, pd.DataFrame]:
 def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
     """The tables history and settings of every checkpoint, and momentum_history of those that have one."""
     return analyse(config, measure, subjects)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(Config, run, argv, "python -m analysis.history")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -38,14 +38,13 @@ measured), curvature.
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import torch
-import tyro
 from torch import Tensor
 from torch.nn.functional import normalize
 from tqdm import tqdm
@@ -59,32 +58,12 @@ from models.networks.layers import Network
 from models.training.optimizer import Step
 from tables.result import Result
 
-from . import command
-from .command import analyse
-from .subject import Subject
+from ..command import analyse
+from ..subject import Subject
+from .flags import Config
 
 Key = tuple[str, str]
 TRAINED = "trained"
-
-
-@dataclass(frozen=True)
-class Config(command.Config):
-    """Top eigenvalue at the snapshots of training runs, beside the optimizer's stability limit."""
-
-    checkpoints: tyro.conf.Positional[tuple[Path, ...]]
-    """Run folders, for all their snapshots, or single snapshots in order."""
-    trained_only: bool = False
-    """Leave the landscape's losses out: only the objective of training, which is what the limit is about."""
-    mode: Literal["eval", "train"] = "eval"
-    """BatchNorm's: train normalises by the statistics of each chunk."""
-    warm: bool = True
-    """Start from the eigenvector of the snapshot before."""
-    tolerance: float = 1e-4
-    """Residual to reach, relative to the eigenvalue."""
-    max_products: int = 200
-    """Products of the matrix with a vector to stop at, converged or not."""
-    keep_graph: bool | None = None
-    """Keep each batch's gradient graph for all products: faster, more memory. By default where the graphs fit."""
 
 
 def limit(learning_rate: float, momentum: float, *, adam: bool) -> float:
@@ -231,12 +210,3 @@ def _remark(table: pd.DataFrame) -> None:
         if len(mean) == 2:
             said = f"{mean[True]:.1f} products from the snapshot before, {mean[False]:.1f} from a random vector"
             print(f"{loss}, {matrix}: {said} (first snapshots)", file=sys.stderr)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(Config, run, argv, "python -m analysis.stability")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

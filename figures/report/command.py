@@ -9,42 +9,31 @@ a sentence that is computed (:mod:`figures.words`); the paper's own numbers stan
 read costs a line on stderr too. The same tables and records give the same bytes.
 """
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import pandas as pd
-import tyro
 
 from tables import reading as tables
 from tables import rows
 from tables.files import replacing_alone
 from tables.record import Record, changed, record
 
-from . import command
-from .page import neuron, published, sections, turning
-from .page.markup import prose, text, wide
-from .page.plates import Plate, plates
-from .page.summary import answers
-from .style.look import COLUMN
-from .style.methods import compared, label, looks, methods_of
-from .words.comparison import Tables
-from .words.prose import listed
+from .. import command
+from ..page import neuron, published, sections, turning
+from ..page.markup import prose, text, wide
+from ..page.plates import Plate, plates
+from ..page.summary import answers
+from ..style.look import COLUMN
+from ..style.methods import compared, label, looks, methods_of
+from ..words.comparison import Tables
+from ..words.prose import listed
+from .flags import Config
 
 Read = TypeVar("Read")
-_PROG = "python -m figures.report"
-_TEMPLATE, _METHODS = (Path(__file__).with_name(name) for name in ("report.html", "methods.html"))
-
-
-@dataclass(frozen=True)
-class Config:
-    """Write DIR/report.html, one page that opens offline, from the tables in DIR/tables."""
-
-    directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-    """Folder that holds tables/; the page is written into it."""
+_TEMPLATE, _METHODS = (Path(__file__).with_name(name) for name in ("page.html", "methods.html"))
 
 
 def run(config: Config, say: command.Say) -> list[Path]:
@@ -166,12 +155,3 @@ def _absent(missing: Sequence[str]) -> str:
         return ""
     points = "".join(f"<li>{text(line)}</li>" for line in missing)
     return f"<h3>Not here</h3><p>What these figures need was not measured, or can't be used:</p><ul>{points}</ul>"
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(_PROG, Config, run, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

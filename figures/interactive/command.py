@@ -12,40 +12,27 @@ scale, over all panels and choices, and all panels have one camera. Numbers are 
 import html
 import json
 import re
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import tyro
 from plotly.offline import get_plotlyjs
 
 from tables import reading as tables
 from tables import rows
 from tables.files import replacing_alone
 
-from . import command, folder, vtk
-from .style.bands import counted
-from .style.methods import compared, label, looks, losses, methods_of
-from .views import IMAGES, View, views
-from .words.prose import listed
+from .. import command, folder, vtk
+from ..style.bands import counted
+from ..style.methods import compared, label, looks, losses, methods_of
+from ..views import IMAGES, View, views
+from ..words.prose import listed
+from .flags import Config
 
-_PROG = "python -m figures.interactive"
 _TEMPLATE = Path(__file__).with_name("page.html")
 _MATRICES = ("value", "error", "rise", "rise_error", "accuracy")
-
-
-@dataclass(frozen=True)
-class Config:
-    """Draw the planes in DIR/tables/surface.csv as an interactive page, DIR/figures/surfaces.html."""
-
-    directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-    """Folder that holds tables/; the page goes to figures/ in it."""
-    vtk: bool = False
-    """Also write every surface as a file for ParaView, in figures/vtk/ (needs meshio)."""
 
 
 def run(config: Config, say: command.Say) -> list[Path]:
@@ -126,12 +113,3 @@ def _plain(view: View) -> dict[str, Any]:
 
 def _rows(matrix: np.ndarray) -> list[list[float | str | None]]:
     return [[float(f"{x:.6g}") if np.isfinite(x) else "inf" if x > 0 else None for x in row] for row in matrix]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(_PROG, Config, run, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
