@@ -101,6 +101,21 @@ class Checkpoint:
         with naming(self.path):
             return data.load(self.data["name"], root=root, code=code, **self.data["arguments"], **digest)
 
+    def check_data(self, root: str | None = None) -> None:
+        """Raise CheckpointError where the user's own file or folder of its data isn't what it was; not where it's gone.
+
+        ``root`` as in :meth:`load_data`.
+        """
+        recorded, path = self.data.get("sha256"), self.data["arguments"].get("path")
+        if recorded is None or not isinstance(path, str):
+            return
+        with naming(self.path):
+            if data.digest_now(self.data["name"], root=root, path=path) not in (None, recorded):
+                raise CheckpointError(
+                    f"it was trained on what {self.data['name']} held before it changed: put that back, or train anew, "
+                    "with another --out"
+                )
+
 
 def _built(name: str, arguments: dict[str, Any]) -> Network:
     """The network's shapes, without memory for its weights."""

@@ -63,6 +63,8 @@ def analyse_pairs(
     for pair in tqdm(pairs, unit="pair", disable=config.quiet or len(pairs) == 1):
         digests = {title(one): one.sha256 if isinstance(one, Subject) else sha256(one) for one in pair}
         if names[0] in tables and _of(tables[names[0]], list(digests)).any() and digests.items() <= hashes.items():
+            for path in (one for one in pair if isinstance(one, Path) and config.network is None):
+                load(path).check_data(config.data_root)
             continue
         begun, (first, second) = time.perf_counter(), _loaded(pair, config)
         for name, table in guarded(partial(measure, first, second, config), config).items():

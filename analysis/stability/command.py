@@ -14,11 +14,13 @@ batches are small, which keeps it lower, and BatchNorm is in eval mode, unless `
 each chunk's statistics, so let ``--chunk`` be the batch size. A weight without effect in train mode, such as a bias
 before a BatchNorm, has a tiny P; in eval mode it has curvature, and the preconditioned eigenvalue means nothing.
 
-**Which loss.** ``loss = trained`` is the objective of training, with regulariser, label smoothing and weight decay: the
-one whose curvature the limit is about. sdt and tet are the landscape's losses, as in all tables; where training lowered
-one of them alone, its rows are copied. **Which curvature.** ``curvature`` is "formal" where a spike's derivative is a
-surrogate (see :mod:`analysis.hessian`): no theorem says that it meets the limit. It is "exact" for networks without
-steps.
+**Which loss.** ``loss = trained`` is the objective of training, whichever it was (of phases that of the epoch's), with
+regulariser, label smoothing, TRT's term and weight decay: the one whose curvature the limit is about. TMC's is of whole
+batches, so that ``--chunk`` has to be the batch size; one of the user's own is run if ``--code`` names it. sdt and tet
+are the landscape's losses, as in all tables; where training lowered one of them alone, its rows are copied.
+
+**Which curvature.** ``curvature`` is "formal" where a spike's derivative is a surrogate (see :mod:`analysis.hessian`):
+no theorem says that it meets the limit. It is "exact" for networks without steps.
 
 **Which weights.** ``participation`` is 1/Σv⁴ of the unit eigenvector v, the number of weights that it lives on. Where
 no gradient has come yet P is near ε, and the formal Hessian may be curved all the same: then a handful of weights
@@ -39,7 +41,6 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,11 @@ from tqdm import tqdm
 from landscape.curvature import Hessian, Operator, Scaled
 from landscape.objective import Objective, fits
 from landscape.spectrum import lanczos
-from models.checkpoint import CheckpointError
-from models.losses import LOSSES
+from models.checkpoint import naming
+from models.code import parse
+from models.losses import OBJECTIVES
 from models.networks.layers import Network
+from models.training.objective import recorded
 from models.training.optimizer import Step
 from tables.result import Result
 
@@ -75,32 +78,36 @@ def limit(learning_rate: float, momentum: float, *, adam: bool) -> float:
     return (2 + 2 * momentum) / rate if rate else math.inf
 
 
-def trained_objective(subject: Subject, step: Step) -> Callable[[Tensor, Tensor], Tensor]:
-    """The objective that training lowered: its loss with regulariser and label smoothing, plus c‖w‖²/2.
+def trained_objective(subject: Subject, step: Step, config: Config) -> tuple[str, Callable[[Tensor, Tensor], Tensor]]:
+    """The loss that training lowered, by name, and the whole objective: with regulariser, smoothing and c‖w‖²/2.
 
-    One value per image. Raises CheckpointError where the checkpoint doesn't say what it was trained with.
+    One value per image. Raises CheckpointError where the checkpoint doesn't say what it was trained with, ValueError
+    where the network's output isn't what that takes, CodeError for a loss of the user's own that --code doesn't name.
     """
-    names = ("mse_weight", "mse_target", "label_smoothing")
     training = subject.trained("the objective of training").training
-    if missing := [name for name in names if name not in training]:
-        raise CheckpointError(f"{subject.path}: training lacks {', '.join(missing)}, so its objective is unknown")
-    if training["loss"] not in LOSSES:
-        raise CheckpointError(f"{subject.path}: trained with {training['loss']}, so its objective is unknown")
-    loss = partial(LOSSES[training["loss"]], reduction="none", **{name: training[name] for name in names})
+    with naming(subject.path):
+        name, loss = recorded(training, subject.network, config.code)
+        if name in OBJECTIVES and (subject.layout.time is None) != (name == "ce"):
+            raise ValueError(f"trained with {name}, which doesn't take its outputs, so its objective is unknown")
+    if name == "tmc" and config.chunk != (piece := training["batch_size"] // training.get("accumulate", 1)):
+        raise ValueError(
+            f"{subject.title}: tmc's ratio is of a whole batch, and it was trained with {piece} images at a time: "
+            f"--chunk {piece}"
+        )
     if not step.weight_decay:
-        return loss
+        return name, loss
 
     def decayed(logits: Tensor, labels: Tensor) -> Tensor:
         squares = sum(weight.square().sum() for weight in subject.network.parameters())
         return loss(logits, labels) + 0.5 * step.weight_decay * squares
 
-    return decayed
+    return name, decayed
 
 
-def plain(subject: Subject, step: Step) -> bool:
-    """Whether the objective of training is the loss alone."""
-    training = subject.training
-    return not (training["mse_weight"] or training["label_smoothing"] or step.weight_decay)
+def plain(name: str, subject: Subject, step: Step) -> bool:
+    """Whether the objective of training with the loss ``name`` is that loss alone."""
+    regularised = subject.training["mse_weight"] or subject.training["label_smoothing"]
+    return not (step.weight_decay or (name in OBJECTIVES and regularised))
 
 
 def has_steps(subject: Subject) -> bool:
@@ -123,10 +130,11 @@ class Along:
         checkpoint, run = subject.trained("stability"), (subject.path or Path()).parent
         if run != self.run:
             self.run, self.found = run, {}
-        step = Step.of(checkpoint)
-        losses = {} if config.trained_only else subject.asked(config.loss)
-        own, loss = checkpoint.training["loss"], trained_objective(subject, step)
-        same = own in losses and plain(subject, step)
+        step = Step.of(checkpoint, subject.network)
+        losses = {} if config.trained_only or not subject.has_losses else subject.asked(config.loss)
+        name, loss = trained_objective(subject, step, config)
+        own = name if name in OBJECTIVES else parse(name).name
+        same = own in losses and plain(name, subject, step)
         batches = subject.batches("train", config.images, config.chunk)
         rows = []
         for name, function in (losses if same else losses | {TRAINED: loss}).items():
@@ -195,9 +203,9 @@ def _epoch(path: Path) -> tuple[int, str]:
     return (int(digits) if digits.isdecimal() else sys.maxsize), path.name
 
 
-def run(config: Config) -> Result:
-    """The table stability of all snapshots."""
-    result = analyse(replace(config, checkpoints=snapshots(config.checkpoints)), Along().measure)
+def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+    """The table stability of all snapshots, and of subjects that were loaded from some."""
+    result = analyse(replace(config, checkpoints=snapshots(config.checkpoints)), Along().measure, subjects)
     if not config.quiet:
         _remark(result.to_frame())
     return result

@@ -13,7 +13,7 @@ from .. import flags
 class Config(flags.Config):
     """Top eigenvalue at the snapshots of training runs, beside the optimizer's stability limit."""
 
-    checkpoints: tyro.conf.Positional[tuple[Path, ...]]
+    checkpoints: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Run folders, for all their snapshots, or single snapshots in order."""
     trained_only: bool = False
     """Leave the landscape's losses out: only the objective of training, which is what the limit is about."""

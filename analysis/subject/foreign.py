@@ -24,12 +24,14 @@ def in_network(
             "or mine.py:data"
         )
     asked = code.parse(network)
-    digest = code.sha256(asked.where)
+    digests = {asked.where: code.sha256(asked.where)}
     module = code.made(asked)
     if not isinstance(module, nn.Module):
         raise ValueError(f"{network} makes a {type(module).__name__}, expected a torch.nn.Module")
     found = data.load(named, root=root, code=(named,) if code.is_code(named) else ())
+    if found.sha256 is not None:
+        digests[found.name] = found.sha256
     return Subject(
         load_into(module.eval(), path, weights, quiet=quiet), train=found.train, test=found.test, name=path.as_posix(),
-        data=found.name, method=path.stem, code={asked.where: digest},
+        data=found.name, method=path.stem, code=digests,
     )  # fmt: skip

@@ -16,7 +16,6 @@ constants of Deng et al. 2022, for ImageNet torchvision's; event counts stay as 
 prefix of one stratified order, so 100 images are among the 200 that the same ``split_seed`` gives.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -32,6 +31,7 @@ from .cifar import cifar
 from .dataset import Data, Described
 from .digits import digit_events, digits
 from .event_data import cifar10_dvs, dvs128_gesture, n_mnist
+from .file_digest import digest
 from .imagenet import imagenet
 
 _SOURCES: dict[str, Callable[..., Data]] = {
@@ -44,7 +44,7 @@ _SOURCES: dict[str, Callable[..., Data]] = {
     "dvs128-gesture": dvs128_gesture,
     "n-mnist": n_mnist,
 }
-__all__ = ["Data", "Described", "check_arguments", "described", "load"]
+__all__ = ["Data", "Described", "check_arguments", "described", "digest_now", "load"]
 
 _SHAPES: dict[str, tuple[int, int | None, int | None]] = {  # channels, classes, pixels a side, where files say them
     "cifar10": (3, 10, 32),
@@ -111,24 +111,37 @@ def load_own(
 ) -> Data:  # fmt: skip
     """Data of the user's own, under the name of its file, folder or function; the result's arguments give it again.
 
-    Files lie at ``path``, or in the folder ``root`` where that is given. ``sha256`` is what file or code had, and what
-    has another now is refused. Arguments are those of :mod:`.own`, and of a function its own besides.
+    Files lie at ``path``, or in the folder ``root`` where that is given. ``sha256`` is what file, folder
+    (:mod:`.file_digest`) or code had, and what has another now is refused. Arguments are those of :mod:`.own`, and of a
+    function its own besides.
 
     Raises CodeError for code that isn't among ``code``.
     """
     if path is None and named_code.is_code(name):
         return _of_code(name, code, sha256, arguments)
-    place = Path(root) / name if root is not None and path is not None else Path(path or name)
+    place = _place(name, root, path)
     if not (place.is_file() or place.is_dir()):  # a device or a pipe never ends
         raise FileNotFoundError(f"no data at {place}: give the folder that holds {place.name} as --data-root")
-    folder = place.is_dir()
-    digest = None if folder else hashlib.sha256(place.read_bytes()).hexdigest()
-    if sha256 not in (None, digest):
+    found = digest(place)
+    if sha256 not in (None, found):
+        kind = "folder" if place.is_dir() else "file"
         raise ValueError(
-            f"{place} is not the file that the checkpoint was made with: its sha256 is {digest}, not {sha256}"
+            f"{place} is not the {kind} that the checkpoint was made with: its sha256 is {found}, not {sha256}"
         )
-    data = own.folders(place, **arguments) if folder else own.arrays(place, **arguments)
-    return replace(data, arguments=data.arguments | {"path": path or name}, sha256=digest)
+    data = own.folders(place, **arguments) if place.is_dir() else own.arrays(place, **arguments)
+    return replace(data, arguments=data.arguments | {"path": path or name}, sha256=found)
+
+
+def digest_now(name: str, *, root: str | Path | None = None, path: str | None = None) -> str | None:
+    """What :func:`load` would record as the digest of a user's own file or folder; None of all else, and of no file."""
+    if name in _SOURCES or (path is None and named_code.is_code(name)):
+        return None
+    place = _place(name, root, path)
+    return digest(place) if place.is_file() or place.is_dir() else None
+
+
+def _place(name: str, root: str | Path | None, path: str | None) -> Path:
+    return Path(root) / name if root is not None and path is not None else Path(path or name)
 
 
 def _of_code(name: str, code: Sequence[str], sha256: str | None, arguments: dict[str, Any]) -> Data:

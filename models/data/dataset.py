@@ -13,7 +13,8 @@ class Data:
 
     ``steps`` is the number of frames of an event stream, None for static images. ``augment`` is what a training run
     passes to ``train.batches``, None where the data set has nothing of the kind. Of a user's own data ``num_classes``,
-    ``in_channels`` and ``image_size`` are 0 where it has none, and ``sha256`` is that of the file or the code.
+    ``in_channels`` and ``image_size`` are 0 where it has none, and ``sha256`` is that of the file or the code,
+    or the digest of the folder.
     """
 
     name: str

@@ -30,6 +30,7 @@ from torch.utils.data import TensorDataset
 from .. import code
 from .dataset import Data, check_count
 from .examples import ExampleSplit, first, integers, of_datasets, spread
+from .file_digest import test_part
 from .imagenet import class_folders
 
 TEST_SHARE = 0.2
@@ -67,8 +68,7 @@ def folders(
     root: Path, *, image_size: int = 224, workers: int = 0, split_seed: int = 0, train_images: int | None = None
 ) -> Data:
     """The images in the folder ``root``."""
-    test = "test" if (root / "test").is_dir() else "val"
-    data = class_folders(root, test, image_size=image_size, workers=workers, split_seed=split_seed)
+    data = class_folders(root, test_part(root), image_size=image_size, workers=workers, split_seed=split_seed)
     train = data.train if train_images is None else first(data.train, train_images)
     more = {} if train_images is None else {"train_images": train_images}
     return replace(data, name=root.resolve().name, arguments=data.arguments | more, train=train, augment=None)

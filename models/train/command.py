@@ -86,6 +86,7 @@ def _previous(path: Path, config: Config) -> Checkpoint | None:
     ]
     if changed:
         raise ValueError(f"{path} holds a run with other settings ({'; '.join(changed)}): choose another --out")
+    previous.check_data()
     if previous.resume is None and not finished(previous.training):
         raise ValueError(
             f"{path} holds weights without the optimizer's state, nothing to go on from: choose another --out"

@@ -39,11 +39,6 @@ class Run:
         self.device = processes.device(config.device)
         self.settings = settings(config) | record(config)
         self.made = made(config, self.device)
-        if previous and previous.data.get("sha256") != self.made.data.sha256:
-            raise ValueError(
-                f"{config.out / 'ckpt.pt'} was trained on what {self.made.data.name} held before it changed: put that "
-                "back, or choose another --out"
-            )
         self.train, self.test, self.network = self.made.train, self.made.test, self.made.network
         neuron = select(self.network, config.neuron, str(self.device))
         if config.detach_state:

@@ -257,7 +257,7 @@ def test_bad_input_is_one_line(runs, tmp_path, capsys):
         ([tmp_path / "gone"], "no checkpoint at"),
         ([tmp_path / "old.pt"], "old.pt: the optimizer's state is missing (no 'resume'), and with it learning rate"),
         ([tmp_path / "bare.pt"], "bare.pt: training lacks mse_weight, label_smoothing, so its objective is unknown"),
-        ([tmp_path / "ce.pt"], "ce.pt: trained with ce, so its objective is unknown"),
+        ([tmp_path / "ce.pt"], "ce.pt: trained with ce, which doesn't take its outputs, so its"),
         ([good, "--tolerance", "0"], "tolerance must be positive"),
     ):
         assert stability.main([*map(str, argv), "--quiet"]) == 1, argv
