@@ -19,6 +19,7 @@ from ..style.methods import alone, first_loss, looks, loss_label, losses
 from ..words.comparison import RESCALED, Tables, incomparable, needed
 from ..words.gaps import Gap, gap
 from ..words.prose import sentence
+from ..words.units import loss_unit
 from ..words.verdicts import tally, told
 from .momentum import reference_handle
 from .picture import Picture
@@ -101,7 +102,7 @@ def of_quantity(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
 def _finish(figure: Figure, curves: Curves, rows: pd.DataFrame, *, even: bool = False) -> Curves:
     legend(figure, [*handles(curves.values()), *([reference_handle("even share 1/T")] if even else [])])
     lost = int(of_quantity(rows, "top_eigenvalue")["converged"].eq(False).sum())
-    text = "Eigenvalues in nats per squared weight" + (f", {lost} not converged" if lost else "")
+    text = f"Eigenvalues in {loss_unit(rows['loss'])} per squared weight" + (f", {lost} not converged" if lost else "")
     whole = "their own blocks' traces" if not even else "the traces of all steps"
     wide = figure.get_figwidth() >= PAGE
     share = f"; shares of the sum of {whole}." if wide else "; shares of all steps' traces."

@@ -24,6 +24,7 @@ from ..views import IMAGES
 from ..words.comparison import Tables, needed
 from ..words.gaps import mean
 from ..words.prose import number, sentence
+from ..words.units import loss_unit
 from .picture import Picture
 
 _BLACK = "#1c1c1c"
@@ -52,7 +53,7 @@ def paths(figure: Figure, frame: pd.DataFrame) -> dict[Key, Line2D]:
                 lines[start, end, name, str(kind)] = _line(ax, one, column, str(kind), fits.get(str(kind)))
             title = f"{shown.get(name, name)}, {look_of(start).label} to {look_of(end).label}"
             ax.set_title(wrapped(title, PAGE / (len(shown) + 1)))
-            ax.set_ylabel("accuracy (%)" if name == "accuracy" else "loss (nats)")
+            ax.set_ylabel("accuracy (%)" if name == "accuracy" else f"loss ({loss_unit(shown)})")
     for ax in axes[-1]:
         ax.set_xlabel("t, along the path")
     legend(figure, _handles(lines))
@@ -94,7 +95,7 @@ def barriers(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Line2
             if np.isfinite(part["barrier"]).any():
                 markers[name, split] = _interval(ax, part, height + side, face)
     ax.set_yticks(range(len(names)), names, fontsize=SMALL)
-    ax.set(xlabel="barrier (nats)", ylim=(len(names) - 0.4, -0.6))
+    ax.set(xlabel=f"barrier ({loss_unit(rows['loss'])})", ylim=(len(names) - 0.4, -0.6))
     ax.axvline(0.0, color=GREY, linewidth=0.6, zorder=0)
     shown = {split: marker for (_, split), marker in markers.items()}
     for split, marker in shown.items():
@@ -189,7 +190,8 @@ def reading(tables: Tables) -> str:
         clauses.append(f"{number(height.mean)}{error} on {kind} from {_between(str(start), str(end))} ({words})")
     if not clauses:
         raise TableError(f"no barrier of the {loss_label(loss)}")
-    return sentence(f"the barrier of the {loss_label(loss)} on {split} images, in nats, is {clauses[0]}", *clauses[1:])
+    what = f"the barrier of the {loss_label(loss)} on {split} images, in {loss_unit([loss])},"
+    return sentence(f"{what} is {clauses[0]}", *clauses[1:])
 
 
 PICTURES = (

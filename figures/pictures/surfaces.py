@@ -25,6 +25,7 @@ from ..style.look import GREY, PAGE, PAPER, caption, empty, legend, wrapped
 from ..style.methods import alone, label, look_of, looks, loss_label, losses
 from ..views import IMAGES, TRAJECTORY, spanned
 from ..words.comparison import Tables, needed, of_one_on_each_loss, on_each_loss
+from ..words.units import loss_unit
 from .picture import Picture
 
 
@@ -95,7 +96,7 @@ def planes(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], QuadCon
         else:
             empty(ax, f"nothing measured on\nnetworks trained with {look_of(method).label}")
     _name_axes(axes, methods, shown, found)
-    words = f"loss on {IMAGES.get(split, split)} (nats)"
+    words = f"loss on {IMAGES.get(split, split)} ({loss_unit(shown)})"
     bar = figure.colorbar(next(iter(filled.values())), ax=axes, ticks=levels, label=words, aspect=35, pad=0.02)
     bar.outline.set_linewidth(0.4)
     _plane_caption(figure, found, levels, _words(rows))
@@ -180,7 +181,7 @@ def lines(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
     for ax, loss in zip(axes, shown, strict=False):
         part = rows[rows["loss"] == loss]
         curves |= {(loss, method): one for method, one in _by_method(ax, part, "value")}
-        ax.set(title=loss_label(loss), xlabel="α", ylabel="loss (nats)")
+        ax.set(title=loss_label(loss), xlabel="α", ylabel=f"loss ({loss_unit([loss])})")
     curves |= {("accuracy", method): one for method, one in _by_method(axes[-1], rows, "accuracy")}
     axes[-1].set(title="accuracy", xlabel="α", ylabel="accuracy (%)")
     for ax in axes:

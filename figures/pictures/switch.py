@@ -23,6 +23,7 @@ from ..style.methods import facing, label, look_of, looks, loss_label
 from ..words.comparison import Tables, needed
 from ..words.gaps import Gap, gap
 from ..words.prose import sentence
+from ..words.units import loss_unit
 from ..words.verdicts import told
 from .picture import Picture
 
@@ -53,8 +54,8 @@ def switch(figure: Figure, frame: pd.DataFrame) -> Curves:
     images = ", ".join(f"{' or '.join(map(str, found))} {SPLITS[split]}" for split, found in counts.items() if found)
     caption(
         figure,
-        f"Changes since training with {look_of(method).label} ended, in eval mode, losses in nats without regulariser; "
-        f"{images} images; distance of the weights, by their length. Bands may leave the panel. "
+        f"Changes since training with {look_of(method).label} ended, in eval mode, losses in "
+        f"{loss_unit(columns.values())} without regulariser; {images} images; distance of the weights, by their length. Bands may leave the panel. "
         f"{remark(curves.values())}",
     )
     return curves

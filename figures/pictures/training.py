@@ -20,6 +20,7 @@ from ..style.methods import looks, loss_label
 from ..words.comparison import Tables, needed
 from ..words.gaps import gap
 from ..words.prose import sentence
+from ..words.units import loss_unit
 from ..words.verdicts import told
 from .picture import Picture
 
@@ -47,7 +48,7 @@ def history(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], C
             curves[panel, split, method] = one
         ax.set_xlabel("epoch")
     for ax, loss in zip(axes, shown, strict=False):
-        ax.set(title=loss_label(loss), ylabel="loss (nats)")
+        ax.set(title=loss_label(loss), ylabel=f"loss ({loss_unit([loss])})")
     log_scale(*axes[:-1])
     axes[-1].set(title="accuracy", ylabel="accuracy (%)")
     splits = [Line2D([], [], color=GREY, linestyle=dash, label=split) for split, dash in _DASHES.items()]
