@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tables.reading import TableError
+from tables.rows import check_timed
 
 from ..style.bands import Curve, curve, handles, remark
 from ..style.look import COLUMN, PAGE, SMALL, caption, fit_means, legend, reference
@@ -51,6 +52,7 @@ def layers(figure: Figure, frame: pd.DataFrame) -> Curves:
 def steps(figure: Figure, frame: pd.DataFrame) -> Curves:
     """Draw top eigenvalue (left) and share of the trace by timestep: curves by (quantity, loss, method)."""
     rows = raw(frame)
+    check_timed(rows, "timestep")
     rows = rows.assign(at=rows["timestep"])
     axes = figure.subplots(1, 2)[:, None]
     curves = _draw(axes, rows, [first_loss(rows)])

@@ -82,7 +82,7 @@ def eigenvalues(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str
     hollow = f" Hollow: {unconverged} not converged." if unconverged else ""
     missing = f" Not drawn: {lost} not finite." if lost else ""
     unit = f"{loss_unit(frame['loss'])} per squared weight"
-    caption(figure, f"Points: seeds; bars: their mean. Units: {unit}.{hollow}{missing}")
+    caption(figure, f"Points: seeds; bars: their mean. In {unit}.{hollow}{missing}")
     return points
 
 
