@@ -42,10 +42,21 @@ def shared_seeds(frame: pd.DataFrame) -> int:
     return int(runs[runs > 1].sum())
 
 
+def any_measured(frame: pd.DataFrame, *columns: str) -> bool:
+    """Whether one of ``columns`` holds a finite value."""
+    return bool(np.isfinite(frame[list(columns)].to_numpy()).any())
+
+
 def check_measured(frame: pd.DataFrame, *columns: str) -> None:
     """Raise TableError where none of ``columns`` holds a finite value: there would be nothing to see."""
-    if not np.isfinite(frame[list(columns)].to_numpy()).any():
+    if not any_measured(frame, *columns):
         raise TableError(f"no finite value of {', '.join(columns)}")
+
+
+def check_timed(frame: pd.DataFrame, column: str = "timesteps") -> None:
+    """Raise TableError where T is 1 alone, as of networks without time: nothing can be seen against it."""
+    if frame[column].max() == 1:
+        raise TableError("there is one timestep alone, T = 1: nothing to see against time")
 
 
 def one_split(frame: pd.DataFrame, preferred: str) -> tuple[str, pd.DataFrame]:

@@ -29,6 +29,7 @@ from ..style.bands import counted
 from ..style.methods import compared, label, looks, losses, methods_of
 from ..views import IMAGES, View, views
 from ..words.prose import listed
+from ..words.units import loss_unit
 from .flags import Config
 
 _TEMPLATE = Path(__file__).with_name("page.html")
@@ -73,6 +74,7 @@ def page(frame: pd.DataFrame, found: Sequence[View], *, images: int | None = Non
     ]
     named = losses(frame["loss"])
     data = {"views": [_plain(view) for view in found], "methods": methods, "losses": named, "images": IMAGES}
+    data["unit"] = loss_unit(named)
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     prose = {"TITLE": f"{heading} – snn-landscape", "HEADING": heading, "ABOUT": about}
     parts = {name: html.escape(content) for name, content in prose.items()} | {"PLOTLY": get_plotlyjs(), "DATA": text}
@@ -91,7 +93,8 @@ def words(frame: pd.DataFrame, images: int | None) -> tuple[str, str]:
         parts.append(f"{len(seeds)} trained with {label(method)} (seed{'s' * (len(seeds) > 1)} {named})")
     splits = " and ".join(IMAGES.get(split, split) for split in sorted(frame["split"].unique(), reverse=True))
     number = f"{images} " if images else ""
-    about = f"Networks {network}: {listed(parts)}. Loss and accuracy on {number}{splits}."
+    what = "Loss and accuracy" if np.isfinite(frame["accuracy"]).any() else "Loss"
+    about = f"Networks {network}: {listed(parts)}. {what} on {number}{splits}."
     return f"Loss around trained weights: {network} on {data}", about
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tables.rows import check_columns, check_measured, most_trained, one_split
+from tables.rows import check_columns, check_measured, check_timed, most_trained, one_split
 
 from ..style.bands import Curve, curve, handles, remark
 from ..style.look import PAGE, caption, legend
@@ -32,6 +32,7 @@ def agreement(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curv
 
     On one split, of networks trained at the T that most were.
     """
+    check_timed(frame)
     check_columns(frame, "agreement_cumulative", "agreement_at_step", "settling")
     split, rows = one_split(as_trained(frame), "test")
     trained, rows = most_trained(rows)

@@ -26,10 +26,11 @@ from ..style.methods import first_loss, look_of, looks, loss_label
 from ..words.comparison import Tables, asked, at_radius, needed
 from ..words.gaps import FEWEST
 from ..words.prose import listed, sentence
+from ..words.units import loss_unit
 from .picture import Picture
 
 GAPS = {
-    "loss": ("gap_in_loss", "gap in loss (nats)", 1.0),
+    "loss": ("gap_in_loss", "gap in loss ({})", 1.0),
     "accuracy": ("gap_in_accuracy", "gap in accuracy (%)", 100.0),
 }
 _FEWEST = 2 * FEWEST  # checkpoints: of fewer an interval says little
@@ -61,11 +62,11 @@ def scatter(figure: Figure, values: pd.DataFrame, taus: pd.DataFrame, *, gap: st
             part = both[(both["measure"] == name) & (both["method"] == method)]
             if len(part):
                 points[name, method] = _points(ax, part, method, scale)
-        _finish(ax, both[both["measure"] == name], _of(taus, name, loss, gap))
+        _finish(ax, both[both["measure"] == name], _of(taus, name, loss, gap), loss)
     for ax in axes.flat[len(chosen) :]:
         ax.remove()
     for ax in axes[:, 0]:
-        ax.set_ylabel(ylabel)
+        ax.set_ylabel(ylabel.format(loss_unit([loss])))
     legend(figure, _handles(points))
     caption(figure, _text(both, len(chosen), gap, loss))
     return points
@@ -113,9 +114,9 @@ def _points(ax: Axes, part: pd.DataFrame, method: str, scale: float) -> PathColl
     )  # fmt: skip
 
 
-def _finish(ax: Axes, part: pd.DataFrame, taus: pd.DataFrame) -> None:
+def _finish(ax: Axes, part: pd.DataFrame, taus: pd.DataFrame, loss: str) -> None:
     """The measure below, and τ with its interval above."""
-    name, unit = str(part["title"].iloc[0]), str(part["unit"].iloc[0]).replace("loss", "nats")
+    name, unit = str(part["title"].iloc[0]), str(part["unit"].iloc[0]).replace("loss", loss_unit([loss]))
     ax.set_xlabel(f"{_wrapped(name)}\n({unit})", fontsize=SMALL)
     ax.xaxis.set_major_locator(MaxNLocator(4))
     ax.set_title("\n".join(_tau(taus, among) for among in ("all", "within") if (taus["among"] == among).any()))

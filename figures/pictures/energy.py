@@ -13,7 +13,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from tables.reading import TableError
-from tables.rows import check_measured, most_trained, one_split
+from tables.rows import check_measured, check_timed, most_trained, one_split
 
 from ..style.bands import counted, over_seeds
 from ..style.look import COLUMN, GREY, SMALL, caption, legend
@@ -37,12 +37,17 @@ def unit(joules: pd.Series) -> tuple[str, float]:
 def accuracy(figure: Figure, frame: pd.DataFrame) -> dict[str, ErrorbarContainer]:
     """Draw accuracy against energy into ``figure``, each point labelled with its T: error bars by method.
 
-    Of networks trained at the T that most were. Raises TableError when the table has no finite total.
+    Of networks trained at the T that most were. Raises TableError when the table has no finite total, no accuracy
+    beside it, or T = 1 alone.
     """
     split, rows = one_split(frame, "test")
     trained, rows = most_trained(rows) if "trained_timesteps" in rows else (None, rows)
-    rows = rows[(rows["layer"] == "total") & np.isfinite(rows["joules"]) & np.isfinite(rows["accuracy"])]
+    rows = rows[(rows["layer"] == "total") & np.isfinite(rows["joules"])]
     check_measured(rows, "joules")
+    check_timed(rows)
+    rows = rows[np.isfinite(rows["accuracy"])]
+    if rows.empty:
+        raise TableError("no accuracy to set against the energy")
     name, size = unit(rows["joules"])
     ax = figure.subplots()
     highest = rows.groupby("method")["accuracy"].mean().idxmax()
@@ -126,12 +131,18 @@ def reading(tables: Tables) -> str:
     trained, total = most_trained(total) if "trained_timesteps" in total else (int(total["timesteps"].max()), total)
     total = total[total["timesteps"] == trained]
     name, size = unit(total["joules"])
-    claims = {f"at T = {trained}": gap(total, "joules").scaled(1 / size)}
+    at = f"at T = {trained}" if total["timesteps"].max() > 1 else ""
+    claims = {at: gap(total, "joules").scaled(1 / size)}
     return sentence(told(f"the energy per image on {split} images", claims, unit=name), _convention(total, name, size))
 
 
 def _convention(total: pd.DataFrame, name: str, size: float) -> str:
-    """What firing rates times pooled synapses give, the twin without spikes, and whether it lies between for all."""
+    """What firing rates times pooled synapses give, the twin without spikes, and whether it lies between for all.
+
+    Nothing of networks that are their own twin: they don't spike.
+    """
+    if "twin_joules" in total and total["twin_joules"].equals(total["joules"]):
+        return ""
     reckoned = {look.label: by_rate(total, method) / size for method, look in looks(total["method"]).items()}
     values = listed([f"{number(one)} {name} with {label}" for label, one in reckoned.items() if np.isfinite(one)])
     if not values:

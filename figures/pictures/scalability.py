@@ -22,7 +22,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import LineStyleType
 
 from tables.reading import TableError
-from tables.rows import check_columns, check_measured, most_trained, one_split
+from tables.rows import check_columns, check_measured, check_timed, most_trained, one_split
 
 from ..style.bands import Curve, counted, curve, handles, over_seeds, remark
 from ..style.look import COLUMN, GREY, PAGE, caption, fit_means, legend, reference, wrapped
@@ -66,6 +66,7 @@ def at_step(figure: Figure, frame: pd.DataFrame) -> Curves:
 
 def _accuracy(figure: Figure, frame: pd.DataFrame, column: str, xlabel: str, what: str) -> Curves:
     frame = as_trained(frame)
+    check_timed(frame)
     check_measured(frame, column)
     rows = frame.assign(percent=100 * frame[column])
     draw: Callable[[Figure, pd.DataFrame], tuple[Curves, str]]
