@@ -66,7 +66,7 @@ def settings(subject: Subject) -> dict[str, Plain | None]:
         found |= {"timesteps": subject.trained_timesteps, "spiking": subject.spikes}
     found["train_images"] = subject.count("train") if subject.train is not None else None
     found["parameters"] = sum(weight.numel() for weight in subject.network.parameters())
-    more = [name for name, value in (own | training).items() if name not in SETTINGS and isinstance(value, Plain)]
+    more = [name for name, value in {**own, **training}.items() if name not in SETTINGS and isinstance(value, Plain)]
     return {name: found.get(name) for name in (*SETTINGS, *more) if name not in _ELSEWHERE}
 
 
