@@ -51,6 +51,7 @@ COLUMNS: dict[str, Column] = {
         split        {train test} images measured on
         operator     whose curvature: hessian (formal), gauss_newton, remainder, fisher, empirical_fisher
         coordinates  {raw filter} filter: in units of each filter's norm, in which rescaling changes nothing
+        status       {measured diverged failed} what became of the network
         estimator    how the trace was estimated: xtrace, hutchinson, pyhessian, or none (no time was left)
         direction    what is moved along: top, top 2 … (formal eigenvectors), random, gradient, momentum, step-t
         directions   what a surface is spanned by: random, top, trajectory …
@@ -93,6 +94,7 @@ COLUMNS: dict[str, Column] = {
         setting      what else a measure was asked with
         over         what the standard error is over
         remark       why a value is missing
+        reason       why the network was not measured
         unit         the value's unit
         side         {flatness scale-free robustness generalization complexity confidence dynamics cost} its subject
         better       {lower higher} which values are the flatter, the more robust, the better ones

@@ -96,6 +96,10 @@ SCHEMA: dict[str, Table] = {
             ),
             more=True,
         ),
+        replace(
+            _table("runs", "sweep", "what became of each network of a sweep, and its factors", "status reason seconds"),
+            more=True,
+        ),
         _table(
             "hessian", "hessian", "outermost eigenvalues",
             f"{_MATRIX} split? images? rank eigenvalue residual? relative_residual? converged products? symmetry? "

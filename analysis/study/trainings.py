@@ -47,13 +47,18 @@ def folders(names: Iterable[str]) -> dict[str, str]:
 
     Raises ValueError where two would share one.
     """
-    found = {name: re.sub(r"[^\w.+-]+", "_", name)[:60] for name in names}
+    found = {name: folder_name(name) for name in names}
     found = {name: f"_{folder}" if folder.casefold() in _TAKEN else folder for name, folder in found.items()}
     for name, folder in found.items():
         alike = [other for other, same in found.items() if same.casefold() == folder.casefold() and other != name]
         if alike:
             raise ValueError(f"{name!r} and {alike[0]!r} would share a folder: give one of them another name")
     return found
+
+
+def folder_name(name: str) -> str:
+    """``name`` as far as a folder can be called so."""
+    return re.sub(r"[^\w.+-]+", "_", name)[:60]
 
 
 def _varies(plan: recipe.Config, config: Config) -> bool:
@@ -79,18 +84,19 @@ def method(text: str) -> tuple[str, dict[str, Any]]:
             value = ast.literal_eval(word)
         except (ValueError, SyntaxError):  # a word
             value = word
-        whole = type(value) is int and float in (kinds[key], *get_args(kinds[key]))
-        settings[key] = _checked(text, key, float(value) if whole else value, kinds)
+        try:
+            settings[key] = checked(key, value, kinds[key])
+        except ValueError as error:
+            raise ValueError(f"method {text!r}: {error}") from error
     return name.strip() or text, settings
 
 
-def _checked(text: str, key: str, value: Any, kinds: dict[str, Any]) -> Any:
-    """``value``, or ValueError where the setting ``key`` of models.train is of another kind."""
-    kind = kinds[key]
+def checked(key: str, value: Any, kind: Any) -> Any:
+    """``value``, a whole number made a float where ``kind`` is; ValueError where ``key`` is of another kind."""
+    if type(value) is int and float in (kind, *get_args(kind)):
+        value = float(value)
     parts = [kind] if get_origin(kind) is Literal else get_args(kind) or [kind]
     if not any(value in get_args(one) if get_origin(one) is Literal else type(value) is one for one in parts):
         takes = [word for one in parts for word in get_args(one) or (one.__name__.replace("NoneType", "None"),)]
-        raise ValueError(
-            f"method {text!r}: {key} is {', '.join(takes[:-1])}{' or ' * (len(takes) > 1)}{takes[-1]}, got {value!r}"
-        )
+        raise ValueError(f"{key} is {', '.join(takes[:-1])}{' or ' * (len(takes) > 1)}{takes[-1]}, got {value!r}")
     return value
