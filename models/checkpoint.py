@@ -89,7 +89,11 @@ class Checkpoint:
                 return network.eval()
             network = _built(name, arguments)
             _check_fit(network.state_dict(), self.state_dict, name)
-        network.to_empty(device="cpu").load_state_dict(self.state_dict)
+        weights = {
+            name: torch.empty(there.shape, dtype=there.dtype).copy_(self.state_dict[name])
+            for name, there in network.state_dict().items()
+        }
+        network.load_state_dict(weights, assign=True)  # to_empty would do, and import sympy for it
         return network.eval()
 
     def load_data(self, root: str | None = None, code: Sequence[str] = ()) -> Data:

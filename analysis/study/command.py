@@ -78,7 +78,7 @@ def _trained(config: Config) -> tuple[list[Path], list[str], dict[str, float]]:
     seconds, plans = {}, trainings(config)
     folders = [plan.out for plan in plans]
     with ProcessPoolExecutor(config.jobs, get_context("spawn"), begin_worker) as pool:
-        seconds["train"] = stage(pool, "train", [(_train, (plan,)) for plan in plans])
+        seconds["train"] = stage(pool, "train", [(_train, (plan,)) for plan in plans if not train.done(plan)])
         for name in analyses(config, folders[0]):
             asked = [analyses(config, folder, [folder / "ckpt.pt"])[name] for folder in folders]
             seconds[name] = stage(pool, name, [(_analyse, one) for one in asked if not finished(name, one[1])])

@@ -10,11 +10,11 @@ from ..training import recipes
 from .flags import Config
 
 if TYPE_CHECKING:
-    from .command import run
+    from .command import done, run
 else:
     __getattr__ = later.names(__name__, "command")
 
-__all__ = ["Config", "main", "run"]
+__all__ = ["Config", "done", "main", "run"]
 
 _SHOW, _LISTED = later.function(f"{__name__}.command:show"), later.function("models.training.recipes.listing:table")
 

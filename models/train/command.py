@@ -46,6 +46,17 @@ def run(config: Config) -> Checkpoint:
             return _finish(config)
 
 
+def done(config: Config) -> bool:
+    """Whether a run is finished, so that :func:`run` would find nothing to do. Raises what it would."""
+    config = resolved(config)
+    with alone(config.out):
+        previous = _found(config)
+    if previous is None or not finished(previous.training):
+        return False
+    warn_unreached(previous, config.out)
+    return True
+
+
 def _finish(config: Config) -> Checkpoint:
     previous = processes.shared(_found(config) if processes.is_main() else None)
     if previous and finished(previous.training):

@@ -199,6 +199,12 @@ def test_a_study_killed_half_way_and_started_again_ends_with_the_same_tables(con
         pd.testing.assert_frame_equal(one[columns], other[columns])
 
 
+@pytest.mark.usefixtures("done")
+def test_a_finished_study_starts_no_worker(config, monkeypatch):
+    monkeypatch.setattr(command.ProcessPoolExecutor, "submit", None)
+    assert study.run(config)[1]["figures"] == 0
+
+
 def test_what_is_finished_is_not_done_again_and_what_is_missing_is(config, done, asked):
     def ages() -> dict[Path, int]:
         return {

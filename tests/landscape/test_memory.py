@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import analysis.hessian
 from analysis import command, line
 from analysis.hessian import command as hessian
 from analysis.hessian import curvature
@@ -211,5 +212,5 @@ def test_graphs_are_kept_where_they_fit_unless_told_not_to(flags, fitting, kept,
     monkeypatch.setitem(curvature._OF_THE_DATA, "gauss_newton", Noted)
     argv = [str(digits_checkpoint("tet")), "--images", "5", "--loss", "tet", "--operator", "gauss_newton", "--quiet"]
     argv += ["--no-trace", "--no-density", "--no-radius", "--top", "1", "--bottom", "0", *flags]
-    assert hessian.main(argv) == 0
+    assert analysis.hessian.main(argv) == 0
     assert seen == [kept]

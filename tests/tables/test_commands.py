@@ -141,3 +141,21 @@ def test_names_come_from_the_first_module_that_has_them(tmp_path, monkeypatch):
     for name in ("c", "hidden"):
         with pytest.raises(AttributeError, match=f"module 'door' has no attribute '{name}'"):
             getattr(door, name)
+
+
+def test_what_carries_commands_out_leaves_torchvision_and_sklearn_to_the_data_that_need_them():
+    script = """
+import sys
+from importlib import import_module
+from models.data import load
+from tables.commands import commands
+for module in commands().values():
+    if not module.startswith("figures."):
+        import_module(f"{module}.command")
+names = ("torchvision", "sklearn", "matplotlib", "torch._dynamo", "sympy")
+print(*(name for name in names if name in sys.modules))
+load("digits")
+print(*(name for name in names if name in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["", "sklearn"]
