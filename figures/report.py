@@ -5,8 +5,9 @@
 The page holds its pictures, the surfaces to turn (plotly.js, once) and no link to load anything: it opens without a
 network, and its content security policy forbids it one. Every picture of :mod:`figures.paper` that the tables allow has
 a sentence that is computed (:mod:`figures.words`); the paper's own numbers stand beside ours
-(:mod:`figures.page.published`). What a missing or unusable table takes away is said on the page; a table that can't be
-read costs a line on stderr too. The same tables and records give the same bytes.
+(:mod:`figures.page.published`). What a missing or unusable table takes away is said on the page, and what a study
+couldn't measure (:mod:`tables.left_out`); a table that can't be read costs a line on stderr too. The same tables and
+records give the same bytes.
 """
 
 import sys
@@ -19,8 +20,8 @@ from typing import Annotated, TypeVar
 import pandas as pd
 import tyro
 
+from tables import left_out, rows
 from tables import reading as tables
-from tables import rows
 from tables.files import replacing_alone
 from tables.record import Record, changed, record
 
@@ -59,8 +60,9 @@ def run(config: Config, say: command.Say) -> list[Path]:
         say(sections.since(other))
     target = config.directory / "report.html"
     with compared(methods_of(found)):
-        made, missing = plates(found)
-        content = page(config.directory, found, records, made, (*unusable, *missing), without, other)
+        made, lacking = plates(found)
+        missing = (*unusable, *lacking, *left_out.read(config.directory))
+        content = page(config.directory, found, records, made, missing, without, other)
     with replacing_alone(target) as partial:
         partial.write_text(content, encoding="utf-8")
     return [target]
