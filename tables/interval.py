@@ -16,6 +16,8 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import special
 
+FEWEST = 3
+"""Seeds below which no interval is told or drawn: of two, t is 12.7 and the interval reaches where no value can be."""
 _ROUNDING = 1e-12  # of the values: a spread no larger is none
 
 

@@ -126,8 +126,8 @@ def effective_number(residuals: Float[np.ndarray, "row subject"], freedom: float
     (Bretherton, Widmann, Dymnikov, Wallace, Bladé 1999.) From few pairs E r² = 1/ν where there is no correlation,
     ν the degrees of freedom, so that N couldn't exceed ν: (ν r² − 1) / (ν − 1) stands for r², as in an adjusted R²
     (Ezekiel 1930), and N is kept between 1 and the rows. It is rough, and from fewer than five pairs (ν < 4) no
-    estimate at all: of 40 rows that are all correlated alike and worth 8, half of the time it comes out between 7.3 and 15.7
-    with 10 pairs, between 7.7 and 25 with 5, and with 3 between 10 and 40, in 35 % of cases as all of the 40.
+    estimate at all: of 40 rows that are all correlated alike and worth 8, half of the time it comes out between 7.3
+    and 15.7 with 10 pairs, between 7.7 and 25 with 5, and with 3 between 10 and 40, in 35 % of cases as all of the 40.
     """
     if freedom < _FREEDOM:
         return float("nan")

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from tables.interval import FEWEST
 from tables.measures import MEASURES, family
 from tables.reading import TableError
 
@@ -24,7 +25,6 @@ from ..style.bands import counted
 from ..style.look import PAGE, PAPER, SMALL, caption, legend
 from ..style.methods import first_loss, look_of, looks, loss_label
 from ..words.comparison import Tables, asked, at_radius, needed
-from ..words.gaps import FEWEST
 from ..words.prose import listed, sentence
 from ..words.units import loss_unit
 from .picture import Picture

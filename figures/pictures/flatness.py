@@ -15,12 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from tables.interval import FEWEST
 from tables.reading import TableError
 
 from ..style.look import GREY, PAGE, SMALL, caption, legend, wrapped
 from ..style.methods import label, look_of, looks, loss_label, sides
 from ..words.comparison import Tables, comparison, counted_rows
-from ..words.gaps import FEWEST
 from ..words.prose import listed, number
 from .picture import Picture
 

@@ -181,6 +181,21 @@ def test_the_verdict_of_a_regression_is_its_test_loss():
     assert "nothing was measured on test data" in verdict(pd.DataFrame([row | {"measure": "trace"}]), {})
 
 
+def test_curves_in_between_have_no_labels_over_the_others(figure):
+    methods = ("low", "middle", "high")
+    rows = made_up(seeds=3, methods=methods)["energy"]
+    rows["accuracy"] = rows["accuracy"] * 0.5 + rows["method"].map({"low": 0.1, "middle": 0.2, "high": 0.3})
+    with compared(methods):
+        energy.accuracy(figure, rows)
+    (ax,) = figure.axes
+    own = {method: 100 * part.query("layer == 'total'").groupby("timesteps")["accuracy"].mean()
+           for method, part in rows[rows["split"] == "test"].groupby("method")}  # fmt: skip
+    heights = [text.xy[1] for text in ax.texts]
+    np.testing.assert_allclose(sorted(heights), sorted([*own["low"], *own["high"]]))
+    assert {text.get_va() for text in ax.texts} == {"bottom", "top"}
+    assert "the same order on curves between" in caption_of(figure)
+
+
 # sentences
 
 
