@@ -121,7 +121,10 @@ def _heading(methods: list[str]) -> str:
 
 
 def _families(found: Tables) -> list[tuple[str, Tables]]:
-    """The tables of each network and data set, and its name; of those with several methods where there are any."""
+    """The tables of each network and data set, and its name; of those with several methods where there are any.
+
+    Comparisons by a factor within several methods are apart, each with the tables that are about all.
+    """
     keyed = [table for table in found.values() if {"network", "data"} <= set(table)]
     names = dict.fromkeys(
         (str(a), str(b)) for one in keyed for a, b in one[["network", "data"]].drop_duplicates().values
@@ -130,11 +133,20 @@ def _families(found: Tables) -> list[tuple[str, Tables]]:
         return [("networks that the tables don't name", found)]
     parts = []
     for network, data in sorted(names):
-        part = pd.DataFrame({"network": [network], "data": [data]})
-        own = {name: same for name, table in found.items() if len(same := rows.same(part, table))}
-        several = len(methods_of(own)) > 1
-        parts.append((f"{network} on {data}", own, several))
+        here = {"network": network, "data": data}
+        whole = _same(here, found)
+        inside = dict.fromkeys(one for table in whole.values() if "within" in table for one in table["within"])
+        for within in inside if len(inside) > 1 else [None]:
+            own = whole if within is None else _same(here | {"within": within}, whole)
+            named = rows.place(pd.DataFrame([here | {"within": within}]))
+            parts.append((named, own, len(methods_of(own)) > 1))
     return [(name, own) for name, own, several in parts if several] or [(name, own) for name, own, _ in parts]
+
+
+def _same(place: Mapping[str, object], found: Tables) -> Tables:
+    """The tables' rows of one place; tables without any are left out."""
+    part = pd.DataFrame([place])
+    return {name: same for name, table in found.items() if len(same := rows.same(part, table))}
 
 
 def _titled(found: Tables, inner: Callable[[Tables], str]) -> str:

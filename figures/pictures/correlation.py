@@ -46,6 +46,8 @@ def scatter(figure: Figure, values: pd.DataFrame, taus: pd.DataFrame, *, gap: st
     gap and a measure.
     """
     measure, ylabel, scale = GAPS[gap]
+    if "within" in taus and taus["within"].nunique() > 1:
+        raise TableError("correlations are within each of several methods, points of all: see correlation.csv")
     if "timesteps" in values:  # networks at another T are others; the most common one is drawn
         values = values[values["timesteps"] == values["timesteps"].mode().iloc[0]]
     loss = _loss(values)
