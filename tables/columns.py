@@ -348,7 +348,7 @@ COLUMNS |= _read(
     p_reference    the chance of so many for one side, where no row differs
     p_method       likewise
     percentile     the 95th of the larger count, where no row differs
-    independent    how many independent rows hang together as much as these
+    independent    how many independent rows hang together as much as these; empty below 5 pairs
     tau            [1] Kendall's τ-b
     """,
 )

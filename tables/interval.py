@@ -17,7 +17,9 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import special
 
-FEWEST = 3  # pairs, or seeds a side, for which a side is named
+FEWEST = 3
+"""Pairs, or seeds a side, below which no side is named and no interval told or drawn: of two, t is 12.7, and the
+interval reaches where no value can be."""
 _ROUNDING = 1e-12  # of the values: a spread no larger is none
 
 

@@ -12,20 +12,32 @@ from .reading import TableError
 def families(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """The parts of a table that may be averaged: one per network and data set, with a suffix for file names.
 
-    The suffix is empty when there is only one, which is the usual case.
+    A comparison by a factor has one per method that it is ``within`` too. The suffix is empty when there is only one,
+    which is the usual case.
     """
     keys = [column for column in ("network", "data") if column in frame]
+    keys += ["within"] if "within" in frame and frame["within"].nunique() > 1 else []
     parts = list(frame.groupby(keys, sort=True)) if keys else [((), frame)]
     for names, part in parts:
         yield ("" if len(parts) == 1 else "-" + re.sub(r"[^\w.-]+", "-", "-".join(map(str, names)))), part
 
 
 def same(part: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """The rows of ``other`` that are of the same network and data set as ``part``, a part of a table."""
-    for key in ("network", "data"):
+    """The rows of ``other`` that are of the same network and data set as ``part``, a part of a table.
+
+    Of comparisons within one method, those within the same.
+    """
+    for key in ("network", "data", "within"):
         if key in part and key in other:
             other = other[other[key] == part[key].iloc[0]]
     return other
+
+
+def place(part: pd.DataFrame) -> str:
+    """A part of :func:`families` in words."""
+    first = part.iloc[0]
+    within = f", within {first['within']}" if first.get("within") else ""
+    return f"{first['network']} on {first['data']}{within}"
 
 
 def shared_seeds(frame: pd.DataFrame) -> int:

@@ -31,6 +31,7 @@ from typing import Any
 
 from models import train
 from models.training import recipe
+from tables import left_out
 from tables.reading import available, read
 
 from .. import compare
@@ -60,6 +61,7 @@ def run(config: Config) -> tuple[str, dict[str, float]]:
         raise ValueError("--code is of checkpoints among --subjects: name them")
     else:
         folders, methods, seconds = _trained(config)
+        left_out.write(config.out, [])
     try:
         seconds |= _conclude(config, folders, methods)
     except ValueError as error:
@@ -88,6 +90,7 @@ def _trained(config: Config) -> tuple[list[Path], list[str], dict[str, float]]:
 def _conclude(config: Config, folders: Sequence[Path], methods: Sequence[str]) -> dict[str, float]:
     """Stack, compare and draw, unless that was done of these runs since their last table was written; the seconds."""
     done, names = config.out / "figures" / ".done", " ".join(folder.name for folder in folders)
+    names = "\n".join([names, *left_out.read(config.out)])
     report = config.out / "report.html"
     written = max(table.stat().st_mtime for folder in folders for table in (folder / "tables").glob("*.csv"))
     if report.exists() and done.exists() and done.stat().st_mtime > written and done.read_text() == names:

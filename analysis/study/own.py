@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 
 from models import code
+from tables import left_out
 
 from .. import flags
 from ..loading import every, title
@@ -54,14 +55,20 @@ def measure(config: Config) -> tuple[list[Path], list[str], dict[str, float], li
     methods = [_method(config, one) for one in named]
     seconds: dict[str, float] = {}
     failed: list[str] = []
+    lacking: list[str] = []
     _AT_HAND[:] = named
     try:
         for name in analyses(config, config.out):
             begun = time.perf_counter()
-            failed += _told(name, _stage(config, places, name))
+            refused = _stage(config, places, name)
+            told = _told(name, refused)
+            print(*(f"{line}\n" for line in told), sep="", end="", file=sys.stderr)
+            lacking += told
+            failed += _told(name, [one for one in refused if not one.unsuited], "{} of {}: {}")
             seconds[name] = time.perf_counter() - begun
     finally:
         _AT_HAND.clear()
+    left_out.write(config.out, lacking)
     there = [i for i, place in enumerate(places) if any((place / "tables").glob("*.csv"))]
     if not there:
         raise ValueError(f"nothing could be measured: {'; '.join(failed) or 'no analysis suits what there is'}")
@@ -145,13 +152,11 @@ def _measured(config: Config, folder: Path, index: int, name: str) -> dict[int, 
     return {index: None}
 
 
-def _told(name: str, refused: Sequence[Refused]) -> list[str]:
-    """Say what was left out, each reason once, and return the lines of what failed."""
-    reasons = dict.fromkeys((one.reason, one.unsuited) for one in refused)
+def _told(name: str, refused: Sequence[Refused], words: str = "{} left out of {}: {}") -> list[str]:
+    """What was refused, each reason once with whose it is, in these words."""
     lines = []
-    for reason, unsuited in reasons:
-        titles = [one.title for one in refused if (one.reason, one.unsuited) == (reason, unsuited)]
+    for reason in dict.fromkeys(one.reason for one in refused):
+        titles = [one.title for one in refused if one.reason == reason]
         shown = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
-        lines += [] if unsuited else [f"{name} of {shown}: {reason}"]
-        print(f"{name} left out of {shown}: {reason}", file=sys.stderr)
+        lines.append(words.format(name, shown, reason))
     return lines

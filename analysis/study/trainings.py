@@ -68,10 +68,13 @@ def _varies(plan: recipe.Config, config: Config) -> bool:
 def method(text: str) -> tuple[str, dict[str, Any]]:
     """The name, and models.train's settings, of ``[NAME=]LOSS[:SETTING=VALUE,…]``.
 
-    Raises ValueError for a loss or a setting that models.train doesn't have, and for a value that it doesn't take.
+    Raises ValueError for an empty name, for a loss or a setting that models.train doesn't have, and for a value that it
+    doesn't take.
     """
     head, _, rest = text.partition(":")
-    name, _, loss = head.rpartition("=")
+    name, named, loss = head.rpartition("=")
+    if named and not name.strip():
+        raise ValueError(f"method {text!r} has an empty name: write NAME={text.lstrip(' =')}, or leave the = out")
     kinds = get_type_hints(recipe.Config)
     if loss.strip() not in OBJECTIVES:
         raise ValueError(f"method {text!r}: loss is one of {', '.join(OBJECTIVES)}, got {loss.strip()!r}")

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from tables.interval import FEWEST
 from tables.measures import MEASURES, family
 from tables.reading import TableError
 
@@ -24,7 +25,6 @@ from ..style.bands import counted
 from ..style.look import PAGE, PAPER, SMALL, caption, legend
 from ..style.methods import first_loss, look_of, looks, loss_label
 from ..words.comparison import Tables, asked, at_radius, needed
-from ..words.gaps import FEWEST
 from ..words.prose import listed, sentence
 from ..words.units import loss_unit
 from .picture import Picture
@@ -46,6 +46,8 @@ def scatter(figure: Figure, values: pd.DataFrame, taus: pd.DataFrame, *, gap: st
     gap and a measure.
     """
     measure, ylabel, scale = GAPS[gap]
+    if "within" in taus and taus["within"].nunique() > 1:
+        raise TableError("correlations are within each of several methods, points of all: see correlation.csv")
     if "timesteps" in values:  # networks at another T are others; the most common one is drawn
         values = values[values["timesteps"] == values["timesteps"].mode().iloc[0]]
     loss = _loss(values)

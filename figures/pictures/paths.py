@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from tables.interval import FEWEST
 from tables.reading import TableError
 from tables.rows import any_measured, check_measured, one_split
 
@@ -172,7 +173,8 @@ def _handles(lines: dict[Key, Line2D]) -> list[Line2D]:
 
 def _remark(rows: pd.DataFrame) -> str:
     pairs = rows.drop_duplicates(["checkpoint", "other"]).groupby(["method", "other_method"]).size()
-    band = "Mean and 95 % t-band over pairs of networks" if pairs.max() > 1 else "Band: two standard errors over images"
+    band = "Mean over pairs of networks" if pairs.max() > 1 else "Band: two standard errors over images"
+    band = "Mean and 95 % t-band over pairs of networks" if pairs.max() >= FEWEST else band
     treated = "taken anew at every point" if (rows["statistics"] == "recalibrated").all() else "interpolated"
     return f"{band}, {counted(pairs)}. BatchNorm's statistics {treated}."
 

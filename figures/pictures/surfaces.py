@@ -21,7 +21,7 @@ from tables.rows import any_measured, check_measured, one_split
 
 from ..style.bands import Curve, counted, curve, handles, remark
 from ..style.contours import contours, ladder
-from ..style.look import GREY, PAGE, PAPER, caption, empty, legend, wrapped
+from ..style.look import GREY, PAGE, PAPER, caption, empty, fit_percent, legend, wrapped
 from ..style.methods import alone, label, look_of, looks, loss_label, losses
 from ..views import IMAGES, TRAJECTORY, spanned
 from ..words.comparison import Tables, needed, of_one_on_each_loss, on_each_loss
@@ -185,6 +185,7 @@ def lines(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
     if right:
         curves |= {("accuracy", method): one for method, one in _by_method(axes[-1], rows, "accuracy")}
         axes[-1].set(title="accuracy", xlabel="α", ylabel="accuracy (%)")
+        fit_percent(axes[-1])
     for ax in axes:
         ax.axvline(0.0, color=GREY, linewidth=0.5, zorder=0)
     legend(figure, handles(curves.values()))

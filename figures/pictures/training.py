@@ -16,7 +16,7 @@ from tables.reading import TableError
 from tables.rows import any_measured, check_measured
 
 from ..style.bands import Curve, curve, handles, remark
-from ..style.look import GREY, PAGE, caption, legend, log_scale
+from ..style.look import GREY, PAGE, caption, fit_percent, legend, log_scale
 from ..style.methods import looks, loss_label
 from ..words.comparison import Tables, needed
 from ..words.gaps import gap
@@ -54,6 +54,7 @@ def history(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], C
     log_scale(*axes[: len(shown)])
     if "accuracy" in panels:
         axes[-1].set(title="accuracy", ylabel="accuracy (%)")
+        fit_percent(axes[-1])
     splits = [Line2D([], [], color=GREY, linestyle=dash, label=split) for split, dash in _DASHES.items()]
     legend(figure, [*handles(one for key, one in curves.items() if key[1] == "test"), *splits])
     cut = " Seeds ended at different epochs: drawn as far as all went." if (ended > common).any() else ""

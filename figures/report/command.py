@@ -5,8 +5,9 @@
 The page holds its pictures, the surfaces to turn (plotly.js, once) and no link to load anything: it opens without a
 network, and its content security policy forbids it one. Every picture of :mod:`figures.paper` that the tables allow has
 a sentence that is computed (:mod:`figures.words`); the paper's own numbers stand beside ours
-(:mod:`figures.page.published`). What a missing or unusable table takes away is said on the page; a table that can't be
-read costs a line on stderr too. The same tables and records give the same bytes.
+(:mod:`figures.page.published`). What a missing or unusable table takes away is said on the page, and what a study
+couldn't measure (:mod:`tables.left_out`); a table that can't be read costs a line on stderr too. The same tables and
+records give the same bytes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +17,8 @@ from typing import TypeVar
 
 import pandas as pd
 
+from tables import left_out, rows
 from tables import reading as tables
-from tables import rows
 from tables.files import replacing_alone
 from tables.record import Record, changed, record
 
@@ -48,8 +49,9 @@ def run(config: Config, say: command.Say) -> list[Path]:
         say(sections.since(other))
     target = config.directory / "report.html"
     with compared(methods_of(found)):
-        made, missing = plates(found)
-        content = page(config.directory, found, records, made, (*unusable, *missing), without, other)
+        made, lacking = plates(found)
+        missing = (*unusable, *lacking, *left_out.read(config.directory))
+        content = page(config.directory, found, records, made, missing, without, other)
     with replacing_alone(target) as partial:
         partial.write_text(content, encoding="utf-8")
     return [target]
@@ -108,7 +110,10 @@ def _heading(methods: list[str]) -> str:
 
 
 def _families(found: Tables) -> list[tuple[str, Tables]]:
-    """The tables of each network and data set, and its name; of those with several methods where there are any."""
+    """The tables of each network and data set, and its name; of those with several methods where there are any.
+
+    Comparisons by a factor within several methods are apart, each with the tables that are about all.
+    """
     keyed = [table for table in found.values() if {"network", "data"} <= set(table)]
     names = dict.fromkeys(
         (str(a), str(b)) for one in keyed for a, b in one[["network", "data"]].drop_duplicates().values
@@ -117,11 +122,20 @@ def _families(found: Tables) -> list[tuple[str, Tables]]:
         return [("networks that the tables don't name", found)]
     parts = []
     for network, data in sorted(names):
-        part = pd.DataFrame({"network": [network], "data": [data]})
-        own = {name: same for name, table in found.items() if len(same := rows.same(part, table))}
-        several = len(methods_of(own)) > 1
-        parts.append((f"{network} on {data}", own, several))
+        here = {"network": network, "data": data}
+        whole = _same(here, found)
+        inside = dict.fromkeys(one for table in whole.values() if "within" in table for one in table["within"])
+        for within in inside if len(inside) > 1 else [None]:
+            own = whole if within is None else _same(here | {"within": within}, whole)
+            named = rows.place(pd.DataFrame([here | {"within": within}]))
+            parts.append((named, own, len(methods_of(own)) > 1))
     return [(name, own) for name, own, several in parts if several] or [(name, own) for name, own, _ in parts]
+
+
+def _same(place: Mapping[str, object], found: Tables) -> Tables:
+    """The tables' rows of one place; tables without any are left out."""
+    part = pd.DataFrame([place])
+    return {name: same for name, table in found.items() if len(same := rows.same(part, table))}
 
 
 def _titled(found: Tables, inner: Callable[[Tables], str]) -> str:

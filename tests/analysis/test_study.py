@@ -284,6 +284,8 @@ def test_every_method_has_its_settings_its_name_and_a_folder_of_its_own(tmp_path
         (("sdt", "tet:detach_reset=1"), "detach_reset is bool, got 1"),
         (("a/b=sdt", "a b=tet"), "would share a folder"),
         (("mine=sdt", "MINE=tet"), "would share a folder"),
+        (("=sdt",), "method '=sdt' has an empty name: write NAME=sdt, or leave the = out"),
+        (("sdt", " =tet:mse_weight=0"), "method ' =tet:mse_weight=0' has an empty name: write NAME=tet:mse_weight=0,"),
     ],
 )
 def test_methods_that_cannot_be_are_one_line(methods, says, tmp_path, capsys):

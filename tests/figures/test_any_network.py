@@ -3,12 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from analysis.compare.shown import verdict
+from figures import report
 from figures.page import ending, sections, summary
-from figures.pictures import calibration, catalogue, energy, momentum, robustness, surfaces, switch, training
+from figures.pictures import calibration, catalogue, energy, flatness, momentum, robustness, surfaces, switch, training
 from figures.style.methods import compared, facing, label, loss_label
 from figures.words.units import loss_unit
+from tables import rows
 from tables.reading import TableError
 from tests.drawing import caption_of
 from tests.figure_tables import identity, made_up
@@ -181,6 +184,21 @@ def test_the_verdict_of_a_regression_is_its_test_loss():
     assert "nothing was measured on test data" in verdict(pd.DataFrame([row | {"measure": "trace"}]), {})
 
 
+def test_curves_in_between_have_no_labels_over_the_others(figure):
+    methods = ("low", "middle", "high")
+    rows = made_up(seeds=3, methods=methods)["energy"]
+    rows["accuracy"] = rows["accuracy"] * 0.5 + rows["method"].map({"low": 0.1, "middle": 0.2, "high": 0.3})
+    with compared(methods):
+        energy.accuracy(figure, rows)
+    (ax,) = figure.axes
+    own = {method: 100 * part.query("layer == 'total'").groupby("timesteps")["accuracy"].mean()
+           for method, part in rows[rows["split"] == "test"].groupby("method")}  # fmt: skip
+    heights = [text.xy[1] for text in ax.texts]
+    np.testing.assert_allclose(sorted(heights), sorted([*own["low"], *own["high"]]))
+    assert {text.get_va() for text in ax.texts} == {"bottom", "top"}
+    assert "the same order on curves between" in caption_of(figure)
+
+
 # sentences
 
 
@@ -221,3 +239,34 @@ def test_a_curve_comes_before_what_was_measured_after_it():
 def test_a_summary_of_a_regression_does_not_ask_for_accuracy(foreign):
     told = summary.answers(foreign, alone=False)
     assert "accuracy" not in told["Which survives more?"]
+
+
+# comparisons by a factor
+
+
+def test_a_comparison_within_each_of_two_methods_is_drawn_and_told_apart():
+    frames = made_up(seeds=4, methods=METHODS)
+    one = frames["compare"].assign(reference="0.1", method="0.2", within="adam", flatter="")
+    other = one.assign(within="sgd", difference=-one["difference"], low=-one["high"], high=-one["low"])
+    both = pd.concat([one, other], ignore_index=True)
+    parts = dict(rows.families(both))
+    assert sorted(parts) == ["-digits-cnn-digits-adam", "-digits-cnn-digits-sgd"]
+    assert [rows.place(part) for part in parts.values()] == [f"digits-cnn on digits, within {name}" for name in METHODS]
+    for suffix, part in parts.items():
+        assert set(part["within"]) == {suffix.rpartition("-")[2]}
+        figure = Figure(figsize=(7, 4))
+        markers = flatness.forest(figure, part)
+        assert len(markers) == (part["side"] == "flatness").sum()
+        assert len(rows.same(part, both)) == len(part)
+        assert len(rows.same(part, frames["hessian"])) == len(frames["hessian"])
+    told = dict(report._families({"compare": both, "hessian": frames["hessian"]}))
+    assert list(told) == [f"digits-cnn on digits, within {name}" for name in METHODS]
+    assert [set(own["compare"]["within"]) for own in told.values()] == [{"adam"}, {"sgd"}]
+    assert [name for name, _ in rows.families(one)] == [""]
+
+
+def test_points_of_all_methods_have_no_correlation_of_one(figure):
+    frames = made_up(seeds=4, methods=METHODS)
+    taus = pd.concat([frames["correlation"].assign(within=name) for name in METHODS])
+    with pytest.raises(TableError, match="within each of several methods"):
+        PICTURES["gap-in-loss"].draw(figure, frames["measures"], taus)
