@@ -3,8 +3,8 @@
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from io import StringIO
@@ -22,13 +22,17 @@ from tables.files import check_writable
 from tables.record import provenance
 from tables.result import Result
 
+from .failing import Failures, told
 from .precision import check_precision, tf32
-from .subject import Subject, in_network, recognised
+from .subject import Subject, Subjects, in_network, listed, recognised
 from .subject import subjects as named_by
 
 Tables = Mapping[str, pd.DataFrame]
 LONGEST = 60
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+LEFT_OUT = "left_out"
+"""The attribute of a table that tells of what its subject was left out, by name; in records by subject."""
+
 _APART = ("checkpoints", "out", "record", "quiet")
 
 
@@ -72,6 +76,17 @@ class Config:
 
     less_memory: ClassVar[str] = "a smaller --chunk"
 
+    def __post_init__(self) -> None:
+        given: Any = self.checkpoints
+        given = (given,) if isinstance(given, str | Path) else tuple(given)
+        for one in given:
+            if not isinstance(one, str | Path):
+                raise ValueError(
+                    f"checkpoints are files, got a {type(one).__name__}: subjects are given beside the settings, "
+                    "run(Config(), [subject])"
+                )
+        object.__setattr__(self, "checkpoints", tuple(map(Path, given)))
+
 
 @dataclass(frozen=True)
 class OneSplit(Config):
@@ -98,40 +113,52 @@ C = TypeVar("C", bound=Config)
 
 
 def analyse(
-    config: C, measure: Callable[[Subject, C], Tables], subjects: Sequence[Subject] = (), *, shared: bool = False
+    config: C, measure: Callable[[Subject, C], Tables], subjects: Subjects = (), *, shared: bool = False
 ) -> Result:
     """Put ``measure`` to every checkpoint and subject, and stack its tables, each row named by its identity.
 
-    Tables grow on disk by the subject, so that stopping loses only the one at hand. ``shared`` says that ``measure``
+    Tables grow on disk by the subject, so that stopping loses only the one at hand. Where some of several fail, the
+    others are measured, and Failed is raised at the end, which has their tables. ``shared`` says that ``measure``
     splits its work over :mod:`models.processes`; all of them get its tables, and the first one writes.
     """
-    _check(config, subjects, shared)
-    started, named = time.perf_counter(), every(config, subjects)
+    given = listed(subjects)
+    _check(config, given, shared)
+    started, named = time.perf_counter(), every(config, given)
+    failures, result = Failures(len(named)), None
     hashes: dict[str, str] = {}
     files: dict[str, str] = {}
+    left_out: dict[str, Any] = {}
     tables: dict[str, pd.DataFrame] = {}
     silent = config.quiet or not processes.is_main()
     config = replace(config, quiet=silent)
     for one in tqdm(named, unit="subject", disable=silent or len(named) == 1):
         begun = time.perf_counter()
-        with _naming(one if len(named) > 1 else None):
-            subject = loaded(one, config)
-            found = guarded(partial(measure, subject, on_what_there_is(config, subject)), config)
+        measured = failures.tried([title(one)], partial(_measured, one, config, measure))
+        if measured is None:
+            continue
+        subject, found = measured
         for name, table in found.items():
+            left_out |= {subject.title: said} if (said := table.attrs.get(LEFT_OUT)) else {}
             rows = _identified(table, subject)
             tables[name] = pd.concat([tables[name], rows], ignore_index=True) if name in tables else rows
         hashes[subject.title] = subject.sha256
         files |= subject.code
         made = provenance(recorded(config), hashes, time.perf_counter() - started)
-        result = Result(tables, made | ({"code": files} if files else {}))
+        more = {"code": files, LEFT_OUT: left_out}
+        result = Result(tables, made | {name: value for name, value in more.items() if value})
         if config.out and processes.is_main():
             result.save(config.out)
         if not silent:
             _remark(subject, config, time.perf_counter() - begun)
-    return result
+    return failures.checked(result)
 
 
-def every(config: Config, subjects: Sequence[Subject] = ()) -> list[Path | Subject]:
+def _measured(one: Path | Subject, config: C, measure: Callable[[Subject, C], Tables]) -> tuple[Subject, Tables]:
+    subject = loaded(one, config)
+    return subject, guarded(partial(measure, subject, on_what_there_is(config, subject)), config)
+
+
+def every(config: Config, subjects: Sequence[Path | Subject] = ()) -> list[Path | Subject]:
     """The checkpoints, and the subjects given or named as code, in order.
 
     Raises ValueError for two of one name, and for --weights without --network.
@@ -144,27 +171,21 @@ def every(config: Config, subjects: Sequence[Subject] = ()) -> list[Path | Subje
     for path in config.checkpoints:
         found += named_by(path) if code.is_code(path) else [path]
     found += subjects
-    names = [title(one) for one in found]
     made = {one.title for one in found if isinstance(one, Subject)}
-    if twice := [name for name in names if names.count(name) > 1 and (subjects or name in made)]:
-        raise ValueError(f"two subjects are called {twice[0]}: tell them apart by name=, or by method= and seed=")
+    check_titles([one for one in found if subjects or title(one) in made])
     return found
+
+
+def check_titles(found: Sequence[Path | Subject]) -> None:
+    """Raise ValueError for two of one name."""
+    names = [title(one) for one in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two subjects are called {twice[0]}: tell them apart by name=, or by method= and seed=")
 
 
 def title(one: Path | Subject) -> str:
     """What a checkpoint or a subject is called."""
     return one.title if isinstance(one, Subject) else one.as_posix()
-
-
-@contextmanager
-def _naming(one: Path | Subject | None) -> Iterator[None]:
-    """In the block, a failure that doesn't say of which subject it is comes to say so."""
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        if one is not None and len(error.args) == 1 and title(one) not in str(error):
-            error.args = (f"{title(one)}: {error}",)
-        raise
 
 
 def on_what_there_is(config: C, subject: Subject) -> C:
@@ -203,9 +224,7 @@ def main(config: type[C], run: Callable[[C], Result], argv: Sequence[str] | None
 
     def show(settings: C) -> None:
         with processes.joined(settings.device):
-            result = run(settings)
-            if processes.is_main():
-                _print(result, settings)
+            told(partial(run, settings), partial(_print, config=settings) if processes.is_main() else bool)
 
     if not processes.is_main():  # what is wrong with the flags is said once
         try:
@@ -216,7 +235,7 @@ def main(config: type[C], run: Callable[[C], Result], argv: Sequence[str] | None
     return command(config, show, argv, prog)
 
 
-def _check(config: Config, subjects: Sequence[Subject], shared: bool) -> None:
+def _check(config: Config, subjects: Sequence[Path | Subject], shared: bool) -> None:
     if not config.checkpoints and not subjects:
         raise ValueError(
             "no checkpoint given: name one or more, as 'python -m models.train' writes them, or FILE.py:FUNCTION"

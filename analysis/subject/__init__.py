@@ -7,16 +7,18 @@ from .recognised import recognised
 from .sources import Batch
 from .spiking import Spiking
 from .subject import TWIN, Subject
-from .targets import subjects
+from .targets import Subjects, listed, subjects
 
 __all__ = [
     "TWIN",
     "Batch",
     "Spiking",
     "Subject",
+    "Subjects",
     "Unsuited",
     "correct",
     "in_network",
+    "listed",
     "per_image",
     "recognised",
     "subjects",
