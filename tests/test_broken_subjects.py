@@ -15,6 +15,7 @@ from analysis.study import own
 from analysis.study.trainings import folders
 from analysis.subject import Subject
 from models import train
+from tests.own_file import own_file
 
 MINE = """
 import os
@@ -78,13 +79,7 @@ def mixed(how="ragged", only=False):
 """
 
 
-@pytest.fixture(autouse=True)
-def mine(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    (tmp_path / "failing_mine.py").write_text(MINE)
-    yield
-    sys.modules.pop("failing_mine", None)
+mine = own_file("failing_mine.py", MINE)
 
 
 @pytest.fixture
@@ -186,14 +181,16 @@ def test_a_table_that_none_but_failing_subjects_gave_goes(monkeypatch):
     assert study.main(argv) == 0
     assert Path("all/tables/energy.csv").exists()
 
-    whole = own._measured
+    before = own.analyses
 
-    def fails(config, folder, index, name):
-        if name == "energy":
-            return {index: own.Refused(own.command.title(own._AT_HAND[index]), "no energy", False)}
-        return whole(config, folder, index, name)
+    def no_energy(settings, subjects):
+        raise ValueError("no energy")
 
-    monkeypatch.setattr(own, "_measured", fails)
+    def failing(*given):
+        found = before(*given)
+        return found | {"energy": (no_energy, found["energy"][1])}
+
+    monkeypatch.setattr(own, "analyses", failing)
     monkeypatch.setattr(own, "_finished", lambda *_: False)
     assert study.main(argv) == 1
     assert not list(Path("all/tables").glob("energy*"))

@@ -17,6 +17,7 @@ from analysis import hessian, path, rise, timesteps
 from analysis.failing import Failed
 from analysis.subject import Spiking, Subject
 from tests.commands import ANALYSES
+from tests.own_file import own_file
 
 X = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(30) % 3
@@ -52,13 +53,7 @@ def all_bad():
 """
 
 
-@pytest.fixture(autouse=True)
-def mine(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    (tmp_path / "entry_mine.py").write_text(MINE)
-    yield
-    sys.modules.pop("entry_mine", None)
+mine = own_file("entry_mine.py", MINE)
 
 
 def network(seed=0):

@@ -8,6 +8,7 @@ import torch
 
 from models import code
 from models.checkpoint import Checkpoint, CheckpointError, load, save
+from tests.own_file import own_file
 
 from ..memory import measured
 
@@ -29,12 +30,7 @@ number = 3
 """
 
 
-@pytest.fixture
-def mine(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "mine.py").write_text(MINE)
-    return tmp_path / "mine.py"
+mine = own_file("mine.py", MINE, always=False)
 
 
 def test_a_name_with_arguments_is_called_with_them(mine):
