@@ -71,15 +71,14 @@ class Naive:
         return fires, v * (1 - fires), torch.cat([self.decays[1] * i, fires], 1)
 
     def _alpha(self, x: Tensor, v: Tensor, i: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Its state is an exciting current beside an inhibiting one; a spike's reset comes at the next step."""
+        """Its state is an exciting current beside an inhibiting one; a spike sets all to 0 at the next step."""
         excited, inhibited = i.chunk(2, 1) if i.shape != x.shape else (i, torch.zeros_like(i))
         alpha, beta = self.module.alpha, self.module.beta
         scale = alpha.log() / (beta.log() - alpha.log()) + 1
-        reset = (v > self.threshold).to(x)
+        kept = (v <= self.threshold).to(x)
         rising, falling = alpha * excited + x, beta * inhibited - x
-        v = scale * (rising + falling) + inhibited * reset
-        state = torch.cat([rising - self.threshold * reset, falling * (1 - reset)], 1)
-        return (v > self.threshold).to(x), v, state
+        v = scale * (rising + falling) * kept
+        return (v > self.threshold).to(x), v, torch.cat([rising * kept, falling * kept], 1)
 
     def _mine(self, x: Tensor, v: Tensor, i: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         v = self.decays[0] * v + x

@@ -123,8 +123,7 @@ def test_lost_and_spurious_spikes_are_those_drawn(name, spurious):
 def test_unlike_neurons_are_those_of_the_formula(name, kind):
     settings = NOTHING | {kind: (0.4,), "lost_spikes": (0.1,), "split": "train", "draws": 2, "loss": "tet"}
     table = robustness.run(robustness.Config(**settings, **precision(name)), [subject(name)]).to_frame()
-    unlike = name == "norse recurrent"  # its neurons see each other's spikes
-    if unlike or (kind == "decay_spread" and (" IF" in name or "alpha" in name)):
+    if kind == "decay_spread" and any(word in name for word in (" IF", "alpha", "recurrent")):
         assert set(table["perturbation"]) == {"lost_spikes"}
         return
     x, y = inputs(name)
