@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pandas as pd
 from tqdm import tqdm
@@ -17,14 +18,18 @@ from tables.files import check_writable
 from tables.record import provenance
 from tables.result import Result
 
+from .failing import Failures, told
 from .flags import Config
-from .loading import every, loaded, naming, on_what_there_is
+from .loading import every, loaded, on_what_there_is, title
 from .precision import check_precision, tf32
-from .subject import Subject
+from .subject import Subject, Subjects, listed
 
 Tables = Mapping[str, pd.DataFrame]
 LONGEST = 60
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+LEFT_OUT = "left_out"
+"""The attribute of a table that tells of what its subject was left out, by name; in records by subject."""
+
 _APART = ("checkpoints", "out", "record", "quiet")
 
 
@@ -32,45 +37,55 @@ C = TypeVar("C", bound=Config)
 
 
 def analyse(
-    config: C, measure: Callable[[Subject, C], Tables], subjects: Sequence[Subject] = (), *, shared: bool = False
+    config: C, measure: Callable[[Subject, C], Tables], subjects: Subjects = (), *, shared: bool = False
 ) -> Result:
     """Put ``measure`` to every checkpoint and subject, and stack its tables, each row named by its identity.
 
-    Tables grow on disk by the subject, so that stopping loses only the one at hand. ``shared`` says that ``measure``
+    Tables grow on disk by the subject, so that stopping loses only the one at hand. Where some of several fail, the
+    others are measured, and Failed is raised at the end, which has their tables. ``shared`` says that ``measure``
     splits its work over :mod:`models.processes`; all of them get its tables, and the first one writes.
     """
-    _check(config, subjects, shared)
-    started, named = time.perf_counter(), every(config, subjects)
+    given = listed(subjects)
+    _check(config, given, shared)
+    started, named = time.perf_counter(), every(config, given)
+    failures, result = Failures(len(named)), None
     hashes: dict[str, str] = {}
     files: dict[str, str] = {}
+    left_out: dict[str, Any] = {}
     tables: dict[str, pd.DataFrame] = {}
     silent = config.quiet or not processes.is_main()
     config = replace(config, quiet=silent)
     for one in tqdm(named, unit="subject", disable=silent or len(named) == 1):
         begun = time.perf_counter()
-        with naming(one if len(named) > 1 else None):
-            subject = loaded(one, config)
-            found = guarded(partial(measure, subject, on_what_there_is(config, subject)), config)
+        measured = failures.tried([title(one)], partial(_measured, one, config, measure))
+        if measured is None:
+            continue
+        subject, found = measured
         for name, table in found.items():
+            left_out |= {subject.title: said} if (said := table.attrs.get(LEFT_OUT)) else {}
             rows = _identified(table, subject)
             tables[name] = pd.concat([tables[name], rows], ignore_index=True) if name in tables else rows
         hashes[subject.title] = subject.sha256
         files |= subject.code
         made = provenance(recorded(config), hashes, time.perf_counter() - started)
-        result = Result(tables, made | ({"code": files} if files else {}))
+        more = {"code": files, LEFT_OUT: left_out}
+        result = Result(tables, made | {name: value for name, value in more.items() if value})
         if config.out and processes.is_main():
             result.save(config.out)
         if not silent:
             _remark(subject, config, time.perf_counter() - begun)
-    return result
+    return failures.checked(result)
+
+
+def _measured(one: Path | Subject, config: C, measure: Callable[[Subject, C], Tables]) -> tuple[Subject, Tables]:
+    subject = loaded(one, config)
+    return subject, guarded(partial(measure, subject, on_what_there_is(config, subject)), config)
 
 
 def show(run: Callable[[C], Result], config: C) -> None:
     """Carry out ``run``, and print its tables (of long ones the head); of several processes the first one prints."""
     with processes.joined(config.device):
-        result = run(config)
-        if processes.is_main():
-            _print(result, config)
+        told(partial(run, config), partial(_print, config=config) if processes.is_main() else bool)
 
 
 def _print(result: Result, config: Config) -> None:
@@ -86,7 +101,7 @@ def _print(result: Result, config: Config) -> None:
         )
 
 
-def _check(config: Config, subjects: Sequence[Subject], shared: bool) -> None:
+def _check(config: Config, subjects: Sequence[Path | Subject], shared: bool) -> None:
     if not config.checkpoints and not subjects:
         raise ValueError(
             "no checkpoint given: name one or more, as 'python -m models.train' writes them, or FILE.py:FUNCTION"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import tyro
 
@@ -46,6 +46,17 @@ class Config:
     """No progress and no remarks on stderr."""
 
     less_memory: ClassVar[str] = "a smaller --chunk"
+
+    def __post_init__(self) -> None:
+        given: Any = self.checkpoints
+        given = (given,) if isinstance(given, str | Path) else tuple(given)
+        for one in given:
+            if not isinstance(one, str | Path):
+                raise ValueError(
+                    f"checkpoints are files, got a {type(one).__name__}: subjects are given beside the settings, "
+                    "run(Config(), [subject])"
+                )
+        object.__setattr__(self, "checkpoints", tuple(map(Path, given)))
 
 
 @dataclass(frozen=True)

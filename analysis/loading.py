@@ -1,8 +1,7 @@
 """Which subjects a command is put to: named, loaded on its device, checked, each on the images that it has."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from .subject import subjects as named_by
 C = TypeVar("C", bound=Config)
 
 
-def every(config: Config, subjects: Sequence[Subject] = ()) -> list[Path | Subject]:
+def every(config: Config, subjects: Sequence[Path | Subject] = ()) -> list[Path | Subject]:
     """The checkpoints, and the subjects given or named as code, in order.
 
     Raises ValueError for two of one name, and for --weights without --network.
@@ -30,27 +29,21 @@ def every(config: Config, subjects: Sequence[Subject] = ()) -> list[Path | Subje
     for path in config.checkpoints:
         found += named_by(path) if code.is_code(path) else [path]
     found += subjects
-    names = [title(one) for one in found]
     made = {one.title for one in found if isinstance(one, Subject)}
-    if twice := [name for name in names if names.count(name) > 1 and (subjects or name in made)]:
-        raise ValueError(f"two subjects are called {twice[0]}: tell them apart by name=, or by method= and seed=")
+    check_titles([one for one in found if subjects or title(one) in made])
     return found
+
+
+def check_titles(found: Sequence[Path | Subject]) -> None:
+    """Raise ValueError for two of one name."""
+    names = [title(one) for one in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two subjects are called {twice[0]}: tell them apart by name=, or by method= and seed=")
 
 
 def title(one: Path | Subject) -> str:
     """What a checkpoint or a subject is called."""
     return one.title if isinstance(one, Subject) else one.as_posix()
-
-
-@contextmanager
-def naming(one: Path | Subject | None) -> Iterator[None]:
-    """In the block, a failure that doesn't say of which subject it is comes to say so."""
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        if one is not None and len(error.args) == 1 and title(one) not in str(error):
-            error.args = (f"{title(one)}: {error}",)
-        raise
 
 
 def loaded(one: Path | Subject, config: Config) -> Subject:

@@ -31,7 +31,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from tables.files import replacing
 
@@ -46,6 +47,7 @@ from .validation import complaint
 
 FORMAT = 2
 _READ = (1, FORMAT)
+_MOST_BEYOND = 2**26  # bytes
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _FIELDS = ("model", "state_dict", "data", "training", "history", "versions")
 
@@ -77,13 +79,16 @@ class Checkpoint:
         ``code`` is what the command line lets a checkpoint have (:mod:`models.code`): no other code is run.
 
         Raises CheckpointError where the state dict does not fit the network, or a weight is not finite, and CodeError
-        for code that isn't among ``code``. A network of this project that would not fit is never given memory.
+        for code that isn't among ``code``. A network that would not fit is never given memory; of the user's own where
+        it would be far larger, and its code can make it on ``meta``.
         """
         name, arguments = self.model["name"], self.model["arguments"]
         with naming(self.path):
             if ":" in name:
                 recorded = replace(parse(name), arguments=arguments)
-                network = own.build(granted(recorded, self.model["sha256"], code), seed=0)
+                named = granted(recorded, self.model["sha256"], code)
+                _check_size(own.declared(named), self.state_dict, name)
+                network = own.build(named, seed=0)
                 _check_fit(network.state_dict(), self.state_dict, name)
                 network.load_state_dict(self.state_dict)
                 return network.eval()
@@ -210,6 +215,19 @@ def _check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], name: str)
     negative = [key for key, value in found.items() if key.endswith("running_var") and value.min() < 0]
     if negative:
         raise CheckpointError(f"{negative[0]} holds a negative variance: the file is damaged")
+
+
+def _check_size(declared: nn.Module | None, found: dict[str, Tensor], name: str) -> None:
+    """Raise CheckpointError where a network would take far more memory than the weights that it is to hold."""
+    if declared is None:
+        return
+    sizes = [
+        weight.numel() * weight.element_size()
+        for weight in (*declared.parameters(), *declared.buffers())
+        if not is_lazy(weight)
+    ]
+    if sum(sizes) > _MOST_BEYOND + 2 * sum(value.numel() * value.element_size() for value in found.values()):
+        _check_fit(declared.state_dict(), found, name)
 
 
 def _check_plain(key: str, value: Tensor) -> None:

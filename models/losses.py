@@ -32,68 +32,88 @@ Model Calibration", ICML 2025, and its code. trt: "Temporal Regularization Train
 """
 
 from collections.abc import Callable
+from functools import wraps
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-
-def sdt_loss(
-    logits: Float[Tensor, "time batch class"],
-    labels: Int[Tensor, " batch"],
-    *,
-    mse_weight: float = 0.0,
-    mse_target: float = 1.0,
-    label_smoothing: float = 0.0,
-    reduction: str = "mean",
-) -> Float[Tensor, "*batch"]:
-    """Cross-entropy of the mean over time. Arguments are those of :func:`tet_loss`."""
-    entropy = cross_entropy(logits.mean(0), labels, reduction="none", label_smoothing=label_smoothing)
-    return _reduce(_regularised(entropy, logits, mse_weight, mse_target), reduction)
+Logits = Float[Tensor, "time batch class"]
+Labels = Int[Tensor, " batch"]
+Each = Float[Tensor, " batch"]
 
 
-def tet_loss(
-    logits: Float[Tensor, "time batch class"],
-    labels: Int[Tensor, " batch"],
-    *,
-    mse_weight: float = 0.0,
-    mse_target: float = 1.0,
-    label_smoothing: float = 0.0,
-    reduction: str = "mean",
-) -> Float[Tensor, "*batch"]:
-    """Mean over time of the cross-entropy at each step.
+@runtime_checkable
+class Loss(Protocol):
+    """A loss of logits [time, batch, class], or [batch, class], and labels [batch].
 
     ``mse_weight`` is the paper's λ, ``mse_target`` its φ. ``reduction`` is "mean" (a scalar) or "none" (one value per
-    image, whose mean is that scalar).
+    image, whose mean is that scalar). Raises ValueError for a λ outside [0, 1] and for another reduction.
     """
-    entropy = _step_entropies(logits, labels, label_smoothing).mean(0)
-    return _reduce(_regularised(entropy, logits, mse_weight, mse_target), reduction)
+
+    def __call__(
+        self,
+        logits: Float[Tensor, "*time batch class"],
+        labels: Labels,
+        *,
+        mse_weight: float = 0.0,
+        mse_target: float = 1.0,
+        label_smoothing: float = 0.0,
+        reduction: str = "mean",
+        **own: float,
+    ) -> Float[Tensor, "*batch"]:
+        """The loss; ``own`` are arguments that it alone has."""
 
 
-def lts_loss(
-    logits: Float[Tensor, "time batch class"],
-    labels: Int[Tensor, " batch"],
-    *,
-    mse_weight: float = 0.0,
-    mse_target: float = 1.0,
-    label_smoothing: float = 0.0,
-    reduction: str = "mean",
-) -> Float[Tensor, "*batch"]:
-    """Cross-entropy of the last step. Arguments are those of :func:`tet_loss`."""
-    entropy = cross_entropy(logits[-1], labels, reduction="none", label_smoothing=label_smoothing)
-    return _reduce(_regularised(entropy, logits, mse_weight, mse_target), reduction)
+def _regularised(entropy: Callable[..., Each]) -> Loss:
+    """The loss whose value of each image is ``entropy(logits, labels, label_smoothing)``, with the regulariser."""
+
+    @wraps(entropy, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+    def loss(
+        logits: Logits,
+        labels: Labels,
+        *,
+        mse_weight: float = 0.0,
+        mse_target: float = 1.0,
+        label_smoothing: float = 0.0,
+        reduction: str = "mean",
+        **own: float,
+    ) -> Float[Tensor, "*batch"]:
+        if not 0 <= mse_weight <= 1:
+            raise ValueError(f"mse_weight (the paper's lambda) must lie in [0, 1], got {mse_weight}")
+        if reduction not in ("mean", "none"):
+            raise ValueError(f"reduction must be 'mean' or 'none', got {reduction!r}")
+        each = entropy(logits, labels, label_smoothing, **own)
+        if mse_weight:
+            each = (1 - mse_weight) * each + mse_weight * (logits - mse_target).square().mean((0, 2))
+        return each.mean() if reduction == "mean" else each
+
+    del loss.__wrapped__  # what it takes is this function's
+    return loss
 
 
-def tmc_loss(
-    logits: Float[Tensor, "time batch class"],
-    labels: Int[Tensor, " batch"],
-    *,
-    mse_weight: float = 0.0,
-    mse_target: float = 1.0,
-    label_smoothing: float = 0.0,
-    reduction: str = "mean",
-) -> Float[Tensor, "*batch"]:
-    """TET's loss and the batch's calibration term, which is the same for each image. Arguments as :func:`tet_loss`.
+@_regularised
+def sdt_loss(logits: Logits, labels: Labels, label_smoothing: float) -> Each:
+    """Cross-entropy of the mean over time."""
+    return cross_entropy(logits.mean(0), labels, reduction="none", label_smoothing=label_smoothing)
+
+
+@_regularised
+def tet_loss(logits: Logits, labels: Labels, label_smoothing: float) -> Each:
+    """Mean over time of the cross-entropy at each step."""
+    return _step_entropies(logits, labels, label_smoothing).mean(0)
+
+
+@_regularised
+def lts_loss(logits: Logits, labels: Labels, label_smoothing: float) -> Each:
+    """Cross-entropy of the last step."""
+    return cross_entropy(logits[-1], labels, reduction="none", label_smoothing=label_smoothing)
+
+
+@_regularised
+def tmc_loss(logits: Logits, labels: Labels, label_smoothing: float) -> Each:
+    """TET's loss and the batch's calibration term, which is the same for each image.
 
     Of a batch in pieces (``--accumulate``) each piece has a term of its own, as it has BatchNorm statistics of its own.
     """
@@ -103,49 +123,22 @@ def tmc_loss(
     at_label = one_hot(labels, logits.shape[-1]).to(logits.dtype)
     right, other = ((mean.softmax(-1) * part).sum(-1).mean(1) for part in (at_label, 1 - at_label))
     term = (right / other).pow((time + 1 - steps) / time).mean()
-    entropy = _step_entropies(logits, labels, label_smoothing).mean(0)
-    return _reduce(_regularised(entropy + term, logits, mse_weight, mse_target), reduction)
+    return _step_entropies(logits, labels, label_smoothing).mean(0) + term
 
 
-def trt_loss(
-    logits: Float[Tensor, "time batch class"],
-    labels: Int[Tensor, " batch"],
-    *,
-    eta: float = 0.05,
-    mse_weight: float = 0.0,
-    mse_target: float = 1.0,
-    label_smoothing: float = 0.0,
-    reduction: str = "mean",
-) -> Float[Tensor, "*batch"]:
-    """TRT without its term of the weights; ``eta`` is the share of the square error to the one-hot label.
-
-    The other arguments are those of :func:`tet_loss`.
-    """
+@_regularised
+def trt_loss(logits: Logits, labels: Labels, label_smoothing: float, eta: float = 0.05) -> Each:
+    """TRT without its term of the weights; ``eta`` is the share of the square error to the one-hot label."""
     if not 0 <= eta <= 1:
         raise ValueError(f"eta, the share of the square error in TRT's loss, must lie in [0, 1], got {eta}")
     entropy = _step_entropies(logits, labels, label_smoothing).mean(0)
     square = (logits - one_hot(labels, logits.shape[-1]).to(logits.dtype)).square().mean((0, 2))
-    return _reduce(_regularised((1 - eta) * entropy + eta * square, logits, mse_weight, mse_target), reduction)
+    return (1 - eta) * entropy + eta * square
 
 
-def ce_loss(
-    logits: Float[Tensor, "batch class"],
-    labels: Int[Tensor, " batch"],
-    *,
-    mse_weight: float = 0.0,
-    mse_target: float = 1.0,
-    label_smoothing: float = 0.0,
-    reduction: str = "mean",
-) -> Float[Tensor, "*batch"]:
-    """Cross-entropy of logits without time. Arguments are those of :func:`tet_loss`, with T = 1."""
-    return sdt_loss(
-        logits[None],
-        labels,
-        mse_weight=mse_weight,
-        mse_target=mse_target,
-        label_smoothing=label_smoothing,
-        reduction=reduction,
-    )
+def ce_loss(logits: Float[Tensor, "batch class"], labels: Labels, **settings: Any) -> Float[Tensor, "*batch"]:
+    """Cross-entropy of logits without time, with the ``settings`` of the others at T = 1."""
+    return sdt_loss(logits[None], labels, **settings)
 
 
 def _step_entropies(logits: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
@@ -154,20 +147,6 @@ def _step_entropies(logits: Tensor, labels: Tensor, label_smoothing: float) -> T
     return cross_entropy(
         logits.flatten(0, 1), steps.flatten(), reduction="none", label_smoothing=label_smoothing
     ).view_as(steps)
-
-
-def _regularised(entropy: Tensor, logits: Tensor, mse_weight: float, mse_target: float) -> Tensor:
-    if not 0 <= mse_weight <= 1:
-        raise ValueError(f"mse_weight (the paper's lambda) must lie in [0, 1], got {mse_weight}")
-    if mse_weight == 0:
-        return entropy
-    return (1 - mse_weight) * entropy + mse_weight * (logits - mse_target).square().mean((0, 2))
-
-
-def _reduce(loss: Tensor, reduction: str) -> Tensor:
-    if reduction not in ("mean", "none"):
-        raise ValueError(f"reduction must be 'mean' or 'none', got {reduction!r}")
-    return loss.mean() if reduction == "mean" else loss
 
 
 LOSSES: dict[str, Callable[..., Tensor]] = {"sdt": sdt_loss, "tet": tet_loss}

@@ -41,6 +41,12 @@ _MOST_REPEATED = 2**26  # bytes
 _BUFFER = b"\nbytearray\n"  # as a pickle names the class, the only one whose number is a size that nothing else bounds
 _CLASS = re.compile(r"(?:Unsupported global: GLOBAL|Trying to instantiate unsupported class|Unsupported class) (\S+)")
 
+_INSIDE = re.compile(r"WeightsUnpickler error:\s*([^\n]+)")
+_REMEDY = (
+    "Save the weights alone where they were made, torch.save(network.state_dict(), FILE): models.convert and "
+    "models.elsewhere.load_into take that"
+)
+
 
 class CheckpointError(ValueError):
     """A file that is no checkpoint, or a checkpoint that does not fit. Where it comes of a file, it names that."""
@@ -163,14 +169,15 @@ def _tensors(content: Any) -> Iterator[Tensor]:
 
 
 def _reason(failure: BaseException) -> str:
-    """One line, without the advice of torch's that goes with it."""
+    """One line, without torch's own advice to read the file all the same, which would run what it holds."""
     if held := _CLASS.search(str(failure)):
         return (
-            f"it holds more than tensors and plain values: {held[1].rstrip('.,')}, whose code would be run. Where you "
-            "trust the file, save what is needed alone: torch.save(torch.load(FILE, weights_only=False)['KEY'], NEW)"
+            f"it holds more than tensors and plain values: {held[1].rstrip('.,')}, whose code reading it would run, "
+            f"and never does. {_REMEDY}"
         )
-    first = str(failure).strip().partition("\n")[0]
+    said = _INSIDE.search(str(failure)) if "weights_only" in str(failure) else None
+    first = said[1] if said else str(failure).strip().partition("\n")[0]
     return (
-        "it is truncated, not written by torch.save, or holds more than tensors and plain values "
-        f"({type(failure).__name__}: {first})"
+        f"it is truncated, not written by torch.save, or holds more than tensors and plain values "
+        f"({type(failure).__name__}: {first}). {_REMEDY}"
     )

@@ -26,7 +26,9 @@ class Naive:
             return module.v_threshold, [1 - module.w.detach().sigmoid()]
         if kind in ("Leaky", "Synaptic"):
             return module.threshold, [module.beta, *([module.alpha] if kind == "Synaptic" else [])]
-        if kind in ("LIFCell", "LIF"):
+        if kind == "Alpha":
+            return module.threshold, []
+        if kind in ("LIFCell", "LIF", "LIFRecurrent"):
             p = module.p
             return p.v_th, [1 - module.dt * p.tau_mem_inv, 1 - module.dt * p.tau_syn_inv]
         return module.thresh, [module.decay]
@@ -60,6 +62,24 @@ class Naive:
 
     _lif = _lifcell
 
+    def _lifrecurrent(self, x: Tensor, v: Tensor, i: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Its state is the current beside the spikes of the step before, which come back by weights of their own."""
+        i, fired = i.chunk(2, 1) if i.shape != x.shape else (i, torch.zeros_like(i))
+        i = i + x @ self.module.input_weights.T + fired @ self.module.recurrent_weights.T
+        v = self.decays[0] * v + (1 - self.decays[0]) * i
+        fires = (v > self.threshold).to(x)
+        return fires, v * (1 - fires), torch.cat([self.decays[1] * i, fires], 1)
+
+    def _alpha(self, x: Tensor, v: Tensor, i: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Its state is an exciting current beside an inhibiting one; a spike sets all to 0 at the next step."""
+        excited, inhibited = i.chunk(2, 1) if i.shape != x.shape else (i, torch.zeros_like(i))
+        alpha, beta = self.module.alpha, self.module.beta
+        scale = alpha.log() / (beta.log() - alpha.log()) + 1
+        kept = (v <= self.threshold).to(x)
+        rising, falling = alpha * excited + x, beta * inhibited - x
+        v = scale * (rising + falling) * kept
+        return (v > self.threshold).to(x), v, torch.cat([rising * kept, falling * kept], 1)
+
     def _mine(self, x: Tensor, v: Tensor, i: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         v = self.decays[0] * v + x
         fires = (v > self.threshold).to(x)
@@ -68,7 +88,8 @@ class Naive:
 
 def layers(network: nn.Module) -> list[Any]:
     """Its layers with weights, and between them what is in the way of neurons."""
-    kinds = ("IFNode", "LIFNode", "ParametricLIFNode", "Leaky", "Synaptic", "LIFCell", "LIF", "LICell", "Mine")
+    kinds = ("IFNode", "LIFNode", "ParametricLIFNode", "Leaky", "Synaptic", "LIFCell", "LIF", "LIFRecurrent")
+    kinds += ("LICell", "Mine", "Alpha")
     found = [one for one in network.modules() if isinstance(one, nn.Linear) or type(one).__name__ in kinds]
     return [one if isinstance(one, nn.Linear) or type(one).__name__ == "LICell" else Naive(one) for one in found]
 

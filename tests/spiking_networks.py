@@ -183,6 +183,10 @@ def synaptic(**more: Any) -> nn.Module:
     return snntorch.Synaptic(alpha=0.5, **more)
 
 
+def alpha(threshold: float, **more: Any) -> nn.Module:
+    return snntorch.Alpha(alpha=0.9, threshold=threshold / 3, **more)
+
+
 def frames(network: nn.Module) -> dict[str, Any]:
     """Digits shown for three steps, each brighter than the one before, time first."""
     x, y = images()
@@ -210,6 +214,7 @@ MADE: dict[str, Callable[[], dict[str, Any]]] = {
     "jelly LIF, mean": lambda: static(JellyMany(neuron.LIFNode, mean=True, tau=1.5)),
     "snntorch leaky": lambda: static(Hidden(leaky)),
     "snntorch synaptic": lambda: static(Hidden(synaptic)),
+    "snntorch alpha": lambda: static(Hidden(alpha)),
     "snntorch returned": lambda: static(Returned(), output=_pick),
     "norse cells": lambda: static(NorseCells()),
     "norse frames": lambda: frames(NorseFrames()),

@@ -1,6 +1,5 @@
 """What went wrong when commands were fed odd things on purpose, each once."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from analysis import hessian, history, momentum, sharpness, timesteps
 from analysis.subject import subjects
 from models import data, train
 from models.checkpoint import load, save
+from tests.own_file import own_file
 
 MINE = """
 import sys
@@ -49,13 +49,7 @@ def leaves():
 """
 
 
-@pytest.fixture(autouse=True)
-def mine(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    (tmp_path / "odd_mine.py").write_text(MINE)
-    yield
-    sys.modules.pop("odd_mine", None)
+mine = own_file("odd_mine.py", MINE)
 
 
 def test_what_a_function_was_given_tells_subjects_apart():

@@ -18,6 +18,7 @@ from analysis.study.trainings import folders
 from analysis.subject import Subject
 from models import train
 from tables import left_out
+from tests.own_file import own_file
 
 MINE = """
 import os
@@ -81,13 +82,7 @@ def mixed(how="ragged", only=False):
 """
 
 
-@pytest.fixture(autouse=True)
-def mine(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    (tmp_path / "failing_mine.py").write_text(MINE)
-    yield
-    sys.modules.pop("failing_mine", None)
+mine = own_file("failing_mine.py", MINE)
 
 
 @pytest.fixture
@@ -108,7 +103,7 @@ def test_two_subjects_of_one_title_are_refused_wherever_they_come_from(capsys):
 def test_the_line_of_a_failure_says_of_which_of_several_it_is(capsys):
     assert timesteps.main(["failing_mine.py:mixed?how=own", "--quiet"]) == 1
     assert "bad" in capsys.readouterr().err
-    with pytest.raises(ValueError, match=r"^bad: no number"):
+    with pytest.raises(ValueError, match=r"^2 of 2 failed, nothing is measured: bad: no number; fine: no number"):
         timesteps.command.analyse(
             timesteps.Config((Path("failing_mine.py:mixed?how=none"),), quiet=True), refusing("no number")
         )
@@ -137,6 +132,76 @@ def test_a_study_is_made_without_the_subject_that_fails(capsys, how, said):
     assert said in absent
     assert left_out.read(Path("all")) == json.loads(Path("all/left_out.json").read_text())
     assert set(pd.read_csv("all/tables/timesteps.csv")["checkpoint"]) == {"fine"}
+
+
+OLDER = """
+from failing_mine import *
+
+
+class Later(nn.Module):
+    def __init__(self, fails):
+        super().__init__()
+        self.inner, self.fails = Net(), fails
+
+    def forward(self, x):
+        if self.fails and os.path.exists("fail"):
+            raise ValueError("no more")
+        return self.inner(x)
+
+
+def both():
+    return [
+        Subject(Later(name == "later"), train=part(), test=part(), name=name, method=name)
+        for name in ("fine", "later")
+    ]
+"""
+
+
+@pytest.mark.usefixtures("short")
+def test_tables_of_a_subject_that_fails_now_count_nowhere(capsys):
+    Path("older_mine.py").write_text(OLDER)
+    argv = ["--subjects", "older_mine.py:both", "--out", "all"]
+    assert study.main(argv) == 0
+    assert set(pd.read_csv("all/tables/timesteps.csv")["checkpoint"]) == {"fine", "later"}
+    assert Path("all/tables/compare.csv").exists()
+    kept = Path("all/later/tables/timesteps.csv").read_bytes()
+    page = Path("all/report.html").read_bytes()
+    Path("fail").touch()
+    Path("older_mine.py").write_text(OLDER + "\n")  # what was measured is measured anew
+    assert study.main(argv) == 1
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "all/report.html is made without what failed: timesteps of later: " in said
+    assert "no more" in said
+    for name in ("timesteps", "energy"):
+        assert set(pd.read_csv(f"all/tables/{name}.csv")["checkpoint"]) == {"fine"}
+    assert not Path("all/tables/compare.csv").exists()
+    assert Path("all/later/tables/timesteps.csv").read_bytes() == kept
+    assert Path("all/report.html").read_bytes() != page
+    sys.modules.pop("older_mine", None)
+
+
+@pytest.mark.usefixtures("short")
+def test_a_table_that_none_but_failing_subjects_gave_goes(monkeypatch):
+    Path("older_mine.py").write_text(OLDER)
+    argv = ["--subjects", "older_mine.py:both", "--out", "all"]
+    assert study.main(argv) == 0
+    assert Path("all/tables/energy.csv").exists()
+
+    before = own.analyses
+
+    def no_energy(settings, subjects):
+        raise ValueError("no energy")
+
+    def failing(*given):
+        found = before(*given)
+        return found | {"energy": (no_energy, found["energy"][1])}
+
+    monkeypatch.setattr(own, "analyses", failing)
+    monkeypatch.setattr(own, "_finished", lambda *_: False)
+    assert study.main(argv) == 1
+    assert not list(Path("all/tables").glob("energy*"))
+    assert set(pd.read_csv("all/tables/timesteps.csv")["checkpoint"]) == {"fine", "later"}
+    sys.modules.pop("older_mine", None)
 
 
 @pytest.mark.usefixtures("short")
@@ -184,7 +249,9 @@ def test_a_study_takes_checkpoints_with_code(capsys):
     trained("k", "--model", "failing_mine.py:Net", "--loss", "ce")
     argv = ["--subjects", "k/ckpt.pt", "failing_mine.py:good", "--out", "all"]
     assert study.main(argv) == 1
-    assert "add --code" in capsys.readouterr().err
+    assert "without what failed: k/ckpt.pt: " in (said := capsys.readouterr().err)
+    assert "add --code" in said
+    assert set(pd.read_csv("all/tables/timesteps.csv")["checkpoint"]) == {"x"}
     study.main([*argv, "--code", "failing_mine.py"])
     assert set(pd.read_csv("all/tables/timesteps.csv")["checkpoint"]) == {"k/ckpt.pt", "x"}
 

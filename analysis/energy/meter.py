@@ -14,7 +14,9 @@ and padding has none. (Usual MAC counts include padding: by 9/4 for a 3×3 kerne
 linear and its factor folds into the next weights, so each spike of a window costs an addition at every synapse of the
 window's mean (with a window of 4 and every neuron firing, 4 times the synapses); so does a mean over time. After
 max-pooling it is the pooled spikes that count. Where spikes are summed before a layer (SEW blocks), each is an
-addition. Scaled spikes, each the same number, are spikes: the number folds into the weights.
+addition. Scaled spikes, each the same number, are spikes: the number folds into the weights. A product of constants is
+the same for every image and known before any: it is none of the image's and isn't counted. So of a recurrent layer over
+T steps whose state begins at zero the state meets its weights T − 1 times, although torch multiplies T times.
 """
 
 from collections.abc import Callable, Sequence

@@ -25,10 +25,11 @@ from tables.record import origin, provenance, sha256
 from tables.result import Result
 
 from ..command import guarded, recorded
+from ..failing import Failures
 from ..flags import Config
 from ..loading import every, loaded, title
 from ..precision import check_precision
-from ..subject import Subject
+from ..subject import Subject, Subjects, listed
 from ..subject.checkpoints import of as subject_of
 
 C = TypeVar("C", bound=Config)
@@ -43,7 +44,7 @@ def analyse_pairs(
     config: C,
     names: Sequence[str],
     measure: Callable[[Subject, Subject, C], Tables],
-    subjects: Sequence[Subject] = (),
+    subjects: Subjects = (),
 ) -> Result:
     """Put ``measure`` to every pair of checkpoints and stack its tables: some of ``names``, the first one always.
 
@@ -51,7 +52,7 @@ def analyse_pairs(
     files, is not measured again; rows of other pairs stay. Raises ValueError for an odd number of checkpoints, for two
     that do not fit together, and where ``config.out`` holds tables made with other settings.
     """
-    pairs = _pairs(every(config, subjects))
+    pairs = _pairs(every(config, listed(subjects)))
     code = {file: digest for pair in pairs for one in pair for file, digest in _code(one).items()}
     check_precision(config.dtype, allowed=config.low_precision)
     if processes.world() > 1:
@@ -60,14 +61,18 @@ def analyse_pairs(
         check_writable(config.out)
     started = time.perf_counter()
     tables, hashes = _stored(config, names)
+    failures = Failures(len(pairs))
     for pair in tqdm(pairs, unit="pair", disable=config.quiet or len(pairs) == 1):
         digests = {title(one): one.sha256 if isinstance(one, Subject) else sha256(one) for one in pair}
         if names[0] in tables and _of(tables[names[0]], list(digests)).any() and digests.items() <= hashes.items():
             for path in (one for one in pair if isinstance(one, Path) and config.network is None):
                 load(path).check_data(config.data_root)
             continue
-        begun, (first, second) = time.perf_counter(), _loaded(pair, config)
-        for name, table in guarded(partial(measure, first, second, config), config).items():
+        begun, measured = time.perf_counter(), failures.tried(list(digests), partial(_measured, pair, config, measure))
+        if measured is None:
+            continue
+        first, second, found = measured
+        for name, table in found.items():
             rows = _identified(table, first, second)
             kept = tables[name][~_of(tables[name], list(digests))] if name in tables else rows[:0]
             tables[name] = pd.concat([kept, rows], ignore_index=True) if len(kept) else rows
@@ -76,7 +81,14 @@ def analyse_pairs(
             _result(tables, config, hashes, code, started).save(config.out)
         if not config.quiet:
             print(f"{title(pair[0])} to {title(pair[1])}: {time.perf_counter() - begun:.1f} s", file=sys.stderr)
-    return _result(tables, config, hashes, code, started)
+    return failures.checked(_result(tables, config, hashes, code, started) if tables else None)
+
+
+def _measured(
+    pair: tuple[Path | Subject, Path | Subject], config: C, measure: Callable[[Subject, Subject, C], Tables]
+) -> tuple[Subject, Subject, Tables]:
+    first, second = _loaded(pair, config)
+    return first, second, guarded(partial(measure, first, second, config), config)
 
 
 def _result(

@@ -28,9 +28,11 @@ input_noise         Gaussian noise on every pixel; strength is its standard devi
 
 The formulas of the neurons and spikes are in :mod:`models.perturbation`. Biases and BatchNorm stay as they are.
 Strength 0 is the network as trained (draws 1, standard error over draws 0). A network without spikes has no rows about
-thresholds, decays and spikes. What else a network can't suffer has no rows either, and a line on stderr says why: other
-libraries' neurons of which no threshold or decay is known or that take one for all (:mod:`models.perturbation.acting`
-tries it out), neurons whose spikes have sizes, inputs that aren't one tensor of real numbers.
+thresholds, decays and spikes. What else a network can't suffer has no rows either, and a line on stderr says why, as
+does ``left_out`` in the table's record: inputs that aren't one tensor of real numbers, neurons whose spikes have sizes,
+other libraries' neurons of which no threshold or decay is known or that take one for all
+(:mod:`models.perturbation.acting` tries it out). Where only some layers of neurons can't suffer it, the rows are of a
+perturbation of all others, and line and record name those left out.
 
 Draws come from the seed, whatever the strength and the checkpoint: a curve is one of growing disturbance, and networks
 of one structure meet the same ones, so that the difference between them has less error than the values. The two
@@ -41,7 +43,7 @@ training runs; spread over seeds is.
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from math import inf, nan
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -53,11 +55,11 @@ from landscape.sharpness import FEWEST, MOST
 from models.perturbation import Site
 from tables.result import Result
 
-from ..command import analyse
+from ..command import LEFT_OUT, analyse
 from ..subject import Batch, Subject
 from ..subject.passes import passes
 from .flags import Config
-from .perturbing import channel_spread, impossible, perturbed, sites_in
+from .perturbing import channel_spread, perturbed, possible, sites_in
 
 UNROUNDED = 32
 _OF_SPIKES = ("threshold_spread", "decay_spread", "lost_spikes", "spurious_spikes")
@@ -67,19 +69,33 @@ _RANGES = {"rounding": (FEWEST, MOST), "lost_spikes": (0, 1), "spurious_spikes":
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """The robustness table of one checkpoint."""
-    sites = sites_in(subject)
-    plan = _plan(subject, config, sites)
-    passes = sum(_draws(name, config) * len(strengths) for name, strengths in plan.items())
+    plan, left_out = _plan(subject, config, sites_in(subject))
+    if not config.quiet:
+        for name, why in left_out.items():
+            print(f"{subject.title}: {name} {why}", file=sys.stderr)
+    passes = sum(_draws(name, config) * len(one.strengths) for name, one in plan.items())
     with tqdm(total=passes * len(config.splits), unit="pass", disable=config.quiet) as bar:
-        tables = [_curves(subject, config, plan, split, sites, bar.update) for split in subject.splits(config.splits)]
-    return {"robustness": pd.concat(tables, ignore_index=True)}
+        tables = [_curves(subject, config, plan, split, bar.update) for split in subject.splits(config.splits)]
+    table = pd.concat(tables, ignore_index=True)
+    table.attrs[LEFT_OUT] = left_out
+    return {"robustness": table}
 
 
-def _plan(subject: Subject, config: Config, sites: Sequence[Site]) -> dict[str, list[float]]:
-    """The strengths of every perturbation that is asked for and that this network can suffer, in rising order."""
+class Planned(NamedTuple):
+    """A perturbation's strengths, in rising order, and the layers of neurons that it is of."""
+
+    strengths: list[float]
+    sites: Sequence[Site]
+
+
+def _plan(subject: Subject, config: Config, sites: Sequence[Site]) -> tuple[dict[str, Planned], dict[str, str]]:
+    """Every perturbation that is asked for and that this network can suffer, and of what others are left out, and why.
+
+    A layer of neurons that can't suffer one is left out of that alone.
+    """
     if config.draws < 2:
         raise ValueError(f"a standard error needs at least 2 draws, got {config.draws}")
-    plan = {}
+    plan, left_out = {}, {}
     for name in NAMES:
         strengths = getattr(config, name)
         least, most = _RANGES.get(name, (0.0, inf))
@@ -87,14 +103,14 @@ def _plan(subject: Subject, config: Config, sites: Sequence[Site]) -> dict[str, 
             raise ValueError(f"--{name.replace('_', '-')} must lie in {least:g} … {most:g}, got {strengths}")
         if not strengths or (name in _OF_SPIKES and not subject.spikes):
             continue
-        if why := impossible(subject, name, sites):
-            if not config.quiet:
-                print(f"{subject.title}: {name} is left out: {why}", file=sys.stderr)
-            continue
-        plan[name] = sorted({float(strength) for strength in strengths} - {0.0})
+        able, why = possible(subject, name, sites)
+        if why:
+            left_out[name] = why
+        if able is not None:
+            plan[name] = Planned(sorted({float(strength) for strength in strengths} - {0.0}), able)
     if not plan:
         raise ValueError("nothing to measure: give at least one perturbation that this network can suffer")
-    return plan
+    return plan, left_out
 
 
 def _draws(name: str, config: Config) -> int:
@@ -104,9 +120,8 @@ def _draws(name: str, config: Config) -> int:
 def _curves(
     subject: Subject,
     config: Config,
-    plan: dict[str, list[float]],
+    plan: dict[str, Planned],
     split: str,
-    sites: Sequence[Site],
     done: Callable[[], object],
 ) -> pd.DataFrame:
     batches = subject.batches(split, config.images, config.chunk)
@@ -114,7 +129,7 @@ def _curves(
     losses = list(subject.asked(config.loss))
     clean = _summary([_outcomes(subject, batches, config.loss)], losses)
     rows: list[dict[str, Any]] = []
-    for name, strengths in plan.items():
+    for name, (strengths, sites) in plan.items():
         curve = {float(UNROUNDED if name == "rounding" else 0): clean}
         for strength in strengths:
             outcomes = []

@@ -63,22 +63,34 @@ def _normal(like: Tensor, seed: Sequence[int]) -> Tensor:
     return torch.from_numpy(generator.standard_normal(len(like))).to(like.dtype).to(like.device)
 
 
-def impossible(subject: Subject, name: str, sites: Sequence[Site]) -> str:
-    """Why the network can't suffer the perturbation; empty where it can."""
+def possible(subject: Subject, name: str, sites: Sequence[Site]) -> tuple[Sequence[Site] | None, str]:
+    """The layers of neurons that can suffer the perturbation, None where the network can't; and what is left out, why.
+
+    The latter goes on from the perturbation's name, and is empty where nothing is left out.
+    """
     if name == "input_noise":
         inputs = subject.batches(subject.there[0], 1, 1)[0][0]
-        real = isinstance(inputs, Tensor) and inputs.is_floating_point()
-        return "" if real else f"its input is {described(inputs)}, no tensor of real numbers"
+        if isinstance(inputs, Tensor) and inputs.is_floating_point():
+            return sites, ""
+        return None, f"is left out: its input is {described(inputs)}, no tensor of real numbers"
+    reasons = _reasons(subject, name, sites)
+    able = [site for site, why in zip(sites, reasons, strict=True) if not why]
+    told = list(filter(None, reasons))
+    if sites and not able:
+        return None, f"is left out: {told[0]}"
+    return able, f"leaves out {len(told)} of {len(sites)} layers of neurons: {'; '.join(told)}" if told else ""
+
+
+def _reasons(subject: Subject, name: str, sites: Sequence[Site]) -> list[str]:
+    """For each layer why it can't suffer the perturbation; empty where it can."""
     if name == "spurious_spikes":
-        graded = [site.title for site in sites if not site.binary]
-        return f"the outputs of {graded[0]} are others than 0 and 1" if graded else ""
+        return ["" if site.binary else f"the outputs of {site.title} are others than 0 and 1" for site in sites]
     if not name.endswith("spread"):
-        return ""
+        return [""] * len(sites)
     kind: Literal["threshold", "decay"] = "threshold" if name.startswith("threshold") else "decay"
     evaluation = subject.evaluation([])
     with torch.no_grad(), evaluation.evaluating():
-        found = (why_not(site, kind, partial(evaluation.ready, None)) for site in sites)
-        return next(filter(None, found), "")
+        return [why_not(site, kind, partial(evaluation.ready, None)) for site in sites]
 
 
 def channel_spread(batches: Sequence[Batch], subject: Subject) -> Float[Tensor, "*channel"]:

@@ -14,8 +14,9 @@ worker computes on one thread.
 
 With ``--subjects`` nothing is trained: the subjects that a file of the user's returns (:mod:`analysis.subject.targets`)
 are measured, compared and drawn the same way, tables in ``OUT/NAME/tables``. What one of them can't have is said in a
-line and left out; where something fails, the rest is measured and drawn, and the end is one line with what failed. One
-whose weights, classes, first examples and file are as they were is not measured again.
+line and left out; where something fails, the rest is measured and drawn, and the end is one line with what failed. Its
+tables of an earlier time stay in ``OUT/NAME/tables``, and count nowhere. One whose weights, classes, first examples and
+file are as they were is not measured again.
 """
 
 import shlex
@@ -33,13 +34,14 @@ from models import train
 from models.training import recipe
 from tables import left_out
 from tables.reading import available, read
+from tables.result import Result
 
 from .. import compare
 from .. import flags as common
 from . import own
 from .flags import Config
 from .measuring import analyses, finished
-from .stacking import stack
+from .stacking import Stale, stack
 from .stages import begin_worker, stage
 from .trainings import method, trainings
 
@@ -52,8 +54,9 @@ def run(config: Config) -> tuple[str, dict[str, float]]:
             f" got {config.seeds}, {config.jobs}, {config.images} and {config.twins}"
         )
     failed: list[str] = []
+    stale: Stale = {}
     if config.subjects is not None:
-        folders, methods, seconds, failed = own.measure(config)
+        folders, methods, seconds, failed, stale = own.measure(config)
         if failed and config.reference not in (None, *methods):
             failed.append(f"the reference, {config.reference}, has no table: {methods[0]} is the reference")
             config = replace(config, reference=None)
@@ -63,7 +66,7 @@ def run(config: Config) -> tuple[str, dict[str, float]]:
         folders, methods, seconds = _trained(config)
         left_out.write(config.out, [])
     try:
-        seconds |= _conclude(config, folders, methods)
+        seconds |= _conclude(config, folders, methods, stale)
     except ValueError as error:
         raise ValueError("; ".join([str(error), *failed])) from error
     if failed:
@@ -87,19 +90,27 @@ def _trained(config: Config) -> tuple[list[Path], list[str], dict[str, float]]:
     return folders, [method(one)[0] for one in config.methods], seconds
 
 
-def _conclude(config: Config, folders: Sequence[Path], methods: Sequence[str]) -> dict[str, float]:
-    """Stack, compare and draw, unless that was done of these runs since their last table was written; the seconds."""
-    done, names = config.out / "figures" / ".done", " ".join(folder.name for folder in folders)
-    names = "\n".join([names, *left_out.read(config.out)])
+def _conclude(config: Config, folders: Sequence[Path], methods: Sequence[str], stale: Stale) -> dict[str, float]:
+    """Stack, compare and draw, unless that was done of these runs since their last table was written; the seconds.
+
+    Tables of an earlier time that are ``stale`` count nowhere.
+    """
+    left = [f"without {folder.parent.name}: {' '.join(sorted(names))}" for folder, names in stale.items() if names]
+    done, names = (
+        config.out / "figures" / ".done",
+        "\n".join([" ".join(each.name for each in folders), *left, *left_out.read(config.out)]),
+    )
     report = config.out / "report.html"
     written = max(table.stat().st_mtime for folder in folders for table in (folder / "tables").glob("*.csv"))
     if report.exists() and done.exists() and done.stat().st_mtime > written and done.read_text() == names:
         return {"compare": 0.0, "figures": 0.0}
     begun = time.perf_counter()
-    stack([folder / "tables" for folder in folders], config.out / "tables")
+    stack([folder / "tables" for folder in folders], config.out / "tables", stale)
     if len(methods) > 1:
         asked = compare.Config((config.out,), reference=config.reference or methods[0])
         compare.save(compare.run(asked), config.out / "tables")
+    elif left:
+        compare.save(Result({}, {}), config.out / "tables")
     compared = time.perf_counter()
     surfaces = ("figures.interactive",) if (config.out / "tables" / "surface.csv").exists() else ()
     for module in ("figures.paper", *surfaces, "figures.report"):

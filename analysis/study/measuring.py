@@ -13,7 +13,7 @@ from ..subject import Subject
 from .flags import Config
 
 Analysis = tuple[Callable[..., Result], command.Config]
-_TABLES = {"history": "settings"}  # the table by which it is seen that an analysis is finished, if of another name
+_TABLES = {"history": "settings"}  # where it isn't called as the analysis
 
 
 def analyses(config: Config, folder: Path, checkpoints: Sequence[Path] = ()) -> dict[str, Analysis]:
@@ -51,10 +51,15 @@ def analyses(config: Config, folder: Path, checkpoints: Sequence[Path] = ()) -> 
     }
 
 
+def main_table(name: str, out: Path) -> Path:
+    """The table in the folder ``out`` by which it is seen that the analysis ``name`` is finished."""
+    return out / f"{_TABLES.get(name, name)}.csv"
+
+
 def finished(name: str, settings: command.Config, subject: Subject | None = None) -> bool:
     """Whether the tables of this analysis lie there, of this checkpoint or ``subject`` and with these settings."""
     try:
-        found = origin((settings.out or Path()) / f"{_TABLES.get(name, name)}.csv")
+        found = origin(main_table(name, settings.out or Path()))
     except (FileNotFoundError, ValueError):  # what is damaged is made again
         return False
     wanted = json.loads(json.dumps(command.recorded(settings), default=str))

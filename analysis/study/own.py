@@ -20,10 +20,11 @@ from models import code
 from tables import left_out
 
 from .. import flags
-from ..loading import every, title
+from ..loading import check_titles, every, title
 from ..subject import Subject, Unsuited
 from .flags import Config
-from .measuring import analyses, finished
+from .measuring import analyses, finished, main_table
+from .stacking import Stale, written_with
 from .stages import begin_worker, stage
 from .trainings import folders
 
@@ -38,41 +39,77 @@ class Refused(NamedTuple):
     unsuited: bool
 
 
-def measure(config: Config) -> tuple[list[Path], list[str], dict[str, float], list[str]]:
+class Measured(NamedTuple):
+    """Folders and methods of the subjects that got a table, the seconds of each stage, what failed, a line each.
+
+    ``stale`` are tables of an earlier time that lie in folders of subjects which fail to give them now.
+    """
+
+    folders: list[Path]
+    methods: list[str]
+    seconds: dict[str, float]
+    failed: list[str]
+    stale: dict[Path, set[str]]
+
+
+def measure(config: Config) -> Measured:
     """Put every analysis to the subjects that the study names.
 
-    Returns the folders and methods of those that got a table, the seconds of each stage, and what failed, a line each.
     What a subject can't have is said on stderr, and is no failure. Raises ValueError where there is none, for subjects
     that can't be told apart, and where nothing at all could be measured.
     """
     if not config.subjects:
         raise ValueError("no subject: name one or more, as in --subjects mine.py:subjects runs/sdt-0/ckpt.pt")
     named = every(flags.Config(tuple(map(Path, config.subjects))))
+    check_titles(named)
     titles = [title(one) for one in named]
-    if twice := [title for title in titles if titles.count(title) > 1]:
-        raise ValueError(f"two subjects are called {twice[0]}: tell them apart by name=, or by method= and seed=")
-    places = [config.out / folder for folder in folders([title.removesuffix("/ckpt.pt") for title in titles]).values()]
-    methods = [_method(config, one) for one in named]
+    places = [config.out / folder for folder in folders([name.removesuffix("/ckpt.pt") for name in titles]).values()]
+    methods, failed = _methods(config, named)
+    stale = {place / "tables": set[str]() for place in places}
+    for place in (place for place, name in zip(places, titles, strict=True) if name not in methods):
+        stale[place / "tables"] = {table.stem for table in (place / "tables").glob("*.csv")}
+    named = [one for one in named if title(one) in methods]
+    places = [place for place, name in zip(places, titles, strict=True) if name in methods]
     seconds: dict[str, float] = {}
-    failed: list[str] = []
-    lacking: list[str] = []
+    lacking = [*failed]
     _AT_HAND[:] = named
     try:
-        for name in analyses(config, config.out):
+        for name in analyses(config, config.out) if named else ():
             begun = time.perf_counter()
             refused = _stage(config, places, name)
             told = _told(name, refused)
             print(*(f"{line}\n" for line in told), sep="", end="", file=sys.stderr)
             lacking += told
             failed += _told(name, [one for one in refused if not one.unsuited], "{} of {}: {}")
+            for one in refused:
+                folder = places[[title(each) for each in named].index(one.title)] / "tables"
+                stale[folder] |= written_with(main_table(name, folder))
             seconds[name] = time.perf_counter() - begun
     finally:
         _AT_HAND.clear()
     left_out.write(config.out, lacking)
-    there = [i for i, place in enumerate(places) if any((place / "tables").glob("*.csv"))]
+    there = [i for i, place in enumerate(places) if _fresh(place / "tables", stale)]
     if not there:
         raise ValueError(f"nothing could be measured: {'; '.join(failed) or 'no analysis suits what there is'}")
-    return [places[i] for i in there], list(dict.fromkeys(methods[i] for i in there)), seconds, failed
+    kept = dict.fromkeys(methods[title(named[i])] for i in there)
+    return Measured([places[i] for i in there], list(kept), seconds, failed, stale)
+
+
+def _fresh(folder: Path, stale: Stale) -> list[Path]:
+    """The tables in ``folder`` that were made, or found to be as they would be made, now."""
+    return [table for table in folder.glob("*.csv") if table.stem not in stale[folder]]
+
+
+def _methods(config: Config, named: Sequence[Path | Subject]) -> tuple[dict[str, str], list[str]]:
+    """By title the method of every subject that can be read, and a line for each that can't."""
+    methods, failed = dict[str, str](), list[str]()
+    for one in named:
+        try:
+            methods[title(one)] = _method(config, one)
+        except (ValueError, OSError) as error:
+            said = " ".join(str(error).split())
+            failed.append(said if title(one) in said else f"{title(one)}: {said}")
+    return methods, failed
 
 
 def _method(config: Config, one: Path | Subject) -> str:

@@ -7,15 +7,17 @@ from .recognised import recognised
 from .sources import Batch
 from .spiking import Spiking
 from .subject import Subject
-from .targets import subjects
+from .targets import Subjects, listed, subjects
 
 __all__ = [
     "Batch",
     "Spiking",
     "Subject",
+    "Subjects",
     "Unsuited",
     "correct",
     "in_network",
+    "listed",
     "per_image",
     "recognised",
     "subjects",

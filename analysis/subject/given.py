@@ -49,6 +49,21 @@ def usable(source: Any) -> Any:
     return Indexed(source) if indexed and not isinstance(source, Split | Dataset) else source
 
 
+def as_batches(source: Any) -> Any:
+    """``source``, as a list of one batch where it is a pair (x, y) of all inputs and all targets."""
+    arrays = (Tensor, np.ndarray)
+    if isinstance(source, tuple) and len(source) == 2 and isinstance(source[1], arrays):
+        return [source] if isinstance(source[0], (*arrays, Mapping)) else source
+    return source
+
+
+def unpaired(source: Any) -> str:
+    """Why a list isn't one of batches, as a sentence about it, where its items are single arrays; else empty."""
+    if not isinstance(source, list | tuple) or not source or not isinstance(source[0], Tensor | np.ndarray):
+        return ""
+    return f"must be pairs, got a list of arrays ({described(source[0])} first): (x, y), or batches [(x, y), …]"
+
+
 def refused(source: Any) -> str:
     """Why nothing can be measured on ``source``, as a sentence about it; empty where something may."""
     expected = "must be a Dataset, a loader that doesn't shuffle, or a list of batches"

@@ -25,6 +25,7 @@ from .answers import Answers
 from .copying import copied
 from .digest import of_content
 from .examples import Unsuited
+from .given import as_batches
 from .mixing import mixed
 from .outputs import Loss
 from .passes import passes, told
@@ -40,8 +41,8 @@ Plain = bool | int | float | str
 class Subject(Answers):
     """One network with its data, and the columns that name it in every table.
 
-    - ``train``, ``test``: a Dataset, a loader that doesn't shuffle, or a list of batches; either may be left out, and
-      an analysis that needs it says so
+    - ``train``, ``test``: a Dataset, a loader that doesn't shuffle, a list of batches, or a pair (x, y) of all inputs
+      and targets; either may be left out, and an analysis that needs it says so
     - ``losses``: functions (output, target) → one value per example, by name; by default what the output's shape
       says (:mod:`analysis.subject.outputs`)
     - ``name`` (column checkpoint), ``data``, ``method``, ``seed``: words by which tables know it; by default its name
@@ -70,6 +71,8 @@ class Subject(Answers):
     arguments: str = ""
 
     def __post_init__(self) -> None:
+        for split in () if self.unpack else ("train", "test"):
+            object.__setattr__(self, split, as_batches(getattr(self, split)))
         check_words(self)
 
     @classmethod

@@ -9,11 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from models import code
 
 from .subject import Subject
+
+Subjects = Subject | str | Path | Iterable[Subject | str | Path]
+"""What an analysis may be called with: subjects, or what names them on a command line."""
 
 
 def subjects(target: str | Path) -> list[Subject]:
@@ -41,6 +44,31 @@ def _listed(value: Any) -> list[Any]:
     if isinstance(value, Iterable) and not isinstance(value, str | Mapping):
         return list(value)
     return [value]
+
+
+def listed(given: Any) -> list[Path | Subject]:
+    """The subjects that a call of an analysis was given: one, several, or what names them, as on a command line.
+
+    Raises ValueError for anything else, with the line to write, and as :func:`subjects`; FileNotFoundError for no file.
+    """
+    found: list[Path | Subject] = []
+    for one in [given] if isinstance(given, str | Path | Mapping | Tensor) else _listed(given):
+        if isinstance(one, Subject):
+            found.append(one)
+        elif isinstance(one, str | Path):
+            found += subjects(one) if code.is_code(one) else [_file(Path(one))]
+        else:
+            raise ValueError(
+                f"run was given a {type(one).__name__}, expected subjects: run(Config(), "
+                "[Subject(network, train=…, test=…, method='sgd')])"
+            )
+    return found
+
+
+def _file(path: Path) -> Path:
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}: train one with 'python -m models.train --out DIR'")
+    return path
 
 
 def _checked(found: list[Any], target: str | Path) -> list[Subject]:

@@ -20,3 +20,13 @@ def build(named: code.Named, *, seed: int) -> nn.Module:
     if not any(weight.requires_grad for weight in network.parameters()):
         raise code.CodeError(f"{named} returns a {type(network).__name__} without weights to train: give it parameters")
     return network
+
+
+def declared(named: code.Named) -> nn.Module | None:
+    """The module that ``named`` returns, without memory for its weights; None where its code can't make one so."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            network = code.made(named)
+    except (Exception, SystemExit):  # noqa: BLE001 (of whatever kind: it is made in earnest then, and fails there)
+        return None
+    return network if isinstance(network, nn.Module) else None

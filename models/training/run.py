@@ -17,10 +17,11 @@ from .. import code, processes
 from ..checkpoint import Checkpoint, save
 from ..networks.layers import Network
 from ..neurons.selection import cut, select
-from . import history, optimizer, parallel, phases
+from . import history, optimizer, parallel, phases, resuming
 from .board import Board
 from .cuda_graph import Graphs
-from .epoch import DTYPES, evaluate, steps
+from .epoch import DTYPES, steps
+from .evaluation import evaluated
 from .made import made
 from .momentum import NAME, MomentumHistory
 from .objective import objective
@@ -55,7 +56,9 @@ class Run:
         self.momentum = self._momentum() if config.record_momentum else None
         self._begin_leg()
         if previous:
-            self._continue(previous, previous.resume or {})
+            resuming.restore(
+                previous, config.out / "ckpt.pt", self.network, self.optimizer, self.schedule, self.generator
+            )
 
     def _begin_leg(self) -> None:
         """Start the optimizer and the learning rate's cosine that belong to the present phase."""
@@ -69,16 +72,6 @@ class Run:
     def _momentum(self) -> MomentumHistory:
         beta, size, path = self.config.momentum, self.config.batch_size, self.config.out / NAME
         return MomentumHistory(self.network, self.train, beta=beta, batch_size=size, path=path, done=self.done)
-
-    def _continue(self, previous: Checkpoint, states: dict[str, Any]) -> None:
-        self.network.load_state_dict(previous.state_dict)
-        try:
-            self.optimizer.load_state_dict(states["optimizer"])
-            self.schedule.load_state_dict(states["schedule"])
-            self.generator.set_state(states["generator"])
-        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as failure:
-            held = f"holds a damaged training state ({type(failure).__name__}: {failure})"
-            raise ValueError(f"{self.config.out / 'ckpt.pt'} {held}: choose another --out") from failure
 
     @property
     def done(self) -> int:
@@ -146,7 +139,7 @@ class Run:
         if self.momentum:
             self.momentum.record(epoch, self.phases[self.phase].loss, self.loss)
         self.schedule.step()
-        found = self._evaluate()
+        found = evaluated(self.config, self.made, self.loss, self.device)
         self._check_finite(sum(found.values()), epoch, "after the last step")
         row = {"epoch": epoch, **found, "learning_rate": rate, "seconds": time.perf_counter() - started}
         for name, values in self.history.items():
@@ -213,38 +206,17 @@ class Run:
             return None
         return SharpnessAware(self.network, config.sharpness_aware, config.adaptive, config.adaptive_eta)
 
-    def _evaluate(self) -> dict[str, float]:
-        config = self.config
-        size = 500 if self.made.data.image_size <= 32 else config.batch_size
-        shared: dict[str, Any] = {"device": self.device, "dtype": DTYPES[config.precision], "part": processes.part()}
-        loss = self.loss if self.made.tells_loss else None
-        limit = config.evaluate_train and min(config.evaluate_train, len(self.train))
-        return {
-            f"{split}_{name}": value
-            for split, images in (
-                ("train", self.train.batches(size, limit=limit, **shared)),
-                ("test", self.test.batches(size, **shared)),
-            )
-            for name, value in evaluate(self.network, images, config.precision, kind=self.made.kind, loss=loss).items()
-        }
-
     def checkpoint(self) -> Checkpoint:
         """The present state, with what a run needs to go on."""
-        states = {
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "generator": self.generator.get_state(),
-        }
-        weights = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
         training = self.settings | {"epochs_done": self.done}
         made = self.made.record()
         return Checkpoint(
             model=made["model"],
             data=made["data"],
-            state_dict=weights,
+            state_dict=resuming.weights(self.network),
             training=training | {"until_loss_reached": reached(training, self.history)},
             history={name: list(values) for name, values in self.history.items()},
-            resume=states,
+            resume=resuming.states(self.optimizer, self.schedule, self.generator),
         )
 
     def _snapshot(self, checkpoint: Checkpoint) -> None:

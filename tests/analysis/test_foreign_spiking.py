@@ -1,6 +1,7 @@
 """Analyses of other libraries' spiking networks, against the same networks written out step by step."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot, softmax
 
-from analysis import momentum, robustness, timesteps
+from analysis import momentum, robustness, sharpness, timesteps
 from analysis.robustness import NAMES
 from analysis.subject import Subject, recognised
 from landscape.evaluation import resetting
 from tests import naive_spiking as naive
 from tests.spiking_networks import MADE, STEPS, frames, images, subject
 
-WRITTEN = [name for name in MADE if name != "norse recurrent"]
+WRITTEN = list(MADE)
 NOTHING: dict[str, Any] = dict.fromkeys(NAMES, ())
 
 
@@ -92,7 +93,7 @@ def stray(name: str, index: int, draw: int, spurious: bool, made: int, many: boo
     return np.stack([generator(call).random((24, made), np.float32) for call in range(steps)])
 
 
-MANY = ("jelly IF, many steps", "jelly LIF, many steps", "jelly PLIF, many steps", "norse frames")
+MANY = ("jelly IF, many steps", "jelly LIF, many steps", "jelly PLIF, many steps", "norse frames", "norse recurrent")
 ASKED = [name for name in WRITTEN if name not in ("jelly LIF, mean", "own")]
 
 
@@ -122,7 +123,7 @@ def test_lost_and_spurious_spikes_are_those_drawn(name, spurious):
 def test_unlike_neurons_are_those_of_the_formula(name, kind):
     settings = NOTHING | {kind: (0.4,), "lost_spikes": (0.1,), "split": "train", "draws": 2, "loss": "tet"}
     table = robustness.run(robustness.Config(**settings, **precision(name)), [subject(name)]).to_frame()
-    if kind == "decay_spread" and " IF" in name:
+    if kind == "decay_spread" and any(word in name for word in (" IF", "alpha", "recurrent")):
         assert set(table["perturbation"]) == {"lost_spikes"}
         return
     x, y = inputs(name)
@@ -238,3 +239,35 @@ def test_momentum_of_a_regression_has_its_own_loss_and_no_accuracy():
         truth = float((made.network(x) - x.sum(1, keepdim=True)).square().mean())
     assert switch["loss_mse"].iloc[0] == pytest.approx(truth, rel=1e-6)
     assert isinstance(tables["descent"], pd.DataFrame)
+
+
+@pytest.mark.parametrize("noise", ["absolute", "magnitude"])
+@pytest.mark.parametrize("name", ["jelly LIF, looped", "snntorch leaky", "norse frames"])
+def test_the_noise_that_a_foreign_minimum_bears_lifts_its_loss_so_far(name, noise):
+    """The rise at the σ found, written out, and the bounds by their formula."""
+    config = sharpness.Config(measures=("pac-bayes",), rise=0.05, sigma_draws=4, loss="sdt", images=24)
+    table = sharpness.run(replace(config, **precision(name)), [subject(name)]).to_frame()
+    sigmas = table.set_index("measure")["value"]
+    sigma = sigmas["pac_bayes_sigma" + ("_magnitude" if noise == "magnitude" else "")]
+    x, y = inputs(name)
+    network = cast(name, copy.deepcopy(subject(name).network))
+    weights = list(network.parameters())
+    start = torch.cat([weight.detach().flatten() for weight in weights])
+
+    def loss(vector: Tensor) -> float:
+        with torch.no_grad():
+            for weight, part in zip(weights, vector.split([weight.numel() for weight in weights]), strict=True):
+                weight.copy_(part.view_as(weight))
+        return both(naive.outputs(naive.layers(network), x, STEPS), y)["loss_sdt"]
+
+    generator = torch.Generator().manual_seed(0)
+    moves = [torch.randn(len(start), generator=generator, dtype=torch.float64).to(start) for _ in range(4)]
+    if noise == "magnitude":
+        moves = [start.abs() * move for move in moves]
+
+    def rise(size: float) -> float:
+        return float(np.mean([loss(start + side * size * move) for move in moves for side in (1, -1)])) - loss(start)
+
+    assert rise(0.94 * sigma) <= 0.05 <= rise(1.06 * sigma)
+    square, whole = float(start.double().square().sum()), sigmas["pac_bayes_sigma"]
+    assert sigmas["pac_bayes_orig"] == pytest.approx(square / (4 * whole**2) + np.log(24 / whole) + 10, rel=1e-6)

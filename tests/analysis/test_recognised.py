@@ -1,5 +1,6 @@
 """What is found out of spiking networks by asking them, what of it has to be said, and what is refused."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -7,9 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from spikingjelly.activation_based import neuron
+from spikingjelly.activation_based import functional, layer, neuron
 from torch import Tensor, nn
 
 from analysis import robustness, timesteps
@@ -61,7 +63,7 @@ def test_everything_is_found_by_asking(name):
     assert found.neurons
 
 
-_CLASSES = ("IFNode", "LIFNode", "ParametricLIFNode", "Leaky", "Synaptic", "LIFCell", "LIF", "LIFRecurrent")
+_CLASSES = ("IFNode", "LIFNode", "ParametricLIFNode", "Leaky", "Synaptic", "Alpha", "LIFCell", "LIF", "LIFRecurrent")
 
 
 def test_the_number_of_steps_is_given_back():
@@ -381,3 +383,38 @@ def test_noise_needs_real_numbers(capsys):
     table = robustness.run(robustness.Config(split="train", draws=2, rounding=()), [one]).to_frame()
     assert set(table["perturbation"]) == {"weight_noise"}
     assert "words: input_noise is left out: its input is" in capsys.readouterr().err
+
+
+class TwoLayers(nn.Module):
+    """A layer of neurons without a decay, whose spikes have a size, and one like any other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            linear(64, 6, layer.Linear), Graded(v_threshold=0.9), linear(6, 5, layer.Linear),
+            neuron.LIFNode(v_threshold=0.5), linear(5, 3, layer.Linear),
+        )  # fmt: skip
+        functional.set_step_mode(self.net, "m")
+
+    def forward(self, x: Tensor, num_steps: int = STEPS) -> Tensor:
+        output: Tensor = self.net(x.expand(num_steps, *x.shape))
+        return output
+
+
+def test_layers_that_cannot_suffer_something_are_left_out_of_that_alone_and_named(tmp_path, capsys):
+    one = made(TwoLayers())
+    settings = dict.fromkeys(robustness.NAMES, ()) | {"decay_spread": (0.4,), "spurious_spikes": (0.3,)}
+    config = robustness.Config(**settings, split="train", draws=3, out=tmp_path)
+    table = robustness.run(config, [one]).to_frame()
+    said = {
+        "decay_spread": "leaves out 1 of 2 layers of neurons: no decay is known of net.1 (Graded)",
+        "spurious_spikes": "leaves out 1 of 2 layers of neurons: the outputs of net.1 (Graded) are others than 0 and 1",
+    }
+    lines = [line for line in capsys.readouterr().err.splitlines() if "leaves out" in line]
+    assert lines == [f"made: {name} {why}" for name, why in said.items()]
+    assert json.loads((tmp_path / "robustness.json").read_text())["left_out"] == {"made": said}
+    # as if the other layer alone were one of neurons
+    alone = replace(one, spiking=Spiking(neurons=(neuron.LIFNode,)))
+    config = replace(config, out=None)
+    pd.testing.assert_frame_equal(robustness.run(config, [alone]).to_frame(), table)
+    assert table.groupby("perturbation")["value"].nunique().tolist() == [4, 4]

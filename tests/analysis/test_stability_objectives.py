@@ -1,7 +1,6 @@
 """The objective of training along training, whatever it was: its value and its top eigenvalue written out."""
 
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from analysis.subject import Subject
 from models import train
 from models.checkpoint import load
 from models.training import recipe
+from tests.own_file import own_file
 
 SHARED = {"train_images": 40, "batch_size": 20, "timesteps": 2, "snapshots": 1, "quiet": True}
 MINE = """
@@ -37,13 +37,7 @@ def squared(output, target):
 """
 
 
-@pytest.fixture(autouse=True)
-def mine(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    (tmp_path / "stable_mine.py").write_text(MINE)
-    yield
-    sys.modules.pop("stable_mine", None)
+mine = own_file("stable_mine.py", MINE)
 
 
 def trt(network, output, labels):

@@ -1,6 +1,5 @@
 """What a subject can't be is refused in one line before it is measured; what it is, is told apart by its digest."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +17,7 @@ from analysis.subject import Spiking, Subject, subjects
 from analysis.subject.spiking import check_fields
 from analysis.subject.words import check_words
 from models import train
+from tests.own_file import own_file
 
 X = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(40) % 3
@@ -273,14 +273,7 @@ def mine():
 """
 
 
-@pytest.fixture
-def checks_mine(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    path = tmp_path / "checks_mine.py"
-    path.write_text(MINE)
-    yield path
-    sys.modules.pop("checks_mine", None)
+checks_mine = own_file("checks_mine.py", MINE, always=False)
 
 
 def test_training_without_a_gradient_is_one_line(checks_mine, capsys):

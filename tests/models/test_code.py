@@ -1,12 +1,16 @@
 """Code by name: what is read, what is run and what never is, and errors that show the user's line."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from models import code
 from models.checkpoint import Checkpoint, CheckpointError, load, save
+from tests.own_file import own_file
+
+from ..memory import measured
 
 MINE = """
 from functools import partial
@@ -26,12 +30,7 @@ number = 3
 """
 
 
-@pytest.fixture
-def mine(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "mine.py").write_text(MINE)
-    return tmp_path / "mine.py"
+mine = own_file("mine.py", MINE, always=False)
 
 
 def test_a_name_with_arguments_is_called_with_them(mine):
@@ -165,3 +164,44 @@ def test_a_checkpoint_of_code_without_a_digest_is_refused(mine, tmp_path):
     del made.model["sha256"]
     with pytest.raises(ValueError, match=r"model\.sha256 is missing"):
         save(made, tmp_path / "ckpt.pt")
+
+
+OWN_NETWORK = """
+from torch import nn
+import torch
+
+
+class Wide(nn.Module):
+    def __init__(self, w=8, numbers=False):
+        super().__init__()
+        self.first = nn.Linear(4, int(w))
+        self.scale = float(torch.ones(1)) if numbers else 1.0
+
+    def forward(self, x):
+        return self.first(x) * self.scale
+"""
+
+
+@pytest.mark.parametrize("width", [10**11, 1e11, 2**62, 10**9])
+def test_a_network_that_is_far_larger_than_the_weights_is_refused_before_it_takes_memory(mine, width):
+    Path("wide.py").write_text(OWN_NETWORK)
+    weights = {"first.weight": torch.zeros(8, 4), "first.bias": torch.zeros(8)}
+    made = Checkpoint(
+        {"name": "wide.py:Wide", "arguments": {"w": width}, "sha256": code.sha256("wide.py")}, weights, {}, {}, {}
+    )
+    with measured() as cost, pytest.raises(ValueError, match=r"wide\.py") as refusal:
+        made.network(["wide.py"])
+    assert cost.memory < 100e6
+    assert "\n" not in str(refusal.value)
+    if width < 2**62:
+        assert "doesn't fit wide.py:Wide: at first.weight expected" in str(refusal.value)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"numbers": True}, {"w": 8.0}])
+def test_a_network_that_fits_is_built_also_where_it_can_t_be_declared(mine, arguments):
+    Path("wide.py").write_text(OWN_NETWORK)
+    weights = {"first.weight": torch.randn(8, 4), "first.bias": torch.randn(8)}
+    model = {"name": "wide.py:Wide", "arguments": arguments, "sha256": code.sha256("wide.py")}
+    found = Checkpoint(model, weights, {}, {}, {}).network(["wide.py"])
+    assert torch.equal(found.first.weight, weights["first.weight"])
+    assert found.first.weight.device.type == "cpu"

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +15,13 @@ from analysis.subject import in_network
 from models import data, train
 from models.checkpoint import CheckpointError, load, save
 from models.data import file_digest
+from tests.own_file import own_file
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    Path("digest_mine.py").write_text(
-        "from torch import nn\n\n\ndef Images():\n    return nn.Sequential(nn.Flatten(), nn.Linear(192, 2))\n\n\n"
-        "def Numbers():\n    return nn.Sequential(nn.Linear(4, 3))\n"
-    )
-    yield
-    sys.modules.pop("digest_mine", None)
+here = own_file(
+    "digest_mine.py",
+    "from torch import nn\n\n\ndef Images():\n    return nn.Sequential(nn.Flatten(), nn.Linear(192, 2))\n\n\n"
+    "def Numbers():\n    return nn.Sequential(nn.Linear(4, 3))\n",
+)
 
 
 def folder(shade=0):

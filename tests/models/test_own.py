@@ -15,6 +15,7 @@ from models import data
 from models.checkpoint import load
 from models.train import main, run
 from models.training.recipe import Config
+from tests.own_file import own_file
 
 from ..interrupted import interrupted
 
@@ -99,11 +100,7 @@ def fails():
 SHORT = ["--epochs", "2", "--batch-size", "20", "--quiet"]
 
 
-@pytest.fixture(autouse=True)
-def mine(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    Path("mine.py").write_text(MINE)
+mine = own_file("mine.py", MINE)
 
 
 def trained(*argv):

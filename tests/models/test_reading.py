@@ -105,7 +105,20 @@ def test_code_is_never_run(place, zipped, tmp_path):
 def test_no_other_class_is_read_and_it_is_named(other, zipped, tmp_path):
     said = refusal(saved({"state_dict": WEIGHTS, "args": other}, zipped), tmp_path)
     assert "it holds more than tensors and plain values: " in said
-    assert "whose code would be run. Where you trust the file, save what is needed alone: torch.save(" in said
+    assert "whose code reading it would run, and never does. Save the weights alone where they were made, " in said
+    assert "torch.save(network.state_dict(), FILE): models.convert and models.elsewhere.load_into take that" in said
+    assert "weights_only" not in said
+
+
+def test_no_refusal_passes_on_the_advice_to_read_a_pickle_all_the_same(tmp_path):
+    good = saved({"w": torch.zeros(3)}, False)
+    contents = [pickle.dumps({"w": 1}), pickle.dumps(nn.Linear(2, 2)), b"\x80\x02no pickle", good[:40], good[:-9], b""]
+    for content in contents:
+        said = refusal(content, tmp_path)
+        assert "weights_only" not in said
+        assert "trust" not in said
+        assert "\n" not in said
+        assert "load_into" in said
 
 
 def test_a_compressed_archive_is_refused_whatever_it_would_become(tmp_path):
