@@ -96,10 +96,8 @@ def _conclude(config: Config, folders: Sequence[Path], methods: Sequence[str], s
     Tables of an earlier time that are ``stale`` count nowhere.
     """
     left = [f"without {folder.parent.name}: {' '.join(sorted(names))}" for folder, names in stale.items() if names]
-    done, names = (
-        config.out / "figures" / ".done",
-        "\n".join([" ".join(each.name for each in folders), *left, *left_out.read(config.out)]),
-    )
+    names = "\n".join([" ".join(each.name for each in folders), *left, *left_out.read(config.out)])
+    done = config.out / "figures" / ".done"
     report = config.out / "report.html"
     written = max(table.stat().st_mtime for folder in folders for table in (folder / "tables").glob("*.csv"))
     if report.exists() and done.exists() and done.stat().st_mtime > written and done.read_text() == names:
