@@ -53,7 +53,7 @@ class CheckpointError(ValueError):
 
 
 class Diverged(CheckpointError):
-    """A checkpoint of a run that diverged: its weights are not finite."""
+    """A run that diverged: its loss, or its checkpoint's weights, are not finite."""
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .. import code, processes
-from ..checkpoint import Checkpoint, save
+from ..checkpoint import Checkpoint, Diverged, save
 from ..networks.layers import Network
 from ..neurons.selection import cut, select
 from . import history, optimizer, parallel, phases, resuming
@@ -198,7 +198,7 @@ class Run:
     def _check_finite(self, loss: float, epoch: int, where: str) -> None:
         if not math.isfinite(loss):
             last = kept(self.config.out / "ckpt.pt")
-            raise ValueError(f"the loss is {loss} in epoch {epoch} {where}: lower --learning-rate ({last})")
+            raise Diverged(f"the loss is {loss} in epoch {epoch} {where}: lower --learning-rate ({last})")
 
     def _sharpness_aware(self) -> SharpnessAware | None:
         config = self.config

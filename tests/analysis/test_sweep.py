@@ -197,6 +197,15 @@ def test_a_network_that_diverged_is_counted_and_one_that_fails_is_named(done, ca
             path.write_bytes(content)
 
 
+def test_a_run_whose_loss_is_no_number_any_more_has_diverged(tmp_path):
+    text = PLAN.replace("[0.002, 0.004]", "[0.002, 1e30]").replace("seeds = 2", "seeds = 1")
+    table = sweep.run(planned(tmp_path, text, jobs=1)).set_index(["method", "learning_rate"])
+    assert table["status"].to_dict() == {
+        (method, rate): "diverged" if rate > 1 else "measured" for method in ("sdt", "small") for rate in (0.002, 1e30)
+    }
+    assert (table["reason"].str.contains("finite|the loss is")).equals(table["status"] == "diverged")
+
+
 def test_a_dry_run_leaves_nothing_and_says_what_it_would_cost(tmp_path, capsys):
     config = planned(tmp_path, PLAN)
     assert sweep.main([str(config.plan), "--out", str(config.out), "--dry-run"]) == 0
