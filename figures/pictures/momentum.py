@@ -167,7 +167,7 @@ def directions(found: Sequence[str]) -> list[str]:
     steps = sorted((name for name in found if name.startswith("step-")), key=lambda name: int(name.split("-")[1]))
     first = [name for name in ("gradient", "momentum") if name in found]
     first += sorted(set(found) - set(first) - set(steps))
-    steps = steps if len(steps) > 1 else []  # the only step's gradient is the whole one
+    steps = [] if steps == ["step-1"] else steps  # the only step's gradient is the whole one
     room = max(_MOST - len(first), 1)
     kept = sorted({round(i) for i in np.linspace(0, len(steps) - 1, min(room, len(steps)))}) if steps else []
     return [*first, *(steps[i] for i in kept)]
