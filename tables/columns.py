@@ -121,7 +121,10 @@ COLUMNS: dict[str, Column] = {
         timestep     1 … T; 0 is the whole
         timesteps    T, the steps given at inference
         trained_timesteps  T of the training run
-        images       how many images
+        images       how many images; 0 where a surface is interpolated
+        points       of a line's or a plane's grid
+        evaluated    how many of them were evaluated
+        held_out     how many of those judge the interpolant, and are in none
         batches      how many batches
         n            pairs of one seed, the smaller group, or subjects
         seeds        how many seeds they have
@@ -167,6 +170,8 @@ COLUMNS: dict[str, Column] = {
         spiking            whether neurons spike
         detach_reset       whether the reset is left out of the derivative
         evaluate_train     whether training images were evaluated after each epoch
+        interpolated       whether nothing was evaluated there, but around it
+        accuracy_converged whether the accuracy's error met the tolerance, which asks for no image of its own
         complete           False where the time was up before all probes had all steps
         doubling_reached   False: the surface ends first, and the radius is a lower bound
         half_width_reached likewise
@@ -231,6 +236,13 @@ COLUMNS |= _read(
     value          the number itself, in the row's unit
     rise_stderr    of value − value at the origin, over the same images
     sampling_stderr for not having taken all images asked for
+    tolerance      [1] the error asked for, over the range
+    range          [loss] largest less smallest height of a surface
+    seen           [loss] root mean square error of the interpolant at the points held out
+    largest        [loss] the largest error there
+    error          [loss] what a surface's root mean square error is below, with 95 % confidence
+    accuracy_range [1] largest less smallest accuracy
+    accuracy_error [1] what its root mean square error is below, with 95 % confidence
     accuracy       [1] of the mean output
     accuracy_stderr over images
     images_stderr  over images

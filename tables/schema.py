@@ -134,7 +134,14 @@ SCHEMA: dict[str, Table] = {
         ),
         _table(
             "surface", "surface", "the loss on lines and planes through the weights",
-            f"{_SURFACE} alpha beta value stderr? rise_stderr? sampling_stderr? accuracy accuracy_stderr? images?",
+            f"{_SURFACE} alpha beta value stderr? rise_stderr? sampling_stderr? accuracy accuracy_stderr? images? "
+            "interpolated?",
+            "kind directions axes_loss|loss split draw",
+        ),
+        _table(
+            "surface_errors", "surface", "how far surfaces of few points and images may be off",
+            f"{_SURFACE} tolerance range points evaluated images held_out seen largest sampling_stderr error converged "
+            "accuracy_range accuracy_error accuracy_converged",
             "kind directions axes_loss|loss split draw",
         ),
         _table(

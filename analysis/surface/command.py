@@ -9,8 +9,10 @@ scaled to the norm of the weights' filter (Li, Xu, Taylor, Studer, Goldstein 201
 forward at a point gives the loss under SDT and under TET and the accuracy. The paper's figure 2 is this plane for α, β
 in [−1, 1], one draw, weights trained with SDT and with TET, losses SDT and TET.
 
-With ``--tolerance 0.02`` a point takes only as many images, drawn at random, as bring the standard error of
-L(α, β) − L(0, 0) to 2 % of the surface's range, under each loss (:mod:`landscape.surfaces.sampling`).
+With ``--tolerance 0.02`` only some points are evaluated, and on only some images, drawn at random: as many of both as
+bring the root mean square error, against the surface of all points and all images, to 2 % of its range with 95 %
+confidence, under each loss (:mod:`landscape.surfaces.adaptive`). In between it is interpolated. Where it is rough, with
+steps, cliffs or infinity, all points are evaluated. The accuracy comes along as it is, and its error is stated.
 
 A run that was stopped goes on when the same command is given again (:mod:`analysis.surface.journal`), and its table is
 the same to the bit. ``torchrun -m analysis.surface`` splits the points over processes; the table is the same to the bit
@@ -22,7 +24,10 @@ Table ``surface.csv``, after checkpoint, network, data, method, training, seed:
   "plane"), draw (numbers the lines and the planes of a split), alpha, beta (0 on a line)
 - value; stderr (of the value, over images); rise_stderr (of value − value at the origin, over the same images: much
   smaller); sampling_stderr (for not having taken all images asked for; 0 without ``--tolerance``)
-- accuracy, accuracy_stderr (over images); images (how many the point took)
+- accuracy, accuracy_stderr (over images); images (how many the point took, 0 where it is interpolated); interpolated
+
+With ``--tolerance`` also table ``surface_errors.csv``: what was evaluated, and how far each surface may be off
+(:mod:`analysis.surface.errors`).
 
 Tables ``shapes.csv``, each surface in a few numbers, and ``minima.csv``, its local minima and how they merge: see
 :mod:`analysis.surface.shapes`.
@@ -51,6 +56,7 @@ from tables.result import Result
 from .. import command
 from ..command import analyse
 from ..subject import Batch, Subject
+from .errors import ordered, stated
 from .flags import Config
 from .journal import Journal
 from .planes import Axes, axes
@@ -75,18 +81,20 @@ def measure(subject: Subject, config: Config, journal: Callable[[], Journal]) ->
     """The tables of one checkpoint."""
     if config.draws < 1 or config.plane_draws < 0:
         raise ValueError(f"draws must be at least 1 and plane draws at least 0, got {config.draws, config.plane_draws}")
-    sheets = list(_sheets(subject, config))
-    frames = []
+    sheets, losses = list(_sheets(subject, config)), list(subject.asked(config.loss))
+    frames, errors = [], []
     with tqdm(unit="point", total=0, smoothing=0.05, disable=config.quiet) as bar:
-        bar.total = sum(_size(sheet, config) for sheet in sheets)
+        if config.tolerance is None:
+            bar.total = sum(_size(sheet, config) for sheet in sheets)
         for sheet in sheets:
             label: list[str | int] = [subject.sha256, sheet.split, sheet.kind, sheet.draw]
             run = partial(carried_out, journal(), label, bar)
-            frames.append(
-                _rows(_measured(subject, sheet, config, run), sheet, config, list(subject.asked(config.loss)))
-            )
+            found = _measured(subject, sheet, config, run)
+            frames.append(_rows(found, sheet, config, losses))
+            errors.append(stated(found, losses).assign(**_place(sheet, config)))
     table = pd.concat(frames, ignore_index=True)
-    return {"surface": table, "shapes": shapes(table), "minima": minima(table), **_about(sheets)}
+    said = {} if config.tolerance is None else {"surface_errors": ordered(pd.concat(errors, ignore_index=True))}
+    return {"surface": table, **said, "shapes": shapes(table), "minima": minima(table), **_about(sheets)}
 
 
 def _sheets(subject: Subject, config: Config) -> Iterator[_Sheet]:
@@ -132,6 +140,7 @@ def _measured(
         channels_last=True,
         tolerance=None if config.tolerance is None else dict.fromkeys(subject.asked(config.loss), config.tolerance),
         run=run,
+        seed=config.seed,
         **subject.reading,
     )
 
@@ -159,10 +168,16 @@ def _rows(found: Surface, sheet: _Sheet, config: Config, losses: Sequence[str]) 
         beside = {"accuracy": accuracy["value"].to_numpy(), "accuracy_stderr": accuracy["stderr"].to_numpy()}
     parts = [table[table["metric"] == name].assign(**beside) for name in losses]
     rows = pd.concat(parts, ignore_index=True).rename(columns={"metric": "loss"})
-    place = {"split": sheet.split, "directions": config.directions, "axes_loss": sheet.axes.loss}
-    rows = rows.assign(**place, kind=sheet.kind, draw=sheet.draw)
-    measured = ["value", "stderr", "rise_stderr", "sampling_stderr", *beside, "images"]
-    return rows[["loss", *place, "kind", "draw", "alpha", "beta", *measured]]
+    rows, place = rows.assign(**_place(sheet, config)), _place(sheet, config)
+    measured = ["value", "stderr", "rise_stderr", "sampling_stderr", *beside, "images", "interpolated"]
+    return rows[["loss", *place, "alpha", "beta", *measured]]
+
+
+def _place(sheet: _Sheet, config: Config) -> dict[str, Any]:
+    return {
+        "split": sheet.split, "directions": config.directions, "axes_loss": sheet.axes.loss,
+        "kind": sheet.kind, "draw": sheet.draw,
+    }  # fmt: skip
 
 
 def _about(sheets: Sequence[_Sheet]) -> dict[str, pd.DataFrame]:

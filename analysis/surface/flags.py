@@ -25,6 +25,7 @@ class Config(BothSplits):
     extent: float = 1.0
     """Largest alpha and beta; at 1 a filter has moved by its own norm. A trajectory has its own range."""
     tolerance: float | None = None
-    """Standard error wanted of L(α, β) − L(0, 0), relative to the surface's range; None takes all images everywhere."""
+    """Root mean square error wanted of a surface, relative to its range, for which points and images are chosen and the
+    rest is interpolated; None evaluates all points on all images."""
     recalibrate: bool = False
     """Take BatchNorm's statistics anew at every point, from training images."""

@@ -8,7 +8,8 @@ checkpoint, network, data, method, training, seed: loss, split, directions, axes
   surface ends first, and the radius is then a lower bound
 - ``half_width``: how far it stays within ``rise`` above the centre; ``half_width_reached``
 - ``mean_rise`` at distance ``radius``: mean of L − L(0)
-- ``roughness``: how far neighbouring points jump (:mod:`landscape.surfaces.shape`)
+- ``roughness``: how far neighbouring points jump (:mod:`landscape.surfaces.shape`); nan where some are
+  interpolated, and do not jump
 - ``minima``: local minima; ``significant_minima``: those with a persistence above ``threshold``, twice the median
   standard error of a rise above the centre; ``persistence``: the largest but the lowest minimum's own, which is
   infinite; 0 where there is one minimum (:mod:`landscape.surfaces.topology`)
@@ -76,7 +77,7 @@ def _row(points: pd.DataFrame, rise: float, radius: float) -> dict[str, Any]:
     infinite = int((~np.isfinite(values)).sum())
     return {
         **_widths(values, alphas, betas, rise, radius),
-        "roughness": roughness(values),
+        "roughness": np.nan if "interpolated" in points and points["interpolated"].any() else roughness(values),
         **_minima(values, 2 * float(points["rise_stderr"].replace([np.inf, -np.inf], np.nan).median())),
         "infinite": infinite,
         **({"images": int(points["images"].max())} if "images" in points else {}),

@@ -5,7 +5,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from landscape.surfaces import Found, Moments, Task
+from landscape.surfaces import Found, Task
 from models import processes
 
 from .journal import Journal
@@ -20,12 +20,12 @@ def carried_out(
 ) -> list[Found]:
     """What was found for each of ``tasks``, in order, the same in every process; ``label`` names their surface.
 
-    What the journal lacks is shared out, kept in it as it is found, and exchanged. ``bar`` counts tasks; those that are
-    not the first at their point are added to its total.
+    What the journal lacks is shared out, kept in it as it is found, and exchanged. ``bar`` counts tasks, whose total
+    grows where there are more than was known.
     """
     keys = [" ".join(map(repr, (*label, *task.point, task.start, task.stop))) for task in tasks]
     missing = [number for number, key in enumerate(keys) if key not in journal.found]
-    bar.total = (bar.total or 0) + (len(tasks) if tasks[0].start else 0)
+    bar.total = max(bar.total or 0, bar.n + len(tasks))
     bar.update(len(tasks) - len(missing))
     fresh = []
     for number in processes.share(missing):
@@ -35,6 +35,4 @@ def carried_out(
     bar.update(len(missing) - len(fresh))
     for number, found in zip(missing, processes.gathered(fresh), strict=True):
         journal.found[keys[number]] = found
-    return [
-        {name: (Moments(*value), Moments(*rise)) for name, (value, rise) in journal.found[key].items()} for key in keys
-    ]
+    return [journal.found[key] for key in keys]

@@ -99,7 +99,7 @@ def planes(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], QuadCon
     words = f"loss on {IMAGES.get(split, split)} ({loss_unit(shown)})"
     bar = figure.colorbar(next(iter(filled.values())), ax=axes, ticks=levels, label=words, aspect=35, pad=0.02)
     bar.outline.set_linewidth(0.4)
-    _plane_caption(figure, found, levels, _words(rows))
+    _plane_caption(figure, found, levels, _words(rows), between(rows))
     return filled
 
 
@@ -113,6 +113,12 @@ def _kind(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
     if not found:
         raise TableError(f"no {kind} but along trajectories, which have a picture of their own")
     return rows[rows["directions"] == ("random" if "random" in found else found[0])]
+
+
+def between(rows: pd.DataFrame) -> str:
+    """What a caption says of points that were interpolated; nothing where there are none."""
+    share = rows["interpolated"].eq(True).mean() if "interpolated" in rows else 0.0
+    return f" {share:.0%} of the points are interpolated between those evaluated." if share else ""
 
 
 def _words(rows: pd.DataFrame) -> str:
@@ -149,7 +155,9 @@ def _name_axes(axes: np.ndarray, methods: list[str], shown: list[str], found: di
         ax.set_xlabel("α")
 
 
-def _plane_caption(figure: Figure, found: dict[tuple[str, str], Plane], levels: np.ndarray, directions: str) -> None:
+def _plane_caption(
+    figure: Figure, found: dict[tuple[str, str], Plane], levels: np.ndarray, directions: str, said: str
+) -> None:
     pairs = {f"{look_of(method).label}/{label(loss)}": one for (method, loss), one in found.items()}
     lowest = ", ".join(f"{name} {one.lowest[2]:.2g}" for name, one in pairs.items())
     spread = ", ".join(f"{one.spread:.2g}" for one in found.values())
@@ -162,7 +170,7 @@ def _plane_caption(figure: Figure, found: dict[tuple[str, str], Plane], levels: 
         level = levels[min(1, len(levels) - 1)]
         text += f" White lines: {level:.3g}, each seed. Standard deviation between seeds, same order: {spread}."
     off = int(sum(np.isinf(one.mean).sum() for one in found.values()))
-    caption(figure, text + (f" {off} infinite points: ∞, in the last colour." if off else ""))
+    caption(figure, text + (f" {off} infinite points: ∞, in the last colour." if off else "") + said)
 
 
 def lines(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
@@ -193,7 +201,7 @@ def lines(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
     caption(
         figure,
         f"Along {draws} {_words(rows)} direction{'s' * (draws > 1)} a seed, on {IMAGES.get(split, split)}, "
-        f"averaged within a seed. {remark(curves.values())}",
+        f"averaged within a seed. {remark(curves.values())}{between(rows)}",
     )
     return curves
 

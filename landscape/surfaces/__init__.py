@@ -1,5 +1,6 @@
 """The loss along lines, planes and paths, and what their shape says."""
 
+from .adaptive import Error
 from .bezier import Fit, fit_bezier
 from .directions import filter_scale, random_direction
 from .layout import cached_size
@@ -12,6 +13,7 @@ from .topology import topology
 from .trajectory import principal_components
 
 __all__ = [
+    "Error",
     "Fit",
     "Found",
     "Moments",

@@ -9,83 +9,35 @@ surface. Two standard errors come with it, both over the N examples:
 The second is paired and near the centre much the smaller: the same examples are hard at both points. Reading the
 error of a difference off the first overstates it.
 
-**Fewer examples.** With a tolerance a point takes only n of the N examples, as many as its paired differences ask for
-(:mod:`landscape.surfaces.sampling`), and its height is the centre's over all examples plus the mean difference over n::
+**Fewer points and examples.** With a tolerance only some points are evaluated, on only some of the N examples, as many
+as the error asked for takes (:mod:`landscape.surfaces.adaptive`); between them the surface is interpolated. A height is
+the centre's over all examples plus an estimate of its rise::
 
-    L(α, β) ≈ L_N(0, 0) + mean over n of [ℓᵢ(α, β) − ℓᵢ(0, 0)]
+    L(α, β) ≈ L_N(0, 0) + rise(α, β)
 
-``sampling_stderr``, sd(ℓᵢ(α, β) − ℓᵢ(0, 0)) √(1/n − 1/N), is how far that is from the surface of all N examples:
-0 where n = N, which is everywhere without a tolerance.
+``sampling_stderr`` is the standard error of not having taken all examples: 0 everywhere without a tolerance. What
+interpolating adds, and a bound of both, is in ``errors``.
 
 A loss that overflows far out stays inf or nan in the result; nothing is dropped or replaced.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
 from itertools import product
 from typing import Unpack
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from ..evaluation import Reading, Source
 from ..objective import Parameters
+from .grids import Surface, grid
 from .moments import Moments
 from .points import Metrics, Points, evaluate_points
-from .sampling import Found, Run, Task, in_turn, sampled
+from .sampling import Centre, Run, Task, counted, in_turn, moments
+from .sparse import sparse
 
 __all__ = ["Surface", "evaluate_points", "grid", "mean_and_stderr", "surface"]
-
-
-@dataclass(frozen=True)
-class Surface:
-    """Mean, standard error, and paired standard error of the rise above the centre, of each metric at each point.
-
-    Arrays are ``[alpha, beta]``; a line has the single β = 0. ``images`` is the number of examples a point took, out of
-    ``examples``; ``sampling_stderr`` is the error of not having taken all.
-    """
-
-    alphas: Float[np.ndarray, " alpha"]
-    betas: Float[np.ndarray, " beta"]
-    mean: dict[str, Float[np.ndarray, "alpha beta"]]
-    stderr: dict[str, Float[np.ndarray, "alpha beta"]]
-    rise_stderr: dict[str, Float[np.ndarray, "alpha beta"]]
-    sampling_stderr: dict[str, Float[np.ndarray, "alpha beta"]]
-    images: Int[np.ndarray, "alpha beta"]
-    examples: int
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row per metric and point: metric, alpha, beta, value, stderr, rise_stderr, sampling_stderr, images."""
-        alpha, beta = np.meshgrid(self.alphas, self.betas, indexing="ij")
-        columns = {"value": self.mean, **{name: getattr(self, name) for name in _ERRORS}}
-        place = {"alpha": alpha.ravel(), "beta": beta.ravel()}
-        frames = [
-            pd.DataFrame(
-                {"metric": name, **place, **{column: found[name].ravel() for column, found in columns.items()}}
-            ).assign(images=self.images.ravel())
-            for name in self.mean
-        ]
-        return pd.concat(frames, ignore_index=True)
-
-
-_ERRORS = ("stderr", "rise_stderr", "sampling_stderr")
-
-
-def grid(start: float, stop: float, count: int) -> Float[np.ndarray, " count"]:
-    """``count`` evenly spaced coordinates from ``start`` to ``stop``, both included.
-
-    A symmetric range is exactly antisymmetric, so an odd ``count`` holds 0 exactly and the centre is the weights as
-    found. Raises ValueError for fewer than two points or a range that is empty or not finite.
-    """
-    if count < 2:
-        raise ValueError(f"a grid needs at least 2 points, got {count}")
-    if not (np.isfinite([start, stop]).all() and start < stop):
-        raise ValueError(f"a grid must run from a finite start up to a larger finite stop, got {start} to {stop}")
-    points = np.linspace(start, stop, count)
-    return (points - points[::-1]) / 2 if start == -stop else points
 
 
 def surface(
@@ -103,16 +55,19 @@ def surface(
     tolerance: Mapping[str, float] | None = None,
     run: Run = in_turn,
     progress: Callable[[int], object] | None = None,
+    seed: int = 0,
     **reading: Unpack[Reading],
 ) -> Surface:
     """Every metric at every point of ``alphas`` × ``betas`` (a line when ``betas`` is None, with one direction).
 
     ``tolerance`` names metrics and the error wanted of each, relative to the range of its surface: with {"loss": 0.02}
-    every point takes as many examples as bring its ``sampling_stderr`` to 2 % of the largest less the smallest height.
-    Examples are then taken by whole batches, in the order given: pass them in random order, in batches of 50 or so.
+    so many points and examples are taken that the root mean square error over the grid, against the surface of all
+    points and all examples, is at most 2 % of the largest less the smallest height, with 95 % confidence. Examples are
+    taken by whole batches, in the order given: pass them in random order, in batches of 50 or so. Coordinates must
+    increase. ``seed`` draws the points that are held out.
 
     ``run(tasks, evaluate)`` yields ``evaluate(task)`` of each task in order; one of your own may spread tasks over
-    processes, or keep what was found (:class:`~landscape.surfaces.Task` is all that a result depends on).
+    processes, or keep what was found: plain JSON, and :class:`~landscape.surfaces.Task` is all that it depends on.
     ``progress`` is called after each task with the number done. The weights as found are evaluated first, over all
     examples. Other arguments and errors are those of :class:`~landscape.surfaces.points.Points`.
     """
@@ -123,73 +78,34 @@ def surface(
         model, metrics, batches, directions,
         parameters=parameters, mode=mode, prepare=prepare, channels_last=channels_last, **reading,
     )  # fmt: skip
-    height = _Heights(space)
-    points = list(product(*map(np.ndarray.tolist, axes)))
+    carry_out = counted(run, progress)
     with space.lent():
-        found = sampled(points, space.sizes, height, tolerance or {}, _counted(run, progress))
-        found[height.origin] = height.centre()  # of all examples, however few the other points took
-    return _surface(axes, [found[point] for point in points], found[height.origin])
+        if tolerance:
+            return sparse(space, axes, tolerance, carry_out, seed)
+        return _dense(space, axes, carry_out)
 
 
-class _Heights:
-    """The task's answer: moments of each metric and of its rise above the centre."""
-
-    def __init__(self, space: Points):
-        self.space = space
-        self.origin = (0.0,) * space.dimension
-        self.ends = np.cumsum([0, *space.sizes]).tolist()
-        self.at_centre = cache(lambda: space.values(self.origin))
-
-    def centre(self) -> Found:
-        return {name: (Moments.of(each), Moments(len(each), 0.0, 0.0)) for name, each in self.at_centre().items()}
-
-    def __call__(self, task: Task) -> Found:
-        centre = self.at_centre()
-        part = slice(self.ends[task.start], self.ends[task.stop])
-        if task.point == self.origin:
-            values = {name: each[part] for name, each in centre.items()}
-        else:
-            values = self.space.values(task.point, task.start, task.stop)
-        return {name: (Moments.of(each), Moments.of(each - centre[name][part])) for name, each in values.items()}
-
-
-def _counted(run: Run, progress: Callable[[int], object] | None) -> Run:
-    done = 0
-
-    def counted(tasks: Sequence[Task], evaluate: Callable[[Task], Found]) -> Iterable[Found]:
-        nonlocal done
-        for found in run(tasks, evaluate):
-            done += 1
-            if progress is not None:
-                progress(done)
-            yield found
-
-    return counted
-
-
-def _surface(axes: list[np.ndarray], found: Sequence[Found], centre: Found) -> Surface:
+def _dense(space: Points, axes: list[np.ndarray], run: Run) -> Surface:
+    """Every point on all examples."""
+    centre = Centre(space)
+    points = list(product(*map(np.ndarray.tolist, axes)))
+    tasks = [Task(point, 0, len(space.sizes)) for point in points]
+    found = [moments(each) for each in run(tasks, centre.moments)]
     shape = (len(axes[0]), -1)
-    examples = next(iter(centre.values()))[0].size
 
-    def table(of: Callable[[str, Moments, Moments], float]) -> dict[str, np.ndarray]:
-        return {name: np.array([of(name, *moments[name]) for moments in found]).reshape(shape) for name in centre}
+    def table(of: Callable[[Moments, Moments], float]) -> dict[str, np.ndarray]:
+        return {name: np.array([of(*each[name]) for each in found]).reshape(shape) for name in found[0]}
 
-    def mean(name: str, value: Moments, rise: Moments) -> float:
-        return value.mean if value.size == examples else centre[name][0].mean + rise.mean
-
-    def stderr(_: str, value: Moments, rise: Moments) -> float:
-        # Of the estimate above: its examples are among those of the centre, so that covariances cancel.
-        return float(np.sqrt(value.variance / examples + rise.variance * (1 / rise.size - 1 / examples)))
-
+    rise_stderr = table(lambda _, rise: rise.stderr)
     return Surface(
         axes[0],
         axes[1] if len(axes) > 1 else np.zeros(1),
-        table(mean),
-        table(stderr),
-        table(lambda _, _value, rise: rise.stderr),
-        table(lambda _, _value, rise: rise.stderr_of(examples)),
-        np.array([next(iter(moments.values()))[0].size for moments in found]).reshape(shape),
-        examples,
+        table(lambda value, _: value.mean),
+        table(lambda value, _: value.stderr),
+        rise_stderr,
+        {name: np.zeros_like(each) for name, each in rise_stderr.items()},
+        np.full_like(next(iter(rise_stderr.values())), sum(space.sizes), dtype=int),
+        sum(space.sizes),
     )
 
 

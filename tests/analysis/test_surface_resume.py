@@ -153,3 +153,44 @@ def test_two_processes_write_the_table_of_one(tiny, undisturbed, tmp_path):
     assert (tmp_path / "surface.csv").read_bytes() == undisturbed
     assert not lines(tmp_path)
     assert Path(tmp_path / "surface.json").exists()
+
+
+FEW = [
+    "--images",
+    "100",
+    "--draws",
+    "1",
+    "--points",
+    "41",
+    "--plane-draws",
+    "0",
+    "--chunk",
+    "25",
+    "--tolerance",
+    "0.05",
+]
+
+
+@pytest.fixture(scope="module")
+def few(tiny, tmp_path_factory):
+    out = tmp_path_factory.mktemp("few")
+    assert surface.main([str(tiny), *FEW, "--out", str(out), "--quiet"]) == 0
+    table = pd.read_csv(out / "surface.csv")
+    assert table["interpolated"].any()
+    assert (table["interpolated"] == (table["images"] == 0)).all()
+    assert list(pd.read_csv(out / "surface_errors.csv")["points"]) == [41, 41]
+    return {name: (out / f"{name}.csv").read_bytes() for name in ("surface", "surface_errors", "shapes")}
+
+
+@pytest.mark.parametrize("kept", [0.2, 0.6, 0.95])
+def test_with_a_tolerance_what_a_kill_left_is_taken_up_to_the_bit(kept, tiny, few, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "remove", lambda self: None)
+        assert surface.main([str(tiny), *FEW, "--out", str(tmp_path), "--quiet"]) == 0
+    for table in tmp_path.glob("*.csv"):
+        table.unlink()
+    (path,) = tmp_path.glob("surface.journal.*")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * len(whole))])
+    assert surface.main([str(tiny), *FEW, "--out", str(tmp_path), "--quiet"]) == 0
+    assert {name: (tmp_path / f"{name}.csv").read_bytes() for name in few} == few

@@ -306,7 +306,7 @@ class TestSurface:
         assert list(table) == [
             "checkpoint", "network", "data", "method", "training", "seed", "loss", "split", "directions", "axes_loss",
             "kind", "draw", "alpha", "beta", "value", "stderr", "rise_stderr", "sampling_stderr", "accuracy",
-            "accuracy_stderr", "images",
+            "accuracy_stderr", "images", "interpolated",
         ]  # fmt: skip
         counts = table.groupby(["loss", "kind", "draw"]).size()
         assert counts.to_dict() == {
