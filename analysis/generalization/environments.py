@@ -36,36 +36,48 @@ class Environments:
     left_out: int
 
 
+@dataclass(frozen=True)
+class Coupled:
+    """The pairs that differ in one factor, by place: which environment each is in, and whether it lacks each group.
+
+    Environments have a number of pairs and an example, the place of one of them.
+    """
+
+    place: Int[np.ndarray, " coupled"]
+    which: Int[np.ndarray, " coupled"]
+    lacking: Bool[np.ndarray, "leaving coupled"]
+    number: Int[np.ndarray, " environment"]
+    example: Int[np.ndarray, " environment"]
+
+
+def coupled(pairs: Pairs, settings: Int[np.ndarray, " network"]) -> Coupled:
+    """The environments of pairs whose networks have settings of these numbers."""
+    place = np.flatnonzero(pairs.alone >= 0)
+    own = pairs.chosen(pairs.alone >= 0)
+    ends = np.sort(np.column_stack([settings[own.first], settings[own.second]]), axis=1)
+    values, example, which = np.unique(ends, axis=0, return_index=True, return_inverse=True)
+    lacking = np.array([own.without(group) for group in range(-1, pairs.groups)])
+    return Coupled(place, which.ravel(), lacking, np.bincount(which.ravel(), minlength=len(values)), place[example])
+
+
 def environments(
     measure: Float[np.ndarray, " pair"],
     gap: Float[np.ndarray, " pair"],
     weights: Float[np.ndarray, " pair"],
-    pairs: Pairs,
-    settings: Int[np.ndarray, " network"],
+    of: Coupled,
 ) -> Environments:
-    """The environments of one measure; ``settings`` numbers each network's."""
-    coupled = np.flatnonzero(pairs.alone >= 0)
-    ends = np.sort(np.column_stack([settings[pairs.first], settings[pairs.second]])[coupled], axis=1)
-    values, example, which = np.unique(ends, axis=0, return_index=True, return_inverse=True)
-    wrong = (1 - measure[coupled] * gap[coupled]) / 2
-    weigh = np.where(np.isnan(wrong), 0.0, weights[coupled])
-    wrong, which, size = np.nan_to_num(wrong), which.ravel(), len(values)
-    total, squares = (np.bincount(which, part, size) for part in (weigh, weigh**2))
-    number = np.bincount(which, minlength=size)
+    """The environments of one measure, from signs of differences."""
+    wrong = (1 - measure[of.place] * gap[of.place]) / 2
+    weigh = np.where(np.isnan(wrong), 0.0, weights[of.place])
+    wrong, size = np.nan_to_num(wrong), len(of.number)
+    total, squares = (np.bincount(of.which, part, size) for part in (weigh, weigh**2))
     with np.errstate(invalid="ignore"):
         effective = np.nan_to_num(total**2 / squares)
-        error = np.bincount(which, weigh * wrong, size) / total
-    counts = (total > 0) & (effective >= np.minimum(_EFFECTIVE, number / 2) - 1e-9)
-    own = pairs.chosen(pairs.alone >= 0)
-    leaving = [_mean(which, weigh * own.without(group), wrong, counts) for group in range(-1, pairs.groups)]
-    return Environments(
-        error[counts],
-        effective[counts],
-        number[counts],
-        coupled[example][counts],
-        np.array(leaving),
-        int((~counts).sum()),
-    )
+        error = np.bincount(of.which, weigh * wrong, size) / total
+    counts = (total > 0) & (effective >= np.minimum(_EFFECTIVE, of.number / 2) - 1e-9)
+    mean = np.array([_mean(of.which, weigh * there, wrong, counts) for there in of.lacking])
+    left_out = int((~counts).sum())
+    return Environments(error[counts], effective[counts], of.number[counts], of.example[counts], mean, left_out)
 
 
 def _mean(

@@ -32,26 +32,33 @@ _LARGEST = 2  # factors in S
 
 @dataclass(frozen=True)
 class Cells:
-    """The values of U_S: which each pair has, whether it is turned round for it, and which are of equal levels."""
+    """The values of U_S for the pairs of a gap, ``kept``: places of V_μ = −1 in the table of counts, by group and cell.
 
-    cell: Int[np.ndarray, " pair"]
-    turned: Bool[np.ndarray, " pair"]
-    equal: Bool[np.ndarray, " cell"]
-
-
-def cells_of(pairs: Pairs, given: Given) -> Cells:
-    """The cells of a set of factors. A pair stands for both of its orders, of which the one with the lower code first
-    will do.
+    ``turn`` is −1 where a pair is turned round for its cell; ``equal`` says which cells are of equal levels.
     """
-    codes = (
-        np.unique(pairs.levels[:, given], axis=0, return_inverse=True)[1].ravel()
-        if given
-        else np.zeros(len(pairs.levels), int)
-    )
-    one, other = codes[pairs.first], codes[pairs.second]
-    both = np.column_stack([np.minimum(one, other), np.maximum(one, other)])
-    values, cell = np.unique(both, axis=0, return_inverse=True)
-    return Cells(cell.ravel(), one > other, values[:, 0] == values[:, 1])
+
+    kept: Int[np.ndarray, " kept"]
+    place: Int[np.ndarray, " kept"]
+    turn: Int[np.ndarray, " kept"]
+    equal: Bool[np.ndarray, " cell"]
+    groups: int
+
+
+def cells_of(pairs: Pairs, given: Given, gap: Float[np.ndarray, " pair"]) -> Cells:
+    """The cells of a set of factors, for the signs of a gap's differences.
+
+    A pair stands for both of its orders, of which the one with the lower levels first will do.
+    """
+    kept = np.flatnonzero(~np.isnan(gap) & (gap != 0))
+    levels = pairs.levels[:, given] if given else np.zeros((len(pairs.levels), 1), int)
+    codes = np.unique(levels, axis=0, return_inverse=True)[1].ravel()
+    one, other = codes[pairs.first[kept]], codes[pairs.second[kept]]
+    size = int(codes.max()) + 1
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    values, cell = np.unique(low * size + high, return_inverse=True)
+    turn = np.where(one > other, -1, 1)
+    place = (pairs.block[kept] * len(values) + cell.ravel()) * 6 + (gap[kept] * turn > 0)
+    return Cells(kept, place, turn, values // size == values % size, pairs.groups)
 
 
 def sets(factors: int) -> Iterator[Given]:
@@ -60,22 +67,24 @@ def sets(factors: int) -> Iterator[Given]:
         yield from combinations(range(factors), size)
 
 
-def information(
-    measure: Float[np.ndarray, " pair"], gap: Float[np.ndarray, " pair"], pairs: Pairs, of: Cells
-) -> Float[np.ndarray, " leaving"]:
-    """Î(S) of all pairs, and without each group of seeds; NaN where no order of the gaps is left to tell."""
-    kept = ~np.isnan(measure) & ~np.isnan(gap) & (gap != 0)
-    turn = np.where(of.turned[kept], -1, 1)
-    ours = (measure[kept] * turn + 1).astype(int)
-    theirs = (gap[kept] * turn > 0).astype(int)
-    count, groups = len(of.equal), pairs.groups
-    code = ((pairs.block[kept] * count + of.cell[kept]) * 3 + ours) * 2 + theirs
+def information(measure: Float[np.ndarray, " pair"], of: Cells) -> Float[np.ndarray, " leaving"]:
+    """Î(S) from the signs of a measure's differences, of all pairs, and without each group of seeds.
+
+    NaN where no order of the gaps is left to tell.
+    """
+    ours, place, turn = measure[of.kept], of.place, of.turn
+    there = ~np.isnan(ours)
+    if not there.all():
+        ours, place, turn = ours[there], place[there], turn[there]
+    code = place + 2 * (ours.astype(int) * turn + 1)
+    count, groups = len(of.equal), of.groups
     blocks = np.bincount(code, minlength=groups**2 * count * 6).reshape(groups, groups, count, 3, 2)
     table = left_out(blocks.astype(float))
     table[:, of.equal] = (table[:, of.equal] + table[:, of.equal, ::-1, ::-1]) / 2
-    told = _entropy(table.sum(2)) - (_entropy(table.reshape(*table.shape[:2], 6)) - _entropy(table.sum(3)))
+    of_gap = _entropy(table.sum(2))
+    told = of_gap + _entropy(table.sum(3)) - _entropy(table.reshape(*table.shape[:2], 6))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(_entropy(table.sum(2)).sum(1) > 0, told.sum(1) / _entropy(table.sum(2)).sum(1), np.nan)
+        return np.where(of_gap.sum(1) > 0, told.sum(1) / of_gap.sum(1), np.nan)
 
 
 def _entropy(counts: Float[np.ndarray, "leaving cell value"]) -> Float[np.ndarray, "leaving cell"]:

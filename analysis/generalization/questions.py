@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ..compare.correlation import ALL, WITHIN
+from .environments import Coupled, coupled
 from .information import Cells, Given, cells_of, information, least, sets
 from .pairs import Pairs, pairs_of
 from .ranks import deal, p_values
@@ -40,6 +41,8 @@ class Question:
     weights: Float[np.ndarray, " pair"]
     weighting: str
     cells: Mapping[Given, Cells]
+    coupled: Coupled
+    words: Mapping[int, Mapping[str, str]]
     given: Mapping[str, Float[np.ndarray, " pair"]]
     chance: float
 
@@ -55,33 +58,38 @@ def questions(sweep: Sweep, tables: Tables, asked: Asked) -> Iterator[Question]:
         if part.levels.empty or len(part.seeds) < FEWEST:
             continue
         of = pairs_of(part, within=within)
-        cells = {given: cells_of(of, given) for given in sets(part.levels.shape[1])}
+        environments = coupled(of, part.settings)
+        words = dict(zip(environments.example.tolist(), _words(part, of, environments.example), strict=True))
         given = {name: of.signs(values) for name, values in held_fixed(part).items()}
         for target, gap in part.gaps.items():
+            signs = of.signs(gap)
+            cells = {held: cells_of(of, held, signs) for held in sets(part.levels.shape[1])}
             weigh, weighting = weights(part, tables, target, of, asked.weighting)
-            chance = _chance(part, gap, of, cells, asked) if among == ALL else np.nan
+            chance = _chance(part, gap, of, asked) if among == ALL else np.nan
             yield Question(
-                part, target, among, of, of.signs(gap), weigh, weighting, cells, given, chance
+                part, target, among, of, signs, weigh, weighting, cells, environments, words, given, chance
             )  # fmt: skip
 
 
-def _chance(
-    sweep: Sweep,
-    gap: Float[np.ndarray, " network"],
-    of: Pairs,
-    cells: Mapping[Given, Cells],
-    asked: Asked,
-) -> float:
+def _words(sweep: Sweep, of: Pairs, examples: Int[np.ndarray, " environment"]) -> Iterator[dict[str, str]]:
+    """For each pair the factor in which it differs, its two levels, and the levels of the others."""
+    names, words = list(map(str, sweep.levels)), sweep.levels.to_numpy(str)
+    for pair in examples:
+        own, factor = words[of.first[pair]], of.alone[pair]
+        level, other = sorted([own[factor], words[of.second[pair], factor]])
+        fixed = ", ".join(
+            f"{name} {word}" for at, (name, word) in enumerate(zip(names, own, strict=True)) if at != factor
+        )
+        yield {"factor": names[factor], "level": str(level), "other_level": str(other), "fixed": fixed}
+
+
+def _chance(sweep: Sweep, gap: Float[np.ndarray, " network"], of: Pairs, asked: Asked) -> float:
     """The 95th percentile of K for the gap dealt anew."""
     dealt = deal(sweep.settings, sweep.seeds, most=_CHANCE, seed=asked.seed)
     whole = replace(of, block=np.zeros_like(of.block), groups=1)
-    signs = of.signs(gap)
-    found = [
-        least(
-            {given: information(whole.signs(gap[order]), signs, whole, one) for given, one in cells.items()}
-        )[0][0]
-        for order in dealt.order
-    ]  # fmt: skip
+    cells = {given: cells_of(whole, given, of.signs(gap)) for given in sets(sweep.levels.shape[1])}
+    others = (of.signs(gap[order]) for order in dealt.order)
+    found = [least({given: information(signs, one) for given, one in cells.items()})[0][0] for signs in others]
     return float(np.quantile(found, 0.95))
 
 

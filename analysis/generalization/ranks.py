@@ -29,7 +29,7 @@ def tau(pairs: Pairs, *signs: Float[np.ndarray, " pair"]) -> Float[np.ndarray, "
     NaN where it isn't defined. Pairs of which one sign is unknown are left out.
     """
     there = ~np.isnan(np.sum(signs, axis=0))
-    own, some = pairs.chosen(there), [one[there] for one in signs]
+    own, some = (pairs, signs) if there.all() else (pairs.chosen(there), [one[there] for one in signs])
     size = len(some)
     gram = np.empty((own.groups + 1, size, size))
     for row in range(size):

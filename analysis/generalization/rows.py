@@ -114,7 +114,7 @@ def _information(
 ) -> dict[str, Any]:
     """K, and among all networks a row for every set of factors."""
     names = list(map(str, question.sweep.levels))
-    each = {given: information(signs, question.gap, question.pairs, one) for given, one in question.cells.items()}
+    each = {given: information(signs, one) for given, one in question.cells.items()}
     leaving, given = least(each)
     if question.among == ALL:
         for some, one in each.items():
@@ -130,14 +130,13 @@ def _environments(
     question: Question, signs: Float[np.ndarray, " pair"], head: Mapping[str, Any], found: Rows
 ) -> dict[str, Any]:
     """The mean and the worst sign error, and among all networks a row for every environment."""
-    sweep = question.sweep
-    each = environments(signs, question.gap, question.weights, question.pairs, sweep.settings)
-    told = [_place(question, int(pair)) for pair in each.example]
+    each = environments(signs, question.gap, question.weights, question.coupled)
+    told = [question.words[int(pair)] for pair in each.example]
     if question.among == ALL:
         columns = zip(told, each.error, each.effective, each.pairs, strict=True)
         found["sign_errors"] += [
             dict(head)
-            | place
+            | dict(place)
             | {"sign_error": error, "effective": effective, "pairs": number, "weighting": question.weighting}
             for place, error, effective, number in columns
         ]
@@ -149,15 +148,6 @@ def _environments(
         "environment": "" if worst is None else "{factor} {level} and {other_level}; {fixed}".format(**told[worst]),
         "environments": len(each.error), "environments_left_out": each.left_out, "weighting": question.weighting,
     }  # fmt: skip
-
-
-def _place(question: Question, pair: int) -> dict[str, str]:
-    """The factor in which a pair differs, its two levels, and the levels of the others."""
-    levels, factor = question.sweep.levels, question.pairs.alone[pair]
-    ends = levels.iloc[[question.pairs.first[pair], question.pairs.second[pair]], factor].sort_values()
-    others = levels.iloc[question.pairs.first[pair]].drop(levels.columns[factor])
-    fixed = ", ".join(f"{name} {word}" for name, word in others.items())
-    return {"factor": str(levels.columns[factor]), "level": ends.iloc[0], "other_level": ends.iloc[1], "fixed": fixed}
 
 
 def _counts(question: Question, one: Measured) -> dict[str, Any]:

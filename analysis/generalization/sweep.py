@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,7 @@ class Sweep:
     loss: str
     measured: tuple[Measured, ...]
 
-    @property
+    @cached_property
     def settings(self) -> Int[np.ndarray, " network"]:
         """A number for each combination of levels."""
         if self.levels.empty:
