@@ -6,7 +6,11 @@ are refused, since pdfLaTeX would stop at them.
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from .files import replacing
 
 _COMMANDS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -35,20 +39,35 @@ def _plain(letter: str) -> bool:
     return (letter.isascii() and letter.isprintable()) or (letter.isalpha() and ord(letter) < 0x180)
 
 
-def number(value: float, digits: int = 2) -> str:
-    """A number with a true minus; a dash for what there isn't."""
+def number(value: float) -> str:
+    """A number of three significant digits with a true minus; a dash for what there isn't."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    return f"{value:.{digits}f}".replace("-", "−")
+    return f"{value:.3g}".replace("-", "−")
 
 
-def interval(value: float, low: float, high: float, digits: int = 2) -> str:
+def interval(value: float, low: float, high: float) -> str:
     """A number with its interval, or alone where there is none."""
     if math.isnan(low) or math.isnan(high):
-        return number(value, digits)
-    return f"{number(value, digits)} ({number(low, digits)} … {number(high, digits)})"
+        return number(value)
+    return f"{number(value)} ({number(low)} … {number(high)})"
+
+
+@contextmanager
+def written(file: Path | None, text: Callable[[], str]) -> Iterator[None]:
+    """``text()`` in ``file``, if there is one to be written, and if the block ends well.
+
+    Raises OSError and ValueError before the block is begun where the file or the text can't be.
+    """
+    if file is None:
+        yield
+        return
+    found = text()
+    with replacing(file) as partial:
+        partial.write_text(found, encoding="utf-8")
+        yield
 
 
 def booktabs(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, left: int = 1) -> str:

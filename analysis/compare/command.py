@@ -32,6 +32,7 @@ import tyro
 
 from tables.command_line import command
 from tables.interval import FEWEST
+from tables.latex import written
 from tables.measures import MEASURES, family
 from tables.record import altered, provenance
 from tables.result import Result
@@ -47,7 +48,7 @@ from .groups import reference as reference_of
 from .measures import READ, measures, read_tables
 from .outcomes import SPLITS, sampling
 from .rises import against
-from .shown import table
+from .shown import latex, table
 from .tally import tallies
 
 
@@ -84,6 +85,8 @@ class Config:
     """Deals of seeds that a correlation's p is made of, where there are more."""
     seed: int = 0
     """Of those deals."""
+    latex: Path | None = None
+    """File for a table in LaTeX, with booktabs."""
 
 
 def run(config: Config) -> Result:
@@ -228,7 +231,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = run(config)
         folder = config.folders[0]
         out = config.out or (folder / "tables" if (folder / "tables").is_dir() else folder)
-        save(result, out)
+        with written(config.latex, lambda: latex(result.to_frame())):
+            save(result, out)
         print(table(result.to_frame(), result.tables))
         if "changed" in result.provenance:
             print(f"changed since they were written: {', '.join(result.provenance['changed'])}", file=sys.stderr)

@@ -30,7 +30,7 @@ import pandas as pd
 import tyro
 
 from tables.command_line import command
-from tables.files import replacing
+from tables.latex import written
 from tables.record import provenance
 from tables.result import Result
 from tables.schema import SCHEMA
@@ -108,11 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = run(config)
         folder = config.folders[0]
         out = config.out or (folder / "tables" if (folder / "tables").is_dir() else folder)
-        text = latex(result.to_frame()) if config.latex else ""
-        save(result, out)
-        if config.latex:
-            with replacing(config.latex) as partial:
-                partial.write_text(text, encoding="utf-8")
+        with written(config.latex, lambda: latex(result.to_frame())):
+            save(result, out)
         print(table(result.to_frame()))
         if "changed" in result.provenance:
             print(f"changed since they were written: {', '.join(result.provenance['changed'])}", file=sys.stderr)

@@ -5,7 +5,16 @@
 The interval's population is other seeds, for these settings. It says nothing about other settings, or other factors. An
 interval that has no width is none: "degenerate".
 
-SIMULATED
+Simulated: how often intervals for nothing miss it, of a nominal 5 %. Twelve settings (3 × 2 × 2) of 3, 5 and 10 seeds;
+normal gaps with setting effects of 0 or two standard deviations, measures without; seed effects with 0 or 90 % of the
+variance in both; 1000 repetitions of each of the twelve cases, error 0.7:
+
+- this interval, of Ψ 3.6 to 6.6 %, of one factor's ψ 2.6 to 4.8 %
+- :func:`analysis.compare.rank_interval.tau_interval`, of τ 1.0 to 5.0 %, of τ given one or three measures 0.6 to 4.7 %,
+  of
+  the mean sign error 1.1 to 5.0 %. (This interval in its place: up to 7.8 and 9.0 % for the last two.)
+- p ≤ 0.05 of τ, setting effects of two standard deviations in the measure too: 2.4 to 6.8 % (250 repetitions, error
+  1.4)
 """
 
 import numpy as np

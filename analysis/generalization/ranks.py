@@ -8,10 +8,10 @@ when the signs of z are projected out; for one z that is Kendall's (1942)
 and for several the same applied again, −P_xy/√(P_xx P_yy) with P the inverse of the matrix of all τ (Kendall, Gibbons
 1990, chapter 8; Kim 2015). What ranks can't take away stays: it is no proof that nothing else is behind it.
 
-The interval of τ is :mod:`analysis.compare.rank_interval`'s, that of a partial τ the jackknife's
-(:mod:`.jackknife`), both over seeds for these settings. ``p`` is how often |τ| is as large when the gap's seeds, as
-wholes, and its settings, where there are three or more, are dealt anew: it asks whether a measure and a gap that both
-follow the settings have anything to do with each other, while an interval over seeds takes the settings as they are.
+Intervals are over seeds for these settings (:mod:`analysis.compare.rank_interval`). ``p`` is how often |τ| is as large
+when the gap's seeds, as wholes, and its settings, where there are three or more, are dealt anew: it asks whether a
+measure and a gap that both follow the settings have anything to do with each other, while an interval over seeds takes
+the settings as they are.
 """
 
 import numpy as np

@@ -40,7 +40,7 @@ def rows(sweep: Sweep, tables: Tables, asked: Asked) -> Rows:
             main.append(head | {"given": ""} | _tau(question, one, signs) | {"p": value})
             main[-1] |= _granulated(question, signs, head, found)
             main[-1] |= _information(question, signs, head, found)
-            main[-1] |= _environments(question, signs, head, found) | _counts(question, one)
+            main[-1] |= _environments(question, one, signs, head, found) | _counts(question, one)
             found["generalization"] += [main[-1], *_partial(question, one, signs, head)]
         _adjust(main)
     return found
@@ -59,12 +59,17 @@ def _head(question: Question, one: Measured) -> dict[str, Any]:
     return dict(question.sweep.place) | told
 
 
-def _tau(question: Question, one: Measured, signs: Float[np.ndarray, " pair"]) -> dict[str, Any]:
-    leaving = tau(question.pairs, signs, question.gap)
+def _tau(question: Question, one: Measured, *signs: Float[np.ndarray, " pair"]) -> dict[str, Any]:
+    """τ with its interval, of a measure and what it is given."""
+    leaving = tau(question.pairs, signs[0], question.gap, *signs[1:])
+    return _estimate("tau", leaving[0], *_score(question, one, leaving))
+
+
+def _score(question: Question, one: Measured, leaving: Float[np.ndarray, " leaving"]) -> tuple[float, float]:
+    """The interval over seeds of a τ of pairs of any seeds."""
     kept = ~np.isnan(one.values) & ~np.isnan(question.sweep.gaps[question.target])
     labels = np.array(question.sweep.methods)[kept].tolist(), question.sweep.seeds[kept].tolist()
-    low, high = tau_interval(float(leaving[0]), leaving[1:], *labels, within=question.among == WITHIN)
-    return _estimate("tau", leaving[0], low, high)
+    return tau_interval(float(leaving[0]), leaving[1:], *labels, within=question.among == WITHIN)
 
 
 def _estimate(name: str, value: float, low: float, high: float) -> dict[str, Any]:
@@ -75,18 +80,19 @@ def _partial(
     question: Question, one: Measured, signs: Float[np.ndarray, " pair"], head: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """τ given each of what may be held fixed, and all together; not given itself."""
-    others = {name: of for name, of in question.given.items() if name != one.control and not np.array_equal(of, signs)}
+    others = {
+        name: of
+        for name, of in question.given.items()
+        if name != one.control and not np.array_equal(of, signs, equal_nan=True)
+    }
     wanted = [(name,) for name in others] + ([tuple(others)] if len(others) > 1 else [])
-    found = []
-    for names in wanted:
-        leaving = tau(question.pairs, signs, question.gap, *(others[name] for name in names))
-        found.append(
-            dict(head)
-            | {"given": ", ".join(names)}
-            | _estimate("tau", leaving[0], *interval(leaving))
-            | _counts(question, one)
-        )
-    return found
+    return [
+        dict(head)
+        | {"given": ", ".join(names)}
+        | _tau(question, one, signs, *(others[name] for name in names))
+        | _counts(question, one)
+        for names in wanted
+    ]
 
 
 def _granulated(
@@ -127,7 +133,7 @@ def _information(
 
 
 def _environments(
-    question: Question, signs: Float[np.ndarray, " pair"], head: Mapping[str, Any], found: Rows
+    question: Question, one: Measured, signs: Float[np.ndarray, " pair"], head: Mapping[str, Any], found: Rows
 ) -> dict[str, Any]:
     """The mean and the worst sign error, and among all networks a row for every environment."""
     each = environments(signs, question.gap, question.weights, question.coupled)
@@ -140,7 +146,7 @@ def _environments(
             | {"sign_error": error, "effective": effective, "pairs": number, "weighting": question.weighting}
             for place, error, effective, number in columns
         ]
-    low, high = interval(each.mean, 0.0)
+    high, low = ((1 - end) / 2 for end in _score(question, one, 1 - 2 * each.mean))
     worst = int(each.error.argmax()) if len(each.error) else None
     return {
         "sign_error": each.mean[0], "sign_error_low": low, "sign_error_high": high,
