@@ -72,7 +72,8 @@ def reading(tables: Tables) -> str:
         raise TableError("no measure but references")
     best, right = measured.sort_values("worst", kind="stable").iloc[0], (measured["worst"] < 0.5).sum()
     clauses = [
-        f"by the gap in {gap}, {right} of {len(measured)} measures order more pairs rightly than wrongly in every one of {_count(own)} environments seen",
+        f"by the gap in {gap}, {right} of {len(measured)} measures order more pairs rightly than wrongly in each of "
+        f"{_count(own)} environments seen",
         f"the smallest worst sign error is that of {best['title']}, {number(best['worst'])}",
         *(f"{row['title']}: {number(row['worst'])}" for _, row in known.iterrows()),
     ]

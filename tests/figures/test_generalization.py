@@ -51,11 +51,11 @@ def test_sign_errors_are_points_and_the_worst_is_told(tables):
     assert set(points) == set(own(tables).index)
     for name, found in points.items():
         np.testing.assert_allclose(
-            np.asarray(found.get_offsets())[:, 0], errors.query("measure == @name")["sign_error"]
+            np.asarray(found.get_offsets())[:, 0], errors[errors["measure"] == name]["sign_error"]
         )
     worst = errors.query("control == ''").groupby("title")["sign_error"].max()
     text = sign_errors.reading(tables)
-    assert f"{(worst < 0.5).sum()} of 5 measures order more pairs rightly than wrongly in every one of 8" in text
+    assert f"{(worst < 0.5).sum()} of 5 measures order more pairs rightly than wrongly in each of 8" in text
     assert f"is that of {worst.idxmin()}, {worst.min():.3g}" in text
 
 
