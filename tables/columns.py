@@ -78,6 +78,10 @@ COLUMNS: dict[str, Column] = {
         along        {line plane noise} what lies at a radius
         verdict      at which radii which one is flatter, in words
         reference    the method that others are compared with
+        factor       a setting that differs, or method
+        level        one of the factor's values, and
+        other_level  the other one
+        weighting    {images hoeffding none} what pairs are weighed by
         """,
     ),
     **_read(
@@ -108,6 +112,11 @@ COLUMNS: dict[str, Column] = {
         headline     the measure chosen to speak first, where it is there
         within       the method whose networks are compared by a factor; empty where methods are
         interval     {degenerate} an interval that says nothing, as all resamples are alike
+        control      which reference measure it is: oracle, random, training loss …; empty for a measure
+        given        what a partial τ is given; empty for none
+        held         factors that the information is given
+        environment  the one with the largest sign error
+        fixed        the levels of the other factors
         """,
     ),
     **_read(
@@ -362,5 +371,25 @@ COLUMNS |= _read(
     percentile     the 95th of the larger count, where no row differs
     independent    how many independent rows hang together as much as these; empty below 5 pairs
     tau            [1] Kendall's τ-b
+    granulated     [1] Ψ, the mean over factors of ψ
+    granulated_low its 95 % interval, over seeds
+    granulated_high its 95 % interval
+    information    [1] conditional mutual information, normalized; of table generalization the least, K
+    information_low its 95 % interval, over seeds
+    information_high its 95 % interval
+    information_chance [1] what K of the gap dealt anew reaches in 5 % of cases
+    sign_error     [1] share of pairs in the wrong order, by weight; of table generalization the mean over environments
+    sign_error_low its 95 % interval, over seeds
+    sign_error_high its 95 % interval
+    worst_error    [1] the largest sign error of an environment
+    environments   pairs of settings that differ in one factor, with pairs enough whose order is sure
+    environments_left_out those with too few
+    effective      pairs, by their weights: (Σw)²/Σw²
+    pairs          of networks
+    contexts       settings of the other factors, and seeds
+    combinations   of levels that the networks have
+    missing        networks without the measure or the gap, in no rank
+    diverged       networks ranked with an infinite measure or gap
+    psi            [1] ψ: Kendall's τ where one factor differs, mean over contexts
     """,
 )

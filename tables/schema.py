@@ -74,6 +74,7 @@ _MATRIX = "loss operator coordinates?"
 _SURFACE = "loss split directions? axes_loss? kind draw"
 _PLACE = "network data timesteps?:text within?"
 _COMPARED = f"{_PLACE} measure title loss:text"
+_AGAINST = "network data timesteps?:text gap among measure title loss:text side? control"
 _ENDS = "other:word other_method? other_training other_seed? kind fitted statistics split images loss"
 
 SCHEMA: dict[str, Table] = {
@@ -307,6 +308,26 @@ SCHEMA: dict[str, Table] = {
         _table(
             "correlation", "compare", "measures set against gaps, over checkpoints",
             f"{_COMPARED} gap among tau low high interval? p? p_adjusted? n seeds?", measured=False,
+        ),
+        _table(
+            "generalization", "generalization", "how well each measure orders a sweep's networks as their gaps do",
+            f"{_AGAINST} given tau low high interval? p? p_adjusted? granulated? granulated_low? granulated_high? "
+            "information? information_low? information_high? information_chance? held? sign_error? sign_error_low? "
+            "sign_error_high? worst_error? environment? environments? environments_left_out? weighting?:text n seeds? "
+            "combinations? missing? diverged?",
+            measured=False,
+        ),
+        _table(
+            "psi", "generalization", "the same where one factor differs",
+            f"{_AGAINST} factor psi low high interval? contexts? pairs?", measured=False,
+        ),
+        _table(
+            "information", "generalization", "what each measure's order tells of the gap's, given factors",
+            f"{_AGAINST} held information low high", measured=False,
+        ),
+        _table(
+            "sign_errors", "generalization", "each measure's sign error in each environment",
+            f"{_AGAINST} factor level other_level fixed? sign_error effective? pairs? weighting?", measured=False,
         ),
     )
 }  # fmt: skip

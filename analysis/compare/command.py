@@ -30,6 +30,7 @@ import numpy as np
 import pandas as pd
 
 from tables.interval import FEWEST
+from tables.latex import written
 from tables.measures import MEASURES, family
 from tables.record import altered, provenance
 from tables.result import Result
@@ -45,7 +46,7 @@ from .groups import reference as reference_of
 from .measures import READ, measures, read_tables
 from .outcomes import SPLITS, sampling
 from .rises import against
-from .shown import table
+from .shown import latex, table
 from .tally import tallies
 
 
@@ -206,7 +207,8 @@ def show(config: Config) -> None:
     result = run(config)
     folder = config.folders[0]
     out = config.out or (folder / "tables" if (folder / "tables").is_dir() else folder)
-    save(result, out)
+    with written(config.latex, lambda: latex(result.to_frame())):
+        save(result, out)
     print(table(result.to_frame(), result.tables))
     if "changed" in result.provenance:
         print(f"changed since they were written: {', '.join(result.provenance['changed'])}", file=sys.stderr)

@@ -22,3 +22,5 @@ class Config:
     """Deals of seeds that a correlation's p is made of, where there are more."""
     seed: int = 0
     """Of those deals."""
+    latex: Path | None = None
+    """File for a table in LaTeX, with booktabs."""

@@ -15,7 +15,7 @@ from tables.schema import IDENTITY, TWIN
 
 SETTING = ["network", "data", "timesteps"]
 METHOD = "method"
-_FOLLOWS = frozenset({"epochs_done", "until_loss_reached", "parameters", "split_seed", "recipe_changes"})
+FOLLOWS = frozenset({"epochs_done", "until_loss_reached", "parameters", "split_seed", "recipe_changes"})
 
 
 def groups(values: pd.DataFrame, settings: pd.DataFrame, by: str) -> pd.Series:
@@ -29,14 +29,14 @@ def groups(values: pd.DataFrame, settings: pd.DataFrame, by: str) -> pd.Series:
     if by not in factors:
         raise ValueError(f"no factor {by!r}: table settings has {', '.join(factors) or 'none'}; method is always there")
     told = settings.drop_duplicates("checkpoint").set_index("checkpoint")[by]
-    words = values["checkpoint"].map(told.map(_word)).fillna("").astype(object)
+    words = values["checkpoint"].map(told.map(word)).fillna("").astype(object)
     unknown = values.loc[(words == "") & ~values["network"].str.endswith(TWIN), "checkpoint"]
     if len(unknown):
         raise ValueError(f"table settings says nothing of {by} for {unknown.iloc[0]}")
     return words
 
 
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
     """A setting as text; "" where it is missing."""
     if pd.isna(value):
         return ""
@@ -78,7 +78,7 @@ def differing(group: pd.DataFrame, settings: pd.DataFrame, by: str) -> list[str]
     if by == METHOD:
         return []
     told = settings.drop_duplicates("checkpoint").set_index("checkpoint").drop(columns=[*IDENTITY, by], errors="ignore")
-    sides = [told.reindex(side["checkpoint"].unique()).map(_word) for _, side in group.groupby("group")]
+    sides = [told.reindex(side["checkpoint"].unique()).map(word) for _, side in group.groupby("group")]
     return [
-        name for name in map(str, told) if name not in _FOLLOWS and len({frozenset(side[name]) for side in sides}) > 1
+        name for name in map(str, told) if name not in FOLLOWS and len({frozenset(side[name]) for side in sides}) > 1
     ]

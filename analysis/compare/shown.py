@@ -1,9 +1,11 @@
-"""A comparison for reading at a terminal."""
+"""A comparison for reading at a terminal, and as a table of a paper."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+
+from tables.latex import booktabs, interval, number
 
 from .doubts import LETTERS
 
@@ -25,6 +27,27 @@ def table(comparison: pd.DataFrame, beside: Mapping[str, pd.DataFrame]) -> str:
     legend = "; ".join(f"{letter} {reason}" for letter, reason in LETTERS.items() if letter in used)
     body = shown.to_string(index=False, float_format=lambda value: f"{value:.4g}")
     return f"{body}\ndoubts: {legend}\n{verdict(comparison, beside)}"
+
+
+def latex(comparison: pd.DataFrame) -> str:
+    """A table in LaTeX for each method against the reference; numbers have three significant digits."""
+    telling = _telling(comparison)
+    parts = []
+    for key, rows in comparison.groupby([*telling, "reference", "method"], sort=False):
+        *place, reference, method = map(str, key)
+        where = ", ".join(f"{name} {word}" for name, word in zip(telling, place, strict=True))
+        about = f"{method} against {reference}" + (f" ({where})" if where else "")
+        about += ": means, the difference with its 95 % interval, p by Holm's adjustment, and n"
+        header = ["measure", "loss", reference, method, "difference", "p", "n"]
+        lines = [
+            [
+                row["title"], row["loss"], number(row["reference_mean"]), number(row["method_mean"]),
+                interval(row["difference"], row["low"], row["high"]), number(row["p_adjusted"]), f"{row['n']:.0f}",
+            ]
+            for _, row in rows.iterrows()
+        ]  # fmt: skip
+        parts.append(booktabs(header, lines, caption=about, left=2))
+    return "\n".join(parts)
 
 
 def verdict(comparison: pd.DataFrame, beside: Mapping[str, pd.DataFrame]) -> str:

@@ -63,13 +63,13 @@ def scatter(figure: Figure, values: pd.DataFrame, taus: pd.DataFrame, *, gap: st
         for method in looks(both["method"]):
             part = both[(both["measure"] == name) & (both["method"] == method)]
             if len(part):
-                points[name, method] = _points(ax, part, method, scale)
+                points[name, method] = points_of(ax, part, method, scale)
         _finish(ax, both[both["measure"] == name], _of(taus, name, loss, gap), loss)
     for ax in axes.flat[len(chosen) :]:
         ax.remove()
     for ax in axes[:, 0]:
         ax.set_ylabel(ylabel.format(loss_unit([loss])))
-    legend(figure, _handles(points))
+    legend(figure, handles_of(points))
     caption(figure, _text(both, len(chosen), gap, loss))
     return points
 
@@ -108,7 +108,8 @@ def _of(taus: pd.DataFrame, measure: str, loss: str, gap: str) -> pd.DataFrame:
     return taus[(taus["measure"] == measure) & (taus["loss"] == loss) & (taus["gap"] == gap)]
 
 
-def _points(ax: Axes, part: pd.DataFrame, method: str, scale: float) -> PathCollection:
+def points_of(ax: Axes, part: pd.DataFrame, method: str, scale: float) -> PathCollection:
+    """Columns value and gap (times ``scale``) of a method's checkpoints, a point each."""
     look = look_of(method)
     return ax.scatter(
         part["value"], scale * part["gap"], s=16, marker=look.marker, color=look.colour, edgecolors=PAPER,
@@ -145,7 +146,8 @@ def _wrapped(name: str) -> str:
     return re.sub(r",? (?=(formal|Gauss|at radius|within))", ",\n" if "," in name else "\n", name, count=1)
 
 
-def _handles(points: Points) -> list[Line2D]:
+def handles_of(points: Points) -> list[Line2D]:
+    """A legend entry for each method."""
     handles = []
     style: dict[str, Any] = {"linestyle": "none", "markersize": 4}
     for method, look in looks(method for _, method in points).items():

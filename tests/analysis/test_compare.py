@@ -248,3 +248,15 @@ def test_bad_input_is_one_line(bad, tmp_path, capsys):
 def test_tables_are_found_in_the_folder_or_in_its_tables(tmp_path):
     write(tmp_path, tables({"sdt": [1.0], "tet": [1.0]}))
     assert set(read_tables(tmp_path)) == set(read_tables(tmp_path / "tables")) == {"hessian", "timesteps"}
+
+
+def test_a_table_for_a_paper_has_every_row(tmp_path):
+    write(tmp_path, tables({"sdt": [10.0, 11, 12, 13], "tet": [5.0, 6, 7, 9]}))
+    file = tmp_path / "table.tex"
+    assert compare.main([str(tmp_path), "--resamples", "5", "--latex", str(file)]) == 0
+    found = compare.run(compare.Config((tmp_path,), resamples=5)).to_frame()
+    text = file.read_text()
+    assert text.count(r" \\") == len(found) + 1
+    one = row(compare.run(compare.Config((tmp_path,), resamples=5)), "top_eigenvalue[hessian]")
+    low, high = (f"{one[end]:.3g}".replace("-", "$-$") for end in ("low", "high"))
+    assert rf"& 11.5 & 6.75 & $-$4.75 ({low} \dots{{}} {high}) & " in text

@@ -1,0 +1,17 @@
+"""Whether measures order the networks of a sweep as their generalization gaps do, factor by factor; from tables."""
+
+from typing import TYPE_CHECKING
+
+from tables import command_line, later
+
+from .flags import Config
+
+if TYPE_CHECKING:
+    from .command import run, save
+    from .shown import table
+else:
+    __getattr__ = later.names(__name__, "command", "shown")
+
+__all__ = ["Config", "main", "run", "save", "table"]
+
+main = command_line.of(__name__, Config)
