@@ -88,8 +88,8 @@ class Naive:
 
 def layers(network: nn.Module) -> list[Any]:
     """Its layers with weights, and between them what is in the way of neurons."""
-    kinds = ("IFNode", "LIFNode", "ParametricLIFNode", "Leaky", "Synaptic", "LIFCell", "LIF", "LIFRecurrent")
-    kinds += ("LICell", "Mine", "Alpha")
+    neurons = ("IFNode", "LIFNode", "ParametricLIFNode", "Leaky", "Synaptic", "Alpha", "LIFCell", "LIF", "LIFRecurrent")
+    kinds = (*neurons, "LICell", "Mine")
     found = [one for one in network.modules() if isinstance(one, nn.Linear) or type(one).__name__ in kinds]
     return [one if isinstance(one, nn.Linear) or type(one).__name__ == "LICell" else Naive(one) for one in found]
 
