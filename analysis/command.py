@@ -1,31 +1,28 @@
-"""What the analysis commands share: flags, the loop over checkpoints, saving, printing."""
+"""What the analysis commands share: the loop over subjects, saving, printing."""
 
 import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
-from io import StringIO
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
-import tyro
 from tqdm import tqdm
 
 from landscape.refusal import exhausted
 from models import code, processes
-from tables.command_line import command, parse
 from tables.files import check_writable
 from tables.record import provenance
 from tables.result import Result
 
 from .failing import Failures, told
+from .flags import Config
+from .loading import every, loaded, on_what_there_is, title
 from .precision import check_precision, tf32
-from .subject import Subject, Subjects, in_network, listed, recognised
-from .subject import subjects as named_by
+from .subject import Subject, Subjects, listed
 
 Tables = Mapping[str, pd.DataFrame]
 LONGEST = 60
@@ -34,79 +31,6 @@ LEFT_OUT = "left_out"
 """The attribute of a table that tells of what its subject was left out, by name; in records by subject."""
 
 _APART = ("checkpoints", "out", "record", "quiet")
-
-
-@dataclass(frozen=True)
-class Config:
-    """Flags of every analysis."""
-
-    checkpoints: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Checkpoint files, or subjects of your own: FILE.py:FUNCTION."""
-    out: Path | None = None
-    """Folder for the tables; without it they are only printed."""
-    loss: str = "both"
-    """The loss that the landscape is made of, whatever the network was trained with: sdt, tet, both of them, or one of
-    a subject's own; both then stands for all of those."""
-    images: int | None = 1000
-    """How many images of a split, the first ones; None takes all."""
-    chunk: int = 250
-    """Images in one pass, which bounds memory and changes no result beyond rounding."""
-    seed: int = 0
-    """Of everything random."""
-    device: str = "cpu"
-    """cpu, cuda, cuda:1 …"""
-    dtype: Literal["float32", "float64", "bfloat16"] = "float32"
-    """Precision of weights and images. bfloat16, which carries three digits, only with --low-precision."""
-    tf32: bool = False
-    """Let CUDA round the factors of float32 products to ten bits: faster, and three digits instead of seven."""
-    low_precision: bool = False
-    """Accept --dtype bfloat16, and what it does to differences and eigenvalues."""
-    data_root: str | None = None
-    """Folder with the data set's files, for those that have files."""
-    code: tuple[str, ...] = ()
-    """Files of your own that checkpoints trained with them may run: mine.py. No other code is ever run."""
-    network: str | None = None
-    """A network of your own, mine.py:Net?width=32, for files that hold its weights in any layout; with --data."""
-    data: str | None = None
-    """Data for --network: a data set's name, mine.npz, a folder of images by class, mine.py:data."""
-    weights: str = "raw"
-    """Which weights of a file for --network: raw, ema (their moving average), or the key that they lie under."""
-    quiet: bool = False
-    """No progress and no remarks on stderr."""
-
-    less_memory: ClassVar[str] = "a smaller --chunk"
-
-    def __post_init__(self) -> None:
-        given: Any = self.checkpoints
-        given = (given,) if isinstance(given, str | Path) else tuple(given)
-        for one in given:
-            if not isinstance(one, str | Path):
-                raise ValueError(
-                    f"checkpoints are files, got a {type(one).__name__}: subjects are given beside the settings, "
-                    "run(Config(), [subject])"
-                )
-        object.__setattr__(self, "checkpoints", tuple(map(Path, given)))
-
-
-@dataclass(frozen=True)
-class OneSplit(Config):
-    """Flags of an analysis of training images or of test images."""
-
-    split: Literal["train", "test"] = "train"
-    """Images to measure on."""
-
-
-@dataclass(frozen=True)
-class BothSplits(Config):
-    """Flags of an analysis that can take both in one go."""
-
-    split: Literal["train", "test", "both"] = "both"
-    """Images to measure on."""
-
-    @property
-    def splits(self) -> tuple[Literal["train", "test"], ...]:
-        """The splits asked for."""
-        return ("train", "test") if self.split == "both" else (self.split,)
 
 
 C = TypeVar("C", bound=Config)
@@ -158,81 +82,23 @@ def _measured(one: Path | Subject, config: C, measure: Callable[[Subject, C], Ta
     return subject, guarded(partial(measure, subject, on_what_there_is(config, subject)), config)
 
 
-def every(config: Config, subjects: Sequence[Path | Subject] = ()) -> list[Path | Subject]:
-    """The checkpoints, and the subjects given or named as code, in order.
-
-    Raises ValueError for two of one name, and for --weights without --network.
-    """
-    if config.weights != "raw" and config.network is None:
-        raise ValueError(
-            f"--weights {config.weights} takes --network, the network that they are weights of, and --data"
-        )
-    found: list[Path | Subject] = []
-    for path in config.checkpoints:
-        found += named_by(path) if code.is_code(path) else [path]
-    found += subjects
-    made = {one.title for one in found if isinstance(one, Subject)}
-    check_titles([one for one in found if subjects or title(one) in made])
-    return found
+def show(run: Callable[[C], Result], config: C) -> None:
+    """Carry out ``run``, and print its tables (of long ones the head); of several processes the first one prints."""
+    with processes.joined(config.device):
+        told(partial(run, config), partial(_print, config=config) if processes.is_main() else bool)
 
 
-def check_titles(found: Sequence[Path | Subject]) -> None:
-    """Raise ValueError for two of one name."""
-    names = [title(one) for one in found]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"two subjects are called {twice[0]}: tell them apart by name=, or by method= and seed=")
-
-
-def title(one: Path | Subject) -> str:
-    """What a checkpoint or a subject is called."""
-    return one.title if isinstance(one, Subject) else one.as_posix()
-
-
-def on_what_there_is(config: C, subject: Subject) -> C:
-    """The settings with the split that the subject has, where it hasn't the one asked for, which is said."""
-    if not isinstance(config, OneSplit | BothSplits) or config.split in (*subject.there, "both"):
-        return config
-    there = subject.there[0]
+def _print(result: Result, config: Config) -> None:
+    for name, table in result.tables.items():
+        print(f"{name} ({len(table)} rows)")
+        shown = table if len(table) <= LONGEST else table.head(LONGEST // 2)
+        print(shown.to_string(index=False, float_format=lambda value: f"{value:.5g}"))
+        print("…\n" if len(table) > LONGEST else "")
     if not config.quiet:
-        print(f"{subject.title} has no {config.split} data: measured on its {there} data", file=sys.stderr)
-    changed: dict[str, Any] = {"split": there}
-    return replace(config, **changed)
-
-
-def loaded(one: Path | Subject, config: Config) -> Subject:
-    """A checkpoint or a subject on the device and in the precision asked for, checked where it is somebody else's."""
-    device = processes.device(config.device)
-    say = (lambda _: None) if config.quiet else partial(print, file=sys.stderr)
-    with code.lines():
-        if isinstance(one, Path) and config.network is None:
-            found = Subject.load(one, device=device, dtype=config.dtype, data_root=config.data_root, code=config.code)
-            if found.spiking:  # this project's
-                return found
-        elif isinstance(one, Path):
-            how: dict[str, Any] = {"weights": config.weights, "root": config.data_root, "quiet": config.quiet}
-            found = in_network(one, config.network or "", config.data, **how)
-        else:
-            found = one
-        placed = recognised(found.on(device, config.dtype), say)
-        vars(placed)["sha256"] = found.sha256  # of what was given
-        placed.check()
-    return placed
-
-
-def main(config: type[C], run: Callable[[C], Result], argv: Sequence[str] | None, prog: str) -> int:
-    """Command line of an analysis: tables on stdout (of long ones the head), remarks on stderr; the exit status."""
-
-    def show(settings: C) -> None:
-        with processes.joined(settings.device):
-            told(partial(run, settings), partial(_print, config=settings) if processes.is_main() else bool)
-
-    if not processes.is_main():  # what is wrong with the flags is said once
-        try:
-            with redirect_stderr(StringIO()), redirect_stdout(StringIO()):
-                parse(config, argv, prog)
-        except SystemExit as stop:
-            return stop.code if isinstance(stop.code, int) else 2
-    return command(config, show, argv, prog)
+        print(
+            f"written to {config.out}" if config.out else "nothing written: --out names a folder to keep all rows",
+            file=sys.stderr,
+        )
 
 
 def _check(config: Config, subjects: Sequence[Path | Subject], shared: bool) -> None:
@@ -269,19 +135,6 @@ def _asked_for(error: BaseException) -> str:
         return " ".join(str(error).split(". ")[0].split()) or "of a size that isn't known"
     gibibytes = float(found[1]) / 1024 ** (3 - _UNITS.index(found[2]))
     return f"{gibibytes:.3g} GiB asked for" if gibibytes < 1000 else f"{gibibytes:,.0f} GiB asked for"
-
-
-def _print(result: Result, config: Config) -> None:
-    for name, table in result.tables.items():
-        print(f"{name} ({len(table)} rows)")
-        shown = table if len(table) <= LONGEST else table.head(LONGEST // 2)
-        print(shown.to_string(index=False, float_format=lambda value: f"{value:.5g}"))
-        print("…\n" if len(table) > LONGEST else "")
-    if not config.quiet:
-        print(
-            f"written to {config.out}" if config.out else "nothing written: --out names a folder to keep all rows",
-            file=sys.stderr,
-        )
 
 
 def _identified(table: pd.DataFrame, subject: Subject) -> pd.DataFrame:

@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from tables import later
 from tables.command_line import command
 
 
@@ -21,7 +23,14 @@ Config = TypeVar("Config", bound=InFolder)
 Say = Callable[[str], None]
 
 
-def main(prog: str, kind: type[Config], run: Callable[[Config, Say], list[Path]], argv: Sequence[str] | None) -> int:
+def of(package: str, kind: type[Config]) -> "partial[int]":
+    """The ``main`` of a command that draws: :func:`main` of its ``kind`` and of ``run`` in its module ``command``."""
+    return partial(main, kind, later.function(f"{package}.command:run"), prog=f"python -m {package}")
+
+
+def main(
+    kind: type[Config], run: Callable[[Config, Say], list[Path]], argv: Sequence[str] | None = None, prog: str = ""
+) -> int:
     """Run a command and print the files it made; returns the exit status.
 
     0 when there is at least one, 1 for none or a failure, 2 for usage. ``run`` gets a place to say what it leaves out.

@@ -1,6 +1,6 @@
 """Surfaces as files for ParaView: one VTU file for each view, a sheet of quadrilaterals over the (α, β) plane.
 
-A point lies at (α, β, z) with z the loss in nats; its data are loss, stderr, rise, rise_stderr (see
+A point lies at (α, β, z) with z the loss; its data are loss, stderr, rise, rise_stderr (see
 :mod:`figures.views` for what the errors are) and accuracy (a fraction). An infinite loss stays infinite in the data; in
 the picture such a point, which must lie somewhere, lies at the highest finite loss, one not measured at the lowest, and
 ``finite`` is 0 at both: ParaView's Threshold takes them out.

@@ -42,7 +42,7 @@ from .data import Data
 from .digest import digest
 from .networks import build, own
 from .networks.layers import Network
-from .reading import CheckpointError, naming, read
+from .reading import CheckpointError, Diverged, naming, read
 from .validation import complaint
 
 FORMAT = 2
@@ -94,7 +94,11 @@ class Checkpoint:
                 return network.eval()
             network = _built(name, arguments)
             _check_fit(network.state_dict(), self.state_dict, name)
-        network.to_empty(device="cpu").load_state_dict(self.state_dict)
+        weights = {
+            name: torch.empty(there.shape, dtype=there.dtype).copy_(self.state_dict[name])
+            for name, there in network.state_dict().items()
+        }
+        network.load_state_dict(weights, assign=True)  # to_empty would do, and import sympy for it
         return network.eval()
 
     def load_data(self, root: str | None = None, code: Sequence[str] = ()) -> Data:
@@ -207,7 +211,7 @@ def _check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], name: str)
             raise CheckpointError(f"the state dict doesn't fit {name}: at {key} expected {want}, found {got}")
     broken = [key for key, value in found.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
-        raise CheckpointError(f"weights are not finite: {broken[0]} holds NaN or infinity; the training run diverged")
+        raise Diverged(f"weights are not finite: {broken[0]} holds NaN or infinity; the training run diverged")
     negative = [key for key, value in found.items() if key.endswith("running_var") and value.min() < 0]
     if negative:
         raise CheckpointError(f"{negative[0]} holds a negative variance: the file is damaged")

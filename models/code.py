@@ -62,7 +62,7 @@ def parse(word: str | Path) -> Named:
     found = _TARGET.fullmatch(str(word))
     if found is None:
         raise CodeError(f"{word}: expected FILE.py:NAME or package.module:NAME, as in mine.py:Net?width=32")
-    return Named(found["where"], found["name"], _arguments(found["arguments"] or "", word))
+    return Named(found["where"], found["name"], arguments(found["arguments"] or "", word))
 
 
 def thing(named: Named) -> Any:
@@ -221,7 +221,8 @@ def _defined(value: Any, module: ModuleType) -> bool:
     return (inspect.isfunction(value) or inspect.isclass(value)) and value.__module__ == module.__name__
 
 
-def _arguments(text: str, word: str | Path) -> dict[str, Any]:
+def arguments(text: str, word: str | Path) -> dict[str, Any]:
+    """What stands behind the ? of ``word``, KEY=VALUE&…; raises CodeError where it can't be read."""
     found: dict[str, Any] = {}
     try:
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text))

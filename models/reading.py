@@ -52,6 +52,10 @@ class CheckpointError(ValueError):
     """A file that is no checkpoint, or a checkpoint that does not fit. Where it comes of a file, it names that."""
 
 
+class Diverged(CheckpointError):
+    """A checkpoint of a run that diverged: its weights are not finite."""
+
+
 @contextmanager
 def naming(path: Path | None) -> Iterator[None]:
     """Make every ValueError of the block a CheckpointError that begins with ``path``; without a path, leave them be."""
@@ -60,7 +64,8 @@ def naming(path: Path | None) -> Iterator[None]:
     except ValueError as failure:
         if path is None or str(failure).startswith((f"{path} ", f"{path}:")):
             raise
-        raise CheckpointError(f"{path}: {failure}") from failure
+        kind = type(failure) if isinstance(failure, CheckpointError) else CheckpointError
+        raise kind(f"{path}: {failure}") from failure
 
 
 def read(path: Path) -> Any:

@@ -51,6 +51,7 @@ COLUMNS: dict[str, Column] = {
         split        {train test} images measured on
         operator     whose curvature: hessian (formal), gauss_newton, remainder, fisher, empirical_fisher
         coordinates  {raw filter} filter: in units of each filter's norm, in which rescaling changes nothing
+        status       {measured diverged failed} what became of the network
         estimator    how the trace was estimated: xtrace, hutchinson, pyhessian, or none (no time was left)
         direction    what is moved along: top, top 2 … (formal eigenvectors), random, gradient, momentum, step-t
         directions   what a surface is spanned by: random, top, trajectory …
@@ -93,8 +94,9 @@ COLUMNS: dict[str, Column] = {
         setting      what else a measure was asked with
         over         what the standard error is over
         remark       why a value is missing
+        reason       why the network was not measured
         unit         the value's unit
-        side         {flatness robustness generalization complexity dynamics cost} what the measure is about
+        side         {flatness scale-free robustness generalization complexity confidence dynamics cost} its subject
         better       {lower higher} which values are the flatter, the more robust, the better ones
         flatter      the flatter method, where the interval says that one is
         more_robust  the more robust method, likewise
@@ -346,7 +348,7 @@ COLUMNS |= _read(
     p_reference    the chance of so many for one side, where no row differs
     p_method       likewise
     percentile     the 95th of the larger count, where no row differs
-    independent    how many independent rows hang together as much as these
+    independent    how many independent rows hang together as much as these; empty below 5 pairs
     tau            [1] Kendall's τ-b
     """,
 )

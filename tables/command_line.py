@@ -1,8 +1,9 @@
 """A command line from a dataclass: flags and help by tyro, failures as one line.
 
-A command is a frozen dataclass ``Config`` and a function ``run(Config)``. Exit status: 0; 1 with one line on stderr
-for a foreseen failure (ValueError, OSError); 2 with one line for unusable arguments; 130 when interrupted. Anything
-else is a defect of the program and shows its traceback.
+A command is a folder: ``flags`` holds a frozen dataclass ``Config``, ``command`` the function that carries it out,
+imported when the flags are right (:mod:`tables.later`), and the package's ``main`` puts both together. Exit status: 0;
+1 with one line on stderr for a foreseen failure (ValueError, OSError); 2 with one line for unusable arguments; 130 when
+interrupted. Anything else is a defect of the program and shows its traceback.
 """
 
 import contextlib
@@ -10,9 +11,12 @@ import io
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import tyro
+
+from . import later
 
 C = TypeVar("C")
 
@@ -32,7 +36,12 @@ def parse(config: type[C], argv: Sequence[str] | None, prog: str) -> C:
         raise
 
 
-def command(config: type[C], run: Callable[[C], object], argv: Sequence[str] | None, prog: str) -> int:
+def of(package: str, config: type[object]) -> "partial[int]":
+    """The ``main`` of a command: :func:`command` of its ``config`` and of ``show`` in its module ``command``."""
+    return partial(command, config, later.function(f"{package}.command:show"), prog=f"python -m {package}")
+
+
+def command(config: type[C], run: Callable[[C], object], argv: Sequence[str] | None = None, prog: str = "") -> int:
     """Parse, run, and turn the foreseen failures into one line on stderr and an exit status."""
     try:
         run(parse(config, argv, prog))
@@ -48,8 +57,23 @@ def command(config: type[C], run: Callable[[C], object], argv: Sequence[str] | N
 
 
 def _one_line(box: str) -> str:
-    """The message of tyro's box, whichever characters draw it: the lines between its first two rules, joined."""
-    lines = [line.strip("│|╭╮╰╯+ \n") for line in box.splitlines()]
-    rules = [place for place, line in enumerate(lines) if re.fullmatch("[─-]*.*[─-]{3,}", line)] or [-1]
-    message = lines[rules[0] + 1 : rules[1] if len(rules) > 1 else None]
-    return " ".join(message).strip().rstrip(".")
+    """What tyro's box says, whichever characters draw it: what is wrong, and the flags that may have been meant."""
+    wrong, *others = _sections(box)
+    unknown = [section for section in others if section[0].startswith("Unrecognized options")]
+    similar = [section for section in others if section[0].startswith(("Perhaps you meant", "Arguments similar to"))]
+    message = "; ".join(" ".join(map(str.strip, section)).rstrip(".") for section in (wrong, *unknown))
+    meant = dict.fromkeys(
+        flag for section in similar for flag in re.findall(r"^    (--[\w-]+)", "\n".join(section), re.M)
+    )
+    return f"{message}: perhaps {' or '.join(meant)}" if meant else message
+
+
+def _sections(box: str) -> list[list[str]]:
+    """The lines between one rule of the box and the next, without its edges."""
+    found: list[list[str]] = [[]]
+    for line in box.splitlines():
+        if re.fullmatch("[─-]*.*[─-]{3,}", line.strip("│|╭╮╰╯+ ")):
+            found.append([])
+        else:
+            found[-1].append(line[2:].rstrip("│| "))
+    return [section for section in found[1:] if section] or found

@@ -5,8 +5,9 @@
 
     ν = (s₁²/n₁ + s₂²/n₂)² / ( (s₁²/n₁)²/(n₁−1) + (s₂²/n₂)²/(n₂−1) )
 
-Seeds pair where at least two are on both sides. Values that don't spread at all are no certainty: of differences that
-are equal, and not zero, there is no interval.
+Seeds pair where at least two are on both sides. Two have an interval, but no side is named for fewer than three
+(:data:`FEWEST`), in tables, pictures and sentences alike: what two call is called by chance as often as for cause.
+Values that don't spread at all are no certainty: of differences that are equal, and not zero, there is no interval.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import special
 
+FEWEST = 3
+"""Pairs, or seeds a side, below which no side is named and no interval told or drawn: of two, t is 12.7, and the
+interval reaches where no value can be."""
 _ROUNDING = 1e-12  # of the values: a spread no larger is none
 
 

@@ -95,6 +95,11 @@ MEASURES: dict[str, Measure] = {
         _flat("fisher_rao", "Fisher-Rao", "loss", INVARIANT),
         _complex("fisher_rao_empirical", "Fisher-Rao, empirical", "loss²", INVARIANT),
         _complex("norm", "norm {0}", "weight²", CHANGES, "norms"),
+        Measure(
+            "rise_at_one_scale", "rise at {1} on {0}, logits at one scale", "loss", "scale-free", "lower", INVARIANT,
+            "rise",
+        ),
+        Measure("logit_scale", "root mean square of logits", "1", "confidence", "", "", "rise"),
         Measure("accuracy_under", "accuracy under {0} {1}", "1", "robustness", "higher", INVARIANT, "robustness"),
         Measure("accuracy_lost", "accuracy lost to {0} {1}", "1", "robustness", "lower", INVARIANT, "robustness"),
         Measure("loss_rise", "rise of loss under {0} {1}", "loss", "robustness", "lower", INVARIANT, "robustness"),

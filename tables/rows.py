@@ -12,20 +12,32 @@ from .reading import TableError
 def families(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """The parts of a table that may be averaged: one per network and data set, with a suffix for file names.
 
-    The suffix is empty when there is only one, which is the usual case.
+    A comparison by a factor has one per method that it is ``within`` too. The suffix is empty when there is only one,
+    which is the usual case.
     """
     keys = [column for column in ("network", "data") if column in frame]
+    keys += ["within"] if "within" in frame and frame["within"].nunique() > 1 else []
     parts = list(frame.groupby(keys, sort=True)) if keys else [((), frame)]
     for names, part in parts:
         yield ("" if len(parts) == 1 else "-" + re.sub(r"[^\w.-]+", "-", "-".join(map(str, names)))), part
 
 
 def same(part: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """The rows of ``other`` that are of the same network and data set as ``part``, a part of a table."""
-    for key in ("network", "data"):
+    """The rows of ``other`` that are of the same network and data set as ``part``, a part of a table.
+
+    Of comparisons within one method, those within the same.
+    """
+    for key in ("network", "data", "within"):
         if key in part and key in other:
             other = other[other[key] == part[key].iloc[0]]
     return other
+
+
+def place(part: pd.DataFrame) -> str:
+    """A part of :func:`families` in words."""
+    first = part.iloc[0]
+    within = f", within {first['within']}" if first.get("within") else ""
+    return f"{first['network']} on {first['data']}{within}"
 
 
 def shared_seeds(frame: pd.DataFrame) -> int:
@@ -42,10 +54,21 @@ def shared_seeds(frame: pd.DataFrame) -> int:
     return int(runs[runs > 1].sum())
 
 
+def any_measured(frame: pd.DataFrame, *columns: str) -> bool:
+    """Whether one of ``columns`` holds a finite value."""
+    return bool(np.isfinite(frame[list(columns)].to_numpy()).any())
+
+
 def check_measured(frame: pd.DataFrame, *columns: str) -> None:
     """Raise TableError where none of ``columns`` holds a finite value: there would be nothing to see."""
-    if not np.isfinite(frame[list(columns)].to_numpy()).any():
+    if not any_measured(frame, *columns):
         raise TableError(f"no finite value of {', '.join(columns)}")
+
+
+def check_timed(frame: pd.DataFrame, column: str = "timesteps") -> None:
+    """Raise TableError where T is 1 alone, as of networks without time: nothing can be seen against it."""
+    if frame[column].max() == 1:
+        raise TableError("there is one timestep alone, T = 1: nothing to see against time")
 
 
 def one_split(frame: pd.DataFrame, preferred: str) -> tuple[str, pd.DataFrame]:

@@ -16,6 +16,7 @@ import pandas as pd
 from .columns import COLUMNS, Column
 
 IDENTITY = ("checkpoint", "network", "data", "method", "training", "seed")
+TWIN = "-relu"  # behind the name of a network: its twin without spikes
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,10 @@ SCHEMA: dict[str, Table] = {
                 "binary_frames? split?:text timesteps?:number spiking? norm?:text decay? threshold? surrogate? width? "
                 "detach_reset? parameters? precision? evaluate_train? recipe? recipe_changes?",
             ),
+            more=True,
+        ),
+        replace(
+            _table("runs", "sweep", "what became of each network of a sweep, and its factors", "status reason seconds"),
             more=True,
         ),
         _table(

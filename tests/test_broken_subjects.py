@@ -1,5 +1,7 @@
 """Subjects that fail in the middle of others: what is refused, what is said, and what is measured all the same."""
 
+import html
+import json
 import sys
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from analysis.study import own
 from analysis.study.trainings import folders
 from analysis.subject import Subject
 from models import train
+from tables import left_out
 from tests.own_file import own_file
 
 MINE = """
@@ -124,7 +127,10 @@ def test_a_study_is_made_without_the_subject_that_fails(capsys, how, said):
     assert said in line
     assert "energy of bad: " in line
     assert "fine is the reference" in line
-    assert Path("all/report.html").exists()
+    absent = html.unescape(Path("all/report.html").read_text().partition("<h3>Not here</h3>")[2])
+    assert "<li>timesteps left out of bad: " in absent
+    assert said in absent
+    assert left_out.read(Path("all")) == json.loads(Path("all/left_out.json").read_text())
     assert set(pd.read_csv("all/tables/timesteps.csv")["checkpoint"]) == {"fine"}
 
 
@@ -226,9 +232,11 @@ def test_words_that_no_table_shows_are_refused(word, text):
     assert text not in str(refusal.value)
 
 
-def test_reasons_are_told_as_they_are(capsys):
+def test_reasons_are_told_as_they_are():
     refused = [own.Refused(name, f"no file at runs/{name}/x", False) for name in ("a", "run")]
-    assert own._told("rise", refused) == ["rise of a: no file at runs/a/x", "rise of run: no file at runs/run/x"]
+    told = ["rise left out of a: no file at runs/a/x", "rise left out of run: no file at runs/run/x"]
+    assert own._told("rise", refused) == told
+    assert own._told("rise", [one._replace(reason="no") for one in refused], "{} of {}: {}") == ["rise of a, run: no"]
 
 
 def trained(out, *words):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from analysis import command, hessian
+from analysis import command, hessian, line
 from analysis.hessian.curvature import Labels
 from landscape.curvature import Fisher, GaussNewton, Hessian
 from landscape.objective import Objective, fits
@@ -72,4 +72,4 @@ def run(config: command.Config) -> Result:
 
 
 if __name__ == "__main__":
-    sys.exit(command.main(command.Config, run, None, "together"))
+    sys.exit(line.main(command.Config, run, None, "together"))

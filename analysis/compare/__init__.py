@@ -1,6 +1,17 @@
 """Tables of many checkpoints compared: measures, differences, correlations, doubts."""
 
-from .command import Config, main, run, save
-from .shown import table, verdict
+from typing import TYPE_CHECKING
+
+from tables import command_line, later
+
+from .flags import Config
+
+if TYPE_CHECKING:
+    from .command import run, save
+    from .shown import table, verdict
+else:
+    __getattr__ = later.names(__name__, "command", "shown")
 
 __all__ = ["Config", "main", "run", "save", "table", "verdict"]
+
+main = command_line.of(__name__, Config)

@@ -28,19 +28,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import tyro
 
-from tables.command_line import command
+from tables.interval import FEWEST
 from tables.measures import MEASURES, family
 from tables.record import altered, provenance
 from tables.result import Result
-from tables.schema import SCHEMA
+from tables.schema import SCHEMA, TWIN
 
-from ..subject import TWIN
 from .confidence import depends_on_scale
 from .correlation import correlations
 from .difference import difference, holm
 from .doubts import LETTERS, apart, doubts_about
+from .flags import Config
 from .groups import METHOD, SETTING, check_distinct, differing, groups
 from .groups import reference as reference_of
 from .measures import READ, measures, read_tables
@@ -65,24 +64,6 @@ class Beside:
         if "until_loss_reached" not in self.settings:
             return frozenset()
         return frozenset(self.settings.loc[self.settings["until_loss_reached"].eq(False), "checkpoint"])
-
-
-@dataclass(frozen=True)
-class Config:
-    """Compare methods, or the values of a factor, from saved tables."""
-
-    folders: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders with tables, or with a folder tables."""
-    out: Path | None = None
-    """Folder for the tables; by default the first folder's tables."""
-    reference: str | None = None
-    """The method (or value of the factor) that the others are compared with; by default the first in the tables."""
-    by: str = "method"
-    """What is compared: method, or within each method a factor that the runs record in table settings."""
-    resamples: int = 1000
-    """Deals of seeds that a correlation's p is made of, where there are more."""
-    seed: int = 0
-    """Of those deals."""
 
 
 def run(config: Config) -> Result:
@@ -202,8 +183,8 @@ def _adjust(rows: list[dict[str, Any]]) -> None:
 
 
 def _sides(row: dict[str, Any]) -> dict[str, str]:
-    """Which one is flatter, or more robust, where the interval says that one is."""
-    sure = row["low"] > 0 or row["high"] < 0
+    """Which one is flatter, or more robust, where the interval of enough seeds says that one is."""
+    sure = row["n"] >= FEWEST and (row["low"] > 0 or row["high"] < 0)
     less, more = (row["method"], row["reference"])[:: 1 if row["difference"] < 0 else -1]
     named = {"lower": less, "higher": more}.get(row["better"], "") if sure else ""
     return {
@@ -220,17 +201,13 @@ def save(result: Result, out: Path) -> None:
             (out / f"{name}.{kind}").unlink(missing_ok=True)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-
-    def show(config: Config) -> None:
-        result = run(config)
-        folder = config.folders[0]
-        out = config.out or (folder / "tables" if (folder / "tables").is_dir() else folder)
-        save(result, out)
-        print(table(result.to_frame(), result.tables))
-        if "changed" in result.provenance:
-            print(f"changed since they were written: {', '.join(result.provenance['changed'])}", file=sys.stderr)
-        print(f"written to {out}: {', '.join(f'{name}.csv' for name in result.tables)}", file=sys.stderr)
-
-    return command(Config, show, argv, "python -m analysis.compare")
+def show(config: Config) -> None:
+    """Compare, write the tables, and print the comparison."""
+    result = run(config)
+    folder = config.folders[0]
+    out = config.out or (folder / "tables" if (folder / "tables").is_dir() else folder)
+    save(result, out)
+    print(table(result.to_frame(), result.tables))
+    if "changed" in result.provenance:
+        print(f"changed since they were written: {', '.join(result.provenance['changed'])}", file=sys.stderr)
+    print(f"written to {out}: {', '.join(f'{name}.csv' for name in result.tables)}", file=sys.stderr)

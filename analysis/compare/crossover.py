@@ -22,6 +22,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
+from tables.interval import FEWEST
+
 from .band import Band, band
 
 Side = Literal["method", "reference", ""]
@@ -63,6 +65,8 @@ class Verdict:
         """The verdict about the method in words: "tet sharper from 0.1 to 0.5, undecided to 0.7, flatter to 1"."""
         words = {"method": "flatter", "reference": "sharper", "": "undecided"}
         (first, *others) = self.ranges
+        if self.band.pairs < FEWEST:
+            return f"{method} against {reference}: {self.band.pairs} seeds are too few to say"
         if not self.sides:
             return f"{method} and {reference}: undecided from {first.low:.3g} to {self.ranges[-1].high:.3g}"
         said = [f"{words[first.flatter]} from {first.low:.3g} to {first.high:.3g}"]
@@ -80,13 +84,16 @@ def verdict(
     draws: int = 20_000,
     seed: int = 0,
 ) -> Verdict:
-    """Who is flatter where, of curves whose rows are pairs. Arguments and errors are those of :func:`band`."""
+    """Who is flatter where, of curves whose rows are pairs: undecided everywhere for too few of them.
+
+    Arguments and errors are those of :func:`band`.
+    """
     if reference.shape != method.shape:
         raise ValueError(f"curves must come in pairs at the same radii, got {reference.shape} and {method.shape}")
     with np.errstate(invalid="ignore"):  # infinite curves, which the band refuses
         differences = method - reference
     found = band(radii, differences, least=least, level=level, draws=draws, seed=seed)
-    ranges = decided(found)
+    ranges = decided(found) if found.pairs >= FEWEST else (Range(float(radii[0]), float(radii[-1]), ""),)
     return Verdict(found, ranges, _crossover(found, ranges))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tables.interval import FEWEST
 from tables.measures import CHANGES
 
 SAME_ACCURACY = 0.005
@@ -52,7 +53,7 @@ def doubts_about(
     """
     zero = found["low"] <= 0 <= found["high"]
     applies = {
-        "n": found["n"] < 3,
+        "n": found["n"] < FEWEST,
         "0": zero,
         "m": not zero and found["p_adjusted"] >= 0.05,
         "s": found["n"] > 1 and found["difference"] != 0 and np.isnan(found["low"]),

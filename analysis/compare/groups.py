@@ -11,9 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from tables.schema import IDENTITY
-
-from ..subject import TWIN
+from tables.schema import IDENTITY, TWIN
 
 SETTING = ["network", "data", "timesteps"]
 METHOD = "method"

@@ -6,21 +6,20 @@ A measure of *robustness* is the mean of a curve against the strength of a distu
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tables.measures import MEASURES, OPERATORS, SHARPNESS, Measure
+from tables.measures import MEASURES, OPERATORS, SHARPNESS
 from tables.reading import TableError, read_file
-from tables.schema import IDENTITY, SCHEMA
+from tables.schema import SCHEMA
 
+from .around import rises, shapes, surface
 from .outcomes import check
+from .rows import KEYS, rows
 from .survival import survival
 
-KEYS = list(IDENTITY)
 Extract = Callable[[pd.DataFrame], Iterator[pd.DataFrame]]
-_RADIUS = 0.5  # that the mean rise on a surface is taken within
 
 
 def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
@@ -69,28 +68,6 @@ def _with_timesteps(values: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) ->
     return values.assign(timesteps=text.fillna(""))
 
 
-def _rows(table: pd.DataFrame, measure: Measure, value: str, *, rescaling: str | None = None) -> pd.DataFrame:
-    """Rows of one measure: the mean of column ``value`` per checkpoint and landscape loss."""
-    keys = [*KEYS, *(["loss"] if "loss" in table else [])]
-    plan: dict[str, Any] = {"value": (value, "mean")}
-    plan |= {"converged": ("converged", "all")} if "converged" in table else {}
-    plan |= {"images": ("images", _said)} if "images" in table else {}
-    rows = table.groupby(keys, as_index=False, sort=False).agg(**plan)
-    fixed = {"measure": measure.id, "title": measure.title, "unit": measure.unit, "side": measure.side}
-    fixed |= {"better": measure.better, "rescaling": measure.invariance if rescaling is None else rescaling}
-    return pd.DataFrame({"loss": "", "converged": True, "images": ""} | rows.to_dict("series") | fixed)
-
-
-def _said(images: pd.Series) -> str:
-    """How many images, as a word: "200", or "50 to 200" where rows differ."""
-    if not pd.api.types.is_numeric_dtype(images):
-        return ", or ".join(dict.fromkeys(images))
-    low, high = images.min(), images.max()
-    if np.isnan(low):
-        return ""
-    return f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
-
-
 def _hessian(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     return _curvature(table[table["rank"] == 1], "top_eigenvalue", "eigenvalue")
 
@@ -106,53 +83,7 @@ def _curvature(table: pd.DataFrame, measure: str, value: str) -> Iterator[pd.Dat
         for system, suffix in (("raw", ""), ("filter", "_filter")):
             chosen = table[(table["operator"] == operator) & (coordinates == system)]
             if len(chosen):
-                yield _rows(chosen, MEASURES[measure + suffix].said((operator,), (name,)), value)
-
-
-def _of_minimum(table: pd.DataFrame) -> pd.DataFrame:
-    """Random directions, and training images where there are others too."""
-    if "directions" in table:
-        table = table[table["directions"] == "random"]
-    return table[table["split"] == "train"] if table["split"].nunique() > 1 else table
-
-
-def _surface(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Mean rise above the centre within half a unit of it, on random lines and planes; invariant by the normalization.
-
-    A surface that doesn't reach that far, or lacks its centre, has no such number.
-    """
-    table = _of_minimum(table)
-    for kind in ("line", "plane"):
-        chosen = table[table["kind"] == kind]
-        keys = [*KEYS, "loss", "draw"]
-        reach = chosen.groupby(keys)["alpha"].transform("max")
-        chosen = chosen[reach >= _RADIUS]
-        centre = chosen[(chosen["alpha"] == 0) & (chosen["beta"] == 0)].set_index(keys)["value"]
-        near = chosen[np.hypot(chosen["alpha"], chosen["beta"]) <= _RADIUS].set_index(keys)
-        near = near[near.index.isin(centre.index)]
-        near["rise"] = near["value"] - centre.reindex(near.index)
-        plan = {"rise": ("rise", "mean")} | ({"images": ("images", "max")} if "images" in near else {})
-        rise = near.groupby(keys, sort=False).agg(**plan).reset_index()
-        if len(rise):
-            yield _rows(rise, MEASURES["rise_within"].asked(kind, f"{_RADIUS:g}"), "rise")
-
-
-def _shapes(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """What random lines and planes of training images look like, as means over draws.
-
-    Radii as 1/r, smaller at a flatter minimum, where every surface reached the level: else the mean means nothing.
-    """
-    for kind, chosen in _of_minimum(table).groupby("kind", sort=False):
-        rise = f"{chosen['rise'].iloc[0]:g}"
-        for radius, measure in (
-            ("doubling_radius", MEASURES["inverse_doubling_radius"].asked(str(kind))),
-            ("half_width", MEASURES["inverse_half_width"].asked(str(kind), rise)),
-        ):
-            reached = chosen.get(radius.replace("_radius", "") + "_reached", pd.Series(True))
-            if reached.ne(False).all():
-                yield _rows(chosen.assign(inverse=1 / chosen[radius]).dropna(subset="inverse"), measure, "inverse")
-        for name in ("roughness", "persistence"):
-            yield _rows(chosen, MEASURES[name].asked(str(kind)), name)
+                yield rows(chosen, MEASURES[measure + suffix].said((operator,), (name,)), value)
 
 
 def _sharpness(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -174,13 +105,13 @@ def _sharpness(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
         asked = [*([str(setting)] if setting else []), *([f"{radius:g}"] if np.isfinite(radius) else [])]
         title = measure.title + (f", {setting}" if setting else "")
         title += f" at radius {radius:g}" if np.isfinite(radius) else ""
-        found = _rows(chosen, measure.asked(*asked), "value", rescaling=str(rescaling))
+        found = rows(chosen, measure.asked(*asked), "value", rescaling=str(rescaling))
         yield found.assign(title=title)
 
 
 def _norms(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     for (norm, rescaling), chosen in table.groupby(["norm", "rescaling"], sort=False):
-        found = _rows(chosen, MEASURES["norm"].asked(str(norm)), "value", rescaling=str(rescaling))
+        found = rows(chosen, MEASURES["norm"].asked(str(norm)), "value", rescaling=str(rescaling))
         yield found.assign(unit="1" if norm in ("filter_turn", "fro_over_spec") else "weight²")
 
 
@@ -189,20 +120,20 @@ def _timesteps(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     table = _as_trained(table)
     at_trained = table[table["timesteps"] == table["trained_timesteps"]]
     train, test = (at_trained[at_trained["split"] == split] for split in ("train", "test"))
-    yield _rows(test, MEASURES["test_accuracy"], "accuracy_cumulative")
-    yield _rows(train, MEASURES["train_accuracy"], "accuracy_cumulative")
+    yield rows(test, MEASURES["test_accuracy"], "accuracy_cumulative")
+    yield rows(train, MEASURES["train_accuracy"], "accuracy_cumulative")
     for column in [name for name in table if str(name).startswith("loss_") and not str(name).endswith("stderr")]:
         loss = str(column).removeprefix("loss_")
         if loss != "at_step":
             gap = _gap(at_trained, str(column)).assign(loss=loss)
-            yield _rows(train.assign(loss=loss), MEASURES["train_loss"], str(column))
-            yield _rows(test.assign(loss=loss), MEASURES["test_loss"], str(column))
-            yield _rows(gap, MEASURES["gap_in_loss"], "gap")
+            yield rows(train.assign(loss=loss), MEASURES["train_loss"], str(column))
+            yield rows(test.assign(loss=loss), MEASURES["test_loss"], str(column))
+            yield rows(gap, MEASURES["gap_in_loss"], "gap")
     accuracy = _gap(at_trained, "accuracy_cumulative")
     accuracy["gap"] *= -1
-    yield _rows(accuracy, MEASURES["gap_in_accuracy"], "gap")
+    yield rows(accuracy, MEASURES["gap_in_accuracy"], "gap")
     on_test = table[table["split"] == "test"]
-    yield _rows(on_test[on_test["timesteps"] == 1], MEASURES["test_accuracy_at_1"], "accuracy_cumulative")
+    yield rows(on_test[on_test["timesteps"] == 1], MEASURES["test_accuracy_at_1"], "accuracy_cumulative")
 
 
 def _as_trained(table: pd.DataFrame) -> pd.DataFrame:
@@ -227,7 +158,7 @@ def _gap(table: pd.DataFrame, column: str) -> pd.DataFrame:
 def _momentum(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     whole = table[table["timestep"] == 0]
     for name, column in (("gradient_norm", "gradient_norm"), ("coherence", "coherence")):
-        yield _rows(whole, MEASURES[name], column)
+        yield rows(whole, MEASURES[name], column)
 
 
 def _descent(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -235,27 +166,28 @@ def _descent(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     chosen = table[table["direction"] == "gradient"]
     distance = np.log10(chosen["relative_step"] / 0.01).abs()
     nearest = distance.groupby([chosen[name] for name in (*KEYS, "loss")]).transform("min")
-    yield _rows(chosen[distance == nearest], MEASURES["descent_ratio"].asked("0.01"), "ratio")
+    yield rows(chosen[distance == nearest], MEASURES["descent_ratio"].asked("0.01"), "ratio")
 
 
 def _energy(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     total = table[table["layer"] == "total"]
     if "trained_timesteps" in total:
         total = total[total["timesteps"] == total["trained_timesteps"]]
-    yield _rows(total, MEASURES["energy"], "joules")
+    yield rows(total, MEASURES["energy"], "joules")
 
 
 def _robustness(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    for rows, measure, value in survival(table):
-        yield _rows(rows, measure, value)
+    for curves, measure, value in survival(table):
+        yield rows(curves, measure, value)
 
 
 _EXTRACT: tuple[tuple[str, Extract], ...] = (
     ("timesteps", _timesteps),
     ("hessian", _hessian),
     ("trace", _trace),
-    ("surface", _surface),
-    ("shapes", _shapes),
+    ("surface", surface),
+    ("shapes", shapes),
+    ("rise", rises),
     ("sharpness", _sharpness),
     ("norms", _norms),
     ("robustness", _robustness),
@@ -263,4 +195,4 @@ _EXTRACT: tuple[tuple[str, Extract], ...] = (
     ("descent", _descent),
     ("energy", _energy),
 )
-READ = (*dict.fromkeys(name for name, _ in _EXTRACT), "settings", "outcomes", "rise")
+READ = (*dict.fromkeys(name for name, _ in _EXTRACT), "settings", "outcomes")

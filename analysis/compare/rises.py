@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tables.interval import FEWEST
+
 from .crossover import Verdict, unsupported, verdict
 
 _CURVE = ["network", "data", "loss", "split", "along"]
@@ -98,7 +100,8 @@ def _of(place: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _curve(head: Mapping[str, Any], one: pd.DataFrame, other: pd.DataFrame, said: Verdict) -> pd.DataFrame:
     band = said.band
-    sides = np.select([band.low > 0, band.high < 0], [head["reference"], head["method"]], "")
+    enough = band.pairs >= FEWEST
+    sides = np.select([enough & (band.low > 0), enough & (band.high < 0)], [head["reference"], head["method"]], "")
     found = {
         "radius": band.radii, "reference_mean": one.mean().to_numpy(), "method_mean": other.mean().to_numpy(),
         "difference": band.mean, "low": band.low, "high": band.high, "n": band.pairs, "flatter": sides,

@@ -39,7 +39,7 @@ def verdict(comparison: pd.DataFrame, beside: Mapping[str, pd.DataFrame]) -> str
             f"T = {word}" if name == "timesteps" else word for name, word in zip(telling, place, strict=True)
         )
         head = f"{method} against {reference}" + (f", {where}" if where else "")
-        lines += [f"{head}:", f"  {_accuracy(rows)}"]
+        lines += [f"{head}:", f"  {_generalization(rows)}"]
         there = {name: beside[name] for name in ("counts", "crossovers") if name in beside}
         own = {name: _like(one, rows.iloc[0], [*telling, "method"]) for name, one in there.items()}
         for side, words in (("flatness", "flatter"), ("robustness", "more robust")):
@@ -87,9 +87,14 @@ def _counted(one: pd.Series, rows: pd.DataFrame, words: str) -> str:
     return f"{first['title']}: {f'{name} {words}' if name else 'undecided'}; {said}"
 
 
-def _accuracy(rows: pd.DataFrame) -> str:
+def _generalization(rows: pd.DataFrame) -> str:
     found = rows[rows["measure"] == "test_accuracy"]
-    if found.empty:
-        return "test accuracy was not measured"
-    change, low, high = 100 * found[["difference", "low", "high"]].iloc[0].to_numpy(float)
-    return f"test accuracy {change:+.2f} points ({low:.2f} … {high:.2f}), n = {found['n'].iloc[0]:.0f}"
+    if len(found):
+        change, low, high = 100 * found[["difference", "low", "high"]].iloc[0].to_numpy(float)
+        return f"test accuracy {change:+.2f} points ({low:.2f} … {high:.2f}), n = {found['n'].iloc[0]:.0f}"
+    found = rows[rows["measure"] == "test_loss"]
+    if len(found):
+        change, low, high = found[["difference", "low", "high"]].iloc[0].to_numpy(float)
+        loss, n = found["loss"].iloc[0], found["n"].iloc[0]
+        return f"test loss {change:+.4g} ({low:.4g} … {high:.4g}) by {loss}, n = {n:.0f}"
+    return "nothing was measured on test data"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tables.interval import pairs
+from tables.interval import FEWEST, pairs
 
 from .counts import HEADLINES, Count, paired_count, unpaired_count
 
@@ -55,18 +55,20 @@ def _wide(values: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
 
 
 def _count(groups: list[pd.DataFrame], turn: np.ndarray, called: np.ndarray) -> Count | None:
-    """The count with lower values named; None where no row has an interval.
+    """The count with lower values named; None where no row has seeds enough.
 
-    Where seeds pair, a row that has no two pairs is left out, though Welch's interval may call it: it would be drawn
+    Where seeds pair, a row that has too few pairs is left out, though Welch's interval may call it: it would be drawn
     otherwise than the rest.
     """
     reference, method = groups
     common = pairs(reference.columns, method.columns)
     with np.errstate(invalid="ignore"):
-        try:
-            if len(common):
-                differences = turn * (method[common] - reference[common]).to_numpy(float)
-                return paired_count(differences, called=np.where(np.isfinite(differences).sum(1) < 2, 0, called))
-            return unpaired_count(turn * reference.to_numpy(float), turn * method.to_numpy(float), called=called)
-        except ValueError:
-            return None
+        if len(common):
+            values = [turn * (method[common] - reference[common]).to_numpy(float)]
+        else:
+            values = [turn * reference.to_numpy(float), turn * method.to_numpy(float)]
+    enough = np.all([(np.isfinite(one).sum(1) >= FEWEST) & ~np.isinf(one).any(1) for one in values], axis=0)
+    if not enough.any():
+        return None
+    count = paired_count if len(common) else unpaired_count
+    return count(*(one[enough] for one in values), called=called[enough])

@@ -53,9 +53,8 @@ Table ``energy.csv``, after checkpoint, network, data, method, training, seed, a
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import nan
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import torch
@@ -63,38 +62,18 @@ from torch import Tensor
 
 from tables.result import Result
 
-from .. import command
 from ..command import analyse
-from ..subject import Spiking, Subject
+from ..subject import Spiking, Subject, Subjects
 from ..subject.sources import Batch
 from ..timesteps import horizon
 from .counts import Counted, counted
+from .flags import Config
 from .folding import folded
 from .meter import OPERATIONS, UNATTRIBUTED, Key, Tally
 from .places import FEW
 from .twin import twin
 
 _BY_RATE = "additions_by_rate"
-
-
-@dataclass(frozen=True)
-class Config(command.OneSplit):
-    """Spikes, additions, multiplications and joules per image, for every T up to the largest."""
-
-    split: Literal["train", "test"] = "test"
-    """Images to measure on; the others where a subject has none of these."""
-    images: int | None = 500
-    """How many of them, the first ones; None takes all."""
-    max_timesteps: int | None = None
-    """The largest T; by default twice the trained one, for events the stream's, and 1 without spikes."""
-    add_pj: float = 0.9
-    """Energy of an addition in picojoules."""
-    multiply_pj: float = 4.6
-    """Energy of a multiplication, with the addition after it, in picojoules."""
-    update_pj: float = 0.0
-    """Energy of a membrane update in picojoules: 0 as in the paper; a multiplication and an addition would be 4.6."""
-    first_layer: Literal["every-step", "once"] = "every-step"
-    """Whether a static image costs the first layer's multiplications at every step, or once."""
 
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
@@ -224,11 +203,6 @@ def _stderr(values: Tensor) -> Tensor:
     return values.std(1) / values.shape[1] ** 0.5
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The table energy of every subject."""
     return analyse(config, measure, subjects)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(Config, run, argv, "python -m analysis.energy")

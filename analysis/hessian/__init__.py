@@ -1,6 +1,17 @@
 """Curvature: eigenvalues, trace, density, by layer and by timestep, and the true loss at a radius."""
 
-from .command import TABLES, main, measure, run
-from .curvature import Config
+from typing import TYPE_CHECKING
+
+from tables import later
+
+from .. import line
+from .flags import Config
+
+if TYPE_CHECKING:
+    from .command import TABLES, measure, run
+else:
+    __getattr__ = later.names(__name__, "command")
 
 __all__ = ["TABLES", "Config", "main", "measure", "run"]
+
+main = line.of(__name__, Config)

@@ -45,7 +45,6 @@ filter-normalized coordinates they are in units of loss, and don't.
 """
 
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -55,10 +54,10 @@ from landscape.objective import Objective, fits
 from models import processes
 from tables.result import Result
 
-from .. import command
 from ..command import analyse
-from ..subject import Subject
-from .curvature import Config, Rows, build, check, check_losses, fitted, in_coordinates, remark_on_ends
+from ..subject import Subject, Subjects
+from .curvature import Rows, build, check, check_losses, fitted, in_coordinates, remark_on_ends
+from .flags import Config
 from .layers import layers
 from .radius import radius
 from .saved_products import forget, kept
@@ -141,7 +140,7 @@ def _curvature(
             rows["smoothed"] += smoothed
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The tables hessian, trace, density, radius, smoothed and, if asked for, layers and steps of every subject."""
     check(config)
     if (remark := remark_on_ends(config)) and not config.quiet and processes.is_main():
@@ -150,8 +149,3 @@ def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
     if config.record and processes.is_main():
         forget(config.record, result.provenance["checkpoints"].values())
     return result
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(Config, run, argv, "python -m analysis.hessian")

@@ -9,7 +9,8 @@ add up to its trace (each here from random probes of its own, so only within the
 from landscape.objective import Objective, Parameters
 
 from ..subject import Batch, Subject
-from .curvature import Config, Rows, build, in_coordinates
+from .curvature import Rows, build, in_coordinates
+from .flags import Config
 from .saved_products import kept
 from .spectrum import outline
 

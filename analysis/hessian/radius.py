@@ -9,7 +9,8 @@ from landscape.objective import Objective
 from landscape.sharpness import curvature_at_radius, gaussian_direction, smoothed_curvature
 from landscape.spectrum import Eigenpairs
 
-from .curvature import Config, Rows, records
+from .curvature import Rows, records
+from .flags import Config
 
 
 def radius(objective: Objective, operator: Operator, pairs: Eigenpairs, loss: str, config: Config) -> tuple[Rows, Rows]:

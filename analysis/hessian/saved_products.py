@@ -15,7 +15,7 @@ from landscape.objective import Objective
 from models import processes
 
 from ..subject import Subject
-from .curvature import Config
+from .flags import Config
 
 _DIGITS = 12
 

@@ -13,7 +13,8 @@ from landscape.curvature import Operator
 from landscape.objective import Objective
 from landscape.spectrum import Deadline, Eigenpairs, Outlook, Ritz, Wanted, density, lanczos, trace
 
-from .curvature import Config, Rows, records
+from .curvature import Rows, records
+from .flags import Config
 
 FIRST_PROBES = 8
 _BLANK = {"trace": float("nan"), "stderr": float("nan"), "probes": 0, "products": 0, "converged": False}

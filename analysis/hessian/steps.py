@@ -21,7 +21,8 @@ from landscape.objective import Objective
 from models.losses import tet_loss
 
 from ..subject import Batch, Subject
-from .curvature import Config, Rows, build, in_coordinates
+from .curvature import Rows, build, in_coordinates
+from .flags import Config
 from .saved_products import kept
 from .spectrum import outline
 

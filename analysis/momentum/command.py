@@ -37,9 +37,7 @@ CPU with the fused neuron. BatchNorm ties a batch's images together, so it is on
 smaller ``--batch-size``.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Mapping
 
 import pandas as pd
 import torch
@@ -54,44 +52,18 @@ from models.training.nulls import coherence_null, sampled_null
 from models.training.step_gradients import cosine, statistics, step_gradients
 from tables.result import Result
 
-from .. import command
 from ..command import analyse
 from ..hessian.layers import by_layer
-from ..subject import Batch, Subject
+from ..subject import Batch, Subject, Subjects
 from ..subject.sources import selected
 from .descent import descent
+from .flags import Config
 from .onward import Plan, onward
 from .streams import Stream
 
 WHOLE = "whole"
 _USUAL = {"batch_size": 50, "momentum": 0.9}  # of subjects that don't say
 Streams = dict[str, dict[int, Stream]]
-
-
-@dataclass(frozen=True)
-class Config(command.OneSplit):
-    """Gradient and momentum statistics by timestep, and realised against predicted decrease of the loss."""
-
-    batches: int = 20
-    """K, the batches that the gradient is taken on."""
-    batch_size: int = 0
-    """Images in a batch; 0 takes as many as in training (50 where that isn't known), or all where they are fewer."""
-    chunk: int = 50
-    """Images in one backward: the error signals of chunk / batch size timesteps go together, of one at least."""
-    beta: float | None = None
-    """Decay of the moving average; by default the optimizer's momentum (Adam: the first beta), 0.9 where unknown."""
-    mode: Literal["train", "eval"] = "train"
-    """BatchNorm's: each batch's own statistics as in training, or the running ones."""
-    relative_steps: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-    """Steps of the descent, as length relative to the weights'; none leaves it out."""
-    layers: bool = False
-    """Each layer by itself, too."""
-    steps: int = 0
-    """K, steps to train on from the checkpoint, on a copy, with each of the losses; 0 takes none."""
-    step_rate: float | None = None
-    """Learning rate of the first of them; by default a quarter of training's first rate."""
-
-    less_memory: ClassVar[str] = "a smaller --batch-size"
 
 
 def draw_batches(
@@ -225,11 +197,6 @@ def _descent(
     return descent(objective, whole, directions, relative_steps=steps, images=index, piece=piece)
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The tables momentum, momentum_pairs and descent of every checkpoint, and with ``steps`` two more."""
     return analyse(config, measure, subjects)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(Config, run, argv, "python -m analysis.momentum")

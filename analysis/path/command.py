@@ -29,13 +29,10 @@ training, seed (of the path's start, t = 0) and other, other_training, other_see
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path as File
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import torch
-import tyro
 from torch import Tensor
 from tqdm import tqdm
 
@@ -44,35 +41,15 @@ from landscape.objective import Parameters
 from landscape.surfaces import Fit, Path, barrier, excess, fit_bezier, grid, mean_and_stderr, placed
 from tables.result import Result
 
-from .. import command
-from ..subject import Batch, Subject
+from ..subject import Batch, Subject, Subjects
 from ..subject.passes import passes
+from .flags import Config
 from .pairs import analyse_pairs
 
 TABLES = ("path", "barrier", "bezier")
 NO_FIT = "-"
 Row = dict[str, Any]
 Rows = list[Row]
-
-
-@dataclass(frozen=True)
-class Config(command.BothSplits):
-    """Loss and accuracy along paths between pairs of checkpoints, and the barriers."""
-
-    checkpoints: tyro.conf.Positional[tuple[File, ...]] = ()
-    """Checkpoint files in pairs: A B, or A B C D."""
-    kind: Literal["line", "bezier", "both"] = "both"
-    """Straight, or a curve trained to keep the loss low, under each loss asked for."""
-    points: int = 21
-    """Points of a path, both ends included."""
-    recalibrate: bool = True
-    """BatchNorm statistics from the training images at every point; else interpolated, on the line alone."""
-    steps: int = 300
-    """Training steps of a curve."""
-    learning_rate: float = 0.01
-    """Of the curve's training, by Adam."""
-    batch_size: int = 50
-    """Images a step of the curve's training."""
 
 
 def measure(first: Subject, second: Subject, config: Config) -> dict[str, pd.DataFrame]:
@@ -200,7 +177,7 @@ def _outcome(fit: Fit, config: Config) -> Row:
     }
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The tables path, barrier and bezier of every pair of checkpoints, or subjects."""
     if config.points < 3:
         raise ValueError(f"a path takes at least 3 points, its ends and one between, got {config.points}")
@@ -209,8 +186,3 @@ def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
             "the middle of a curve has no BatchNorm statistics to interpolate: --no-recalibrate goes with --kind line"
         )
     return analyse_pairs(config, TABLES, measure, subjects)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(Config, run, argv, "python -m analysis.path")

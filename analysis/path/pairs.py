@@ -24,8 +24,10 @@ from tables.methods import with_methods
 from tables.record import origin, provenance, sha256
 from tables.result import Result
 
-from ..command import Config, every, guarded, loaded, recorded, title
+from ..command import guarded, recorded
 from ..failing import Failures
+from ..flags import Config
+from ..loading import every, loaded, title
 from ..precision import check_precision
 from ..subject import Subject, Subjects, listed
 from ..subject.checkpoints import of as subject_of

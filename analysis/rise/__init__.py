@@ -1,5 +1,17 @@
 """How far the loss rises with the distance from the weights, as it is and with logits at one scale."""
 
-from .command import Config, main, measure, run
+from typing import TYPE_CHECKING
+
+from tables import later
+
+from .. import line
+from .flags import Config
+
+if TYPE_CHECKING:
+    from .command import measure, run
+else:
+    __getattr__ = later.names(__name__, "command")
 
 __all__ = ["Config", "main", "measure", "run"]
+
+main = line.of(__name__, Config)

@@ -23,8 +23,6 @@ Table ``rise.csv``, after checkpoint, network, data, training, seed:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -44,27 +42,9 @@ from landscape.sharpness import (
 )
 from tables.result import Result
 
-from .. import command
 from ..command import analyse
-from ..subject import Batch, Subject, Unsuited
-
-
-@dataclass(frozen=True)
-class Config(command.OneSplit):
-    """Rise of the loss against the radius, as it is and with logits at one scale."""
-
-    along: tuple[Literal["line", "plane", "noise"], ...] = ("line", "plane", "noise")
-    """What lies at a radius."""
-    radii: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-    """Distances from the weights, ascending; at 1 every filter has moved by its own norm."""
-    draws: int = 6
-    """Random directions, or pairs of them, of each."""
-    angles: int = 8
-    """Points of a plane's circle."""
-    scale: float = 1.0
-    """Root mean square that logits of one scale are brought to. It matters: try 1, and one near the networks' own."""
-    centred: bool = True
-    """Take the root mean square of logits about their mean over classes, which softmax doesn't see; else about zero."""
+from ..subject import Batch, Subject, Subjects, Unsuited
+from .flags import Config
 
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
@@ -112,7 +92,7 @@ def _rows(found: RiseCurve, losses: Sequence[str]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True).assign(images=found.examples)
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The table rise of every checkpoint. Raises ValueError for radii that don't ascend from above zero."""
     if not config.along:
         raise ValueError("nothing to measure: --along takes one or more of line, plane, noise")
@@ -120,8 +100,3 @@ def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
         raise ValueError(f"--draws must be at least 1, got {config.draws}")
     ascending(config.radii)
     return analyse(config, measure, subjects)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(Config, run, argv, "python -m analysis.rise")

@@ -42,9 +42,8 @@ training runs; spread over seeds is.
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from math import inf, nan
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -56,40 +55,16 @@ from landscape.sharpness import FEWEST, MOST
 from models.perturbation import Site
 from tables.result import Result
 
-from .. import command
 from ..command import LEFT_OUT, analyse
-from ..subject import Batch, Subject
+from ..subject import Batch, Subject, Subjects
 from ..subject.passes import passes
+from .flags import Config
 from .perturbing import channel_spread, perturbed, possible, sites_in
 
 UNROUNDED = 32
 _OF_SPIKES = ("threshold_spread", "decay_spread", "lost_spikes", "spurious_spikes")
 NAMES = ("weight_noise", "rounding", *_OF_SPIKES, "input_noise")
 _RANGES = {"rounding": (FEWEST, MOST), "lost_spikes": (0, 1), "spurious_spikes": (0, 1)}
-
-
-@dataclass(frozen=True)
-class Config(command.BothSplits):
-    """Accuracy and loss of checkpoints under noise, rounding, unlike neurons and faulty spikes."""
-
-    split: Literal["train", "test", "both"] = "test"
-    """Images to measure on."""
-    draws: int = 10
-    """Draws of everything random."""
-    weight_noise: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
-    """Noise on the weights, relative to each filter's norm. None given: left out, as with each of the following."""
-    rounding: tuple[int, ...] = (8, 6, 4, 3)
-    """Bits of the rounded weights."""
-    threshold_spread: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
-    """Relative spread of the thresholds."""
-    decay_spread: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8)
-    """Relative spread of the decays."""
-    lost_spikes: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
-    """Probability that a spike is lost."""
-    spurious_spikes: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1)
-    """Probability that a silent neuron is seen to spike."""
-    input_noise: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0)
-    """Noise on the pixels, relative to their standard deviation."""
 
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
@@ -200,11 +175,6 @@ def _rows(summary: dict[str, Any], losses: Sequence[str]) -> Iterator[dict[str, 
         yield {"loss": loss} | value | accuracy | {"draws": summary["draws"], "images": summary["images"]}
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The table robustness of every subject."""
     return analyse(config, measure, subjects)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(Config, run, argv, "python -m analysis.robustness")

@@ -1,6 +1,17 @@
 """How far the loss rises when weights are moved, and norms of the weights."""
 
-from .command import main, measure, run
-from .rises import Config
+from typing import TYPE_CHECKING
+
+from tables import later
+
+from .. import line
+from .flags import Config
+
+if TYPE_CHECKING:
+    from .command import measure, run
+else:
+    __getattr__ = later.names(__name__, "command")
 
 __all__ = ["Config", "main", "measure", "run"]
+
+main = line.of(__name__, Config)

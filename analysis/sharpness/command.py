@@ -30,7 +30,7 @@ before a BatchNorm are rescaled.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -51,12 +51,12 @@ from landscape.sharpness import (
 from tables.measures import CHANGES, INVARIANT
 from tables.result import Result
 
-from .. import command
 from ..command import analyse
-from ..subject import Subject, Unsuited
+from ..subject import Subject, Subjects, Unsuited
 from ..subject.outputs import Loss
+from .flags import Config
 from .norms import initial_weights, norms_table
-from .rises import Case, Config, Row, adaptive, average, by_group, row, worst
+from .rises import Case, Row, adaptive, average, by_group, row, worst
 
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
@@ -141,13 +141,8 @@ _ROWS: dict[str, Callable[[Case], Iterator[Row]]] = {
 }
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The tables sharpness and norms of every subject."""
     if not config.measures:
         raise ValueError(f"nothing to measure: --measures takes one or more of {', '.join([*_ROWS, 'norms'])}")
     return analyse(config, measure, subjects)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(Config, run, argv, "python -m analysis.sharpness")

@@ -1,4 +1,4 @@
-"""What sharpness is asked with, and the rises of the loss when weights are moved: on average, at worst, by group.
+"""The rises of the loss when weights are moved: on average, at worst, by group.
 
 Each function yields the rows of one measure; columns and measures are described in :mod:`analysis.sharpness`.
 """
@@ -6,7 +6,7 @@ Each function yields the rows of one measure; columns and measures are described
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,52 +17,11 @@ from landscape.sharpness import average_rise, m_sharpness, worst_rise
 from landscape.surfaces import filter_scale
 from tables.measures import CHANGES, INVARIANT
 
-from .. import command
 from ..subject import Subject
 from ..subject.sources import selected
+from .flags import Config
 
-Measure = Literal["average", "worst", "adaptive", "m", "pac-bayes", "relative-flatness", "fisher-rao", "norms"]
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Config(command.OneSplit):
-    """Sharpness of checkpoints: average, worst and adaptive rises, PAC-Bayes, relative flatness, Fisher-Rao, norms."""
-
-    measures: tuple[Measure, ...] = (
-        "average", "worst", "adaptive", "m", "pac-bayes", "relative-flatness", "fisher-rao", "norms",
-    )  # fmt: skip
-    """What to measure."""
-    noise: tuple[float, ...] = (0.05, 0.1, 0.2, 0.5)
-    """Radii of the average: noise relative to each filter's norm."""
-    magnitude: tuple[float, ...] = (0.2,)
-    """Radii of the average under noise relative to each weight."""
-    absolute: tuple[float, ...] = (0.02,)
-    """Radii of the average under noise of this standard deviation on every weight."""
-    draws: int = 20
-    """Noise draws, in antithetic pairs."""
-    worst: tuple[float, ...] = (0.05, 0.1, 0.2)
-    """Radii of the worst case, absolute."""
-    adaptive: tuple[float, ...] = (0.005, 0.01, 0.02)
-    """Radii of the adaptive worst case, relative to the weights' norm."""
-    steps: int = 20
-    """Ascent steps."""
-    restarts: int = 2
-    """Starting points of the ascent: the weights, and random points of the sphere."""
-    m: tuple[int, ...] = (20,)
-    """Images in a group of m-sharpness, each at every radius of --m-radii."""
-    m_radii: tuple[float, ...] = (0.1,)
-    """Radii of m-sharpness, absolute."""
-    rise: float = 0.1
-    """How far pac-bayes lets the mean rise."""
-    rise_of: Literal["loss", "error"] = "loss"
-    """Of what: the landscape's loss, or the share of wrong answers as in the papers."""
-    sigma_draws: int = 10
-    """Noise draws of pac-bayes, in antithetic pairs, at every σ that the search tries."""
-    layer: str | None = None
-    """Whose relative flatness; by default the output layer's."""
-    probes: int = 20
-    """Random vectors for the relative flatness of a layer too large to be summed exactly."""
 
 
 @dataclass(frozen=True)

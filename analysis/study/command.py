@@ -32,16 +32,18 @@ from typing import Any
 
 from models import train
 from models.training import recipe
-from tables.command_line import command as run_command
+from tables import left_out
 from tables.reading import available, read
 from tables.result import Result
 
-from .. import command, compare
+from .. import compare
+from .. import flags as common
 from . import own
+from .flags import Config
 from .measuring import analyses, finished
 from .stacking import Stale, stack
 from .stages import begin_worker, stage
-from .trainings import Config, method, trainings
+from .trainings import method, trainings
 
 
 def run(config: Config) -> tuple[str, dict[str, float]]:
@@ -62,6 +64,7 @@ def run(config: Config) -> tuple[str, dict[str, float]]:
         raise ValueError("--code is of checkpoints among --subjects: name them")
     else:
         folders, methods, seconds = _trained(config)
+        left_out.write(config.out, [])
     try:
         seconds |= _conclude(config, folders, methods, stale)
     except ValueError as error:
@@ -80,7 +83,7 @@ def _trained(config: Config) -> tuple[list[Path], list[str], dict[str, float]]:
     seconds, plans = {}, trainings(config)
     folders = [plan.out for plan in plans]
     with ProcessPoolExecutor(config.jobs, get_context("spawn"), begin_worker) as pool:
-        seconds["train"] = stage(pool, "train", [(_train, (plan,)) for plan in plans])
+        seconds["train"] = stage(pool, "train", [(_train, (plan,)) for plan in plans if not train.done(plan)])
         for name in analyses(config, folders[0]):
             asked = [analyses(config, folder, [folder / "ckpt.pt"])[name] for folder in folders]
             seconds[name] = stage(pool, name, [(_analyse, one) for one in asked if not finished(name, one[1])])
@@ -93,7 +96,8 @@ def _conclude(config: Config, folders: Sequence[Path], methods: Sequence[str], s
     Tables of an earlier time that are ``stale`` count nowhere.
     """
     left = [f"without {folder.parent.name}: {' '.join(sorted(names))}" for folder, names in stale.items() if names]
-    done, names = config.out / "figures" / ".done", "\n".join([" ".join(each.name for each in folders), *left])
+    done, names = config.out / "figures" / ".done", " ".join(folder.name for folder in folders)
+    names = "\n".join([names, *left, *left_out.read(config.out)])
     report = config.out / "report.html"
     written = max(table.stat().st_mtime for folder in folders for table in (folder / "tables").glob("*.csv"))
     if report.exists() and done.exists() and done.stat().st_mtime > written and done.read_text() == names:
@@ -119,7 +123,7 @@ def _train(plan: recipe.Config) -> None:
     train.run(plan)
 
 
-def _analyse(analysis: Callable[..., Any], settings: command.Config) -> None:
+def _analyse(analysis: Callable[..., Any], settings: common.Config) -> None:
     analysis(settings)
 
 
@@ -136,17 +140,13 @@ def _equal(config: Config) -> str:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-
-    def show(config: Config) -> None:
-        verdict, seconds = run(config)
-        print(verdict)
-        print(f"\ntables   {config.out / 'tables'}\nfigures  {config.out / 'figures'}")
-        print(f"report   {config.out / 'report.html'}")
-        if config.until_loss is None and len(config.methods) > 1 and config.subjects is None:
-            print(f"at equal training loss: {_equal(config)}")
-        times = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
-        print(f"seconds  {sum(seconds.values()):.0f} in all: {times}")
-
-    return run_command(Config, show, argv, "python -m analysis.study")
+def show(config: Config) -> None:
+    """Carry the study out, and print the verdict, where everything lies, and how long it took."""
+    verdict, seconds = run(config)
+    print(verdict)
+    print(f"\ntables   {config.out / 'tables'}\nfigures  {config.out / 'figures'}")
+    print(f"report   {config.out / 'report.html'}")
+    if config.until_loss is None and len(config.methods) > 1 and config.subjects is None:
+        print(f"at equal training loss: {_equal(config)}")
+    times = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
+    print(f"seconds  {sum(seconds.values()):.0f} in all: {times}")

@@ -10,7 +10,7 @@ from tables.result import Result
 
 from .. import command, energy, hessian, history, momentum, rise, robustness, sharpness, surface, timesteps
 from ..subject import Subject
-from .trainings import Config
+from .flags import Config
 
 Analysis = tuple[Callable[..., Result], command.Config]
 _TABLES = {"history": "settings"}  # where it isn't called as the analysis

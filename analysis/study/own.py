@@ -17,13 +17,16 @@ from typing import Any, NamedTuple
 import torch
 
 from models import code
+from tables import left_out
 
-from .. import command
+from .. import flags
+from ..loading import check_titles, every, title
 from ..subject import Subject, Unsuited
+from .flags import Config
 from .measuring import analyses, finished, main_table
 from .stacking import Stale, written_with
 from .stages import begin_worker, stage
-from .trainings import Config, folders
+from .trainings import folders
 
 _AT_HAND: list[Path | Subject] = []  # what forked workers have
 
@@ -57,33 +60,38 @@ def measure(config: Config) -> Measured:
     """
     if not config.subjects:
         raise ValueError("no subject: name one or more, as in --subjects mine.py:subjects runs/sdt-0/ckpt.pt")
-    named = command.every(command.Config(tuple(map(Path, config.subjects))))
-    command.check_titles(named)
-    titles = [command.title(one) for one in named]
+    named = every(flags.Config(tuple(map(Path, config.subjects))))
+    check_titles(named)
+    titles = [title(one) for one in named]
     places = [config.out / folder for folder in folders([title.removesuffix("/ckpt.pt") for title in titles]).values()]
     methods, failed = _methods(config, named)
     stale = {place / "tables": set[str]() for place in places}
-    for place in (place for place, title in zip(places, titles, strict=True) if title not in methods):
+    for place in (place for place, name in zip(places, titles, strict=True) if name not in methods):
         stale[place / "tables"] = {table.stem for table in (place / "tables").glob("*.csv")}
-    named = [one for one in named if command.title(one) in methods]
-    places = [place for place, title in zip(places, titles, strict=True) if title in methods]
+    named = [one for one in named if title(one) in methods]
+    places = [place for place, name in zip(places, titles, strict=True) if name in methods]
     seconds: dict[str, float] = {}
+    lacking = [*failed]
     _AT_HAND[:] = named
     try:
         for name in analyses(config, config.out) if named else ():
             begun = time.perf_counter()
             refused = _stage(config, places, name)
-            failed += _told(name, refused)
+            told = _told(name, refused)
+            print(*(f"{line}\n" for line in told), sep="", end="", file=sys.stderr)
+            lacking += told
+            failed += _told(name, [one for one in refused if not one.unsuited], "{} of {}: {}")
             for one in refused:
-                folder = places[[command.title(each) for each in named].index(one.title)] / "tables"
+                folder = places[[title(each) for each in named].index(one.title)] / "tables"
                 stale[folder] |= written_with(main_table(name, folder))
             seconds[name] = time.perf_counter() - begun
     finally:
         _AT_HAND.clear()
+    left_out.write(config.out, lacking)
     there = [i for i, place in enumerate(places) if _fresh(place / "tables", stale)]
     if not there:
         raise ValueError(f"nothing could be measured: {'; '.join(failed) or 'no analysis suits what there is'}")
-    kept = dict.fromkeys(methods[command.title(named[i])] for i in there)
+    kept = dict.fromkeys(methods[title(named[i])] for i in there)
     return Measured([places[i] for i in there], list(kept), seconds, failed, stale)
 
 
@@ -97,10 +105,10 @@ def _methods(config: Config, named: Sequence[Path | Subject]) -> tuple[dict[str,
     methods, failed = dict[str, str](), list[str]()
     for one in named:
         try:
-            methods[command.title(one)] = _method(config, one)
+            methods[title(one)] = _method(config, one)
         except (ValueError, OSError) as error:
             said = " ".join(str(error).split())
-            failed.append(said if command.title(one) in said else f"{command.title(one)}: {said}")
+            failed.append(said if title(one) in said else f"{title(one)}: {said}")
     return methods, failed
 
 
@@ -131,9 +139,7 @@ def _stage(config: Config, places: Sequence[Path], name: str) -> list[Refused]:
             try:
                 carry_out(replace(config, jobs=1), [i])
             except BrokenExecutor:
-                found[i] = Refused(
-                    command.title(_AT_HAND[i]), "its process ended: it crashed or ran out of memory", False
-                )
+                found[i] = Refused(title(_AT_HAND[i]), "its process ended: it crashed or ran out of memory", False)
     return [one for _, one in sorted(found.items()) if one]
 
 
@@ -179,17 +185,15 @@ def _measured(config: Config, folder: Path, index: int, name: str) -> dict[int, 
     except (Exception, SystemExit) as error:  # noqa: BLE001 (the others are measured all the same)
         kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: "
         reason = kind + " ".join(str(error).split())
-        return {index: Refused(command.title(one), reason, isinstance(error, Unsuited))}
+        return {index: Refused(title(one), reason, isinstance(error, Unsuited))}
     return {index: None}
 
 
-def _told(name: str, refused: Sequence[Refused]) -> list[str]:
-    """Say what was left out, each reason once, and return the lines of what failed."""
-    reasons = dict.fromkeys((one.reason, one.unsuited) for one in refused)
+def _told(name: str, refused: Sequence[Refused], words: str = "{} left out of {}: {}") -> list[str]:
+    """What was refused, each reason once with whose it is, in these words."""
     lines = []
-    for reason, unsuited in reasons:
-        titles = [one.title for one in refused if (one.reason, one.unsuited) == (reason, unsuited)]
+    for reason in dict.fromkeys(one.reason for one in refused):
+        titles = [one.title for one in refused if one.reason == reason]
         shown = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
-        lines += [] if unsuited else [f"{name} of {shown}: {reason}"]
-        print(f"{name} left out of {shown}: {reason}", file=sys.stderr)
+        lines.append(words.format(name, shown, reason))
     return lines

@@ -6,11 +6,10 @@ from .foreign import in_network
 from .recognised import recognised
 from .sources import Batch
 from .spiking import Spiking
-from .subject import TWIN, Subject
+from .subject import Subject
 from .targets import Subjects, listed, subjects
 
 __all__ = [
-    "TWIN",
     "Batch",
     "Spiking",
     "Subject",

@@ -16,9 +16,10 @@ from models.losses import OBJECTIVES
 from models.networks.layers import Network
 from models.neurons.lif import LIF
 from tables.record import sha256
+from tables.schema import TWIN
 
 from .spiking import Spiking
-from .subject import DTYPES, TWIN, Subject
+from .subject import DTYPES, Subject
 
 
 def load(

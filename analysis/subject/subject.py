@@ -32,7 +32,6 @@ from .passes import passes, told
 from .sources import Batch
 from .words import check_words
 
-TWIN = "-relu"
 _RESET = ". Of a subject that is spiking=Spiking(neurons=(MyLIF,), reset=lambda network: …)"
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 Plain = bool | int | float | str

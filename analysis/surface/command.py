@@ -36,7 +36,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import torch
@@ -50,7 +50,8 @@ from tables.result import Result
 
 from .. import command
 from ..command import analyse
-from ..subject import Batch, Subject
+from ..subject import Batch, Subject, Subjects
+from .flags import Config
 from .journal import Journal
 from .planes import Axes, axes
 from .shapes import minima, shapes
@@ -58,30 +59,6 @@ from .tasks import carried_out
 
 _BLOCK = 50  # images that a tolerance adds at once
 _RENAMED = {"kind": "directions", "loss": "axes_loss", "seed": "axes_seed"}  # beside the checkpoint's own seed
-
-
-@dataclass(frozen=True)
-class Config(command.BothSplits):
-    """1D and 2D loss surfaces of checkpoints."""
-
-    split: Literal["train", "test", "both"] = "train"
-    """Images to measure on."""
-    directions: Literal["random", "top", "trajectory", "gradient", "adam"] = "random"
-    """Random, filter by filter; top eigenvectors; principal components of the snapshots; the gradient; Adam's step."""
-    draws: int = 3
-    """Independent random directions for the lines."""
-    plane_draws: int = 1
-    """Independent pairs of random directions for the planes; 0 leaves planes out."""
-    points: int = 41
-    """Points of a line."""
-    plane_points: int = 21
-    """Points of a plane along each axis."""
-    extent: float = 1.0
-    """Largest alpha and beta; at 1 a filter has moved by its own norm. A trajectory has its own range."""
-    tolerance: float | None = None
-    """Standard error wanted of L(α, β) − L(0, 0), relative to the surface's range; None takes all images everywhere."""
-    recalibrate: bool = False
-    """Take BatchNorm's statistics anew at every point, from training images."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +184,7 @@ def metrics(subject: Subject, loss: str) -> Callable[[Any, Any], dict[str, Tenso
     return lambda output, target: {name: function(output, target) for name, function in functions.items()}
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The table surface of every subject, taken up where a run of the same settings was stopped."""
     kept: list[Journal] = []
     with ExitStack() as closing:
@@ -225,8 +202,3 @@ def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
         for each in kept:
             each.remove()
     return result
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(Config, run, argv, "python -m analysis.surface")

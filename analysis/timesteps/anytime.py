@@ -21,8 +21,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-THRESHOLDS = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99, 0.999, 1.0)
-
 
 def check_thresholds(thresholds: tuple[float, ...]) -> None:
     """Raise ValueError for none, or one outside [0, 1]."""

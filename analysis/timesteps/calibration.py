@@ -21,7 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-BINS = 15
+from .flags import BINS
+
 RESAMPLES = 200
 
 

@@ -29,43 +29,19 @@ Table ``outcomes.csv``: every image's outcome at the T trained with (:mod:`analy
 largest T' reaches it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
 from tables.result import Result
 
-from .. import command
 from ..command import analyse
-from ..subject import Subject, Unsuited
+from ..subject import Subject, Subjects, Unsuited
 from .agreement import agreement
-from .anytime import THRESHOLDS, anytime, check_thresholds
-from .calibration import BINS, calibration
+from .anytime import anytime, check_thresholds
+from .calibration import calibration
 from .curves import Curves, Sample, curves, ways
+from .flags import Config
 from .outcomes import outcomes
-
-
-@dataclass(frozen=True)
-class Config(command.Config):
-    """Accuracy, loss, agreement and calibration against timesteps, and anytime inference.
-
-    On training and on test images, under both losses whatever --loss says.
-    """
-
-    images: int | None = None
-    """How many of each split, the first ones; None takes all. Both splits are measured, whatever --split says."""
-    max_timesteps: int | None = None
-    """The largest T; by default twice the trained one, for events the stream's, and 1 without spikes."""
-    recalibrate: bool = False
-    """Measure with BatchNorm's statistics taken anew at each T too, from the training images in batches of --chunk."""
-    recut: bool = False
-    """Measure streams of events cut into T frames too, beside the first T of the frames trained with."""
-    thresholds: tuple[float, ...] = THRESHOLDS
-    """Confidences at which anytime inference stops."""
-    bins: int = BINS
-    """Bins of the calibration error."""
 
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
@@ -173,11 +149,6 @@ def _anytime(found: Curves, config: Config) -> pd.DataFrame:
     return table
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The tables timesteps, anytime and outcomes of every subject."""
     return analyse(config, measure, subjects)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(Config, run, argv, "python -m analysis.timesteps")

@@ -66,7 +66,7 @@ def _plate(picture: Picture, suffix: str, part: pd.DataFrame, own: Mapping[str, 
         reading = picture.read({**own, picture.table: part})
     except tables.TableError as error:
         unread = str(error)
-    which = f" ({part['network'].iloc[0]} on {part['data'].iloc[0]})" if suffix else ""
+    which = f" ({rows.place(part)})" if suffix else ""
     names = (picture.table, *picture.beside)
     return Plate(picture.name + suffix, picture.heading + which, image, width, shown, caption, reading, unread, names)
 

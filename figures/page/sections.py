@@ -7,12 +7,11 @@ import pandas as pd
 
 from tables.record import Record, contents
 
-from ..pictures import training
 from ..style.methods import label, looks, loss_label, methods_of
 from ..words.comparison import Tables
-from ..words.gaps import mean, of_row
+from ..words.gaps import of_row
 from ..words.prose import listed, number
-from . import published
+from . import ending, published
 from .markup import folded, lines, prose, table, text
 
 _MOST = 8  # numbers of the paper in one cell
@@ -20,14 +19,14 @@ _IDENTITY = ["network", "data", "method", "training", "seed"]
 
 
 def networks(tables: Tables) -> str:
-    """Which networks were trained on what, with which seeds and for how long, and where they ended."""
+    """Which networks were trained on what, with which seeds and for how long, and where they ended, as far as known."""
     found = [one[_IDENTITY] for one in tables.values() if set(_IDENTITY) <= set(one)]
     if not found:
         return "<p>No table says which networks were measured.</p>"
     identity = pd.concat(found).drop_duplicates()
-    shown = training.measured(tables["history"]) if "history" in tables else []
+    loss = ending.loss_of(tables)
     header = ["network", "data", "trained with", "seeds", "T", "epochs"]
-    header += [f"last training loss ({loss_label(shown[0]) if shown else 'none recorded'})", "test accuracy"]
+    header += [f"last training loss ({loss_label(loss)})" if loss else "last training loss", "test accuracy"]
     rows = []
     for network, data in sorted(set(zip(identity["network"], identity["data"], strict=True))):
         here = identity[(identity["network"] == network) & (identity["data"] == data)]
@@ -36,8 +35,10 @@ def networks(tables: Tables) -> str:
             seeds = ", ".join(f"{seed:.0f}" for seed in sorted(part["seed"].unique()))
             own = {name: _of(one, str(network), str(data), method) for name, one in tables.items()}
             cells = (network, data, _trained(method, part), f"{seeds} (n = {part['seed'].nunique()})")
-            rows.append([text(cell) for cell in (*cells, *_ended(own, shown))])
-    return table("What was trained, and where it ended", header, rows) + _conditional(tables)
+            rows.append([text(cell) for cell in (*cells, *ending.of(own, loss))])
+    said = [place for place in range(len(header)) if any(row[place] != ending.UNSAID for row in rows)]
+    rows = [[row[place] for place in said] for row in rows]
+    return table("What was trained, and where it ended", [header[i] for i in said], rows) + _conditional(tables)
 
 
 def _conditional(tables: Tables) -> str:
@@ -65,25 +66,6 @@ def _of(frame: pd.DataFrame, network: str, data: str, method: str) -> pd.DataFra
     for column, value in (("network", network), ("data", data), ("method", method)):
         frame = frame[frame[column] == value] if column in frame else frame
     return frame
-
-
-def _ended(tables: Tables, shown: Sequence[str]) -> list[str]:
-    """T, epochs, last training loss and test accuracy, where tables say."""
-    said = ["not said"] * 4
-    steps = tables.get("timesteps", pd.DataFrame())
-    if len(steps):
-        said[0] = ", ".join(number(one) for one in sorted(steps["trained_timesteps"].dropna().unique()))
-    history = tables.get("history", pd.DataFrame())
-    if len(history):
-        last = history[history["epoch"] == history.groupby("checkpoint")["epoch"].transform("max")]
-        method = str(last["method"].iloc[0])
-        said[1] = " to ".join(dict.fromkeys(f"{one:.0f}" for one in (last["epoch"].min(), last["epoch"].max())))
-        accuracy = mean(last.assign(percent=100 * last["test_accuracy"]), "percent", method)
-        if shown:
-            loss = mean(last, f"train_loss_{shown[0]}", method)
-            said[2] = f"{number(loss.mean)} ({loss.interval})"
-        said[3] = f"{number(accuracy.mean, 4)} % ({accuracy.interval})"
-    return said
 
 
 def comparison(tables: Tables) -> str:

@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tables.rows import check_columns, check_measured, most_trained, one_split
+from tables.rows import check_columns, check_measured, check_timed, most_trained, one_split
 
 from ..style.bands import Curve, curve, handles, remark
-from ..style.look import PAGE, caption, legend
+from ..style.look import PAGE, caption, fit_percent, legend
 from ..style.methods import looks
 from ..words.comparison import Tables
 from ..words.gaps import gap
@@ -32,6 +32,7 @@ def agreement(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curv
 
     On one split, of networks trained at the T that most were.
     """
+    check_timed(frame)
     check_columns(frame, "agreement_cumulative", "agreement_at_step", "settling")
     split, rows = one_split(as_trained(frame), "test")
     trained, rows = most_trained(rows)
@@ -49,6 +50,7 @@ def agreement(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curv
                     )  # fmt: skip
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.set_xlabel("timesteps T at inference")
+    fit_percent(axes[0])
     axes[0].set_ylabel("agrees with the final class (%)")
     axes[1].set_ylabel("settles at T (% of images)")
     axes[1].set_yscale("symlog", linthresh=1.0)

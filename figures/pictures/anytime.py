@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from tables.rows import check_measured, most_trained, one_split
 
 from ..style.bands import Curve, drawn, handles, over_seeds, remark
-from ..style.look import PAGE, caption, legend, reference
+from ..style.look import PAGE, caption, fit_percent, legend, reference
 from ..style.methods import label, look_of, looks
 from ..words.comparison import Tables, needed
 from ..words.prose import listed, number, sentence
@@ -49,6 +49,7 @@ def anytime(figure: Figure, frame: pd.DataFrame, fixed: pd.DataFrame) -> dict[tu
             curves["accuracy", method] = _against_steps(left, part, "accuracy", method)
             curves["gain", method] = _against_steps(right, part, "gain", method)
     reference(right, 0.0)
+    fit_percent(left)
     left.set_ylabel(f"{split} accuracy (%)")
     right.set_ylabel("gain over T for all (points)")
     for ax in (left, right):

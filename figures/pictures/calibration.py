@@ -1,4 +1,5 @@
-"""Whether networks are as often right as they are confident, against the number of timesteps.
+"""Whether networks are as often right as they are confident, against the number of timesteps;
+a point a method where there is one timestep alone.
 
 Left, the expected calibration error; the dotted lines are what it would be of a perfectly calibrated network with the
 same confidences, since it is biased upward. Right, mean confidence minus accuracy, which is not: above zero networks
@@ -6,13 +7,14 @@ are overconfident on the whole, below it underconfident.
 """
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from tables.rows import check_columns, check_measured, most_trained, one_split
 
-from ..style.bands import Curve, curve, handles, over_seeds, remark
+from ..style.bands import Curve, bars, curve, handles, offsets, over_seeds, remark
 from ..style.look import GREY, PAGE, caption, legend, reference
 from ..style.methods import look_of, looks
 from ..words.comparison import Tables
@@ -34,6 +36,8 @@ def calibration(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cu
     check_measured(rows, "ece")
     rows = rows.assign(ece=100 * rows["ece"], null=100 * rows["ece_null"])
     rows["overconfidence"] = 100 * (rows["confidence"] - rows["accuracy_cumulative"])
+    timed = rows["timesteps"].max() > 1
+    rows["at"] = rows["timesteps"] if timed else rows["method"].map(offsets(looks(rows["method"]), 0.2))
     axes = dict(zip(("ece", "overconfidence"), figure.subplots(1, 2, sharex=True), strict=True))
     curves: dict[tuple[str, str], Curve] = {}
     for method in looks(rows["method"]):
@@ -41,24 +45,34 @@ def calibration(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cu
         if part.empty:
             continue
         for column, ax in axes.items():
-            curves[column, method] = curve(ax, part, "timesteps", column, method)
-        null = over_seeds(part, ["timesteps"], "null").sort_values("timesteps")
-        axes["ece"].plot(null["timesteps"], null["mean"], ":", color=look_of(method).colour)
+            curves[column, method] = curve(ax, part, "at", column, method)
+            if not timed:
+                bars(ax, part["at"].iloc[0], over_seeds(part, ["at"], column), method)
+        null = over_seeds(part, ["at"], "null").sort_values("at")
+        axes["ece"].plot(null["at"], null["mean"], ":" if timed else "_", color=look_of(method).colour)
     reference(axes["overconfidence"], 0.0)
     for ax in axes.values():
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        ax.set_xlabel("timesteps T at inference")
+        _across(ax, timed=timed)
     axes["ece"].set_ylabel("calibration error, ECE (%)")
     axes["ece"].set_ylim(bottom=0)
     axes["overconfidence"].set_ylabel("confidence − accuracy (points)")
     legend(figure, [*handles(curves.values()), Line2D([], [], color=GREY, linestyle=":", label="calibrated perfectly")])
+    at = f"; trained at T = {trained}" if timed else ""
     bins = f" {rows['bins'].max():.0f} bins of equal width." if "bins" in rows else ""
     caption(
         figure,
-        f"Of the mean output on {rows['images'].max():.0f} {split} images; trained at T = {trained}.{bins}"
-        f" {remark(curves.values())}",
+        f"Of the mean output on {rows['images'].max():.0f} {split} images{at}.{bins} {remark(curves.values())}",
     )
     return curves
+
+
+def _across(ax: Axes, *, timed: bool) -> None:
+    """Timesteps along the x axis; the methods, which the legend names, where there is one alone."""
+    if timed:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        ax.set_xlabel("timesteps T at inference")
+    else:
+        ax.set(xticks=[], xlabel="method", xlim=(-1, 1))
 
 
 def reading(tables: Tables) -> str:
@@ -66,7 +80,7 @@ def reading(tables: Tables) -> str:
     split, trained, rows = tested(tables, "ece", "confidence")
     rows = rows[rows["timesteps"] == trained]
     rows = rows.assign(over=100 * (rows["confidence"] - rows["accuracy_cumulative"]))
-    claims = {f"at T = {trained}": gap(rows, "ece").scaled(100)}
+    claims = {f"at T = {trained}" if trained > 1 else "": gap(rows, "ece").scaled(100)}
     error = told(f"the calibration error (ECE) on {split} images", claims, unit="%")
     return sentence(error, f"confidence minus accuracy, in points, is {each(rows, 'over', 0.0)}")
 

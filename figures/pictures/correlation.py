@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from tables.interval import FEWEST
 from tables.measures import MEASURES, family
 from tables.reading import TableError
 
@@ -24,12 +25,12 @@ from ..style.bands import counted
 from ..style.look import PAGE, PAPER, SMALL, caption, legend
 from ..style.methods import first_loss, look_of, looks, loss_label
 from ..words.comparison import Tables, asked, at_radius, needed
-from ..words.gaps import FEWEST
 from ..words.prose import listed, sentence
+from ..words.units import loss_unit
 from .picture import Picture
 
 GAPS = {
-    "loss": ("gap_in_loss", "gap in loss (nats)", 1.0),
+    "loss": ("gap_in_loss", "gap in loss ({})", 1.0),
     "accuracy": ("gap_in_accuracy", "gap in accuracy (%)", 100.0),
 }
 _FEWEST = 2 * FEWEST  # checkpoints: of fewer an interval says little
@@ -45,6 +46,8 @@ def scatter(figure: Figure, values: pd.DataFrame, taus: pd.DataFrame, *, gap: st
     gap and a measure.
     """
     measure, ylabel, scale = GAPS[gap]
+    if "within" in taus and taus["within"].nunique() > 1:
+        raise TableError("correlations are within each of several methods, points of all: see correlation.csv")
     if "timesteps" in values:  # networks at another T are others; the most common one is drawn
         values = values[values["timesteps"] == values["timesteps"].mode().iloc[0]]
     loss = _loss(values)
@@ -61,11 +64,11 @@ def scatter(figure: Figure, values: pd.DataFrame, taus: pd.DataFrame, *, gap: st
             part = both[(both["measure"] == name) & (both["method"] == method)]
             if len(part):
                 points[name, method] = _points(ax, part, method, scale)
-        _finish(ax, both[both["measure"] == name], _of(taus, name, loss, gap))
+        _finish(ax, both[both["measure"] == name], _of(taus, name, loss, gap), loss)
     for ax in axes.flat[len(chosen) :]:
         ax.remove()
     for ax in axes[:, 0]:
-        ax.set_ylabel(ylabel)
+        ax.set_ylabel(ylabel.format(loss_unit([loss])))
     legend(figure, _handles(points))
     caption(figure, _text(both, len(chosen), gap, loss))
     return points
@@ -113,9 +116,9 @@ def _points(ax: Axes, part: pd.DataFrame, method: str, scale: float) -> PathColl
     )  # fmt: skip
 
 
-def _finish(ax: Axes, part: pd.DataFrame, taus: pd.DataFrame) -> None:
+def _finish(ax: Axes, part: pd.DataFrame, taus: pd.DataFrame, loss: str) -> None:
     """The measure below, and τ with its interval above."""
-    name, unit = str(part["title"].iloc[0]), str(part["unit"].iloc[0]).replace("loss", "nats")
+    name, unit = str(part["title"].iloc[0]), str(part["unit"].iloc[0]).replace("loss", loss_unit([loss]))
     ax.set_xlabel(f"{_wrapped(name)}\n({unit})", fontsize=SMALL)
     ax.xaxis.set_major_locator(MaxNLocator(4))
     ax.set_title("\n".join(_tau(taus, among) for among in ("all", "within") if (taus["among"] == among).any()))

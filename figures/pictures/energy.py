@@ -6,17 +6,20 @@ once; where it lies far from the points the caption alone says where. Papers rec
 pooled maps; what that would give stands in the caption, since it can lie on the other side of the line.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
+from tables.interval import FEWEST
 from tables.reading import TableError
-from tables.rows import check_measured, most_trained, one_split
+from tables.rows import check_measured, check_timed, most_trained, one_split
 
 from ..style.bands import counted, over_seeds
-from ..style.look import COLUMN, GREY, SMALL, caption, legend
+from ..style.look import COLUMN, GREY, SMALL, caption, fit_percent, legend
 from ..style.methods import look_of, looks
 from ..words.comparison import Tables, needed
 from ..words.gaps import gap
@@ -24,6 +27,7 @@ from ..words.prose import listed, number, sentence
 from ..words.verdicts import told
 from .picture import Picture
 
+_ABOVE, _BELOW = (4, "bottom"), (-4, "top")
 _UNITS = {"J": 1.0, "mJ": 1e-3, "µJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12}
 
 
@@ -37,37 +41,46 @@ def unit(joules: pd.Series) -> tuple[str, float]:
 def accuracy(figure: Figure, frame: pd.DataFrame) -> dict[str, ErrorbarContainer]:
     """Draw accuracy against energy into ``figure``, each point labelled with its T: error bars by method.
 
-    Of networks trained at the T that most were. Raises TableError when the table has no finite total.
+    Of networks trained at the T that most were. Raises TableError when the table has no finite total, no accuracy
+    beside it, or T = 1 alone.
     """
     split, rows = one_split(frame, "test")
     trained, rows = most_trained(rows) if "trained_timesteps" in rows else (None, rows)
-    rows = rows[(rows["layer"] == "total") & np.isfinite(rows["joules"]) & np.isfinite(rows["accuracy"])]
+    rows = rows[(rows["layer"] == "total") & np.isfinite(rows["joules"])]
     check_measured(rows, "joules")
+    check_timed(rows)
+    rows = rows[np.isfinite(rows["accuracy"])]
+    if rows.empty:
+        raise TableError("no accuracy to set against the energy")
     name, size = unit(rows["joules"])
     ax = figure.subplots()
-    highest = rows.groupby("method")["accuracy"].mean().idxmax()
+    order = list(rows.groupby("method")["accuracy"].mean().sort_values().index)
+    sides = {order[0]: _BELOW} | {order[-1]: _ABOVE}  # those between would be labelled over each other
     drawn = {}
     for method in looks(rows["method"]):
         part = rows[rows["method"] == method]
         if len(part):
-            drawn[method] = _points(ax, part, method, size, above=method == highest)
+            drawn[method] = _points(ax, part, method, size, sides.get(method))
     ax.set(xlabel=f"energy per image ({name})", ylabel=f"{split} accuracy (%)")
     ax.margins(0.12)
+    fit_percent(ax)
+    at = f", trained at T = {trained}" if trained else ""
+    between = ", the same order on curves between" if len(order) > 2 else ""
     said = _twin(ax, rows, size, name) + _by_rate(rows, trained)
     legend(figure, list(drawn.values()))
     images = " or ".join(f"{count:.0f}" for count in sorted(rows["images"].unique()))
-    several = rows["seed"].nunique() > 1
+    several = bool(rows.groupby("method")["seed"].nunique().max() >= FEWEST)
     caption(
         figure,
-        f"Accuracy on {images} {split} images. Labels: timesteps T{f', trained at T = {trained}' * bool(trained)}. "
+        f"Accuracy on {images} {split} images. Labels: timesteps T{between}{at}. "
         f"Energy of the whole network per image, all its steps together, operations as counted. {said}"
-        + ("Mean and 95 % t-intervals over seeds, both ways." if several else "One seed: no interval."),
+        + ("Mean and 95 % t-intervals over seeds, both ways." if several else "Fewer than three seeds: no interval."),
     )
     return drawn
 
 
-def _points(ax: Axes, rows: pd.DataFrame, method: str, size: float, *, above: bool) -> ErrorbarContainer:
-    """The points of one method, joined in the order of T, their labels above or below."""
+def _points(ax: Axes, rows: pd.DataFrame, method: str, size: float, side: tuple[int, str] | None) -> ErrorbarContainer:
+    """The points of one method, joined in the order of T, their labels to a side, or none."""
     look = look_of(method)
     x = over_seeds(rows.assign(joules=rows["joules"] / size), ["timesteps"], "joules")
     y = over_seeds(rows.assign(accuracy=100 * rows["accuracy"]), ["timesteps"], "accuracy")
@@ -76,11 +89,10 @@ def _points(ax: Axes, rows: pd.DataFrame, method: str, size: float, *, above: bo
         color=look.colour, marker=look.marker, linestyle=look.dash, linewidth=0.8, elinewidth=0.8,
         label=f"{look.label}, {counted(y['n'])}",
     )  # fmt: skip
-    for steps, at, height in zip(x["timesteps"], x["mean"], y["mean"], strict=True):
-        ax.annotate(
-            f"{steps:.0f}", (at, height), xytext=(4, 4 if above else -4), textcoords="offset points",
-            fontsize=SMALL, va="bottom" if above else "top",
-        )  # fmt: skip
+    if side:
+        style: dict[str, Any] = {"textcoords": "offset points", "fontsize": SMALL, "va": side[1]}
+        for steps, at, height in zip(x["timesteps"], x["mean"], y["mean"], strict=True):
+            ax.annotate(f"{steps:.0f}", (at, height), xytext=(4, side[0]), **style)
     return bars
 
 
@@ -126,12 +138,18 @@ def reading(tables: Tables) -> str:
     trained, total = most_trained(total) if "trained_timesteps" in total else (int(total["timesteps"].max()), total)
     total = total[total["timesteps"] == trained]
     name, size = unit(total["joules"])
-    claims = {f"at T = {trained}": gap(total, "joules").scaled(1 / size)}
+    at = f"at T = {trained}" if total["timesteps"].max() > 1 else ""
+    claims = {at: gap(total, "joules").scaled(1 / size)}
     return sentence(told(f"the energy per image on {split} images", claims, unit=name), _convention(total, name, size))
 
 
 def _convention(total: pd.DataFrame, name: str, size: float) -> str:
-    """What firing rates times pooled synapses give, the twin without spikes, and whether it lies between for all."""
+    """What firing rates times pooled synapses give, the twin without spikes, and whether it lies between for all.
+
+    Nothing of networks that are their own twin: they don't spike.
+    """
+    if "twin_joules" in total and total["twin_joules"].equals(total["joules"]):
+        return ""
     reckoned = {look.label: by_rate(total, method) / size for method, look in looks(total["method"]).items()}
     values = listed([f"{number(one)} {name} with {label}" for label, one in reckoned.items() if np.isfinite(one)])
     if not values:

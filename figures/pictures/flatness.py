@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from tables.interval import FEWEST
 from tables.reading import TableError
 
 from ..style.look import GREY, PAGE, SMALL, caption, legend, wrapped
@@ -176,8 +177,10 @@ def _text(table: pd.DataFrame, frame: pd.DataFrame, letters: dict[str, str], lim
 def reading(tables: Tables) -> str:
     """How many rows call which side flatter, the chance of so many, and which is flatter at which radius."""
     rows = comparison(tables)
-    said = counted_rows(rows[rows["side"] == "flatness"], "of {} measures of flatness (lower is flatter)")
-    return " ".join(filter(None, (said, _chance(tables), _by_radius(tables))))
+    rows = rows[rows["side"] == "flatness"]
+    said = counted_rows(rows, "of {} measures of flatness (lower is flatter)")
+    chance = _chance(tables) if (rows["n"] >= FEWEST).any() else ""
+    return " ".join(filter(None, (said, chance, _by_radius(tables))))
 
 
 def _of_sides(tables: Tables, name: str) -> pd.DataFrame:
@@ -200,7 +203,7 @@ def _chance(tables: Tables) -> str:
         ]
     )
     said = f"All rows at once: {named}, where chance reaches {one['percentile']:.0f} in 5 % of cases"
-    if np.isfinite(one["independent"]):  # unknown with two pairs
+    if np.isfinite(one["independent"]):  # unknown with few pairs
         said += f"; they hang together as about {number(one['independent'], 2)} independent ones would"
     return f"{said}."
 

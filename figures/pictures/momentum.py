@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tables.reading import TableError
-from tables.rows import check_measured
+from tables.rows import check_measured, check_timed
 
 from ..style.bands import Curve, bars, curve, handles, offsets, over_seeds, remark
 from ..style.look import GREY, PAGE, caption, fit_scale, legend, reference
@@ -66,6 +66,7 @@ def statistics(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cur
     rows = matching(frame)
     steps = rows[rows["timestep"] > 0]
     check_measured(steps, *COLUMNS)
+    check_timed(steps, "timestep")
     axes = figure.subplots(2, 3, sharex=True)
     curves: dict[tuple[str, str], Curve] = {}
     for ax, column in zip(axes.flat, COLUMNS, strict=True):
@@ -166,6 +167,7 @@ def directions(found: Sequence[str]) -> list[str]:
     steps = sorted((name for name in found if name.startswith("step-")), key=lambda name: int(name.split("-")[1]))
     first = [name for name in ("gradient", "momentum") if name in found]
     first += sorted(set(found) - set(first) - set(steps))
+    steps = steps if len(steps) > 1 else []  # the only step's gradient is the whole one
     room = max(_MOST - len(first), 1)
     kept = sorted({round(i) for i in np.linspace(0, len(steps) - 1, min(room, len(steps)))}) if steps else []
     return [*first, *(steps[i] for i in kept)]
@@ -201,7 +203,9 @@ def gradient(tables: Tables) -> str:
     }
     names = ("coherence_null", "coherence_null_sampled")
     none, chance = (listed(list(map(number, nulls(whole, column)))) for column in names)
-    text = told("the gradient of the loss trained with", claims)
+    known = (rows["loss"] == rows["training"]).any()
+    of = "loss trained with" if known else loss_label(first_loss(rows))
+    text = told(f"the gradient of the {of}", claims)
     noise = f"if the gradient of these images were zero, the coherence would be {none}"
     sample = f"if they were a sample of images whose mean gradient is zero, {chance}"
     return sentence(text, *((noise, sample) if none and chance else ()))

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tables.reading import TableError
+from tables.rows import check_timed
 
 from ..style.bands import Curve, curve, handles, remark
 from ..style.look import COLUMN, PAGE, SMALL, caption, fit_means, legend, reference
@@ -19,6 +20,7 @@ from ..style.methods import alone, first_loss, looks, loss_label, losses
 from ..words.comparison import RESCALED, Tables, incomparable, needed
 from ..words.gaps import Gap, gap
 from ..words.prose import sentence
+from ..words.units import loss_unit
 from ..words.verdicts import tally, told
 from .momentum import reference_handle
 from .picture import Picture
@@ -50,6 +52,7 @@ def layers(figure: Figure, frame: pd.DataFrame) -> Curves:
 def steps(figure: Figure, frame: pd.DataFrame) -> Curves:
     """Draw top eigenvalue (left) and share of the trace by timestep: curves by (quantity, loss, method)."""
     rows = raw(frame)
+    check_timed(rows, "timestep")
     rows = rows.assign(at=rows["timestep"])
     axes = figure.subplots(1, 2)[:, None]
     curves = _draw(axes, rows, [first_loss(rows)])
@@ -101,7 +104,7 @@ def of_quantity(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
 def _finish(figure: Figure, curves: Curves, rows: pd.DataFrame, *, even: bool = False) -> Curves:
     legend(figure, [*handles(curves.values()), *([reference_handle("even share 1/T")] if even else [])])
     lost = int(of_quantity(rows, "top_eigenvalue")["converged"].eq(False).sum())
-    text = "Eigenvalues in nats per squared weight" + (f", {lost} not converged" if lost else "")
+    text = f"Eigenvalues in {loss_unit(rows['loss'])} per squared weight" + (f", {lost} not converged" if lost else "")
     whole = "their own blocks' traces" if not even else "the traces of all steps"
     wide = figure.get_figwidth() >= PAGE
     share = f"; shares of the sum of {whole}." if wide else "; shares of all steps' traces."

@@ -14,8 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from tables.interval import FEWEST
 from tables.reading import TableError
-from tables.rows import check_measured, one_split
+from tables.rows import any_measured, check_measured, one_split
 
 from ..style.bands import counted, over_seeds
 from ..style.look import COLUMN, GREY, PAGE, SMALL, caption, fit_means, legend, wrapped
@@ -24,6 +25,7 @@ from ..views import IMAGES
 from ..words.comparison import Tables, needed
 from ..words.gaps import mean
 from ..words.prose import number, sentence
+from ..words.units import loss_unit
 from .picture import Picture
 
 _BLACK = "#1c1c1c"
@@ -36,28 +38,29 @@ def paths(figure: Figure, frame: pd.DataFrame) -> dict[Key, Line2D]:
     split, rows = one_split(one_treatment(frame), "train")
     check_measured(rows, "value")
     rows = rows.assign(accuracy=100 * rows["accuracy"], accuracy_stderr=100 * rows["accuracy_stderr"])
-    ends, shown = _ends(rows), losses(rows["loss"])
+    ends, shown, right = _ends(rows), losses(rows["loss"]), any_measured(rows, "accuracy")
     fits = looks(kind for kind in rows["path"] if kind != _LINE)
     figure.set_figheight(1.0 + 1.75 * len(ends))
-    axes = figure.subplots(len(ends), len(shown) + 1, sharex=True, squeeze=False)
-    for ax in axes[:, :-1].flat:
+    axes = figure.subplots(len(ends), len(shown) + right, sharex=True, squeeze=False)
+    for ax in axes[:, : len(shown)].flat:
         ax.sharey(axes[0, 0])
     for ax in axes[1:, -1]:
         ax.sharey(axes[0, -1])
     lines: dict[Key, Line2D] = {}
     for line, (start, end) in zip(axes, ends, strict=True):
         part = _of(rows, start, end)
-        for ax, (name, chosen, column) in zip(line, _columns(part, shown), strict=True):
+        for ax, (name, chosen, column) in zip(line, _columns(part, shown, accuracy=right), strict=True):
             for kind, one in chosen.groupby("path", sort=False):
                 lines[start, end, name, str(kind)] = _line(ax, one, column, str(kind), fits.get(str(kind)))
             title = f"{shown.get(name, name)}, {look_of(start).label} to {look_of(end).label}"
-            ax.set_title(wrapped(title, PAGE / (len(shown) + 1)))
-            ax.set_ylabel("accuracy (%)" if name == "accuracy" else "loss (nats)")
+            ax.set_title(wrapped(title, PAGE / len(line)))
+            ax.set_ylabel("accuracy (%)" if name == "accuracy" else f"loss ({loss_unit(shown)})")
     for ax in axes[-1]:
         ax.set_xlabel("t, along the path")
     legend(figure, _handles(lines))
     _fit(axes[0, 0], lines, shown, np.inf)
-    _fit(axes[0, -1], lines, ("accuracy",), 100.0)
+    if right:
+        _fit(axes[0, -1], lines, ("accuracy",), 100.0)
     caption(figure, f"On {IMAGES.get(split, split)}. Bands may leave the panel. {_remark(rows)}")
     return lines
 
@@ -94,7 +97,7 @@ def barriers(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Line2
             if np.isfinite(part["barrier"]).any():
                 markers[name, split] = _interval(ax, part, height + side, face)
     ax.set_yticks(range(len(names)), names, fontsize=SMALL)
-    ax.set(xlabel="barrier (nats)", ylim=(len(names) - 0.4, -0.6))
+    ax.set(xlabel=f"barrier ({loss_unit(rows['loss'])})", ylim=(len(names) - 0.4, -0.6))
     ax.axvline(0.0, color=GREY, linewidth=0.6, zorder=0)
     shown = {split: marker for (_, split), marker in markers.items()}
     for split, marker in shown.items():
@@ -111,11 +114,12 @@ def one_treatment(frame: pd.DataFrame) -> pd.DataFrame:
     return chosen.assign(path=chosen["fitted"].where(chosen["kind"] == "bezier", _LINE))
 
 
-def _columns(part: pd.DataFrame, shown: Iterable[str]) -> Iterator[tuple[str, pd.DataFrame, str]]:
+def _columns(part: pd.DataFrame, shown: Iterable[str], *, accuracy: bool) -> Iterator[tuple[str, pd.DataFrame, str]]:
     """The losses, and the accuracy, which is the same in the rows of any."""
     for loss in shown:
         yield loss, part[part["loss"] == loss], "value"
-    yield "accuracy", part.drop_duplicates(["checkpoint", "other", "path", "t"]), "accuracy"
+    if accuracy:
+        yield "accuracy", part.drop_duplicates(["checkpoint", "other", "path", "t"]), "accuracy"
 
 
 def _line(ax: Axes, rows: pd.DataFrame, column: str, kind: str, look: Look | None) -> Line2D:
@@ -169,7 +173,8 @@ def _handles(lines: dict[Key, Line2D]) -> list[Line2D]:
 
 def _remark(rows: pd.DataFrame) -> str:
     pairs = rows.drop_duplicates(["checkpoint", "other"]).groupby(["method", "other_method"]).size()
-    band = "Mean and 95 % t-band over pairs of networks" if pairs.max() > 1 else "Band: two standard errors over images"
+    band = "Mean over pairs of networks" if pairs.max() > 1 else "Band: two standard errors over images"
+    band = "Mean and 95 % t-band over pairs of networks" if pairs.max() >= FEWEST else band
     treated = "taken anew at every point" if (rows["statistics"] == "recalibrated").all() else "interpolated"
     return f"{band}, {counted(pairs)}. BatchNorm's statistics {treated}."
 
@@ -189,7 +194,8 @@ def reading(tables: Tables) -> str:
         clauses.append(f"{number(height.mean)}{error} on {kind} from {_between(str(start), str(end))} ({words})")
     if not clauses:
         raise TableError(f"no barrier of the {loss_label(loss)}")
-    return sentence(f"the barrier of the {loss_label(loss)} on {split} images, in nats, is {clauses[0]}", *clauses[1:])
+    what = f"the barrier of the {loss_label(loss)} on {split} images, in {loss_unit([loss])},"
+    return sentence(f"{what} is {clauses[0]}", *clauses[1:])
 
 
 PICTURES = (

@@ -25,6 +25,7 @@ from ..style.methods import first_loss, label, look_of, looks, loss_label, losse
 from ..words.comparison import Tables, needed
 from ..words.gaps import mean
 from ..words.prose import number, sentence
+from ..words.units import loss_unit
 from .picture import Picture
 
 _DOTTED: LineStyleType = (0, (1, 1))
@@ -60,9 +61,9 @@ def radii(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Cur
     legend(figure, [*handles(curves.values()), formal, hollow])
     caption(
         figure,
-        "Second differences of the true loss (nats per squared weight), absolute value of the mean; a band that "
-        "reaches the bottom contains zero. Over random directions it is the curvature of the Gaussian-smoothed loss. "
-        "Dotted: the formal Hessian's value along the same directions, same colours. "
+        f"Second differences of the true loss ({loss_unit(shown)} per squared weight), absolute value of the mean; a "
+        "band that reaches the bottom contains zero. Over random directions it is the curvature of the "
+        "Gaussian-smoothed loss. Dotted: the formal Hessian's value along the same directions, same colours. "
         f"{remark(curves.values())}",
     )
     return curves

@@ -19,6 +19,7 @@ from ..style.methods import label, look_of, loss_label
 from ..views import IMAGES
 from ..words.comparison import Tables, needed
 from ..words.prose import sentence
+from ..words.units import loss_unit
 from .picture import Picture
 
 SCALES = {
@@ -54,7 +55,7 @@ def rise(
             if part.empty:
                 empty(ax, "not measured")
             reference(ax, 0.0)
-        line[0].set_ylabel(f"{_ALONG[along]}\ndifference of rises (nats)")
+        line[0].set_ylabel(f"{_ALONG[along]}\ndifference of rises ({loss_unit([loss])})")
     for ax, scale in zip(axes[0], scales, strict=True):
         ax.set_title(SCALES[scale])
     for ax in axes[-1]:

@@ -1,8 +1,9 @@
 """What a network still knows when its weights, neurons, spikes or images are not as they were: accuracy and strength.
 
-One panel a perturbation, all on one scale of accuracy. Where strength begins, at 0 or at unrounded weights, the network
-is as trained. Draws are averaged within a seed, and the band is that of the mean over seeds; of one seed it is two
-standard errors over draws to either side. A perturbation that draws nothing, such as rounding, has no band then.
+Of networks that have no accuracy, the loss. One panel a perturbation, all on one scale. Where strength begins, at 0 or
+at unrounded weights, the network is as trained. Draws are averaged within a seed, and the band is that of the mean over
+seeds; of one seed it is two standard errors over draws to either side. A perturbation that draws nothing, such as
+rounding, has no band then.
 """
 
 import numpy as np
@@ -12,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from tables.reading import TableError
-from tables.rows import check_measured, one_split
+from tables.rows import any_measured, check_measured, one_split
 
 from ..style.bands import Curve, drawn, handles, over_seeds, remark
 from ..style.look import PAGE, caption, fit_means, legend
-from ..style.methods import looks
+from ..style.methods import first_loss, looks, loss_label
 from ..words.comparison import Tables, needed
 from ..words.gaps import gap
 from ..words.prose import sentence
@@ -39,9 +40,7 @@ _UNROUNDED = 32
 def robustness(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
     """Draw a panel per perturbation into ``figure``, whose height is set to hold them: curves by (it, method)."""
     split, rows = one_split(frame, "test")
-    check_measured(rows, "accuracy")
-    rows = rows.drop_duplicates(["checkpoint", "perturbation", "strength"])  # accuracy is the same under all losses
-    rows = rows.assign(accuracy=100 * rows["accuracy"], error=200 * rows["accuracy_stderr"])
+    rows, what, high = kept(rows)
     names = [name for name in PERTURBATIONS if (rows["perturbation"] == name).any()]
     names += sorted(set(rows["perturbation"]) - set(names))
     columns = min(_COLUMNS, len(names))
@@ -58,12 +57,27 @@ def robustness(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cur
     for ax in axes.flat[len(names) :]:
         ax.remove()
     for ax in axes[:, 0]:
-        ax.set_ylabel(f"{split} accuracy (%)")
+        ax.set_ylabel(f"{split} {what}")
     ends = pd.concat([one.table[["mean", "low", "high"]] for one in curves.values()])
-    fit_means(axes[0, 0], ends["mean"], ends[["low", "high"]].to_numpy().ravel(), low=0, high=100)
+    fit_means(axes[0, 0], ends["mean"], ends[["low", "high"]].to_numpy().ravel(), low=0, high=high)
     legend(figure, handles(curves.values()))
     caption(figure, _text(rows, split, list(curves.values())))
     return curves
+
+
+def kept(rows: pd.DataFrame) -> tuple[pd.DataFrame, str, float]:
+    """Rows with what is left as ``kept``, two standard errors as ``error``; what that is, and the largest it can be.
+
+    The accuracy in percent, which is the same under all losses; where there is none, the first loss.
+    """
+    if any_measured(rows, "accuracy"):
+        rows = rows.drop_duplicates(["checkpoint", "perturbation", "strength"])
+        return rows.assign(kept=100 * rows["accuracy"], error=200 * rows["accuracy_stderr"]), "accuracy (%)", 100.0
+    check_measured(rows, "value")
+    loss = first_loss(rows)
+    rows = rows[rows["loss"] == loss]
+    error = 2 * rows["stderr"] if "stderr" in rows else np.nan
+    return rows.assign(kept=rows["value"], error=error), loss_label(loss), np.inf
 
 
 def _bits(ax: Axes, strength: pd.Series) -> pd.Series:
@@ -79,8 +93,8 @@ def _panel(ax: Axes, part: pd.DataFrame) -> dict[str, Curve]:
     curves = {}
     for method, look in looks(part["method"]).items():
         one = part[part["method"] == method]
-        if np.isfinite(one["accuracy"]).any():
-            table = over_seeds(one, ["at"], "accuracy").sort_values("at")
+        if np.isfinite(one["kept"]).any():
+            table = over_seeds(one, ["at"], "kept").sort_values("at")
             if one["seed"].nunique() == 1:
                 table = _over_draws(table, one)
             curves[method] = drawn(ax, table, "at", method, name=look.label)
@@ -103,17 +117,18 @@ def _text(rows: pd.DataFrame, split: str, curves: list[Curve]) -> str:
 
 
 def reading(tables: Tables) -> str:
-    """The accuracy under each perturbation, averaged over its strengths."""
+    """What is left under each perturbation, averaged over its strengths."""
     split, rows = one_split(needed(tables, "robustness"), "test")
     none = np.where(rows["perturbation"] == "rounding", rows["strength"] >= _UNROUNDED, rows["strength"] == 0)
-    rows = rows[~none].drop_duplicates(["checkpoint", "perturbation", "strength"])
+    if none.all():
+        raise TableError("no strength above zero")
+    rows, what, _ = kept(rows[~none])
     claims = {
-        f"under {PERTURBATIONS.get(str(name), (str(name), ''))[0]}": gap(part, "accuracy").scaled(100)
+        f"under {PERTURBATIONS.get(str(name), (str(name), ''))[0]}": gap(part, "kept")
         for name, part in rows.groupby("perturbation")
     }
-    if not claims:
-        raise TableError("no strength above zero")
-    return sentence(told(f"the {split} accuracy, averaged over strengths,", claims, unit="%"))
+    words, _, unit = what.partition(" (")
+    return sentence(told(f"the {split} {words}, averaged over strengths,", claims, unit=unit.rstrip(")")))
 
 
 PICTURES = (Picture("robustness", "robustness", robustness, PAGE, 4.0, "What the networks survive", reading, 250),)

@@ -5,13 +5,9 @@ images are shown, and the thin vertical line is that T. Networks trained at seve
 there a curve for each T₀ they were trained at, with a ring at T = T₀; the grey dotted line joins the rings: networks
 tested at the T they were trained at, as Figure 4A's "from scratch". That figure of Deng et al. 2022 has one method
 alone.
-
-:func:`ways` shows what else could be done with T steps: the accuracy with BatchNorm's statistics taken anew, or with
-streams cut into T frames, minus that of the network as trained, at the same T and seed.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import product
 
 import pandas as pd
@@ -19,18 +15,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from matplotlib.typing import LineStyleType
 
-from tables.reading import TableError
-from tables.rows import check_columns, check_measured, most_trained, one_split
+from tables.rows import check_columns, check_measured, check_timed, most_trained, one_split
 
 from ..style.bands import Curve, counted, curve, handles, over_seeds, remark
-from ..style.look import COLUMN, GREY, PAGE, caption, fit_means, legend, reference, wrapped
-from ..style.methods import alone, look_of, looks, sides
+from ..style.look import COLUMN, GREY, PAGE, caption, fit_means, fit_percent, legend, wrapped
+from ..style.methods import look_of, looks
 from ..words.comparison import Tables, needed
-from ..words.gaps import Gap, gap, of_row
+from ..words.gaps import compared_row, gap
 from ..words.prose import sentence
-from ..words.verdicts import each, told
+from ..words.verdicts import told
 from .picture import Picture
 
 Curves = dict[tuple[str, str, int], Curve]
@@ -38,12 +32,6 @@ _MARKERS = {"train": "", "test": None}
 _MEAN = "Class of the mean output. Differences paired by seed, at T = 1 and the trained T: compare.csv."
 _ALPHAS = {"train": 0.45, "test": 1.0}
 _SEVERAL = "o^Dv*"
-WAYS: dict[tuple[str, str], tuple[str, LineStyleType]] = {
-    ("repeated", "recalibrated"): ("statistics anew", "-"),
-    ("truncated", "recalibrated"): ("statistics anew", "-"),
-    ("recut", "trained"): ("cut anew", (0, (4.0, 1.2))),
-    ("recut", "recalibrated"): ("both", (0, (1.0, 1.2))),
-}
 
 
 def as_trained(frame: pd.DataFrame) -> pd.DataFrame:
@@ -66,6 +54,7 @@ def at_step(figure: Figure, frame: pd.DataFrame) -> Curves:
 
 def _accuracy(figure: Figure, frame: pd.DataFrame, column: str, xlabel: str, what: str) -> Curves:
     frame = as_trained(frame)
+    check_timed(frame)
     check_measured(frame, column)
     rows = frame.assign(percent=100 * frame[column])
     draw: Callable[[Figure, pd.DataFrame], tuple[Curves, str]]
@@ -96,6 +85,7 @@ def _one(figure: Figure, rows: pd.DataFrame) -> tuple[Curves, str]:
             ax, part, "timesteps", "percent", method,
             marker=_MARKERS.get(split), alpha=_ALPHAS.get(split, 1.0), name=f"{look_of(method).label} {split}",
         )  # fmt: skip
+    fit_percent(ax)
     ax.axvline(trained, color=GREY, linewidth=0.6, zorder=0)
     legend(figure, handles(one for _, one in sorted(curves.items(), key=lambda item: methods.index(item[0][0]))))
     return curves, "Vertical line:"
@@ -145,52 +135,6 @@ def _rings(ax: Axes, rows: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def ways(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
-    """Draw what other statistics, and other frames, add to the accuracy at each T: curves by (way, method).
-
-    On one split, of networks trained at the T that most were. Raises TableError where the table has no other way.
-    """
-    split, trained, rows = gains(frame)
-    ax = figure.subplots()
-    curves: dict[tuple[str, str], Curve] = {}
-    for (frames, statistics), (name, dash) in WAYS.items():
-        for method, look in looks(rows["method"]).items():
-            part = rows[(rows["frames"] == frames) & (rows["statistics"] == statistics)]
-            part = part[part["method"] == method]
-            if len(part):
-                curves[name, method] = curve(
-                    ax, part, "timesteps", "gain", method, dash=dash, name=f"{look.label}, {name}"
-                )
-    reference(ax, 0.0)
-    ax.axvline(trained, color=GREY, linewidth=0.6, zorder=0)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    ax.set(xlabel="timesteps T at inference", ylabel="accuracy, minus as trained (points)")
-    legend(figure, handles(curves.values()))
-    images = f"{rows['images'].max():.0f} {split} images"
-    caption(
-        figure,
-        f"On {images}, paired by network. Vertical line: trained at T = {trained}. {remark(curves.values())}",
-    )
-    return curves
-
-
-def gains(frame: pd.DataFrame) -> tuple[str, int, pd.DataFrame]:
-    """The split, the T trained at, and the rows with their ``gain`` in points over the same network as trained.
-
-    Raises TableError where the table has no other way.
-    """
-    split, rows = one_split(frame, "test")
-    if not {"frames", "statistics"} <= set(rows) or as_trained(rows).shape == rows.shape:
-        raise TableError("no rows with statistics taken anew (--recalibrate) or streams cut anew (--recut)")
-    trained, rows = most_trained(rows)
-    keys = ["checkpoint", "timesteps"]
-    plain = as_trained(rows).groupby(keys)["accuracy_cumulative"].mean()
-    beside = plain.reindex(pd.MultiIndex.from_frame(rows[keys])).to_numpy()
-    rows = rows.assign(gain=100 * (rows["accuracy_cumulative"] - beside))
-    check_measured(rows, "gain")
-    return split, trained, rows
-
-
 def tested(tables: Tables, *columns: str) -> tuple[str, int, pd.DataFrame]:
     """The split, the T trained at, and the rows of the table timesteps for networks as they were trained."""
     split, rows = one_split(as_trained(needed(tables, "timesteps")), "test")
@@ -202,7 +146,7 @@ def _by_steps(tables: Tables, column: str, what: str, *, at: str = "T") -> str:
     """A percentage at the first T, the one trained at, and the last; at that one as the comparison has it."""
     split, trained, rows = tested(tables, column)
     known = column == "accuracy_cumulative" or trained == 1
-    compared = _compared(tables, f"{split}_accuracy") if known else None
+    compared = compared_row(tables, f"{split}_accuracy") if known else None
     claims = {}
     for steps in (rows["timesteps"].min(), trained, rows["timesteps"].max()):
         sure = compared if steps == trained else None
@@ -210,16 +154,6 @@ def _by_steps(tables: Tables, column: str, what: str, *, at: str = "T") -> str:
         found = sure or gap(rows[rows["timesteps"] == steps], column)
         claims[f"at {at} = {steps:.0f}{alike}"] = found.scaled(100)
     return sentence(told(what.format(split=split, trained=trained), claims, unit="%"))
-
-
-def _compared(tables: Tables, measure: str) -> Gap | None:
-    """The comparison's row of the two that are spoken of, whose interval is never narrower than images allow."""
-    if "compare" not in tables or alone():
-        return None
-    rows = tables["compare"]
-    base, method = sides()
-    rows = rows[(rows["measure"] == measure) & (rows["reference"] == base) & (rows["method"] == method)]
-    return replace(of_row(rows.iloc[0]), doubts=()) if len(rows) == 1 else None
 
 
 def of_mean_output(tables: Tables) -> str:
@@ -233,26 +167,10 @@ def of_each_step(tables: Tables) -> str:
     return _by_steps(tables, "accuracy_at_step", what, at="step t")
 
 
-def of_ways(tables: Tables) -> str:
-    """What each other way adds to the accuracy of a network, at the first and the last T."""
-    split, trained, rows = gains(needed(tables, "timesteps"))
-    clauses = []
-    for (frames, statistics), (way, _) in WAYS.items():
-        part = rows[(rows["frames"] == frames) & (rows["statistics"] == statistics)]
-        for at in dict.fromkeys((part["timesteps"].min(), part["timesteps"].max())) if len(part) else ():
-            clauses.append(f"with {way} at T = {at:.0f} it is {each(part[part['timesteps'] == at], 'gain', 0.0)}")
-    what = f"the change of the {split} accuracy of networks trained at T = {trained}, in points"
-    return sentence(f"{what}: {clauses[0]}", *clauses[1:])
-
-
 PICTURES = (
     Picture(
         "scalability", "timesteps", cumulative, COLUMN, 2.9, "Accuracy against the number of timesteps",
         of_mean_output, 80,
     ),
     Picture("per-timestep", "timesteps", at_step, COLUMN, 2.9, "Accuracy of each timestep alone", of_each_step, 90),
-    Picture(
-        "scalability-ways", "timesteps", ways, COLUMN, 3.1, "What statistics or frames taken anew add", of_ways, 100,
-        together=True,
-    ),
 )  # fmt: skip

@@ -19,6 +19,7 @@ from ..views import IMAGES
 from ..words.comparison import Tables, at_radius, comparison, counted_rows, needed
 from ..words.gaps import gap
 from ..words.prose import number, sentence
+from ..words.units import loss_unit
 from ..words.verdicts import told
 from .picture import Picture
 
@@ -53,7 +54,7 @@ def sharpness(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str],
             ax.set(title=f"{title}, {loss_label(loss)}", xlabel=unit)
             if part.empty:
                 empty(ax, "not measured")
-        line[0].set_ylabel("rise (nats)")
+        line[0].set_ylabel(f"rise ({loss_unit(columns)})")
         _scale(
             line, shown.loc[shown["measure"] == name, "radius"], [one for key, one in curves.items() if key[0] == name]
         )

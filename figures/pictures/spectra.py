@@ -29,6 +29,7 @@ from ..style.bands import named, offsets, over_seeds
 from ..style.look import GREY, PAGE, caption, legend
 from ..style.methods import alone, look_of, looks, loss_label, losses
 from ..words.comparison import RESCALED, Tables, needed, of_one_on_each_loss, on_each_loss
+from ..words.units import loss_unit
 from .picture import Picture
 
 OPERATORS = {
@@ -80,7 +81,8 @@ def eigenvalues(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str
     unconverged, lost = int(frame["converged"].eq(False).sum()), int((~np.isfinite(frame["eigenvalue"])).sum())
     hollow = f" Hollow: {unconverged} not converged." if unconverged else ""
     missing = f" Not drawn: {lost} not finite." if lost else ""
-    caption(figure, f"Points: seeds; bars: their mean. Units: loss (nats) per squared weight.{hollow}{missing}")
+    unit = f"{loss_unit(frame['loss'])} per squared weight"
+    caption(figure, f"Points: seeds; bars: their mean. In {unit}.{hollow}{missing}")
     return points
 
 

@@ -17,14 +17,15 @@ from matplotlib.figure import Figure
 
 from tables.measures import MEASURES
 from tables.reading import TableError
-from tables.rows import check_measured, one_split
+from tables.rows import any_measured, check_measured, one_split
 
 from ..style.bands import Curve, counted, curve, handles, remark
 from ..style.contours import contours, ladder
-from ..style.look import GREY, PAGE, PAPER, caption, empty, legend, wrapped
+from ..style.look import GREY, PAGE, PAPER, caption, empty, fit_percent, legend, wrapped
 from ..style.methods import alone, label, look_of, looks, loss_label, losses
 from ..views import IMAGES, TRAJECTORY, spanned
 from ..words.comparison import Tables, needed, of_one_on_each_loss, on_each_loss
+from ..words.units import loss_unit
 from .picture import Picture
 
 
@@ -95,7 +96,7 @@ def planes(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], QuadCon
         else:
             empty(ax, f"nothing measured on\nnetworks trained with {look_of(method).label}")
     _name_axes(axes, methods, shown, found)
-    words = f"loss on {IMAGES.get(split, split)} (nats)"
+    words = f"loss on {IMAGES.get(split, split)} ({loss_unit(shown)})"
     bar = figure.colorbar(next(iter(filled.values())), ax=axes, ticks=levels, label=words, aspect=35, pad=0.02)
     bar.outline.set_linewidth(0.4)
     _plane_caption(figure, found, levels, _words(rows))
@@ -167,22 +168,24 @@ def _plane_caption(figure: Figure, found: dict[tuple[str, str], Plane], levels: 
 def lines(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
     """Draw loss and accuracy against α into ``figure``: curves by (panel, method), a panel a loss, and accuracy.
 
-    Losses share one scale. Accuracy does not depend on the loss that is drawn and has one panel.
+    Losses share one scale. Accuracy, where there is any, does not depend on the loss that is drawn and has one panel.
     """
     split, rows = one_split(_kind(frame, "line"), "train")
     check_measured(rows, "value", "accuracy")
     rows = rows.assign(accuracy=100 * rows["accuracy"])
-    shown = losses(rows["loss"])
-    axes = figure.subplots(1, len(shown) + 1)
-    for ax in axes[1:-1]:
+    shown, right = losses(rows["loss"]), any_measured(rows, "accuracy")
+    axes = figure.subplots(1, len(shown) + right, squeeze=False)[0]
+    for ax in axes[1 : len(shown)]:
         ax.sharey(axes[0])
     curves: dict[tuple[str, str], Curve] = {}
     for ax, loss in zip(axes, shown, strict=False):
         part = rows[rows["loss"] == loss]
         curves |= {(loss, method): one for method, one in _by_method(ax, part, "value")}
-        ax.set(title=loss_label(loss), xlabel="α", ylabel="loss (nats)")
-    curves |= {("accuracy", method): one for method, one in _by_method(axes[-1], rows, "accuracy")}
-    axes[-1].set(title="accuracy", xlabel="α", ylabel="accuracy (%)")
+        ax.set(title=loss_label(loss), xlabel="α", ylabel=f"loss ({loss_unit([loss])})")
+    if right:
+        curves |= {("accuracy", method): one for method, one in _by_method(axes[-1], rows, "accuracy")}
+        axes[-1].set(title="accuracy", xlabel="α", ylabel="accuracy (%)")
+        fit_percent(axes[-1])
     for ax in axes:
         ax.axvline(0.0, color=GREY, linewidth=0.5, zorder=0)
     legend(figure, handles(curves.values()))

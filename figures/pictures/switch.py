@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tables.reading import TableError
-from tables.rows import check_measured
+from tables.rows import any_measured, check_measured
 
 from ..style.bands import Curve, curve, handles, remark
 from ..style.look import PAGE, caption, fit_means, legend, reference, wrapped
@@ -23,6 +23,7 @@ from ..style.methods import facing, label, look_of, looks, loss_label
 from ..words.comparison import Tables, needed
 from ..words.gaps import Gap, gap
 from ..words.prose import sentence
+from ..words.units import loss_unit
 from ..words.verdicts import told
 from .picture import Picture
 
@@ -33,16 +34,20 @@ Curves = dict[tuple[str, str, str], Curve]
 
 def switch(figure: Figure, frame: pd.DataFrame) -> Curves:
     """Draw the panels into ``figure``: curves by (column, split, loss trained on with)."""
-    method, rows = first_method(frame)
+    method, rows = switched(frame)
     columns = measured(rows)
     check_measured(rows, *columns, "accuracy")
     rows = rows.assign(accuracy=100 * rows["accuracy"], relative_distance=100 * rows["relative_distance"])
     rows, start = _changes(rows, [*columns, "accuracy"])
+    corner = _CORNER if any_measured(rows, "accuracy") else {"train": _CORNER["train"]}
     axes = figure.subplots(2, len(columns) + 1, sharex=True)
     curves: Curves = {}
     for line, (split, name) in zip(axes, SPLITS.items(), strict=True):
         panels = [(column, f"{loss_label(loss)}, {name}") for column, loss in columns.items()]
-        for ax, (column, title) in zip(line, [*panels, _CORNER[split]], strict=True):
+        panels += [corner[split]] if split in corner else []
+        for ax in line[len(panels) :]:
+            ax.remove()
+        for ax, (column, title) in zip(line, panels, strict=False):
             own = _panel(ax, rows[rows["split"] == split], column)
             curves |= {(column, split, loss): one for loss, one in own.items()}
             ax.set_title(wrapped(title + _from(start, split, column), PAGE / len(line)))
@@ -53,11 +58,20 @@ def switch(figure: Figure, frame: pd.DataFrame) -> Curves:
     images = ", ".join(f"{' or '.join(map(str, found))} {SPLITS[split]}" for split, found in counts.items() if found)
     caption(
         figure,
-        f"Changes since training with {look_of(method).label} ended, in eval mode, losses in nats without regulariser; "
-        f"{images} images; distance of the weights, by their length. Bands may leave the panel. "
+        f"Changes since training with {look_of(method).label} ended, in eval mode, losses in "
+        f"{loss_unit(columns.values())} without regulariser; {images} images; "
+        "distance of the weights, by their length. Bands may leave the panel. "
         f"{remark(curves.values())}",
     )
     return curves
+
+
+def switched(frame: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """The method that comes first, and its rows. Raises TableError where these went on with one loss alone."""
+    method, rows = first_method(frame)
+    if rows["loss"].nunique() == 1:
+        raise TableError(f"one loss alone, {label(rows['loss'].iloc[0])}: none to switch to")
+    return method, rows
 
 
 def first_method(frame: pd.DataFrame) -> tuple[str, pd.DataFrame]:
@@ -109,16 +123,15 @@ def _from(start: pd.DataFrame, split: str, column: str) -> str:
 
 def reading(tables: Tables) -> str:
     """Going on with another loss against going on as before, from the same weights."""
-    method, rows = first_method(needed(tables, "switch"))
+    method, rows = switched(needed(tables, "switch"))
     rows = rows[(rows["split"] == "test") & (rows["step"] == rows["step"].max())]
     names = list(dict.fromkeys(rows["loss"]))
     before = next((name for name in rows["training"] if name in names), names[0] if names else "")
-    columns = {"accuracy": "in accuracy (%)"} | {
-        column: f"in the {loss_label(loss)}" for column, loss in measured(rows).items()
-    }
+    columns = {"accuracy": "in accuracy (%)"} if any_measured(rows, "accuracy") else {}
+    columns |= {column: f"in the {loss_label(loss)}" for column, loss in measured(rows).items()}
     step, clauses = rows["step"].max(), []
     what = f"the outcome of {step:.0f} more steps from {label(method)}'s weights, on test images,"
-    for other in [name for name in names if name != before] or [""]:
+    for other in [name for name in names if name != before]:
         with facing(before, other):
             claims = {words: _switched(rows, column) for column, words in columns.items()}
             clauses.append(told(what, claims))

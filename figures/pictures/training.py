@@ -12,14 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 
-from tables.rows import check_measured
+from tables.reading import TableError
+from tables.rows import any_measured, check_measured
 
 from ..style.bands import Curve, curve, handles, remark
-from ..style.look import GREY, PAGE, caption, legend, log_scale
+from ..style.look import GREY, PAGE, caption, fit_percent, legend, log_scale
 from ..style.methods import looks, loss_label
 from ..words.comparison import Tables, needed
 from ..words.gaps import gap
 from ..words.prose import sentence
+from ..words.units import loss_unit
 from ..words.verdicts import told
 from .picture import Picture
 
@@ -29,7 +31,7 @@ _DASHES: dict[str, LineStyleType] = {"train": (0, (2, 1.2)), "test": "-"}
 def history(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Curve]:
     """Draw the panels into ``figure``: curves by (panel, split, method), a panel a loss, and accuracy.
 
-    A loss that no network has a value of has no panel.
+    What no network has a value of has no panel.
     """
     shown = measured(frame)
     columns = [f"{split}_{what}" for split in _DASHES for what in (*(f"loss_{loss}" for loss in shown), "accuracy")]
@@ -38,18 +40,21 @@ def history(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], C
     ended = rows.groupby(["method", "checkpoint"])["epoch"].transform("max")
     common = ended.groupby(rows["method"]).transform("min")
     rows = rows[rows["epoch"] <= common]
-    axes = np.atleast_1d(figure.subplots(1, len(shown) + 1, sharex=True))
-    for ax in axes[1:-1]:
+    panels = [*shown, *(["accuracy"] if any_measured(rows, "train_accuracy", "test_accuracy") else [])]
+    axes = figure.subplots(1, len(panels), sharex=True, squeeze=False)[0]
+    for ax in axes[1 : len(shown)]:
         ax.sharey(axes[0])
     curves: dict[tuple[str, str, str], Curve] = {}
-    for ax, panel in zip(axes, (*shown, "accuracy"), strict=True):
+    for ax, panel in zip(axes, panels, strict=True):
         for (split, method), one in _panel(ax, rows, panel).items():
             curves[panel, split, method] = one
         ax.set_xlabel("epoch")
     for ax, loss in zip(axes, shown, strict=False):
-        ax.set(title=loss_label(loss), ylabel="loss (nats)")
-    log_scale(*axes[:-1])
-    axes[-1].set(title="accuracy", ylabel="accuracy (%)")
+        ax.set(title=loss_label(loss), ylabel=f"loss ({loss_unit([loss])})")
+    log_scale(*axes[: len(shown)])
+    if "accuracy" in panels:
+        axes[-1].set(title="accuracy", ylabel="accuracy (%)")
+        fit_percent(axes[-1])
     splits = [Line2D([], [], color=GREY, linestyle=dash, label=split) for split, dash in _DASHES.items()]
     legend(figure, [*handles(one for key, one in curves.items() if key[1] == "test"), *splits])
     cut = " Seeds ended at different epochs: drawn as far as all went." if (ended > common).any() else ""
@@ -86,9 +91,12 @@ def reading(tables: Tables) -> str:
     rows = needed(tables, "history")
     last = rows[rows["epoch"] == rows.groupby("checkpoint")["epoch"].transform("max")]
     loss = {f"by the {loss_label(name)}": gap(last, f"train_loss_{name}") for name in measured(rows)}
-    accuracy = {"at the end": gap(last, "test_accuracy").scaled(100)}
     clauses = [told("the training loss of the last epoch", loss)] if loss else []
-    return sentence(*clauses, told("test accuracy", accuracy, unit="%"))
+    if any_measured(last, "test_accuracy"):
+        clauses += [told("test accuracy", {"at the end": gap(last, "test_accuracy").scaled(100)}, unit="%")]
+    if not clauses:
+        raise TableError("no finite loss or test accuracy of the last epoch")
+    return sentence(*clauses)
 
 
 PICTURES = (Picture("training", "history", history, PAGE, 2.6, "Training curves", reading, 220),)

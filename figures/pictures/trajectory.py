@@ -27,6 +27,7 @@ from ..views import IMAGES, TRAJECTORY, View, views
 from ..words.comparison import Tables, needed
 from ..words.gaps import gap
 from ..words.prose import listed, sentence
+from ..words.units import loss_unit
 from ..words.verdicts import told
 from .picture import Picture
 
@@ -67,7 +68,8 @@ def trajectory(
     for ax in distances[::_BESIDE]:
         ax.set_ylabel("distance / ‖w‖")
     first = next(iter(found.values())).view
-    words = f"{loss_label(first.key['loss'])} on\n{IMAGES.get(first.key['split'], first.key['split'])} (nats)"
+    shown, split = first.key["loss"], first.key["split"]
+    words = f"{loss_label(shown)} on\n{IMAGES.get(split, split)} ({loss_unit([shown])})"
     bar = figure.colorbar(
         next(iter(filled.values())), ax=planes, ticks=levels[:: 1 + len(levels) // 9], label=words,
         aspect=20 * -(-len(planes) // _BESIDE),

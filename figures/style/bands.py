@@ -2,7 +2,8 @@
 
 Repeats inside a seed (random draws, probes, images) are averaged first, so that n counts trainings and not
 measurements. The band is Student's: mean ± t(0.975, n−1)·s/√n, s the standard deviation over seeds with n−1 in the
-denominator. It is an interval for the mean and not the range of the seeds. One seed has no band.
+denominator. It is an interval for the mean and not the range of the seeds. Fewer than three seeds have
+no band.
 
 NaN is "not measured" and left out. Infinite values would take mean and axis with them: they are left out too, counted,
 and shown as arrowheads on the edge of the panel.
@@ -20,7 +21,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 
-from tables.interval import student
+from tables.interval import FEWEST, student
 
 from .methods import Look, look_of
 
@@ -28,14 +29,14 @@ from .methods import Look, look_of
 def over_seeds(frame: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
     """Mean of ``value`` over seeds for each ``by``: columns ``by``, mean, low, high, n, above, below.
 
-    low and high are NaN for n = 1; above and below count the values that were +∞ and −∞ and are in no mean.
+    low and high are NaN for n < 3; above and below count the values that were +∞ and −∞ and are in no mean.
     """
     keys = list(by)
     finite = frame.assign(**{value: frame[value].where(np.isfinite(frame[value]))})
     seeds = finite.groupby([*keys, "seed"])[value].mean().groupby(keys)
     table = pd.DataFrame({"mean": seeds.mean(), "n": seeds.count()})
     pairs = zip(table["n"], seeds.std(), strict=True)
-    half = np.array([student(n - 1) * s / math.sqrt(n) if n > 1 else math.nan for n, s in pairs])
+    half = np.array([student(n - 1) * s / math.sqrt(n) if n >= FEWEST else math.nan for n, s in pairs])
     table["low"], table["high"] = table["mean"] - half, table["mean"] + half
     for name, infinite in (("above", np.inf), ("below", -np.inf)):
         table[name] = (frame[value] == infinite).groupby([frame[key] for key in keys]).sum()
@@ -51,7 +52,7 @@ def counted(n: Sequence[int] | pd.Series) -> str:
 
 @dataclass(frozen=True)
 class Curve:
-    """What :func:`curve` drew: ``band`` is None for one seed, ``edge`` the arrowheads, ``table`` the numbers."""
+    """What :func:`curve` drew: ``band`` is None below three seeds, ``edge`` the arrowheads, ``table`` the numbers."""
 
     line: Line2D
     band: PolyCollection | None
@@ -167,7 +168,7 @@ def remark(curves: Iterable[Curve]) -> str:
     band = (
         "Mean and 95 % t-band over each method's own seeds."
         if any(one.band for one in curves)
-        else "One seed: no band."
+        else "Fewer than three seeds: no band."
     )
     count = sum(one.infinite for one in curves)
     return band + (f" Arrowheads on the edge: {count} infinite value{'s' * (count > 1)}, in no mean." if count else "")

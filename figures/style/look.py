@@ -138,6 +138,13 @@ def fit_means(axes: Axes, means: Iterable[float], ends: Iterable[float], *, low:
     axes.set_ylim(bottom - 0.05 * (top - bottom) * (bottom > low), top + 0.05 * (top - bottom))
 
 
+def fit_percent(*axes: Axes) -> None:
+    """Nothing below 0 or above 100 % is shown, whatever an interval says, but for the room that markers need."""
+    for ax in axes:
+        bottom, top = ax.get_ylim()
+        ax.set_ylim(max(bottom, -2.0), min(top, 102.0))
+
+
 def fit_scale(axes: Axes, values: Iterable[float]) -> str:
     """Choose the y scale that shows all ``values``: linear up to a factor of thirty, then log or symlog.
 

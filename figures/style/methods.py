@@ -6,7 +6,8 @@ once for all of its pictures and sentences, by :func:`compared`: so a method loo
 them a table has. A sentence is about two of them, set by :func:`facing`. Losses that networks train on with, or that
 curves are fitted under, share the palette: one that is called as a method looks like it.
 
-A label is what readers see of a name: short ones in capitals, long ones cut in their middle. It is for display only.
+A label is what readers see of a name: as it was written, but for this project's own acronyms, which are in capitals,
+and long ones, which are cut in their middle. It is for display only.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +22,7 @@ from tables.reading import TableError
 
 _COMPARED: ContextVar[tuple[str, ...]] = ContextVar("compared", default=())
 _FACING: ContextVar[tuple[str, str] | None] = ContextVar("facing", default=None)
-_SHORT = 3  # letters of an acronym
+_ACRONYMS = frozenset({"sdt", "tet", "lts", "tmc", "trt", "ce", "bce"})
 _LONGEST = 32  # letters of a label
 _TAIL = 8  # of them after the cut
 
@@ -129,14 +130,14 @@ def alone() -> bool:
 
 
 def label(name: str) -> str:
-    """A method's or a loss's name as readers see it: an acronym of up to three letters in capitals, others as given.
+    """A method's or a loss's name as readers see it: this project's own acronyms in capitals, others as given.
 
     What is longer than 32 letters is cut in its middle; names of which that makes the same are told apart by a number.
     """
     others = [other for other in _COMPARED.get() if other != name]
-    if len(name) <= _SHORT:
+    if name in _ACRONYMS:
         alike = any(other.casefold() == name.casefold() for other in others)
-        return name.upper() if name.isalpha() and name.islower() and not alike else name
+        return name if alike else name.upper()
     same = [other for other in _COMPARED.get() if _shortened(other) == _shortened(name)]
     return _shortened(name) + (f" ({same.index(name) + 1})" if len(same) > 1 and name in same else "")
 

@@ -8,18 +8,18 @@ side no interval is told; one that contains zero says that the two can't be told
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from tables.interval import independent, paired, pairs
+from tables.interval import FEWEST, independent, paired, pairs
 
 from ..style.bands import over_seeds
 from ..style.methods import alone, sides
 from .prose import number
 
-FEWEST = 3
 COUNTS = {0: "no seed", 1: "one seed", 2: "two seeds"}
 _ZERO, _FEW = "interval contains zero", "fewer than three seeds"
 
@@ -122,6 +122,16 @@ def of_row(row: pd.Series) -> Gap:
     difference, low, high = (float(row[name]) for name in ("difference", "low", "high"))
     names = str(row["reference"]), str(row["method"])
     return Gap(reference, method, difference, low, high, int(row["n"]), own, names)
+
+
+def compared_row(tables: Mapping[str, pd.DataFrame], measure: str) -> Gap | None:
+    """The comparison's row of the two that are spoken of, whose interval is never narrower than images allow."""
+    if "compare" not in tables or alone():
+        return None
+    rows = tables["compare"]
+    base, method = sides()
+    rows = rows[(rows["measure"] == measure) & (rows["reference"] == base) & (rows["method"] == method)]
+    return replace(of_row(rows.iloc[0]), doubts=()) if len(rows) == 1 else None
 
 
 def mean(rows: pd.DataFrame, column: str, method: str) -> Mean:

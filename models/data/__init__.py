@@ -19,7 +19,7 @@ prefix of one stratified order, so 100 images are among the 200 that the same ``
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -27,23 +27,21 @@ from typing import Any
 from .. import code as named_code
 from ..validation import check, check_timesteps
 from . import own
-from .cifar import cifar
 from .dataset import Data, Described
-from .digits import digit_events, digits
-from .event_data import cifar10_dvs, dvs128_gesture, n_mnist
 from .file_digest import digest
-from .imagenet import imagenet
 
-_SOURCES: dict[str, Callable[..., Data]] = {
-    "digits": digits,
-    "digit-events": digit_events,
-    "cifar10": partial(cifar, "cifar10"),
-    "cifar100": partial(cifar, "cifar100"),
-    "imagenet": imagenet,
-    "cifar10-dvs": cifar10_dvs,
-    "dvs128-gesture": dvs128_gesture,
-    "n-mnist": n_mnist,
+_SOURCES = {
+    "digits": "digits:digits",
+    "digit-events": "digits:digit_events",
+    "cifar10": "cifar:cifar10",
+    "cifar100": "cifar:cifar100",
+    "imagenet": "imagenet:imagenet",
+    "cifar10-dvs": "event_data:cifar10_dvs",
+    "dvs128-gesture": "event_data:dvs128_gesture",
+    "n-mnist": "event_data:n_mnist",
 }
+"""Where each is made: a module, imported when its data is asked for, and with it scikit-learn or torchvision."""
+
 __all__ = ["Data", "Described", "check_arguments", "described", "digest_now", "load"]
 
 _SHAPES: dict[str, tuple[int, int | None, int | None]] = {  # channels, classes, pixels a side, where files say them
@@ -57,6 +55,17 @@ _SHAPES: dict[str, tuple[int, int | None, int | None]] = {  # channels, classes,
 
 
 NAMES = tuple(_SOURCES)
+
+
+def _source(name: str) -> Callable[..., Data]:
+    """What makes the data set ``name``."""
+    return _made(_SOURCES[name])
+
+
+def _made(place: str) -> Callable[..., Data]:
+    module, _, function = place.partition(":")
+    made: Callable[..., Data] = getattr(import_module(f"{__name__}.{module}"), function)
+    return made
 
 
 def load(name: str, *, root: str | Path | None = None, code: Sequence[str] = (), **arguments: Any) -> Data:
@@ -83,9 +92,9 @@ def load(name: str, *, root: str | Path | None = None, code: Sequence[str] = (),
     if name not in _SOURCES and ("path" in arguments or own.is_own(name)):
         return load_own(name, root=root, code=code, **arguments)
     check_arguments(name, arguments)
-    if "root" in signature(_SOURCES[name]).parameters:
+    if "root" in signature(_source(name)).parameters:
         arguments["root"] = Path(root or os.environ.get("SNN_LANDSCAPE_DATA", "data"))
-    return _SOURCES[name](**arguments)
+    return _source(name)(**arguments)
 
 
 def described(name: str, **arguments: Any) -> Described:
@@ -95,7 +104,7 @@ def described(name: str, **arguments: Any) -> Described:
     as :func:`load` does, but for numbers of images, where there are files.
     """
     check_arguments(name, arguments)
-    known = signature(_SOURCES[name]).parameters
+    known = signature(_source(name)).parameters
     if "root" not in known:
         data = load(name, **arguments)
         return Described(name, data.arguments, data.in_channels, data.num_classes, data.image_size)
@@ -128,7 +137,7 @@ def load_own(
         raise ValueError(
             f"{place} is not the {kind} that the checkpoint was made with: its sha256 is {found}, not {sha256}"
         )
-    data = own.folders(place, **arguments) if place.is_dir() else own.arrays(place, **arguments)
+    data = _made("folders:own")(place, **arguments) if place.is_dir() else own.arrays(place, **arguments)
     return replace(data, arguments=data.arguments | {"path": path or name}, sha256=found)
 
 
@@ -160,7 +169,7 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
     """Raise ValueError for an unknown data set, an argument that it does not take, or one of another type."""
     if name not in _SOURCES:
         raise ValueError(f"there is no data set {name!r}; there are {', '.join(_SOURCES)}")
-    known = {key: argument.annotation for key, argument in signature(_SOURCES[name]).parameters.items()}
+    known = {key: argument.annotation for key, argument in signature(_source(name)).parameters.items()}
     known.pop("root", None)
     if unknown := arguments.keys() - known:
         takes = ", ".join(sorted(known))

@@ -1,5 +1,6 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009), from the files that torchvision reads; constants of Deng et al. 2022."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ _CIFAR: dict[str, tuple[type[CIFAR10], tuple[float, ...], tuple[float, ...]]] = 
 }
 
 
-def cifar(name: str, *, root: Path, train_images: int | None = None, split_seed: int = 0) -> Data:
+def _cifar(name: str, *, root: Path, train_images: int | None = None, split_seed: int = 0) -> Data:
     """CIFAR-10 or CIFAR-100 from ``root``; ``train_images`` of it drawn by ``split_seed`` are for training, or all."""
     kind, mean, std = _CIFAR[name]
     channel = tuple(255 * each for each in mean), tuple(255 * each for each in std)
@@ -38,6 +39,9 @@ def cifar(name: str, *, root: Path, train_images: int | None = None, split_seed:
         image_size=32,
         augment=crop_and_flip,
     )
+
+
+cifar10, cifar100 = (partial(_cifar, name) for name in _CIFAR)
 
 
 def _images(

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from .. import code
 from .augment import Augment
 from .dataset import Data, check_count
-from .splits import FolderSplit, Split, share, stratified_order
+from .splits import Split, share, stratified_order
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +93,9 @@ def of_datasets(
 
 def first(split: Split, count: int) -> Split:
     """The first ``count`` of a split of numbered examples in stored order. ValueError where there are fewer."""
-    assert isinstance(split, ExampleSplit | FolderSplit)
     check_count(count, 1, len(split), "as many as there are training examples")
-    return replace(split, labels=split.labels[:count], numbers=split.numbers[:count])
+    kept: dict[str, Any] = {name: vars(split)[name][:count] for name in ("labels", "numbers")}
+    return replace(split, **kept)
 
 
 def _read(dataset: Any, which: str) -> tuple[tuple[int, ...], Tensor]:

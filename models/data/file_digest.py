@@ -13,10 +13,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from torchvision.datasets.folder import IMG_EXTENSIONS
-
 WHOLE = 2**30
 END = 4096
+IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # as torchvision's ImageFolder
 
 
 def digest(place: Path) -> str:
@@ -37,7 +36,7 @@ def _files(root: Path) -> Iterator[tuple[str, int, int]]:
         entries = (root / part).iterdir() if (root / part).is_dir() else ()
         for folder in sorted(entry for entry in entries if entry.is_dir()):
             for inner, _, names in sorted(os.walk(folder, followlinks=True)):
-                for name in sorted(name for name in names if name.lower().endswith(IMG_EXTENSIONS)):
+                for name in sorted(name for name in names if name.lower().endswith(IMAGES)):
                     path = Path(inner, name)
                     about = path.stat()
                     yield path.relative_to(root).as_posix(), about.st_size, about.st_mtime_ns

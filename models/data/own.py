@@ -29,9 +29,7 @@ from torch.utils.data import TensorDataset
 
 from .. import code
 from .dataset import Data, check_count
-from .examples import ExampleSplit, first, integers, of_datasets, spread
-from .file_digest import test_part
-from .imagenet import class_folders
+from .examples import ExampleSplit, integers, of_datasets, spread
 
 TEST_SHARE = 0.2
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, tokenize.TokenError, struct.error, NotImplementedError, MemoryError)
@@ -62,16 +60,6 @@ def arrays(
     )  # fmt: skip
     data = replace(data, arguments=data.arguments | arguments)
     return _standardised(data) if x.dtype == torch.uint8 and x.ndim >= 4 else data
-
-
-def folders(
-    root: Path, *, image_size: int = 224, workers: int = 0, split_seed: int = 0, train_images: int | None = None
-) -> Data:
-    """The images in the folder ``root``."""
-    data = class_folders(root, test_part(root), image_size=image_size, workers=workers, split_seed=split_seed)
-    train = data.train if train_images is None else first(data.train, train_images)
-    more = {} if train_images is None else {"train_images": train_images}
-    return replace(data, name=root.resolve().name, arguments=data.arguments | more, train=train, augment=None)
 
 
 def of_code(

@@ -13,11 +13,8 @@ from typing import ClassVar
 import torch
 from jaxtyping import Int, Shaped
 from torch import Generator, Tensor
-from torch.utils.data import DataLoader, Dataset
-from torchvision.datasets import ImageFolder
-from torchvision.transforms import functional as vision
 
-from .augment import Augment, centre_crop
+from .augment import Augment
 from .prefetch import prefetched
 
 
@@ -152,51 +149,3 @@ class MemorySplit(Split):
             if pixels.ndim == 5:
                 pixels = pixels.transpose(0, 1).contiguous()
             yield share(augment(pixels, generator) if augment and generator else pixels, part, axis=-4)
-
-
-@dataclass(frozen=True, eq=False)
-class FolderSplit(Split):
-    """A split read from files as it goes; ``numbers`` are the folder's numbers of the images in stored order.
-
-    Here ``augment`` works on one image, [channel, height, width], and draws from a generator of the image's own whose
-    seed comes from the caller's: what is drawn does not depend on the number of worker processes. Without ``augment``
-    images are cropped in the centre.
-    """
-
-    folder: ImageFolder
-    numbers: Int[Tensor, " image"]
-    image_size: int
-    workers: int
-
-    def _pixels(
-        self, order: Tensor, size: int, augment: Augment | None, generator: Generator | None, part: tuple[int, int]
-    ) -> Iterator[Tensor]:
-        seeds = torch.randint(2**63 - 1, order.shape, generator=generator) if augment else torch.zeros_like(order)
-        requests = [share(each, part) for each in torch.stack([self.numbers[order], seeds], 1).split(size)]
-        read = iter(
-            DataLoader(
-                _Reader(self.folder, augment, self.image_size),
-                batch_sampler=[request.tolist() for request in requests if len(request)],
-                num_workers=self.workers,
-                generator=Generator(),  # without one of its own a loader draws from the global generator
-            )
-        )
-        nothing = torch.empty(0, 3, self.image_size, self.image_size, dtype=torch.uint8)
-        return (next(read) if len(request) else nothing for request in requests)
-
-
-@dataclass(frozen=True)
-class _Reader(Dataset[Tensor]):
-    folder: ImageFolder
-    augment: Augment | None
-    image_size: int
-
-    def __getitem__(self, request: list[int]) -> Tensor:
-        number, seed = request
-        try:
-            image = vision.pil_to_tensor(self.folder[number][0])
-        except OSError as error:
-            raise OSError(f"cannot read the image {self.folder.samples[number][0]}: {error}") from error
-        if self.augment is None:
-            return centre_crop(image, size=self.image_size)
-        return self.augment(image, Generator().manual_seed(seed))

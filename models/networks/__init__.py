@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from .. import code
 from ..neurons.lif import Neuron
 from ..validation import check
 from .cnn import CNN5, DigitsCNN
@@ -61,6 +62,16 @@ def accepted(name: str) -> dict[str, Any]:
     own = {key: argument.annotation for key, argument in signature(NETWORKS[name]).parameters.items()}
     del own["neuron"]
     return own | _NEURON
+
+
+def parse(word: str) -> tuple[str, dict[str, Any]]:
+    """The name and the arguments in ``NAME`` or ``NAME?key=value&…``, as in ``digits-cnn?channels=24``.
+
+    ValueError for an unknown name, and for arguments that can't be read.
+    """
+    name, _, text = word.partition("?")
+    accepted(name)
+    return name, code.arguments(text, word)
 
 
 def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:

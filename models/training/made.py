@@ -12,7 +12,7 @@ from .. import code
 from ..data import NAMES, Data, load
 from ..data.splits import MemorySplit, Split
 from ..losses import OBJECTIVES
-from ..networks import own
+from ..networks import own, parse
 from ..networks.layers import Network
 from . import recipe
 from .epoch import DTYPES
@@ -145,7 +145,7 @@ def _network(config: Config, data: Data) -> tuple[nn.Module, dict[str, Any]]:
             " give a network of your own, --model FILE.py:NAME"
         )
     shape = {name: getattr(data, name) for name in ("num_classes", "in_channels", "image_size")}
-    return recipe.network(config, **shape), {"name": config.model}
+    return recipe.network(config, **shape), {"name": parse(str(config.model))[0]}
 
 
 def _resident(split: Split, device: str) -> Split:

@@ -17,7 +17,7 @@ from .. import code, processes
 from ..checkpoint import Checkpoint, save
 from ..networks.layers import Network
 from ..neurons.selection import cut, select
-from . import history, optimizer, parallel, phases, recipes, resuming
+from . import history, optimizer, parallel, phases, resuming
 from .board import Board
 from .cuda_graph import Graphs
 from .epoch import DTYPES, steps
@@ -26,6 +26,7 @@ from .made import made
 from .momentum import NAME, MomentumHistory
 from .objective import objective
 from .recipe import Config, own_network, settings, timeline
+from .recipes.listing import record
 from .sharpness_aware import SharpnessAware
 from .stopping import AGAIN, Terminated, finished, kept, reached, terminable
 
@@ -37,7 +38,7 @@ class Run:
         self.config = config
         self.phases = timeline(config)
         self.device = processes.device(config.device)
-        self.settings = settings(config) | recipes.record(config)
+        self.settings = settings(config) | record(config)
         self.made = made(config, self.device)
         self.train, self.test, self.network = self.made.train, self.made.test, self.made.network
         neuron = select(self.network, config.neuron, str(self.device))

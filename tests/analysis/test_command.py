@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from analysis import command
+from analysis import line
 from analysis.command import Config, analyse
 from analysis.subject import Subject, correct, per_image
 from models.checkpoint import load, save
@@ -174,7 +174,7 @@ def test_the_table_goes_to_stdout_and_remarks_to_stderr(digits_checkpoint, capsy
     def run(config: Config) -> Result:
         return analyse(config, measure)
 
-    assert command.main(Config, run, [str(digits_checkpoint("tet")), "--images", "20"], "prog") == 0
+    assert line.main(Config, run, [str(digits_checkpoint("tet")), "--images", "20"], "prog") == 0
     shown = capsys.readouterr()
     assert "value" in shown.out
     assert "digits-cnn trained with tet (seed 0) on digits; measured in float32" in shown.err

@@ -248,6 +248,16 @@ def test_the_effective_number_lies_between_one_and_the_rows():
     assert np.isnan(effective_number(np.ones((4, 2)) / 2**0.5, 1.0))
 
 
+def test_few_pairs_say_nothing_of_how_rows_hang_together():
+    """Correlations of three pairs make rows worth 8 look like 40: no number is better. Five pairs have one."""
+    generator = np.random.default_rng(1)
+    for pairs, known in ((2, False), (3, False), (4, False), (5, True)):
+        assert np.isfinite(paired_count(generator.normal(size=(40, pairs)), draws=9).independent) == known
+    sides = generator.normal(size=(2, 40, 3))
+    assert np.isfinite(unpaired_count(*sides, draws=9).independent)  # four degrees of freedom
+    assert np.isnan(unpaired_count(sides[0, :, :2], sides[1], draws=9).independent)
+
+
 def test_what_cannot_be_counted_is_refused():
     with pytest.raises(ValueError, match="no row has an interval"):
         paired_count(np.array([[1.0, np.nan], [np.inf, 2.0]]))

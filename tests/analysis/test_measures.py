@@ -59,3 +59,25 @@ def test_a_noise_that_is_borne_counts_by_its_inverse_square(measure, power):
     rows = [{"loss": "sdt", "split": "train", "images": 9, "measure": measure, "setting": "rise of loss 0.1",
              "radius": np.nan, "value": 0.25, "rescaling": "changes"}]  # fmt: skip
     assert made("sharpness", rows)["value"].to_dict() == {(f"{measure}[rise of loss 0.1]", "sdt"): 0.25**power}
+
+
+def test_rises_at_one_scale_are_at_half_a_unit_and_logits_are_as_large_as_they_are():
+    values = {"plain": 1.0, "network": 10.0, "example": 100.0}
+    rows = [
+        {"loss": loss, "logits": logits, "split": "train", "along": along, "draw": draw, "radius": radius, "images": 20,
+         "rise": value * radius + draw + 1000 * (along == "plane") + 5000 * (along == "line"), "rms": 3.5}
+        for loss in ("sdt", "tet")
+        for logits, value in values.items()
+        for along in ("line", "plane", "noise")
+        for draw in (0, 1)
+        for radius in (0.2, 0.5, 1.0)
+    ]  # fmt: skip
+    found = made("rise", rows)
+    expected = {("logit_scale", ""): 3.5}
+    for loss in ("sdt", "tet"):
+        expected |= {("rise_at_one_scale[noise,0.5]", loss): 5.5, ("rise_at_one_scale[plane,0.5]", loss): 1005.5}
+    assert found["value"].to_dict() == expected
+    assert set(found["images"]) == {"20"}
+    assert found.loc[("rise_at_one_scale[noise,0.5]", "sdt"), "title"] == "rise at 0.5 on noise, logits at one scale"
+    nowhere = made("rise", [row | {"radius": row["radius"] / 2} for row in rows if row["radius"] != 1.0])  # type: ignore[operator]
+    assert list(nowhere.index) == [("logit_scale", "")]

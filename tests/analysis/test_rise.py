@@ -183,6 +183,19 @@ def test_what_the_scale_doesn_t_bear_out_stands_beside_plain_logits():
     assert np.isnan(rows["network"]["crossover"])
 
 
+def test_curves_of_two_seeds_have_a_band_and_no_side():
+    table = made_up(seeds=2)
+    table["rise"] += 10.0 * ((table["training"] == "tet") & (table["radius"] > 0.5))
+    curves, verdicts = compared(table, "sdt", "tet")
+    assert (curves["low"] > 0).any()
+    assert (curves["flatter"] == "").all()
+    assert (verdicts["verdict"] == "tet against sdt: 2 seeds are too few to say").all()
+    assert not verdicts["certain"].any()
+    assert (verdicts["depends_on_scale"] == "").all()
+    curves, _ = compared(made_up(seeds=3), "sdt", "tet")
+    assert (curves["flatter"] != "").any()
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

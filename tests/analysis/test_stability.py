@@ -199,7 +199,7 @@ def test_a_start_is_the_last_eigenvector_in_the_coordinates_of_now(monkeypatch):
         starts.append(options["start"])
         return lanczos(operator, **options)
 
-    monkeypatch.setattr(stability, "lanczos", spy)
+    monkeypatch.setattr(stability.command, "lanczos", spy)
     before, now = (torch.linspace(1, high, 30, dtype=torch.float64) for high in (3, 0.2))
     along, dense, config = stability.Along(), Dense(), Config((), quiet=True)
     for scale in (before, now):

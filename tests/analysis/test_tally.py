@@ -76,3 +76,25 @@ def test_holm_is_over_the_rows_about_one_question(tmp_path):
         for place, (_, row) in enumerate(known.iterrows()):
             largest = max(largest, (len(known) - place) * row["p"])
             assert row["p_adjusted"] == pytest.approx(min(1.0, largest))
+
+
+@pytest.mark.parametrize("shift", [0, 10])
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_no_side_is_named_for_fewer_than_three_seeds_however_sure_they_look(seeds, shift, tmp_path):
+    """Paired, and between groups that share no seed: the interval is there, and says nothing of a side."""
+    found = robust("method")
+    for name, table in found.items():
+        other = table["method"] == "tet"
+        kept = table[table["seed"] < seeds].copy()
+        kept.loc[other, "checkpoint"] += "-other"
+        kept.loc[other, "seed"] += shift
+        found[name] = kept
+    write(tmp_path, found)
+    result = compare.run(compare.Config((tmp_path,), resamples=20))
+    rows = result.to_frame().query("side in ('flatness', 'robustness')")
+    assert (rows["paired"] == (shift == 0)).all()
+    assert (rows["n"] == seeds).all()
+    assert (rows["high"].lt(0) | rows["low"].gt(0)).any()
+    named = (rows["flatter"] != "") | (rows["more_robust"] != "")
+    assert named.any() == ("counts" in result.tables) == (seeds > 2)
+    assert rows["trust"].str.contains("fewer than three seeds").all() == (seeds < 3)

@@ -10,25 +10,30 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from figures.style.bands import counted, curve, handles, over_seeds, remark
+from figures.style.look import fit_percent
 from figures.style.methods import looks
 
-# at x = 1: seed 0 draws 1 and 3, seed 1 draws 4 and 4; at x = 2: seeds 0 and 1 have 5 and 7, once each
+# at x = 1: seed 0 draws 1 and 3, seed 1 draws 4 and 4, seed 2 draws 3; at x = 2: seeds have 5, 7 and 6, once each
 FRAME = pd.DataFrame(
-    {"x": [1, 1, 1, 1, 2, 2], "seed": [0, 0, 1, 1, 0, 1], "draw": [0, 1, 0, 1, 0, 0], "y": [1.0, 3, 4, 4, 5, 7]}
+    {
+        "x": [1, 1, 1, 1, 1, 2, 2, 2],
+        "seed": [0, 0, 1, 1, 2, 0, 1, 2],
+        "draw": [0, 1, 0, 1, 0, 0, 0, 0],
+        "y": [1.0, 3, 4, 4, 3, 5, 7, 6],
+    }
 )
-T1 = 12.706204736174694  # the 97.5 % quantile of Student's t with one degree of freedom, tan(0.475 π)
+HALF = 4.302652729911275 / 3**0.5  # t·s/√n: Student's 97.5 % quantile with two degrees of freedom, s = 1
 
 
 def test_draws_are_averaged_within_a_seed_before_seeds_are():
     table = over_seeds(FRAME, ["x"], "y").set_index("x")
-    assert (table["mean"][1], table["n"][1]) == (3.0, 2)  # of 2 and 4, not of 1, 3, 4, 4 with n = 4
+    assert (table["mean"][1], table["n"][1]) == (3.0, 3)  # of 2, 4 and 3, not of 1, 3, 4, 4, 3 with n = 5
     assert table["mean"][2] == 6.0
-    # standard deviation √2 over two seeds: t·√2/√2
-    np.testing.assert_allclose(table["high"], table["mean"] + T1)
-    np.testing.assert_allclose(table["low"], table["mean"] - T1)
+    np.testing.assert_allclose(table["high"], table["mean"] + HALF)
+    np.testing.assert_allclose(table["low"], table["mean"] - HALF)
 
 
-@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=12))
+@given(st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=12))
 def test_the_interval_is_scipys(values):
     frame = pd.DataFrame({"x": 0, "seed": range(len(values)), "y": values})
     row = over_seeds(frame, ["x"], "y").iloc[0]
@@ -57,10 +62,10 @@ def test_the_curve_is_the_mean_and_the_band_the_interval():
     assert drawn.band is not None
     corners = {tuple(corner) for corner in np.round(drawn.band.get_paths()[0].vertices, 9)}
     assert {
-        (1.0, round(3 - T1, 9)),
-        (1.0, round(3 + T1, 9)),
-        (2.0, round(6 - T1, 9)),
-        (2.0, round(6 + T1, 9)),
+        (1.0, round(3 - HALF, 9)),
+        (1.0, round(3 + HALF, 9)),
+        (2.0, round(6 - HALF, 9)),
+        (2.0, round(6 + HALF, 9)),
     } <= corners
 
 
@@ -70,11 +75,31 @@ def test_one_seed_has_points_and_no_band():
     assert np.asarray(drawn.line.get_ydata()).tolist() == [2, 5]
     assert drawn.line.get_marker() == looks()["sdt"].marker
     assert handles([drawn])[0].get_label() == "SDT, n = 1"
-    assert remark([drawn]) == "One seed: no band."
+    assert remark([drawn]) == "Fewer than three seeds: no band."
+
+
+def test_two_seeds_have_a_mean_and_no_band():
+    """Of two the interval is 12.7 standard errors to either side: accuracies above 100 %."""
+    two = over_seeds(FRAME[FRAME["seed"] < 2], ["x"], "y")
+    assert two["mean"].tolist() == [3, 6]
+    assert two[["low", "high"]].isna().all(axis=None)
+    drawn = curve(Figure().subplots(), FRAME[FRAME["seed"] < 2], "x", "y", "sdt")
+    assert drawn.band is None
+    assert remark([drawn]) == "Fewer than three seeds: no band."
+
+
+def test_no_percentage_beyond_the_possible_is_shown():
+    ax = Figure().subplots()
+    ax.set_ylim(-30, 140)
+    fit_percent(ax)
+    assert ax.get_ylim() == (-2, 102)
+    ax.set_ylim(90, 101)
+    fit_percent(ax)
+    assert ax.get_ylim() == (90, 101)
 
 
 def test_infinite_values_are_drawn_on_the_edge_and_said():
-    frame = FRAME.assign(y=[1.0, 3, 4, 4, np.inf, 7])
+    frame = FRAME.assign(y=[1.0, 3, 4, 4, 3, np.inf, 7, 7])
     ax = Figure().subplots()
     drawn = curve(ax, frame, "x", "y", "sdt")
     (head,) = drawn.edge
@@ -89,7 +114,7 @@ def test_the_legend_names_each_training_once_with_the_n_of_all_panels():
     axes = Figure().subplots(1, 2)
     parts = (FRAME, FRAME[FRAME["seed"] == 0])
     curves = [curve(ax, part, "x", "y", "sdt") for ax, part in zip(axes, parts, strict=True)]
-    assert [handle.get_label() for handle in handles(curves)] == ["SDT, n = 1–2"]
+    assert [handle.get_label() for handle in handles(curves)] == ["SDT, n = 1–3"]
 
 
 def test_the_looks_differ_in_colour_marker_dash_and_lightness():

@@ -483,7 +483,7 @@ def test_every_method_has_a_panel_beside_the_reference_and_rows_are_shared(figur
     heights = [ys(markers["same, SDT loss", method])[0] for method in ("tet", "sam")]
     assert heights == [1, 1]
     assert xs(markers["same, SDT loss", "sam"])[0] == pytest.approx(-1 / 1.5)
-    assert figure.axes[1].get_title() == "← SAM flatter\nSDT flatter →"
+    assert figure.axes[1].get_title() == "← sam flatter\nSDT flatter →"
 
 
 def test_an_interval_beyond_the_panel_ends_in_an_arrowhead(figure):

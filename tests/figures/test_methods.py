@@ -132,8 +132,8 @@ def test_every_method_is_told_against_the_reference(tmp_path):
         text = read["scalability"].read(frames)
         first, second = text.split(". The test accuracy")
         assert "TET" in first
-        assert "SAM" not in first
-        assert "SAM" in second
+        assert "sam" not in first
+        assert "sam" in second
         assert "TET" not in second
         both = {name: frame[frame["method"] != "sam"] if "method" in frame else frame for name, frame in frames.items()}
         assert first + "." == read["scalability"].read(both)
@@ -198,7 +198,7 @@ def test_a_missing_pair_costs_its_own_sentence():
     with compared(methods_of(frames)):
         text = next(one for one in catalogue.PICTURES if one.name == "eigenvalues").read(frames)
     assert "The top eigenvalue" in text
-    assert text.endswith("SAM: the comparison has no row top_eigenvalue[hessian] or top_eigenvalue[gauss_newton].")
+    assert text.endswith("sam: the comparison has no row top_eigenvalue[hessian] or top_eigenvalue[gauss_newton].")
 
 
 def test_titles_may_be_reworded(monkeypatch):

@@ -216,7 +216,7 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, mon
 @pytest.mark.parametrize("picture", catalogue.PICTURES, ids=lambda picture: picture.name)
 def test_type_is_never_below_seven_points_and_widths_are_the_pages(picture):
     frames = complete(seeds=2)
-    with paper.style.paper():
+    with paper.command.style.paper():
         figure = Figure(figsize=(picture.width, picture.height), layout="constrained")
         picture.draw(figure, *(frames[name] for name in (picture.table, *picture.beside)))
         sizes = [float(text.get_fontsize()) for text in figure.findobj(Text)]

@@ -228,7 +228,7 @@ def test_the_same_tables_give_the_same_page(folder, text, tmp_path):
 
 
 def test_text_is_dark_enough_to_read():
-    style = report._TEMPLATE.read_text(encoding="utf-8")
+    style = report.command._TEMPLATE.read_text(encoding="utf-8")
     for colour in set(re.findall(r"[^-]color: (#[0-9a-f]{6})", style)):
         parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]

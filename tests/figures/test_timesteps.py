@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from figures.pictures import agreement, anytime, calibration, energy, scalability
+from figures.pictures import agreement, anytime, calibration, energy, scalability, ways
 from figures.style import look as style
 from tables.reading import TableError
 from tables.rows import most_trained
@@ -71,7 +71,7 @@ def test_rows_measured_in_another_way_are_not_averaged_in(tables, figure):
 
 
 def test_ways_are_differences_paired_by_network(tables, figure):
-    curves = scalability.ways(figure, tables["timesteps"])
+    curves = ways.ways(figure, tables["timesteps"])
     assert set(curves) == {("statistics anew", "sdt"), ("statistics anew", "tet")}
     table = curves["statistics anew", "sdt"].table
     # The made-up gain is 1 % of e^−T and 0.1 % a seed: 0, 0.1 and 0.2 points.
@@ -84,7 +84,7 @@ def test_recut_streams_have_a_look_of_their_own(tables, figure):
     rows = tables["timesteps"].assign(frames="truncated")
     again = rows[rows["statistics"] == "trained"].assign(frames="recut")
     both = rows[rows["statistics"] != "trained"].assign(frames="recut")
-    curves = scalability.ways(figure, pd.concat([rows, again, both]))
+    curves = ways.ways(figure, pd.concat([rows, again, both]))
     assert {name for name, _ in curves} == {"statistics anew", "cut anew", "both"}
     np.testing.assert_allclose(curves["cut anew", "tet"].line.get_ydata(), 0, atol=1e-12)
     dashes = {str(vars(one.line)["_dash_pattern"]) for (_, method), one in curves.items() if method == "sdt"}
@@ -95,7 +95,7 @@ def test_a_table_without_other_ways_is_refused(tables, figure):
     one = tables["timesteps"].query("statistics == 'trained'")
     for frame in (one, one.drop(columns=["statistics", "frames"])):
         with pytest.raises(TableError, match="no rows with statistics taken anew"):
-            scalability.ways(figure, frame)
+            ways.ways(figure, frame)
 
 
 # agreement and calibration

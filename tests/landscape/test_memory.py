@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from analysis import command
+import analysis.hessian
+from analysis import command, line
 from analysis.hessian import command as hessian
 from analysis.hessian import curvature
 from landscape.curvature import GaussNewton, Hessian
@@ -154,7 +155,7 @@ def test_a_command_says_what_lowers_it(config, said, digits_checkpoint, capsys):
     def run(settings) -> Result:
         return command.analyse(settings, measure)
 
-    assert command.main(config, run, [str(digits_checkpoint("tet")), "--quiet"], "prog") == 1
+    assert line.main(config, run, [str(digits_checkpoint("tet")), "--quiet"], "prog") == 1
     error = capsys.readouterr().err
     assert error.startswith("prog: error: out of memory on cpu (33,554,432 GiB asked for): ")
     assert said in error
@@ -211,5 +212,5 @@ def test_graphs_are_kept_where_they_fit_unless_told_not_to(flags, fitting, kept,
     monkeypatch.setitem(curvature._OF_THE_DATA, "gauss_newton", Noted)
     argv = [str(digits_checkpoint("tet")), "--images", "5", "--loss", "tet", "--operator", "gauss_newton", "--quiet"]
     argv += ["--no-trace", "--no-density", "--no-radius", "--top", "1", "--bottom", "0", *flags]
-    assert hessian.main(argv) == 0
+    assert analysis.hessian.main(argv) == 0
     assert seen == [kept]

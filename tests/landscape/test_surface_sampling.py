@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from analysis.subject import Subject
-from analysis.surface import command
+from analysis.surface import command, main
 from landscape.surfaces import Moments, Task, grid, surface
 from landscape.surfaces.sampling import FEWEST, in_turn, sampled
 
@@ -186,5 +186,5 @@ class TestCommand:
     @pytest.mark.parametrize("tolerance", ["0", "-1", "nan"])
     def test_a_tolerance_that_is_none_is_one_line(self, tolerance, digits_checkpoint, capsys):
         path = digits_checkpoint("tet", timesteps=2, train_images=40)
-        assert command.main([str(path), "--quiet", "--tolerance", tolerance, "--points", "3"]) == 1
+        assert main([str(path), "--quiet", "--tolerance", tolerance, "--points", "3"]) == 1
         assert capsys.readouterr().err.count("\n") == 1

@@ -5,7 +5,8 @@ import torch
 from torch import Generator
 from torchvision import transforms
 
-from models.data.augment import centre_crop, crop_and_flip, resized_crop_and_flip, roll_and_flip
+from models.data.augment import crop_and_flip, roll_and_flip
+from models.data.resized import centre_crop, resized_crop_and_flip
 
 
 def seeded(seed: int) -> Generator:

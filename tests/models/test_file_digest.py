@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from analysis import path, timesteps
 from analysis.subject import in_network
@@ -165,3 +166,7 @@ def test_a_changed_file_is_no_damaged_checkpoint():
     array(1)
     with pytest.raises(CheckpointError, match=r"^run/ckpt\.pt: it was trained on what mine\.npz held before"):
         load(Path("run/ckpt.pt")).check_data()
+
+
+def test_images_are_the_files_that_torchvision_takes_for_images():
+    assert set(file_digest.IMAGES) == set(IMG_EXTENSIONS)

@@ -15,7 +15,8 @@ from PIL import Image
 
 from models import data, processes, train
 from models.checkpoint import load
-from models.data.splits import FolderSplit, MemorySplit
+from models.data.folders import FolderSplit
+from models.data.splits import MemorySplit
 from models.losses import OBJECTIVES
 from models.networks.layers import BatchNorm2d
 from models.training import parallel

@@ -14,6 +14,7 @@ from models.train import main, run
 from models.training import cost, recipes
 from models.training.made import data_arguments
 from models.training.recipe import Config, network, resolved, timeline
+from models.training.recipes import listing
 
 ROWS = [(recipe.name, row) for recipe in map(recipes.load, recipes.names()) for row in recipe.published]
 FOLDER = Path(recipes.__file__).parent
@@ -111,7 +112,7 @@ def test_the_list_has_a_line_for_every_number(capsys):
 
 def test_flags_go_before_the_recipe_and_both_are_in_the_checkpoint(tmp_path, monkeypatch):
     made: list[Config] = []
-    monkeypatch.setattr("models.train.run", made.append)
+    monkeypatch.setattr("models.train.command.run", made.append)
     assert main(["--recipe", "cifar10-cnn5-tet", "--out", str(tmp_path), "--width=4", "--no-augment"]) == 0
     (config,) = made
     assert (config.out, config.model, config.width, config.augment, config.epochs) == (
@@ -121,10 +122,10 @@ def test_flags_go_before_the_recipe_and_both_are_in_the_checkpoint(tmp_path, mon
         False,
         300,
     )
-    said = recipes.record(resolved(config))
+    said = listing.record(resolved(config))
     assert said == {"recipe": "cifar10-cnn5-tet", "recipe_changes": "augment=False, width=4.0"}
     unchanged = recipes.load("cifar10-cnn5-tet").config(tmp_path, seed=2000)
-    assert recipes.record(resolved(unchanged)) == {"recipe": "cifar10-cnn5-tet", "recipe_changes": ""}
+    assert listing.record(resolved(unchanged)) == {"recipe": "cifar10-cnn5-tet", "recipe_changes": ""}
 
 
 def test_a_run_from_a_recipe_records_it_and_goes_on_without_its_name(tmp_path):
@@ -167,5 +168,5 @@ def test_a_recipe_on_data_that_is_not_there_is_one_line(tmp_path, capsys):
 
 def test_recipes_leave_the_global_random_state_alone():
     before = torch.get_rng_state()
-    recipes.table()
+    listing.table()
     assert torch.equal(torch.get_rng_state(), before)

@@ -1,5 +1,6 @@
 """Flags, the one line of a failure, and exit statuses."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -32,10 +33,15 @@ def test_flags_and_positional_arguments_fill_the_dataclass():
     [
         (["--loss", "mse"], "invalid choice 'mse' for argument '--loss'. Expected one of ('sdt', 'tet')"),
         (["--top", "many"], "Error parsing --top: invalid literal for int() with base 10: 'many'"),
-        (["--tpo", "3"], "Unrecognized options: --tpo, 3"),
+        (["--tpo", "3"], "Unrecognized options: --tpo, 3: perhaps --top"),
+        (["--lss", "sdt"], "Unrecognized options: --lss, sdt: perhaps --loss"),
+        (["--tpo", "3", "--lss", "sdt"], "Unrecognized options: --tpo, 3, --lss, sdt: perhaps --loss or --top"),
+        (["--xyzzy"], "Unrecognized options: --xyzzy"),
     ],
 )
-def test_unusable_arguments_give_one_line_and_status_2(argv, said, capsys):
+@pytest.mark.parametrize("letters", ["utf-8", "ascii"])
+def test_unusable_arguments_give_one_line_and_status_2(argv, said, letters, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), letters))
     assert command(Config, lambda config: None, argv, "prog") == 2
     shown = capsys.readouterr()
     assert shown.out == ""

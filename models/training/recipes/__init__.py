@@ -22,7 +22,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..recipe import Config, resolved, settings, timeline
+from ...train.flags import Config
 
 
 @dataclass(frozen=True)
@@ -75,48 +75,10 @@ def named(argv: Sequence[str]) -> str | None:
 def flags(name: str) -> list[str]:
     """Recipe ``name`` as arguments of a command line, to stand before those that change it."""
     recipe = load(name)
-    return [word for item in ({"seed": recipe.seeds[0]} | recipe.settings).items() for word in _flag(*item)]
+    return [word for item in ({"seed": recipe.seeds[0]} | recipe.settings).items() for word in flag(*item)]
 
 
-def record(config: Config) -> dict[str, str | None]:
-    """What a checkpoint says of its recipe: the name, and the settings that differ from it."""
-    if config.recipe is None:
-        return {"recipe": None, "recipe_changes": None}
-    recipe = load(config.recipe)
-    before = settings(resolved(recipe.config(config.out, device=config.device)))
-    changed = {key: value for key, value in settings(config).items() if before[key] != value}
-    changed.pop("method", None)  # a label, which changes nothing
-    if changed.get("seed") in recipe.seeds:
-        del changed["seed"]
-    return {"recipe": config.recipe, "recipe_changes": ", ".join(f"{key}={value}" for key, value in changed.items())}
-
-
-def table() -> str:
-    """All recipes, a row for every published number; a star marks those of which something is guessed."""
-    heads = ("recipe", "further flags", "network", "data", "T", "epochs", "loss", "paper's accuracy, %", "where")
-    rows = [heads, *(_row(recipe, row) for recipe in map(load, names()) for row in recipe.published)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, "* parts of it are guesses: see [guessed] in its file, in the folder models/recipes"])
-
-
-def _row(recipe: Recipe, row: Published) -> tuple[str, ...]:
-    made = resolved(recipe.config(Path(), **row.flags))
-    phases = timeline(made)
-    spread = "" if row.spread is None else f" ± {row.spread:.2f}"
-    return (
-        recipe.name + "*" * bool(recipe.guessed),
-        " ".join(word for item in row.flags.items() for word in _flag(*item)),
-        str(made.model),
-        made.data,
-        "→".join(dict.fromkeys(str(phase.timesteps) for phase in phases)),
-        "+".join(str(phase.epochs) for phase in phases),
-        "→".join(dict.fromkeys(phase.loss.upper() for phase in phases)),
-        "not published" if row.accuracy is None else f"{row.accuracy:.2f}{spread}",
-        row.where,
-    )
-
-
-def _flag(name: str, value: object) -> list[str]:
+def flag(name: str, value: object) -> list[str]:
+    """A setting as arguments of a command line."""
     dashed = name.replace("_", "-")
     return [f"--{'' if value else 'no-'}{dashed}"] if isinstance(value, bool) else [f"--{dashed}", str(value)]

@@ -8,39 +8,27 @@ its place and renamed.
 """
 
 import io
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import pandas as pd
-import tyro
 from matplotlib.figure import Figure
 
 from tables import reading as tables
 from tables import rows
 from tables.files import replacing_alone
 
-from . import command, folder
-from .pictures import catalogue
-from .pictures.picture import Picture
-from .style import look as style
-from .style.methods import compared, methods_of
+from .. import command, folder
+from ..pictures import catalogue
+from ..pictures.picture import Picture
+from ..style import look as style
+from ..style.methods import compared, methods_of
+from .flags import Config
 
-_PROG = "python -m figures.paper"
 _METADATA: dict[str, dict[str, str | None]] = {
     "pdf": {"Creator": "snn-landscape", "CreationDate": None},
     "png": {"Software": "snn-landscape"},
 }
-
-
-@dataclass(frozen=True)
-class Config:
-    """Draw every figure that the tables in DIR/tables allow, into DIR/figures, as PDF and PNG."""
-
-    directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-    """Folder that holds tables/; the pictures go to figures/ in it."""
 
 
 def run(config: Config, say: command.Say) -> list[Path]:
@@ -105,12 +93,3 @@ def _written(figure: Figure, stem: Path, extension: str) -> Path:
     with replacing_alone(target) as partial:  # whole at once: on a full disk savefig fails with zlib's errors
         partial.write_bytes(drawn.getbuffer())
     return target
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(_PROG, Config, run, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,46 +5,36 @@
 The page holds its pictures, the surfaces to turn (plotly.js, once) and no link to load anything: it opens without a
 network, and its content security policy forbids it one. Every picture of :mod:`figures.paper` that the tables allow has
 a sentence that is computed (:mod:`figures.words`); the paper's own numbers stand beside ours
-(:mod:`figures.page.published`). What a missing or unusable table takes away is said on the page; a table that can't be
-read costs a line on stderr too. The same tables and records give the same bytes.
+(:mod:`figures.page.published`). What a missing or unusable table takes away is said on the page, and what a study
+couldn't measure (:mod:`tables.left_out`); a table that can't be read costs a line on stderr too. The same tables and
+records give the same bytes.
 """
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import pandas as pd
-import tyro
 
+from tables import left_out, rows
 from tables import reading as tables
-from tables import rows
 from tables.files import replacing_alone
 from tables.record import Record, changed, record
 
-from . import command
-from .page import neuron, published, sections, turning
-from .page.markup import prose, text, wide
-from .page.plates import Plate, plates
-from .page.summary import answers
-from .style.look import COLUMN
-from .style.methods import compared, label, looks, methods_of
-from .words.comparison import Tables
-from .words.prose import listed
+from .. import command
+from ..page import neuron, published, sections, turning
+from ..page.markup import prose, text, wide
+from ..page.plates import Plate, plates
+from ..page.summary import answers
+from ..style.look import COLUMN
+from ..style.methods import compared, label, looks, methods_of
+from ..words.comparison import Tables
+from ..words.prose import listed
+from .flags import Config
 
 Read = TypeVar("Read")
-_PROG = "python -m figures.report"
-_TEMPLATE, _METHODS = (Path(__file__).with_name(name) for name in ("report.html", "methods.html"))
-
-
-@dataclass(frozen=True)
-class Config:
-    """Write DIR/report.html, one page that opens offline, from the tables in DIR/tables."""
-
-    directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-    """Folder that holds tables/; the page is written into it."""
+_TEMPLATE, _METHODS = (Path(__file__).with_name(name) for name in ("page.html", "methods.html"))
 
 
 def run(config: Config, say: command.Say) -> list[Path]:
@@ -59,8 +49,9 @@ def run(config: Config, say: command.Say) -> list[Path]:
         say(sections.since(other))
     target = config.directory / "report.html"
     with compared(methods_of(found)):
-        made, missing = plates(found)
-        content = page(config.directory, found, records, made, (*unusable, *missing), without, other)
+        made, lacking = plates(found)
+        missing = (*unusable, *lacking, *left_out.read(config.directory))
+        content = page(config.directory, found, records, made, missing, without, other)
     with replacing_alone(target) as partial:
         partial.write_text(content, encoding="utf-8")
     return [target]
@@ -119,7 +110,10 @@ def _heading(methods: list[str]) -> str:
 
 
 def _families(found: Tables) -> list[tuple[str, Tables]]:
-    """The tables of each network and data set, and its name; of those with several methods where there are any."""
+    """The tables of each network and data set, and its name; of those with several methods where there are any.
+
+    Comparisons by a factor within several methods are apart, each with the tables that are about all.
+    """
     keyed = [table for table in found.values() if {"network", "data"} <= set(table)]
     names = dict.fromkeys(
         (str(a), str(b)) for one in keyed for a, b in one[["network", "data"]].drop_duplicates().values
@@ -128,11 +122,20 @@ def _families(found: Tables) -> list[tuple[str, Tables]]:
         return [("networks that the tables don't name", found)]
     parts = []
     for network, data in sorted(names):
-        part = pd.DataFrame({"network": [network], "data": [data]})
-        own = {name: same for name, table in found.items() if len(same := rows.same(part, table))}
-        several = len(methods_of(own)) > 1
-        parts.append((f"{network} on {data}", own, several))
+        here = {"network": network, "data": data}
+        whole = _same(here, found)
+        inside = dict.fromkeys(one for table in whole.values() if "within" in table for one in table["within"])
+        for within in inside if len(inside) > 1 else [None]:
+            own = whole if within is None else _same(here | {"within": within}, whole)
+            named = rows.place(pd.DataFrame([here | {"within": within}]))
+            parts.append((named, own, len(methods_of(own)) > 1))
     return [(name, own) for name, own, several in parts if several] or [(name, own) for name, own, _ in parts]
+
+
+def _same(place: Mapping[str, object], found: Tables) -> Tables:
+    """The tables' rows of one place; tables without any are left out."""
+    part = pd.DataFrame([place])
+    return {name: same for name, table in found.items() if len(same := rows.same(part, table))}
 
 
 def _titled(found: Tables, inner: Callable[[Tables], str]) -> str:
@@ -166,12 +169,3 @@ def _absent(missing: Sequence[str]) -> str:
         return ""
     points = "".join(f"<li>{text(line)}</li>" for line in missing)
     return f"<h3>Not here</h3><p>What these figures need was not measured, or can't be used:</p><ul>{points}</ul>"
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(_PROG, Config, run, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -12,40 +12,28 @@ scale, over all panels and choices, and all panels have one camera. Numbers are 
 import html
 import json
 import re
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import tyro
 from plotly.offline import get_plotlyjs
 
 from tables import reading as tables
 from tables import rows
 from tables.files import replacing_alone
 
-from . import command, folder, vtk
-from .style.bands import counted
-from .style.methods import compared, label, looks, losses, methods_of
-from .views import IMAGES, View, views
-from .words.prose import listed
+from .. import command, folder, vtk
+from ..style.bands import counted
+from ..style.methods import compared, label, looks, losses, methods_of
+from ..views import IMAGES, View, views
+from ..words.prose import listed
+from ..words.units import loss_unit
+from .flags import Config
 
-_PROG = "python -m figures.interactive"
 _TEMPLATE = Path(__file__).with_name("page.html")
 _MATRICES = ("value", "error", "rise", "rise_error", "accuracy")
-
-
-@dataclass(frozen=True)
-class Config:
-    """Draw the planes in DIR/tables/surface.csv as an interactive page, DIR/figures/surfaces.html."""
-
-    directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-    """Folder that holds tables/; the page goes to figures/ in it."""
-    vtk: bool = False
-    """Also write every surface as a file for ParaView, in figures/vtk/ (needs meshio)."""
 
 
 def run(config: Config, say: command.Say) -> list[Path]:
@@ -86,6 +74,7 @@ def page(frame: pd.DataFrame, found: Sequence[View], *, images: int | None = Non
     ]
     named = losses(frame["loss"])
     data = {"views": [_plain(view) for view in found], "methods": methods, "losses": named, "images": IMAGES}
+    data["unit"] = loss_unit(named)
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     prose = {"TITLE": f"{heading} – snn-landscape", "HEADING": heading, "ABOUT": about}
     parts = {name: html.escape(content) for name, content in prose.items()} | {"PLOTLY": get_plotlyjs(), "DATA": text}
@@ -104,7 +93,8 @@ def words(frame: pd.DataFrame, images: int | None) -> tuple[str, str]:
         parts.append(f"{len(seeds)} trained with {label(method)} (seed{'s' * (len(seeds) > 1)} {named})")
     splits = " and ".join(IMAGES.get(split, split) for split in sorted(frame["split"].unique(), reverse=True))
     number = f"{images} " if images else ""
-    about = f"Networks {network}: {listed(parts)}. Loss and accuracy on {number}{splits}."
+    what = "Loss and accuracy" if np.isfinite(frame["accuracy"]).any() else "Loss"
+    about = f"Networks {network}: {listed(parts)}. {what} on {number}{splits}."
     return f"Loss around trained weights: {network} on {data}", about
 
 
@@ -126,12 +116,3 @@ def _plain(view: View) -> dict[str, Any]:
 
 def _rows(matrix: np.ndarray) -> list[list[float | str | None]]:
     return [[float(f"{x:.6g}") if np.isfinite(x) else "inf" if x > 0 else None for x in row] for row in matrix]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(_PROG, Config, run, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

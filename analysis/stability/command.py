@@ -40,13 +40,12 @@ measured), curvature.
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import torch
-import tyro
 from torch import Tensor
 from torch.nn.functional import normalize
 from tqdm import tqdm
@@ -62,32 +61,12 @@ from models.training.objective import recorded
 from models.training.optimizer import Step
 from tables.result import Result
 
-from . import command
-from .command import analyse
-from .subject import Subject
+from ..command import analyse
+from ..subject import Subject, Subjects
+from .flags import Config
 
 Key = tuple[str, str]
 TRAINED = "trained"
-
-
-@dataclass(frozen=True)
-class Config(command.Config):
-    """Top eigenvalue at the snapshots of training runs, beside the optimizer's stability limit."""
-
-    checkpoints: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Run folders, for all their snapshots, or single snapshots in order."""
-    trained_only: bool = False
-    """Leave the landscape's losses out: only the objective of training, which is what the limit is about."""
-    mode: Literal["eval", "train"] = "eval"
-    """BatchNorm's: train normalises by the statistics of each chunk."""
-    warm: bool = True
-    """Start from the eigenvector of the snapshot before."""
-    tolerance: float = 1e-4
-    """Residual to reach, relative to the eigenvalue."""
-    max_products: int = 200
-    """Products of the matrix with a vector to stop at, converged or not."""
-    keep_graph: bool | None = None
-    """Keep each batch's gradient graph for all products: faster, more memory. By default where the graphs fit."""
 
 
 def limit(learning_rate: float, momentum: float, *, adam: bool) -> float:
@@ -224,7 +203,7 @@ def _epoch(path: Path) -> tuple[int, str]:
     return (int(digits) if digits.isdecimal() else sys.maxsize), path.name
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The table stability of all snapshots, and of subjects that were loaded from some."""
     result = analyse(replace(config, checkpoints=snapshots(config.checkpoints)), Along().measure, subjects)
     if not config.quiet:
@@ -239,12 +218,3 @@ def _remark(table: pd.DataFrame) -> None:
         if len(mean) == 2:
             said = f"{mean[True]:.1f} products from the snapshot before, {mean[False]:.1f} from a random vector"
             print(f"{loss}, {matrix}: {said} (first snapshots)", file=sys.stderr)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(Config, run, argv, "python -m analysis.stability")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

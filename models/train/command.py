@@ -18,20 +18,19 @@ checkpoint stays, and temporary files are removed at the next start. A finished 
 """
 
 import sys
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 
-from tables.command_line import command
 from tables.files import alone, remove_leftovers
 
-from . import heap, processes
-from .checkpoint import Checkpoint, load
-from .training import cost, phases, recipes
-from .training.recipe import Config, resolved, settings, timeline
-from .training.run import Run
-from .training.stopping import finished, warn_unreached
+from .. import heap, processes
+from ..checkpoint import Checkpoint, load
+from ..training import cost, phases
+from ..training.recipe import resolved, settings, timeline
+from ..training.run import Run
+from ..training.stopping import finished, warn_unreached
+from .flags import Config
 
 
 def run(config: Config) -> Checkpoint:
@@ -45,6 +44,17 @@ def run(config: Config) -> Checkpoint:
         config = resolved(config)
         with alone(config.out) if processes.is_main() else nullcontext():
             return _finish(config)
+
+
+def done(config: Config) -> bool:
+    """Whether a run is finished, so that :func:`run` would find nothing to do. Raises what it would."""
+    config = resolved(config)
+    with alone(config.out):
+        previous = _found(config)
+    if previous is None or not finished(previous.training):
+        return False
+    warn_unreached(previous, config.out)
+    return True
 
 
 def _finish(config: Config) -> Checkpoint:
@@ -95,29 +105,11 @@ def _previous(path: Path, config: Config) -> Checkpoint | None:
     return previous
 
 
-def _train(config: Config) -> None:
+def show(config: Config) -> None:
+    """Train, or print what that would cost."""
     if config.dry_run:
         print(cost.estimate(resolved(config)))
     else:
         if config.keep_spikes == "values":  # as bits they are to save memory, and what is kept leaves gaps
             heap.keep_freed()
         run(config)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    prog, recipe = "python -m models.train", recipes.named(arguments)
-    if recipe == "list":
-        print(recipes.table())
-        return 0
-    try:
-        before = recipes.flags(recipe) if recipe else []
-    except ValueError as failure:
-        print(f"{prog}: error: {failure}", file=sys.stderr)
-        return 1
-    return command(Config, _train, [*before, *arguments], prog)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -19,6 +19,7 @@ compared by any of it from tables alone. A field is empty where the checkpoint d
 - timesteps (T), spiking, norm, decay, threshold, surrogate, width (the surrogate's), detach_reset, parameters (weights
   of the network, how many)
 - precision, evaluate_train, recipe, recipe_changes
+- the network's own arguments, as channels of digits-cnn
 - whatever else the checkpoint's ``training`` holds that is a number, a word, True or False: of a network made elsewhere
   the settings that its maker wrote there, and source_project, source_network, source_sha256
 
@@ -28,18 +29,15 @@ choose images, losses and precision have no effect. Where ``models.train --recor
 (:mod:`models.training.momentum`).
 """
 
-import sys
-from collections.abc import Sequence
-
 import pandas as pd
 
 from models.training import momentum
 from tables.result import Result
 from tables.schema import IDENTITY
 
-from . import command
-from .command import Config, analyse
-from .subject import Subject
+from ..command import analyse
+from ..subject import Subject, Subjects
+from .flags import Config
 
 Plain = bool | int | float | str
 SETTINGS = (
@@ -50,13 +48,13 @@ SETTINGS = (
     *("precision", "evaluate_train", "recipe", "recipe_changes"),
 )
 _OF_DATA = {"split_seed": "split_seed", "cut": "by", "binary_frames": "binary", "split": "split"}
-_ELSEWHERE = ("loss", "model", "augment", *IDENTITY)  # told by another column
+_ELSEWHERE = ("loss", "model", "augment", "num_classes", "in_channels", *IDENTITY)  # told by another column, or by data
 
 
 def settings(subject: Subject) -> dict[str, Plain | None]:
     """How the network was trained: the columns of :data:`SETTINGS`, and what else its checkpoint says."""
     training, data = subject.training, subject.dataset
-    found = dict(training)
+    found, own = dict(training), dict(getattr(subject.network, "arguments", {})) if subject.checkpoint else {}
     if subject.checkpoint and data:
         usual = {"timesteps": subject.trained_timesteps, "spiking": subject.spikes}
         found |= getattr(subject.network, "arguments", usual)  # a network of the user's own has none
@@ -66,7 +64,7 @@ def settings(subject: Subject) -> dict[str, Plain | None]:
         found |= {"timesteps": subject.trained_timesteps, "spiking": subject.spikes}
     found["train_images"] = subject.count("train") if subject.train is not None else None
     found["parameters"] = sum(weight.numel() for weight in subject.network.parameters())
-    more = [name for name, value in training.items() if name not in SETTINGS and isinstance(value, Plain)]
+    more = [name for name, value in {**own, **training}.items() if name not in SETTINGS and isinstance(value, Plain)]
     return {name: found.get(name) for name in (*SETTINGS, *more) if name not in _ELSEWHERE}
 
 
@@ -88,15 +86,6 @@ def measure(subject: Subject, _config: Config) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The tables history and settings of every checkpoint, and momentum_history of those that have one."""
     return analyse(config, measure, subjects)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    return command.main(Config, run, argv, "python -m analysis.history")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,77 @@
+"""Which subjects a command is put to: named, loaded on its device, checked, each on the images that it has."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from models import code, processes
+
+from .flags import BothSplits, Config, OneSplit
+from .subject import Subject, in_network, recognised
+from .subject import subjects as named_by
+
+C = TypeVar("C", bound=Config)
+
+
+def every(config: Config, subjects: Sequence[Path | Subject] = ()) -> list[Path | Subject]:
+    """The checkpoints, and the subjects given or named as code, in order.
+
+    Raises ValueError for two of one name, and for --weights without --network.
+    """
+    if config.weights != "raw" and config.network is None:
+        raise ValueError(
+            f"--weights {config.weights} takes --network, the network that they are weights of, and --data"
+        )
+    found: list[Path | Subject] = []
+    for path in config.checkpoints:
+        found += named_by(path) if code.is_code(path) else [path]
+    found += subjects
+    made = {one.title for one in found if isinstance(one, Subject)}
+    check_titles([one for one in found if subjects or title(one) in made])
+    return found
+
+
+def check_titles(found: Sequence[Path | Subject]) -> None:
+    """Raise ValueError for two of one name."""
+    names = [title(one) for one in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two subjects are called {twice[0]}: tell them apart by name=, or by method= and seed=")
+
+
+def title(one: Path | Subject) -> str:
+    """What a checkpoint or a subject is called."""
+    return one.title if isinstance(one, Subject) else one.as_posix()
+
+
+def loaded(one: Path | Subject, config: Config) -> Subject:
+    """A checkpoint or a subject on the device and in the precision asked for, checked where it is somebody else's."""
+    device = processes.device(config.device)
+    say = (lambda _: None) if config.quiet else partial(print, file=sys.stderr)
+    with code.lines():
+        if isinstance(one, Path) and config.network is None:
+            found = Subject.load(one, device=device, dtype=config.dtype, data_root=config.data_root, code=config.code)
+            if found.spiking:  # this project's
+                return found
+        elif isinstance(one, Path):
+            how: dict[str, Any] = {"weights": config.weights, "root": config.data_root, "quiet": config.quiet}
+            found = in_network(one, config.network or "", config.data, **how)
+        else:
+            found = one
+        placed = recognised(found.on(device, config.dtype), say)
+        vars(placed)["sha256"] = found.sha256  # of what was given
+        placed.check()
+    return placed
+
+
+def on_what_there_is(config: C, subject: Subject) -> C:
+    """The settings with the split that the subject has, where it hasn't the one asked for, which is said."""
+    if not isinstance(config, OneSplit | BothSplits) or config.split in (*subject.there, "both"):
+        return config
+    there = subject.there[0]
+    if not config.quiet:
+        print(f"{subject.title} has no {config.split} data: measured on its {there} data", file=sys.stderr)
+    changed: dict[str, Any] = {"split": there}
+    return replace(config, **changed)

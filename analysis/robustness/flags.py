@@ -1,0 +1,30 @@
+"""What robustness is asked with."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..flags import BothSplits
+
+
+@dataclass(frozen=True)
+class Config(BothSplits):
+    """Accuracy and loss of checkpoints under noise, rounding, unlike neurons and faulty spikes."""
+
+    split: Literal["train", "test", "both"] = "test"
+    """Images to measure on."""
+    draws: int = 10
+    """Draws of everything random."""
+    weight_noise: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    """Noise on the weights, relative to each filter's norm. None given: left out, as with each of the following."""
+    rounding: tuple[int, ...] = (8, 6, 4, 3)
+    """Bits of the rounded weights."""
+    threshold_spread: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    """Relative spread of the thresholds."""
+    decay_spread: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8)
+    """Relative spread of the decays."""
+    lost_spikes: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    """Probability that a spike is lost."""
+    spurious_spikes: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1)
+    """Probability that a silent neuron is seen to spike."""
+    input_noise: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0)
+    """Noise on the pixels, relative to their standard deviation."""

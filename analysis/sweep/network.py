@@ -1,0 +1,91 @@
+"""One network of a sweep: trained, unless it is, and measured by what it hasn't been measured by yet."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models import train
+from models.checkpoint import Diverged
+from models.code import is_code, parse
+from models.training import recipe
+from tables.result import Result
+
+from .. import flags, hessian, history, rise, sharpness, timesteps
+from ..study.measuring import finished
+
+Analysis = tuple[Callable[..., Result], flags.Config]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a network: ``status`` is "measured", "diverged" or "failed", ``reason`` why not measured."""
+
+    folder: Path
+    status: str
+    reason: str
+    seconds: float
+
+
+def carry_out(config: recipe.Config, images: int, measures: Sequence[str]) -> Outcome:
+    """Train and measure one network on one thread, for any process that has the file system.
+
+    A network whose weights are no numbers any more has diverged; it is told so, and not measured.
+    """
+    torch.set_num_threads(1)
+    begun = time.perf_counter()
+
+    def ended(status: str, reason: str = "") -> Outcome:
+        return Outcome(config.out, status, " ".join(reason.split()), time.perf_counter() - begun)
+
+    try:
+        train.run(config)
+        for name, (analysis, settings) in analyses(config, images, measures).items():
+            if not finished(name, settings):
+                analysis(settings)
+    except Diverged as error:
+        return ended("diverged", str(error))
+    except (ValueError, OSError) as error:
+        return ended("failed", str(error))
+    return ended("measured")
+
+
+def analyses(config: recipe.Config, images: int, measures: Sequence[str]) -> dict[str, Analysis]:
+    """The standard set, or what of it is asked for: cheap enough for hundreds of networks.
+
+    Under the loss of the mean output, by which a network is used however it was trained; curvature in raw and in
+    filter-normalized coordinates; rises with logits as they are and at one scale.
+    """
+    words = [str(word) for word in (config.model, config.data, config.loss)]
+    shared: dict[str, Any] = {
+        "checkpoints": (config.out / "ckpt.pt",),
+        "out": config.out / "tables",
+        "data_root": config.data_root,
+        "device": config.device,
+        "code": tuple(dict.fromkeys(parse(word).where for word in words if is_code(word))),
+        "quiet": True,
+    }
+    landscape = shared | {"images": images, "chunk": images, "loss": "sdt"}
+    every: dict[str, Analysis] = {
+        "history": (history.run, history.Config(**shared)),
+        "timesteps": (timesteps.run, timesteps.Config(**shared)),
+        "hessian": (
+            hessian.run,
+            hessian.Config(
+                **landscape, coordinates="both", top=1, bottom=0, tolerance=1e-2, trace_tolerance=0.1, density=False,
+                radius=False,
+            ),
+        ),
+        "sharpness": (
+            sharpness.run,
+            sharpness.Config(
+                **landscape, measures=("average", "worst", "adaptive", "relative-flatness", "fisher-rao", "norms"),
+                draws=5, magnitude=(0.2,), absolute=(), worst=(0.1,), adaptive=(0.01,),
+            ),
+        ),
+        "rise": (rise.run, rise.Config(**landscape, along=("noise",), radii=(0.1, 0.2, 0.5, 1.0), draws=5)),
+    }  # fmt: skip
+    return {name: every[name] for name in measures}
