@@ -18,7 +18,8 @@ def _heads() -> Rows:
         {"measure": name, "title": f"reference {name}", "loss": "", "side": "", "control": control}
         for name, control in CONTROLS.items()
     ]
-    return [_PLACE | {"gap": gap, "among": "all"} | one for gap in ("loss", "accuracy") for one in (*measured, *known)]
+    heads: Rows = [*measured, *known]
+    return [_PLACE | {"gap": gap, "among": "all"} | one for gap in ("loss", "accuracy") for one in heads]
 
 
 def _of(told: dict[str, object]) -> dict[str, object]:

@@ -63,7 +63,7 @@ from torch import Tensor
 from tables.result import Result
 
 from ..command import analyse
-from ..subject import Spiking, Subject
+from ..subject import Spiking, Subject, Subjects
 from ..subject.sources import Batch
 from ..timesteps import horizon
 from .counts import Counted, counted
@@ -203,6 +203,6 @@ def _stderr(values: Tensor) -> Tensor:
     return values.std(1) / values.shape[1] ** 0.5
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The table energy of every subject."""
     return analyse(config, measure, subjects)

@@ -45,7 +45,6 @@ filter-normalized coordinates they are in units of loss, and don't.
 """
 
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -56,7 +55,7 @@ from models import processes
 from tables.result import Result
 
 from ..command import analyse
-from ..subject import Subject
+from ..subject import Subject, Subjects
 from .curvature import Rows, build, check, check_losses, fitted, in_coordinates, remark_on_ends
 from .flags import Config
 from .layers import layers
@@ -141,7 +140,7 @@ def _curvature(
             rows["smoothed"] += smoothed
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The tables hessian, trace, density, radius, smoothed and, if asked for, layers and steps of every subject."""
     check(config)
     if (remark := remark_on_ends(config)) and not config.quiet and processes.is_main():

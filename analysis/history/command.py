@@ -29,8 +29,6 @@ choose images, losses and precision have no effect. Where ``models.train --recor
 (:mod:`models.training.momentum`).
 """
 
-from collections.abc import Sequence
-
 import pandas as pd
 
 from models.training import momentum
@@ -38,7 +36,7 @@ from tables.result import Result
 from tables.schema import IDENTITY
 
 from ..command import analyse
-from ..subject import Subject
+from ..subject import Subject, Subjects
 from .flags import Config
 
 Plain = bool | int | float | str
@@ -88,6 +86,6 @@ def measure(subject: Subject, _config: Config) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The tables history and settings of every checkpoint, and momentum_history of those that have one."""
     return analyse(config, measure, subjects)

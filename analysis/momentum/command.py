@@ -37,7 +37,7 @@ CPU with the fused neuron. BatchNorm ties a batch's images together, so it is on
 smaller ``--batch-size``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 import torch
@@ -54,7 +54,7 @@ from tables.result import Result
 
 from ..command import analyse
 from ..hessian.layers import by_layer
-from ..subject import Batch, Subject
+from ..subject import Batch, Subject, Subjects
 from ..subject.sources import selected
 from .descent import descent
 from .flags import Config
@@ -197,6 +197,6 @@ def _descent(
     return descent(objective, whole, directions, relative_steps=steps, images=index, piece=piece)
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The tables momentum, momentum_pairs and descent of every checkpoint, and with ``steps`` two more."""
     return analyse(config, measure, subjects)

@@ -41,7 +41,7 @@ from landscape.objective import Parameters
 from landscape.surfaces import Fit, Path, barrier, excess, fit_bezier, grid, mean_and_stderr, placed
 from tables.result import Result
 
-from ..subject import Batch, Subject
+from ..subject import Batch, Subject, Subjects
 from ..subject.passes import passes
 from .flags import Config
 from .pairs import analyse_pairs
@@ -177,7 +177,7 @@ def _outcome(fit: Fit, config: Config) -> Row:
     }
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The tables path, barrier and bezier of every pair of checkpoints, or subjects."""
     if config.points < 3:
         raise ValueError(f"a path takes at least 3 points, its ends and one between, got {config.points}")

@@ -43,7 +43,7 @@ from landscape.sharpness import (
 from tables.result import Result
 
 from ..command import analyse
-from ..subject import Batch, Subject, Unsuited
+from ..subject import Batch, Subject, Subjects, Unsuited
 from .flags import Config
 
 
@@ -92,7 +92,7 @@ def _rows(found: RiseCurve, losses: Sequence[str]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True).assign(images=found.examples)
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The table rise of every checkpoint. Raises ValueError for radii that don't ascend from above zero."""
     if not config.along:
         raise ValueError("nothing to measure: --along takes one or more of line, plane, noise")

@@ -56,7 +56,7 @@ from models.perturbation import Site
 from tables.result import Result
 
 from ..command import LEFT_OUT, analyse
-from ..subject import Batch, Subject
+from ..subject import Batch, Subject, Subjects
 from ..subject.passes import passes
 from .flags import Config
 from .perturbing import channel_spread, perturbed, possible, sites_in
@@ -175,6 +175,6 @@ def _rows(summary: dict[str, Any], losses: Sequence[str]) -> Iterator[dict[str, 
         yield {"loss": loss} | value | accuracy | {"draws": summary["draws"], "images": summary["images"]}
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The table robustness of every subject."""
     return analyse(config, measure, subjects)

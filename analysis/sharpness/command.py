@@ -30,7 +30,7 @@ before a BatchNorm are rescaled.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -52,7 +52,7 @@ from tables.measures import CHANGES, INVARIANT
 from tables.result import Result
 
 from ..command import analyse
-from ..subject import Subject, Unsuited
+from ..subject import Subject, Subjects, Unsuited
 from ..subject.outputs import Loss
 from .flags import Config
 from .norms import initial_weights, norms_table
@@ -141,7 +141,7 @@ _ROWS: dict[str, Callable[[Case], Iterator[Row]]] = {
 }
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The tables sharpness and norms of every subject."""
     if not config.measures:
         raise ValueError(f"nothing to measure: --measures takes one or more of {', '.join([*_ROWS, 'norms'])}")

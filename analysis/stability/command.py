@@ -62,7 +62,7 @@ from models.training.optimizer import Step
 from tables.result import Result
 
 from ..command import analyse
-from ..subject import Subject
+from ..subject import Subject, Subjects
 from .flags import Config
 
 Key = tuple[str, str]
@@ -203,7 +203,7 @@ def _epoch(path: Path) -> tuple[int, str]:
     return (int(digits) if digits.isdecimal() else sys.maxsize), path.name
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The table stability of all snapshots, and of subjects that were loaded from some."""
     result = analyse(replace(config, checkpoints=snapshots(config.checkpoints)), Along().measure, subjects)
     if not config.quiet:

@@ -55,7 +55,7 @@ from tables.result import Result
 
 from .. import command
 from ..command import analyse
-from ..subject import Batch, Subject
+from ..subject import Batch, Subject, Subjects
 from .errors import ordered, stated
 from .flags import Config
 from .journal import Journal
@@ -199,7 +199,7 @@ def metrics(subject: Subject, loss: str) -> Callable[[Any, Any], dict[str, Tenso
     return lambda output, target: {name: function(output, target) for name, function in functions.items()}
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The table surface of every subject, taken up where a run of the same settings was stopped."""
     kept: list[Journal] = []
     with ExitStack() as closing:

@@ -29,15 +29,13 @@ Table ``outcomes.csv``: every image's outcome at the T trained with (:mod:`analy
 largest T' reaches it.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
 from tables.result import Result
 
 from ..command import analyse
-from ..subject import Subject, Unsuited
+from ..subject import Subject, Subjects, Unsuited
 from .agreement import agreement
 from .anytime import anytime, check_thresholds
 from .calibration import calibration
@@ -151,6 +149,6 @@ def _anytime(found: Curves, config: Config) -> pd.DataFrame:
     return table
 
 
-def run(config: Config, subjects: Sequence[Subject] = ()) -> Result:
+def run(config: Config, subjects: Subjects = ()) -> Result:
     """The tables timesteps, anytime and outcomes of every subject."""
     return analyse(config, measure, subjects)

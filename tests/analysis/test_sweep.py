@@ -110,8 +110,9 @@ def test_a_plan_that_grows_keeps_the_folders_that_are_there(tmp_path):
     ],
 )  # fmt: skip
 def test_a_plan_that_can_t_be_carried_out_is_one_line(change, says, tmp_path, capsys):
-    config = planned(tmp_path, PLAN.replace(*change, 1))
-    assert PLAN.replace(*change, 1) != PLAN
+    text = PLAN.replace(change[0], change[1], 1)
+    assert text != PLAN
+    config = planned(tmp_path, text)
     assert sweep.main([str(config.plan), "--out", str(config.out)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"python -m analysis.sweep: error: {config.plan}: ")

@@ -6,9 +6,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.compare.shown import verdict
-from figures import report
 from figures.page import ending, sections, summary
 from figures.pictures import calibration, catalogue, energy, flatness, momentum, robustness, surfaces, switch, training
+from figures.report import command as report_command
 from figures.style.methods import compared, facing, label, loss_label
 from figures.words.units import loss_unit
 from tables import rows
@@ -113,7 +113,7 @@ def test_calibration_without_time_is_a_point_a_method(foreign, figure):
     assert at["adam"] != at["sgd"]
     for method in METHODS:
         expected = 100 * rows.loc[rows["method"] == method, "ece"].mean()
-        assert curves["ece", method].line.get_ydata()[0] == pytest.approx(expected)
+        assert np.ravel(curves["ece", method].line.get_ydata())[0] == pytest.approx(expected)
     assert "T" not in caption_of(figure).split()
     assert {ax.get_xlabel() for ax in figure.axes} == {"method"}
     with facing(*METHODS):
@@ -259,7 +259,7 @@ def test_a_comparison_within_each_of_two_methods_is_drawn_and_told_apart():
         assert len(markers) == (part["side"] == "flatness").sum()
         assert len(rows.same(part, both)) == len(part)
         assert len(rows.same(part, frames["hessian"])) == len(frames["hessian"])
-    told = dict(report._families({"compare": both, "hessian": frames["hessian"]}))
+    told = dict(report_command._families({"compare": both, "hessian": frames["hessian"]}))
     assert list(told) == [f"digits-cnn on digits, within {name}" for name in METHODS]
     assert [set(own["compare"]["within"]) for own in told.values()] == [{"adam"}, {"sgd"}]
     assert [name for name, _ in rows.families(one)] == [""]

@@ -24,12 +24,12 @@ def test_the_forest_has_every_measure_and_reference_where_it_is(tables, gap):
     markers = generalization.forest(Figure(), tables["generalization"], gap=gap)
     rows = own(tables, gap)
     for column in ("tau", "granulated"):
-        found = {name: line.get_xdata()[0] for (name, what), line in markers.items() if what == column}
+        found = {name: np.ravel(line.get_xdata())[0] for (name, what), line in markers.items() if what == column}
         assert found == pytest.approx(rows[column].to_dict())
     grey = {name for (name, _), line in markers.items() if line.get_marker() == "D"}
     assert grey == set(rows.index[rows["control"] != ""])
     heights = rows["granulated"].sort_values(ascending=False).index
-    assert [markers[name, "tau"].get_ydata()[0] for name in heights] == [*range(len(rows))]
+    assert [np.ravel(markers[name, "tau"].get_ydata())[0] for name in heights] == [*range(len(rows))]
 
 
 def test_the_forest_s_sentence_counts_intervals(tables):

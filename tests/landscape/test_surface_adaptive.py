@@ -260,7 +260,8 @@ def test_bounds_hold_as_often_as_they_say():
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(1, 14), min_size=1, max_size=2), st.randoms(use_true_random=False))
 def test_cells_that_are_cut_to_the_end_hold_every_point_of_the_grid(shape, random):
-    cells, surplus = Cells(tuple(shape)), {}
+    cells = Cells(tuple(shape))
+    surplus: dict[tuple[int, ...], float] = {}
     found = set(cells.corners())
     while points := cells.cut(surplus, 0.5):
         found |= set(points)
