@@ -11,10 +11,10 @@ _PLACE: dict[str, object] = {"network": "digits-cnn", "data": "digits", "timeste
 
 
 def _heads() -> Rows:
-    measured = [
+    measured: Rows = [
         _of(about(one)) | {"loss": loss, "control": ""} for one, loss in product((TOP, TRACE, *RISES), ("sdt", "tet"))
     ]
-    known = [
+    known: Rows = [
         {"measure": name, "title": f"reference {name}", "loss": "", "side": "", "control": control}
         for name, control in CONTROLS.items()
     ]
