@@ -24,9 +24,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +37,11 @@ from tables.result import Result
 from .. import compare
 from .. import flags as common
 from . import own
+from .executors import executor
 from .flags import Config
 from .measuring import analyses, finished
 from .stacking import Stale, stack
-from .stages import begin_worker, stage
+from .stages import stage
 from .trainings import method, trainings
 
 
@@ -56,6 +55,8 @@ def run(config: Config) -> tuple[str, dict[str, float]]:
     failed: list[str] = []
     stale: Stale = {}
     if config.subjects is not None:
+        if config.executor is not None:
+            raise ValueError("--executor is for methods that are trained: --subjects are measured on this machine")
         folders, methods, seconds, failed, stale = own.measure(config)
         if failed and config.reference not in (None, *methods):
             failed.append(f"the reference, {config.reference}, has no table: {methods[0]} is the reference")
@@ -82,7 +83,7 @@ def _trained(config: Config) -> tuple[list[Path], list[str], dict[str, float]]:
     """Train and measure; returns the runs' folders, the methods, and the seconds of each stage."""
     seconds, plans = {}, trainings(config)
     folders = [plan.out for plan in plans]
-    with ProcessPoolExecutor(config.jobs, get_context("spawn"), begin_worker) as pool:
+    with executor(config.executor, config.jobs) as pool:
         seconds["train"] = stage(pool, "train", [(_train, (plan,)) for plan in plans if not train.done(plan)])
         for name in analyses(config, folders[0]):
             asked = [analyses(config, folder, [folder / "ckpt.pt"])[name] for folder in folders]

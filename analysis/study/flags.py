@@ -52,6 +52,9 @@ class Config:
     """Training images that the landscape is made of."""
     jobs: int = 2
     """Processes at a time, one thread each."""
+    executor: str | None = None
+    """Where runs are trained and measured instead: FILE.py:FUNCTION, which returns a concurrent.futures.Executor
+    (analysis.study.executors). Not for --subjects, which are measured by processes of this machine."""
     data_root: str | None = None
     """Folder with the data set's files, for those that have files."""
     device: str = "cpu"

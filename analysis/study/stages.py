@@ -42,6 +42,8 @@ def stage(pool: Executor, name: str, tasks: Iterable[Task], keep: Callable[[Any]
         ):
             keep(future.result())
     except BaseException:
+        for future in futures:
+            future.cancel()
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     return time.perf_counter() - begun

@@ -15,9 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +27,10 @@ from tables.record import provenance, sha256
 from tables.result import Result
 from tables.schema import TWIN
 
+from ..study.executors import executor
 from ..study.measuring import finished
 from ..study.stacking import stack
-from ..study.stages import begin_worker, stage
+from ..study.stages import stage
 from .flags import Config
 from .network import Outcome, analyses, carry_out
 from .plan import Plan, Run, read
@@ -70,7 +69,7 @@ def _carried_out(plan: Plan, config: Config) -> list[Outcome]:
     def keep(outcome: Outcome) -> None:
         found[outcome.folder] = outcome
 
-    with ProcessPoolExecutor(config.jobs, get_context("spawn"), begin_worker) as pool:
+    with executor(config.executor, config.jobs) as pool:
         stage(pool, "networks", tasks, keep)
     return [found[run.config.out] for run in plan.runs]
 

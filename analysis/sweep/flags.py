@@ -16,6 +16,9 @@ class Config:
     """Folder for checkpoints and tables."""
     jobs: int = 2
     """Processes at a time, one thread each; each takes a network, trains it and measures it."""
+    executor: str | None = None
+    """Where networks are trained and measured instead: FILE.py:FUNCTION, which returns a concurrent.futures.Executor
+    (analysis.study.executors)."""
     data_root: str | None = None
     """Folder with the data set's files, for those that have files."""
     device: str = "cpu"
