@@ -49,3 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     said = f"there is no command {name!r}" if name else "no command given"
     print(f"{_PROG}: error: {said}{f': perhaps {near[0]}' if near else ''} (see --help)", file=sys.stderr)
     return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -89,20 +89,23 @@ def read(config: Config) -> Plan:
 
 
 def _plan(said: Mapping[str, Any], config: Config) -> Plan:
-    factors, grid = said.get("factors", {}), said.get("grid", {})
+    factors, grid = _part(said, "factors"), _part(said, "grid")
     shared = {key: value for key, value in said.items() if key not in ("factors", "grid")}
     own = {key: shared.pop(key) for key in _OWN if key in shared}
     _check_keys(shared, factors, grid)
     seeds = _seeds(own.get("seeds", 5))
-    images, measures = own.get("images", LANDSCAPE_IMAGES), tuple(own.get("measures", STANDARD))
+    images, measures = own.get("images", LANDSCAPE_IMAGES), own.get("measures", list(STANDARD))
     if type(images) is not int or images < 1:
         raise ValueError(f"images must be a number from 1, got {images!r}")
+    if not isinstance(measures, list):
+        raise ValueError(f'measures must be a list, as in measures = ["timesteps"], got {measures!r}')
     if unknown := [name for name in measures if name not in STANDARD]:
         raise ValueError(f"there is no measurement {unknown[0]!r} in a sweep; there are {', '.join(STANDARD)}")
     methods = _methods(shared.pop("method", None), factors)
     kinds = get_type_hints(recipe.Config)
     shared = {key: checked(key, value, kinds[key]) for key, value in shared.items()}
     factors = {key: [checked(key, level, kinds[key]) for level in levels] for key, levels in factors.items()}
+    _check_apart(factors)
     factors |= {"method": list(methods)} if len(methods) > 1 else {}
     for name, settings in methods.items():
         if twice := sorted(set(settings) & (set(factors) | set(shared))):
@@ -117,7 +120,7 @@ def _plan(said: Mapping[str, Any], config: Config) -> Plan:
     folders = Counter(run.config.out for run in runs)
     if shared_by := [folder for folder, times in folders.items() if times > 1]:
         raise ValueError(f"two methods would share the folder {shared_by[0]}: give one of them another name")
-    asked = ("history", *(name for name in measures if name != "history"))
+    asked = tuple(dict.fromkeys(["history", *measures]))
     return Plan(runs, factors, images, asked, _remarks(factors))
 
 
@@ -138,10 +141,21 @@ def _check_keys(shared: Mapping[str, Any], factors: Mapping[str, Any], grid: Map
         if not isinstance(levels, list) or len(levels) < 2:
             place = "write it above [factors]" if isinstance(levels, list) and levels else f"write {key} = [A, B]"
             raise ValueError(f"the factor {key} needs two levels or more, got {levels!r}: {place}")
-        if len({json.dumps(level) for level in levels}) < len(levels):
-            raise ValueError(f"the factor {key} has a level twice: {levels!r}")
     if unknown := sorted(set(grid) - {"share", "draw"}):
         raise ValueError(f"[grid] knows share and draw, not {unknown[0]!r}")
+
+
+def _part(said: Mapping[str, Any], name: str) -> dict[str, Any]:
+    part = said.get(name, {})
+    if not isinstance(part, dict):
+        raise ValueError(f"{name} must be a table, a line [{name}] and its keys below it, got {name} = {part!r}")
+    return dict(part)
+
+
+def _check_apart(factors: Mapping[str, Sequence[Any]]) -> None:
+    for key, levels in factors.items():
+        if len({json.dumps(level) for level in levels}) < len(levels):
+            raise ValueError(f"the factor {key} has a level twice: {levels!r}")
 
 
 def _seeds(said: Any) -> Sequence[int]:
@@ -158,6 +172,7 @@ def _methods(shared: Any, factors: dict[str, Any]) -> dict[str, dict[str, Any]]:
     words = factors.pop("method", None) or [shared or "tet"]
     if not all(isinstance(word, str) for word in words):
         raise ValueError(f"a method is a word as a study's, sdt or sam=sdt:sharpness_aware=0.05, got {words!r}")
+    _check_apart({"method": words})
     found = dict(map(method, words))
     if len(found) < len(words):
         raise ValueError(f"two methods have one name: {', '.join(words)}; give one another, NAME=…")

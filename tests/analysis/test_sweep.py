@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,9 @@ def test_a_plan_that_grows_keeps_the_folders_that_are_there(tmp_path):
         (("[factors]", "[grid]\nshare = 0\n[factors]"), "[grid] share must lie in (0, 1], got 0"),
         (("[factors]", "[grid]\nfraction = 0.5\n[factors]"), "[grid] knows share and draw, not 'fraction'"),
         (("seeds = 2", "seeds = 500000"), "2,000,000 networks: say --yes if that is meant"),
+        (("[0.002, 0.004]", "[1, 1.0]"), "the factor learning_rate has a level twice"),
+        (("[0.002, 0.004]", "[2020-01-01, 0.1]"), "learning_rate is float, got datetime.date(2020, 1, 1)"),
+        (("seeds = 2", "seeds = 2\ngrid = 3"), "grid must be a table, a line [grid] and its keys below it, got"),
         (("[factors]", "[factors"), "(at line"),
     ],
 )  # fmt: skip
@@ -118,6 +122,25 @@ def test_a_plan_that_can_t_be_carried_out_is_one_line(change, says, tmp_path, ca
     assert line.startswith(f"python -m analysis.sweep: error: {config.plan}: ")
     assert says in line
     assert not config.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("factors = 3", "factors must be a table, a line [factors] and its keys below it, got factors = 3"),
+        ("measures = 3", 'measures must be a list, as in measures = ["timesteps"], got 3'),
+        ('measures = "timesteps"', "measures must be a list, as in measures = [\"timesteps\"], got 'timesteps'"),
+    ],
+)
+def test_a_key_of_another_kind_is_one_line_with_the_line_to_write(text, says, tmp_path):
+    config = planned(tmp_path, text)
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{config.plan}: {says}')}$"):
+        sweep.read(config)
+
+
+def test_a_measurement_named_twice_is_made_once(tmp_path):
+    plan = sweep.read(planned(tmp_path, 'measures = ["rise", "history", "rise"]'))
+    assert plan.measures == ("history", "rise")
 
 
 def test_no_plan_is_one_line(tmp_path, capsys):

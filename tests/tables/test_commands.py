@@ -92,6 +92,12 @@ def test_all_commands_are_listed_with_what_they_are_for(capsys):
     assert listed().splitlines() == lines
 
 
+def test_the_module_run_as_a_program_is_the_command_line():
+    ended = subprocess.run([sys.executable, "-m", "tables.commands", "hesian"], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "snn-landscape: error: there is no command 'hesian': perhaps hessian (see --help)\n"
+
+
 def test_a_command_under_its_one_name_is_the_same(capsys):
     assert main(["compare", "--hlep"]) == 2
     assert capsys.readouterr().err.startswith("snn-landscape compare: error: ")
