@@ -143,9 +143,9 @@ def _curvature(
 def run(config: Config, subjects: Subjects = ()) -> Result:
     """The tables hessian, trace, density, radius, smoothed and, if asked for, layers and steps of every subject."""
     check(config)
+    result = analyse(config, measure, subjects, shared=True)
     if (remark := remark_on_ends(config)) and not config.quiet and processes.is_main():
         print(remark, file=sys.stderr)
-    result = analyse(config, measure, subjects, shared=True)
     if config.record and processes.is_main():
         forget(config.record, result.provenance["checkpoints"].values())
     return result

@@ -33,6 +33,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from models.networks import parse
 from models.training import recipe
 
 from ..study.flags import LANDSCAPE_IMAGES
@@ -41,6 +42,8 @@ from .flags import Config
 
 STANDARD = ("timesteps", "hessian", "sharpness", "rise", "history")
 _MANY = 2_000  # networks that one has to mean
+_LARGEST = 10**6
+_SEED = 2**63
 _OWN = ("seeds", "images", "measures")
 _ELSEWHERE = {"out": "--out", "data_root": "--data-root", "device": "--device", "seed": "seeds", "loss": "method"}
 _FUNCTION = ("model", "timesteps", "spiking", "norm", "decay", "threshold", "surrogate", "width")
@@ -77,14 +80,12 @@ class Plan:
 def read(config: Config) -> Plan:
     """The plan that ``config`` names.
 
-    Raises FileNotFoundError for no file, ValueError, naming file and key, for what can't be read or trained.
+    Raises OSError for no file, ValueError, naming file and key, for what can't be read or trained.
     """
+    content = config.plan.read_bytes()
     try:
-        said = tomllib.loads(config.plan.read_text(encoding="utf-8"))
-        return _plan(said, config)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{config.plan}: {error}") from error
-    except ValueError as error:
+        return _plan(tomllib.loads(content.decode()), config)
+    except (ValueError, OSError) as error:  # of TOML, of settings, of files of the user's own
         raise ValueError(f"{config.plan}: {error}") from error
 
 
@@ -117,11 +118,22 @@ def _plan(said: Mapping[str, Any], config: Config) -> Plan:
         raise ValueError(f"{len(seeds) * len(places):,} networks: say --yes if that is meant")
     cells = [_cell(crossed, place) for place in places]
     runs = tuple(_run(config.out, given, methods, cell, seed) for seed in seeds for cell in cells)
-    folders = Counter(run.config.out for run in runs)
-    if shared_by := [folder for folder, times in folders.items() if times > 1]:
-        raise ValueError(f"two methods would share the folder {shared_by[0]}: give one of them another name")
+    _check_trained(runs, factors)
     asked = tuple(dict.fromkeys(["history", *measures]))
     return Plan(runs, factors, images, asked, _remarks(factors))
+
+
+def _check_trained(runs: Sequence[Run], factors: Mapping[str, Any]) -> None:
+    """Raise what training would raise of the settings, before any network is trained."""
+    first = runs[0].config
+    if same := [key for key in factors if key not in ("method", *recipe.settings(first))]:
+        raise ValueError(f"{same[0]} changes nothing of a trained network, so it is no factor")
+    for one in runs:
+        if one.config.seed == first.seed and not recipe.own_network(made := recipe.resolved(one.config)):
+            parse(str(made.model))
+    folders = Counter(one.config.out for one in runs)
+    if twice := [folder for folder, times in folders.items() if times > 1]:
+        raise ValueError(f"two methods would share the folder {twice[0]}: give one of them another name")
 
 
 def _check_keys(shared: Mapping[str, Any], factors: Mapping[str, Any], grid: Mapping[str, Any]) -> None:
@@ -159,9 +171,13 @@ def _check_apart(factors: Mapping[str, Sequence[Any]]) -> None:
 
 
 def _seeds(said: Any) -> Sequence[int]:
-    seeds = list(range(said)) if type(said) is int else said
-    if not isinstance(seeds, list) or not seeds or any(type(seed) is not int or seed < 0 for seed in seeds):
-        raise ValueError(f"seeds must be how many, or a list of them, got {said!r}")
+    seeds = list(range(min(said, _LARGEST))) if type(said) is int else said
+    if (
+        not isinstance(seeds, list)
+        or not seeds
+        or any(type(seed) is not int or not 0 <= seed < _SEED for seed in seeds)
+    ):
+        raise ValueError(f"seeds must be how many, or a list of them below 2^63, got {said!r}")
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"a seed is there twice: {seeds!r}")
     return seeds
