@@ -14,6 +14,7 @@ from ..style.look import PAGE, SMALL, caption, legend
 from ..style.methods import looks
 from ..words.comparison import Tables, needed
 from ..words.prose import listed, number
+from ..words.units import loss_unit
 from .correlation import GAPS, Points, handles_of, points_of
 from .generalization import rows_of
 from .picture import Picture
@@ -47,7 +48,8 @@ def scatter(figure: Figure, values: pd.DataFrame, frame: pd.DataFrame) -> Points
         ax.set_title(f"Ψ = {number(row['granulated'], 2)}, τ = {number(row['tau'], 2)}", fontsize=SMALL)
     if not points:
         raise TableError("no network has both the gap and a measure")
-    axes[0].set_ylabel(label)
+    losses = values.loc[values["measure"] == of_gap, "loss"]
+    axes[0].set_ylabel(label.format(loss_unit(losses.head(1))))
     legend(figure, handles_of(points))
     caption(figure, "Points: networks. Chosen by |Ψ| among all measures.")
     return points

@@ -60,7 +60,9 @@ def test_sign_errors_are_points_and_the_worst_is_told(tables):
 
 
 def test_the_strongest_three_are_those_of_the_largest_psi(tables):
-    points = strongest.scatter(Figure(), tables["measures"], tables["generalization"])
+    figure = Figure()
+    points = strongest.scatter(figure, tables["measures"], tables["generalization"])
+    assert figure.axes[0].get_ylabel() == "gap in loss (nats)"
     rows = own(tables).query("control == ''")
     chosen = rows["granulated"].abs().sort_values(ascending=False).index[:3]
     assert list(dict.fromkeys(name for name, _ in points)) == list(chosen)
