@@ -388,7 +388,7 @@ COLUMNS |= _read(
     pairs          of networks
     contexts       settings of the other factors, and seeds
     combinations   of levels that the networks have
-    missing        networks without the measure or the gap, in no rank
+    missing        networks without the measure or the gap, those that diverged in training among them, in no rank
     diverged       networks ranked with an infinite measure or gap
     psi            [1] ψ: Kendall's τ where one factor differs, mean over contexts
     """,

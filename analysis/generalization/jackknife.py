@@ -21,6 +21,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import special
 
+from tables.interval import FEWEST
+
 DEGENERATE = "degenerate"
 _ROUNDING = 1e-12
 
@@ -28,11 +30,11 @@ _ROUNDING = 1e-12
 def interval(leaving: Float[np.ndarray, " leaving"], low: float = -1.0, high: float = 1.0) -> tuple[float, float]:
     """The 95 % interval of a statistic from its value and those without each seed; it can't leave low … high.
 
-    NaN where a value lacks, there is one seed, or nothing spreads.
+    NaN where a value lacks, there are fewer than three seeds, or nothing spreads.
     """
     value, others = float(leaving[0]), leaving[1:]
     count = len(others)
-    if count < 2 or not np.isfinite(leaving).all():
+    if count < FEWEST or not np.isfinite(leaving).all():
         return np.nan, np.nan
     error = np.sqrt((count - 1) * others.var())
     if error <= _ROUNDING:

@@ -1,11 +1,12 @@
 """The tables of a sweep's folders, together, and refused where they are not of one sweep."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
+from tables.reading import read_file
 from tables.record import altered
 from tables.schema import IDENTITY
 
@@ -14,7 +15,10 @@ from ..compare.measures import READ, measures, read_tables
 
 @dataclass(frozen=True)
 class Tables:
-    """What all folders hold: ``values`` are the measures, ``changed`` the files that aren't what their record says."""
+    """What all folders hold: ``values`` are the measures, ``changed`` the files that aren't what their record says.
+
+    ``runs`` says what became of each network, where a sweep has written it.
+    """
 
     values: pd.DataFrame
     settings: pd.DataFrame
@@ -22,6 +26,7 @@ class Tables:
     rise: pd.DataFrame
     timesteps: pd.DataFrame
     changed: tuple[str, ...]
+    runs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"checkpoint": []}))
 
 
 def read(folders: Sequence[Path]) -> Tables:
@@ -44,7 +49,15 @@ def read(folders: Sequence[Path]) -> Tables:
 
     changed = tuple(f"{folder}: {name}.csv" for folder in folders for name in altered(folder) if name in READ)
     settings, outcomes, rise, timesteps = map(whole, ("settings", "outcomes", "rise", "timesteps"))
-    return Tables(pd.concat(values, ignore_index=True), settings, outcomes, rise, timesteps, changed)
+    whole_values = pd.concat(values, ignore_index=True)
+    return Tables(whole_values, settings, outcomes, rise, timesteps, changed, _runs(folders))
+
+
+def _runs(folders: Sequence[Path]) -> pd.DataFrame:
+    """Table runs of all folders, or one without rows."""
+    places = [folder / "tables" if (folder / "tables").is_dir() else folder for folder in folders]
+    found = [read_file(place / "runs.csv", "runs") for place in places if (place / "runs.csv").is_file()]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame({"checkpoint": []})
 
 
 def _check_identities(named: pd.DataFrame) -> None:

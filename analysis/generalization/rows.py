@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from tables.interval import FEWEST as SEEDS
+
 from ..compare.correlation import ALL, WITHIN
 from ..compare.difference import holm
 from ..compare.rank_interval import tau_interval
@@ -66,8 +68,10 @@ def _tau(question: Question, one: Measured, *signs: Float[np.ndarray, " pair"]) 
 
 
 def _score(question: Question, one: Measured, leaving: Float[np.ndarray, " leaving"]) -> tuple[float, float]:
-    """The interval over seeds of a τ of pairs of any seeds."""
+    """The interval over seeds of a τ of pairs of any seeds; NaN for fewer than three."""
     kept = ~np.isnan(one.values) & ~np.isnan(question.sweep.gaps[question.target])
+    if len(set(question.sweep.seeds[kept])) < SEEDS:
+        return np.nan, np.nan
     labels = np.array(question.sweep.methods)[kept].tolist(), question.sweep.seeds[kept].tolist()
     return tau_interval(float(leaving[0]), leaving[1:], *labels, within=question.among == WITHIN)
 
@@ -161,7 +165,8 @@ def _counts(question: Question, one: Measured) -> dict[str, Any]:
     gap, sweep = question.sweep.gaps[question.target], question.sweep
     kept = ~np.isnan(one.values) & ~np.isnan(gap)
     infinite = np.isinf(one.values[kept]) | np.isinf(gap[kept])
-    counts = {"n": kept.sum(), "missing": (~kept).sum(), "diverged": infinite.sum()}
+    unmeasured = sum(question.among in (ALL, WITHIN, method) for method in sweep.unmeasured)
+    counts = {"n": kept.sum(), "missing": (~kept).sum() + unmeasured, "diverged": infinite.sum()}
     counts |= {"seeds": len(set(sweep.seeds[kept])), "combinations": len(set(sweep.settings[kept]))}
     return {name: int(count) for name, count in counts.items()}
 

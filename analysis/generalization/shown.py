@@ -37,7 +37,7 @@ def _lost(rows: pd.DataFrame) -> list[str]:
     diverged, missing = int(rows["diverged"].max()), int(rows["missing"].max())
     said = [f"{diverged} with an infinite number, ranked so"] * (diverged > 0)
     said += [f"{missing} without a number, in no rank"] * (missing > 0)
-    return [f"of these networks up to {' and '.join(said)}"] if said else []
+    return [f"of the sweep's networks up to {' and '.join(said)}"] if said else []
 
 
 def latex(frame: pd.DataFrame) -> str:

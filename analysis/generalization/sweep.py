@@ -13,7 +13,7 @@ from .factors import factors
 from .reading import Tables
 
 GAPS = {"loss": "gap_in_loss", "accuracy": "gap_in_accuracy"}
-_SIDES = ("flatness", "complexity", "dynamics", "")  # of a measure; the others say what became of it
+_SIDES = ("flatness", "scale-free", "complexity", "dynamics", "")  # of a measure; the others say what became of it
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Sweep:
     """Networks of one name on one data set at one T. ``levels`` holds a word a factor (a column) and network (a row).
 
     ``gaps`` by "loss" and "accuracy", where there are such; ``loss`` is the one that the gap in loss is of.
+    ``unmeasured``: the method of each network that table runs names and nothing could be measured of.
     """
 
     place: Mapping[str, str]
@@ -42,6 +43,7 @@ class Sweep:
     gaps: Mapping[str, Float[np.ndarray, " network"]]
     loss: str
     measured: tuple[Measured, ...]
+    unmeasured: tuple[str, ...] = ()
 
     @cached_property
     def settings(self) -> Int[np.ndarray, " network"]:
@@ -80,7 +82,8 @@ def sweeps(tables: Tables, asked: Sequence[str] = ()) -> list[Sweep]:
             wrong.append(error)
             continue
         place = dict(zip(SETTING, map(str, key), strict=True))
-        found.append(_sweep(place, values.assign(group=""), networks, levels))
+        own = _sweep(place, values.assign(group=""), networks, levels)
+        found.append(replace(own, unmeasured=_unmeasured(tables, place)))
     if not found and wrong:
         raise wrong[0]
     if not found:
@@ -89,6 +92,15 @@ def sweeps(tables: Tables, asked: Sequence[str] = ()) -> list[Sweep]:
             "python -m analysis.timesteps CKPT --out DIR/tables writes it"
         )
     return found
+
+
+def _unmeasured(tables: Tables, place: Mapping[str, str]) -> tuple[str, ...]:
+    """The methods of this network's runs on these data that have no measure, as those that diverged; T isn't known."""
+    if tables.runs.empty:
+        return ()
+    runs = tables.runs[~tables.runs["checkpoint"].isin(tables.values["checkpoint"])]
+    own = (runs["network"] == place["network"]) & (runs["data"] == place["data"])
+    return tuple(runs.loc[own, METHOD].astype(str))
 
 
 def _sweep(place: Mapping[str, str], values: pd.DataFrame, networks: pd.DataFrame, levels: pd.DataFrame) -> Sweep:

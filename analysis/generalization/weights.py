@@ -33,8 +33,9 @@ def weights(
     Raises ValueError where the one asked for needs what they lack.
     """
     gap = sweep.gaps[target]
+    one, other = gap[pairs.first], gap[pairs.second]
     with np.errstate(invalid="ignore"):
-        apart = np.abs(gap[pairs.first] - gap[pairs.second])
+        apart = np.where(one == other, 0.0, np.abs(one - other))  # two infinite gaps are the same
     for convention in (asked,) if asked else _CONVENTIONS:
         sure = _sure(sweep, tables, target, pairs, apart, convention)
         if sure is not None:
