@@ -177,6 +177,8 @@ def test_two_seeds_make_no_claim(name):
     frames = complete(seeds=2)
     frames["compare"] = frames["compare"].assign(n=2)
     frames["correlation"] = frames["correlation"].assign(n=2, low=0.5, high=0.9)
+    ends = dict.fromkeys(("low", "high", "granulated_low", "granulated_high"), np.nan)
+    frames["generalization"] = frames["generalization"].assign(seeds=2, **ends)  # as analysis.generalization has it
     try:
         text = READINGS[name](frames)
     except tables.TableError:
