@@ -273,7 +273,7 @@ def test_one_step_on_a_logarithmic_axis_is_drawn():
     ("name", "says"),
     [
         ("energy", "Accuracy on 500 test images."),
-        ("scalability", "each method's own seeds"),
+        ("scalability", "Fewer than three seeds: no band."),
         ("scalability", "Differences paired by seed, at T = 1 and the trained T: compare.csv."),
         ("density", "spreads mass by σ, also below zero"),
         ("momentum", "the cross-entropy part of the loss trained with (no regulariser)"),

@@ -1,4 +1,4 @@
-"""Whether measures order the networks of a sweep as their generalization gaps do, factor by factor; from tables."""
+"""Whether measures order a sweep's networks as their generalization gaps do, factor by factor."""
 
 from typing import TYPE_CHECKING
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from analysis import compare, study
-from analysis.study import command, stacking
+from analysis.study import command, executors, stacking
 from analysis.study.trainings import method, trainings
 from models.training import recipe
 from tables.measures import MEASURES
@@ -201,7 +201,7 @@ def test_a_study_killed_half_way_and_started_again_ends_with_the_same_tables(con
 
 @pytest.mark.usefixtures("done")
 def test_a_finished_study_starts_no_worker(config, monkeypatch):
-    monkeypatch.setattr(command.ProcessPoolExecutor, "submit", None)
+    monkeypatch.setattr(executors.ProcessPoolExecutor, "submit", None)
     assert study.run(config)[1]["figures"] == 0
 
 
