@@ -1,4 +1,4 @@
-"""Many networks that differ in known factors, each trained to one criterion and measured by a cheap standard set."""
+"""Networks of all combinations of a plan's factors, trained to one criterion and measured cheaply."""
 
 from typing import TYPE_CHECKING
 
