@@ -129,5 +129,5 @@ PICTURES = tuple(
         f"generalization-{gap}", "generalization", partial(forest, gap=gap), PAGE, 5.0,
         f"Which measures order networks as their gaps in {gap}", partial(reading, gap=gap), order, together=True,
     )
-    for order, gap in ((300, "loss"), (301, "accuracy"))
+    for order, gap in ((304, "loss"), (305, "accuracy"))
 )  # fmt: skip

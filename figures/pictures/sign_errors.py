@@ -82,7 +82,7 @@ def reading(tables: Tables) -> str:
 
 PICTURES = (
     Picture(
-        "sign-errors", "sign_errors", environments, PAGE, 5.0, "Where each measure is wrong", reading, 310,
+        "sign-errors", "sign_errors", environments, PAGE, 5.0, "Where each measure is wrong", reading, 306,
         ("generalization",), together=True,
     ),
 )  # fmt: skip

@@ -81,7 +81,7 @@ def _interval(row: pd.Series) -> str:
 
 PICTURES = (
     Picture(
-        "strongest", "measures", scatter, PAGE, 2.8, "The strongest measures against the gap", reading, 320,
+        "strongest", "measures", scatter, PAGE, 2.8, "The strongest measures against the gap", reading, 307,
         ("generalization",), together=True,
     ),
 )  # fmt: skip

@@ -82,7 +82,7 @@ def test_the_comparison_has_both_losses_and_a_time_for_every_stage(config, done)
     assert list(seconds) == ["train", *study.analyses(study.Config(), Path("x")), "compare", "figures"]
 
 
-IMAGES = ("hessian", "surface", "shapes", "sharpness", "robustness", "timesteps", "energy", "momentum")
+IMAGES = ("hessian", "surface", "shapes", "sharpness", "rise", "robustness", "timesteps", "energy", "momentum")
 
 
 @pytest.mark.usefixtures("done")

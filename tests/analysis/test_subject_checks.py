@@ -213,12 +213,12 @@ def test_fields_of_spiking_are_checked(wrong):
 @pytest.mark.parametrize("word", ["yes", True])
 def test_spiking_is_no_word(word):
     with pytest.raises(ValueError, match=r"spiking must say how .* spiking=Spiking\(neurons=\(MyLIF,\)\)"):
-        check_words(SimpleNamespace(network=network(), train=DATA, test=None, title="one", spiking=word))
+        check_words(SimpleNamespace(network=network(), train=DATA, test=None, title="one", spiking=word, unpack=None))
 
 
 def test_a_number_is_no_data():
     with pytest.raises(ValueError, match=r"subject one: its train data must be a Dataset, .* got a int \(5\)"):
-        check_words(SimpleNamespace(network=network(), train=5, test=None, title="one"))
+        check_words(SimpleNamespace(network=network(), train=5, test=None, title="one", unpack=None))
 
 
 def test_a_loss_without_a_gradient_is_one_line():

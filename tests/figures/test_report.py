@@ -236,7 +236,7 @@ def test_text_is_dark_enough_to_read():
 
 
 def test_every_picture_has_a_name_a_heading_and_a_place_of_its_own():
-    assert len(PICTURES) == len({one.order for one in PICTURES.values()}) == 32
+    assert len(PICTURES) == len({one.order for one in PICTURES.values()}) == 36
     headings = [one.heading for one in PICTURES.values()]
     assert all(headings)
     assert len(set(headings)) == len(headings)
