@@ -32,7 +32,6 @@ Model Calibration", ICML 2025, and its code. trt: "Temporal Regularization Train
 """
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
@@ -69,7 +68,6 @@ class Loss(Protocol):
 def _regularised(entropy: Callable[..., Each]) -> Loss:
     """The loss whose value of each image is ``entropy(logits, labels, label_smoothing)``, with the regulariser."""
 
-    @wraps(entropy, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
     def loss(
         logits: Logits,
         labels: Labels,
@@ -89,7 +87,8 @@ def _regularised(entropy: Callable[..., Each]) -> Loss:
             each = (1 - mse_weight) * each + mse_weight * (logits - mse_target).square().mean((0, 2))
         return each.mean() if reduction == "mean" else each
 
-    del loss.__wrapped__  # what it takes is this function's
+    for name in ("__module__", "__name__", "__qualname__", "__doc__"):  # functools.wraps would give its signature too
+        setattr(loss, name, getattr(entropy, name))
     return loss
 
 
