@@ -103,4 +103,5 @@ class Cells:
         chosen = [cell for cell, value in rough.items() if value >= least]
         kept = [cell for cell in self._cells if cell not in set(chosen)]
         self._cells = kept + [part for cell in chosen for part in cell.cut()]
-        return sorted({point for cell in chosen for point in cell.points()})
+        points = sorted({point for cell in chosen for point in cell.points()})
+        return points or self.cut(surplus, enough)  # the second step of a cell on an axis of one point has none

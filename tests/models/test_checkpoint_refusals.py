@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,12 @@ def test_the_cases_reach_every_line_that_refuses_a_file(content, tmp_path):
             use(path)
         assert str(caught.value).startswith(str(path))
         reached.update(lines(caught.value))
+    held = tmp_path / "mine.npz"
+    held.write_bytes(b"other than what was trained on")
+    path.write_bytes(whole)
+    with pytest.raises(CheckpointError) as caught:
+        replace(load(path), data={"name": "mine", "arguments": {"path": str(held)}, "sha256": "0"}).check_data()
+    reached.update(lines(caught.value))
     tree = ast.parse(Path(module.__file__).read_text())
     refusals = [
         node
