@@ -49,8 +49,9 @@ def measured(target: str, out: Path, *names: str) -> None:
 def refused(capsys, target: str, name: str = "hessian", *flags: str) -> str:
     capsys.readouterr()
     assert importlib.import_module(f"analysis.{name}").main([target, *flags, "--quiet"]) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    return line
+    *each, line = capsys.readouterr().err.splitlines()
+    assert all(one.startswith("failed: ") for one in each)  # of several subjects
+    return "\n".join([*each, line])
 
 
 def own_lines(name: str) -> int:
