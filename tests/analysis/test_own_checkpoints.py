@@ -61,7 +61,8 @@ def test_a_path_leads_from_subject_to_subject_in_python():
 
 def test_the_study_takes_checkpoints_with_their_code():
     found = own.measure(study.Config(Path("study"), subjects=("run-0/ckpt.pt",), code=("mine.py",), images=40, jobs=1))
-    assert not found[-1]
+    assert not found.failed
+    assert not any(found.stale.values())
     assert Path("study/run-0/tables/sharpness.csv").is_file()
 
 
