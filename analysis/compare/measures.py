@@ -29,7 +29,7 @@ def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
     """
     folder = folder / "tables" if (folder / "tables").is_dir() else folder
     tables = {name: read_file(folder / f"{name}.csv", name) for name in READ if (folder / f"{name}.csv").is_file()}
-    if not set(tables) - {"settings", "outcomes", "rise"}:
+    if not set(tables) - {"settings", "outcomes"}:
         expected = ", ".join(f"{name}.csv" for name in dict.fromkeys(name for name, _ in _EXTRACT))
         raise FileNotFoundError(f"no table in {folder}: expected {expected}")
     if {"outcomes", "timesteps"} <= tables.keys():
@@ -40,6 +40,8 @@ def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
 def measures(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Every measure of every checkpoint: the columns of table measures (:mod:`tables.schema`)."""
     found = [frame for name, function in _EXTRACT if name in tables for frame in _extracted(name, function, tables)]
+    if not found:
+        raise TableError(f"no measure in {', '.join(tables)}: measure more, as python -m analysis.timesteps does")
     values = pd.concat(found, ignore_index=True).pipe(_with_timesteps, tables)
     known = values.groupby(["measure", "loss"])["value"].transform(lambda value: value.notna().any())
     values = values[known.astype(bool)]  # what no subject has, as accuracy in regression, is no row
