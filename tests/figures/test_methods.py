@@ -210,7 +210,19 @@ def test_titles_may_be_reworded(monkeypatch):
         name: frame.assign(title=[f"quantity {one[::-1]}" for one in frame["measure"]]) if "title" in frame else frame
         for name, frame in frames.items()
     }
-    assert {one.name: _told(one, renamed) for one in catalogue.PICTURES} == before
+    words = {
+        new: old
+        for name, frame in frames.items()
+        if "title" in frame
+        for new, old in zip(renamed[name]["title"], frame["title"], strict=True)
+    }
+
+    def as_before(text: str) -> str:
+        for new in sorted(words, key=len, reverse=True):
+            text = text.replace(new, words[new])
+        return text
+
+    assert {one.name: as_before(_told(one, renamed)) for one in catalogue.PICTURES} == before
     keys = [
         {key[0] for key in correlation(Figure(), table["measures"], table["correlation"])}
         for table in (frames, renamed)
