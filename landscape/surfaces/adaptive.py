@@ -190,6 +190,7 @@ class Search:
         )
         of_rise = variance(parts[0])
         of_value = variance(parts[0] + self.centre[:, : parts[0].shape[-1]])
+        of_value[grid == known.origin] = variance(self.centre)  # which is known from all examples
         for place in known.lost:
             rises[place] = known.rises[place].mean(-1)
             sampling[place] = of_rise[place] = of_value[place] = np.nan

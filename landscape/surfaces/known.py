@@ -23,6 +23,7 @@ class Known:
     def __init__(self, places: Float[np.ndarray, "place axis"], size: int, origin: int, zeros: Rises, take: Take):
         self.places, self.size, self.take = places, size, take
         self.examples = zeros.shape[1]
+        self.origin = origin
         self.rises: dict[int, Rises] = {origin: zeros}
         self.levels: list[list[int]] = [[origin]]
         self.held: list[int] = []
