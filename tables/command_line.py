@@ -62,9 +62,7 @@ def _one_line(box: str) -> str:
     unknown = [section for section in others if section[0].startswith("Unrecognized options")]
     similar = [section for section in others if section[0].startswith(("Perhaps you meant", "Arguments similar to"))]
     message = "; ".join(" ".join(map(str.strip, section)).rstrip(".") for section in (wrong, *unknown))
-    meant = dict.fromkeys(
-        flag for section in similar for flag in re.findall(r"^    (--[\w-]+)", "\n".join(section), re.M)
-    )
+    meant = sorted({flag for section in similar for flag in re.findall(r"^    (--[\w-]+)", "\n".join(section), re.M)})
     return f"{message}: perhaps {' or '.join(meant)}" if meant else message
 
 
