@@ -29,15 +29,6 @@ def cells(entries: Iterable[Entry]) -> list[Any]:
     return [pytest.param(entry, measure, id=f"{entry.name}-{measure}") for entry, measure in pairs]
 
 
-def in_turn(cases: list[Any], every: int) -> list[Any]:
-    """The same cases, all but one of ``every`` so many marked slow.
-
-    Where ``every`` doesn't divide what a row has, rows and measures take turns, and none of them is left out.
-    """
-    marked = [pytest.param(*one.values, id=one.id, marks=pytest.mark.slow) for one in cases]
-    return [one if place % every == 0 else slow for place, (one, slow) in enumerate(zip(cases, marked, strict=True))]
-
-
 def stopped_at(entry: Entry) -> str:
     """The measure of this row that is cut short: any, but always the same."""
     measures = [name for name in entry.measures() if name != "remainder"]
