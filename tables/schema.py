@@ -333,6 +333,11 @@ SCHEMA: dict[str, Table] = {
 }  # fmt: skip
 
 
+def columns_of(table: str) -> list[str]:
+    """The columns of a table, in their order."""
+    return [column.name for column in SCHEMA[table].columns]
+
+
 def checked(name: str, frame: pd.DataFrame) -> None:
     """Raise ValueError where ``frame`` can't be the table ``name``: a column that is unknown, or one that lacks.
 
