@@ -14,7 +14,7 @@ the error is counted by ``benchmarks.coverage``.
 
 Nothing is interpolated next to a point whose loss is not finite: cells around it are cut until all their points are
 evaluated. So are those of steps and cliffs, where surpluses stay large. When that has come to half of the grid, all of
-it is evaluated.
+it is evaluated. When the time is up, the surface is what has been found, and its error is stated as it is.
 """
 
 from collections.abc import Sequence
@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ..deadline import Deadline
 from .bounds import CONFIDENCE, seen_bound
 from .cells import Cells, Index
 from .field import Field, variance
@@ -82,8 +83,10 @@ class Search:
         drives: Bool[np.ndarray, " metric"],
         centre: Rises,
         seed: int,
+        deadline: Deadline,
     ):
         self.known, self.tolerance, self.drives, self.centre = known, tolerance, drives, centre
+        self._deadline = deadline
         self._cells, self._indices = Cells(shape), list(product(*map(range, shape)))
         self._number = {index: place for place, index in enumerate(self._indices)}
         self._generator = np.random.default_rng(seed)
@@ -96,17 +99,27 @@ class Search:
         new = [self._number[corner] for corner in self._cells.corners()]
         if not self.known.can_hold_out(self.known.size - len(new)):
             new = list(range(self.known.size))
+        met = True
         while new:
             self._add(new)
             left = self.known.unknown()
-            if 2 * len(left) < self.known.size or not self.known.hold_out(self._generator):
+            late = self._late(len(left) * FEWEST)
+            if (2 * len(left) < self.known.size and not late) or not self.known.hold_out(self._generator):
                 self._all(left)
+                met = True
                 break
-            if self._met():
+            if met := self._met():
                 break
             new = self._next(set(self.known.unknown()))
-        self._take_examples()
+            if self._late(len(new) * FEWEST):
+                break
+        if met:
+            self._take_examples()
         return self._estimate()
+
+    def _late(self, examples: int) -> bool:
+        """Whether so many more examples would not be done in time."""
+        return self.known.pace * examples > self._deadline.left
 
     def _all(self, left: list[int]) -> None:
         """Evaluate the rest of the grid: nothing is interpolated any more, and nothing held out."""
@@ -130,16 +143,15 @@ class Search:
     def _met(self) -> bool:
         """Whether the points held out say that more points are not worth it."""
         lost = [self._indices[place] for place in self.known.lost]
-        if self._cells.beside(lost):
-            return False
         self._errors, noise = self._residuals()
-        wanted = np.square(self.tolerance * self.known.ranges())
-        if (np.square(self._errors).mean(0) - noise > wanted)[self.drives].any():
+        if self._cells.beside(lost):
+            self._unseen = np.full(len(self.tolerance), np.inf)
             return False
+        wanted = np.square(self.tolerance * self.known.ranges())
         share = len(self.known.unknown()) / self.known.size
         bounds = np.array([seen_bound(each, CONFIDENCE) for each in self._errors.T])
         self._unseen = share * np.maximum(bounds - noise, 0.0)
-        if (self._unseen > wanted)[self.drives].any():
+        if (np.maximum(np.square(self._errors).mean(0) - noise, self._unseen) > wanted)[self.drives].any():
             return False
         more = FEWEST * len(self.known.fit().before(len(self.known.levels)))
         return self._price(wanted - self._unseen) <= more + self._price(wanted - self._unseen / _GAIN)
@@ -176,8 +188,20 @@ class Search:
             counts = self._counts(levels, field, budget)
             if counts == levels.counts:
                 counts = [count + 1 for count in counts]
+            if not (counts := self._in_time(levels, counts)):
+                return
             for level, count in zip(levels.levels, counts, strict=True):
                 self.known.evaluate(dict.fromkeys(level, count))
+
+    def _in_time(self, levels: Levels, wanted: Sequence[int]) -> list[int]:
+        """As many of the examples wanted as there is time for, a part of each level's; none where it is up."""
+        more = [count - had for count, had in zip(wanted, levels.counts, strict=True)]
+        examples = sum(count * len(level) for count, level in zip(more, levels.levels, strict=True))
+        if not self._late(examples):
+            return list(wanted)
+        part = max(0.0, self._deadline.left) / (self.known.pace * examples)
+        found = [had + int(part * count) for had, count in zip(levels.counts, more, strict=True)]
+        return found if found != list(levels.counts) else []
 
     def _estimate(self) -> Estimate:
         known, levels = self.known, self.known.all()
