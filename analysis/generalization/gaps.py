@@ -25,7 +25,7 @@ def gaps_of(wide: Values, loss: str, asked: Sequence[Gap]) -> dict[str, Float[np
     What isn't there of loss and accuracy is left out. Raises ValueError for shifted images that networks weren't shown,
     or not all the same ones.
     """
-    found = {}
+    found: dict[str, Float[np.ndarray, " network"]] = {}
     for name in dict.fromkeys(asked):
         if name in _SHIFTED:
             found[name] = _to_shifted(wide, name, loss)

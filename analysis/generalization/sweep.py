@@ -110,8 +110,8 @@ def _sweep(
     combined = levels.apply(", ".join, axis=1)
     check_distinct(values.assign(group=values["checkpoint"].map(combined)), "factors")
     wide = {
-        key: rows.set_index("checkpoint")["value"].reindex(networks["checkpoint"]).to_numpy(float)
-        for key, rows in values.groupby(["measure", "loss"], sort=False)
+        (str(measure), str(loss)): rows.set_index("checkpoint")["value"].reindex(networks["checkpoint"]).to_numpy(float)
+        for (measure, loss), rows in values.groupby(["measure", "loss"], sort=False)
     }
     in_loss = next((str(loss) for measure, loss in wide if measure == GAPS["loss"]), "")
     gaps = gaps_of(wide, in_loss, asked)

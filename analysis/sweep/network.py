@@ -70,6 +70,7 @@ def analyses(config: recipe.Config, images: int, measures: Sequence[str]) -> dic
         "code": tuple(dict.fromkeys(parse(word).where for word in words if is_code(word))),
         "quiet": True,
     }
+    nothing: dict[str, Any] = dict.fromkeys(robustness.NAMES, ())
     landscape = shared | {"images": images, "chunk": images, "loss": "sdt"}
     every: dict[str, Analysis] = {
         "history": (history.run, history.Config(**shared)),
@@ -92,7 +93,7 @@ def analyses(config: recipe.Config, images: int, measures: Sequence[str]) -> dic
         "shifted": (
             robustness.run,
             robustness.Config(
-                **shared, **dict.fromkeys(robustness.NAMES, ()), images=_SHIFTED_IMAGES, loss="sdt", draws=2,
+                **shared, **nothing, images=_SHIFTED_IMAGES, loss="sdt", draws=2,
                 shifts=("all",), severities=(1, 3, 5),
             ),
         ),
