@@ -178,7 +178,6 @@ COLUMNS: dict[str, Column] = {
         binary_frames      whether frames of events say only whether there were any
         spiking            whether neurons spike
         detach_reset       whether the reset is left out of the derivative
-        evaluate_train     whether training images were evaluated after each epoch
         interpolated       whether nothing was evaluated there, but around it
         accuracy_converged whether the accuracy's error met the tolerance, which asks for no image of its own
         complete           False where the time was up before all probes had all steps
@@ -209,6 +208,8 @@ COLUMNS |= _read(
     momentum       [1] SGD's, or Adam's first beta
     weight_decay   the optimizer's
     accumulate     batches to a step
+    evaluate_train training images that history is of; empty: all
+    evaluate_every epochs from one evaluation to the next
     epochs         at most
     epochs_done    until it ended
     until_loss     [nats] the training loss asked for

@@ -93,7 +93,7 @@ SCHEMA: dict[str, Table] = {
                 "phases?:text until_loss? until_loss_of?:text until_loss_reached? mse_weight? mse_target? "
                 "label_smoothing? train_images? split_seed? vary_data? augmented?:maybe image_size? cut?:text "
                 "binary_frames? split?:text timesteps?:number spiking? norm?:text decay? threshold? surrogate? width? "
-                "detach_reset? parameters? precision? evaluate_train? recipe? recipe_changes?",
+                "detach_reset? parameters? precision? evaluate_train? evaluate_every? recipe? recipe_changes?",
             ),
             more=True,
         ),
@@ -331,6 +331,11 @@ SCHEMA: dict[str, Table] = {
         ),
     )
 }  # fmt: skip
+
+
+def columns_of(table: str) -> list[str]:
+    """The columns of a table, in their order."""
+    return [column.name for column in SCHEMA[table].columns]
 
 
 def checked(name: str, frame: pd.DataFrame) -> None:

@@ -19,11 +19,9 @@ Each table is held against the digest in its record: those changed since are nam
 is written (``changed``), and the rows made of them carry that doubt.
 """
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,8 +31,8 @@ from tables.interval import FEWEST
 from tables.latex import written
 from tables.measures import MEASURES, family
 from tables.record import altered, provenance
-from tables.result import Result
-from tables.schema import SCHEMA, TWIN
+from tables.result import Result, made_of
+from tables.schema import TWIN, columns_of
 
 from .confidence import depends_on_scale
 from .correlation import correlations
@@ -83,8 +81,8 @@ def run(config: Config) -> Result:
     values["group"] = groups(values, known.settings, config.by)
     reference = reference_of(values, config.reference, config.by)
     check_distinct(values, config.by)
-    names = ("compare", "counts", "correlation", "rise_curves", "crossovers")
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    kinds = ("compare", "counts", "correlation", "rise_curves", "crossovers")
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in kinds}
     rise = _all(read, "rise")
     setting = SETTING if config.by == METHOD else [*SETTING, METHOD]
     for key, group in values[values["group"] != ""].groupby(setting, sort=False):
@@ -103,14 +101,14 @@ def run(config: Config) -> Result:
         rows["correlation"] += [
             place | row for row in correlations(group, resamples=config.resamples, seed=config.seed)
         ]
-    tables = {name: pd.DataFrame(found, columns=_columns(name)) for name, found in rows.items() if found}
+    tables = {name: pd.DataFrame(found, columns=columns_of(name)) for name, found in rows.items() if found}
     if "compare" not in tables:
         inside = "" if config.by == METHOD else f", within one method (no method's runs differ in {config.by})"
         raise ValueError(
             f"no measure is there for {reference} and for another one on the same network, data and T{inside}"
         )
     asked = {name: str(value) for name, value in asdict(config).items()}
-    tables |= {"measures": values[_columns("measures")]}
+    tables |= {"measures": values[columns_of("measures")]}
     record = provenance(asked, {}, time.perf_counter() - started)
     files = [f"{folder}: {name}.csv" for folder, names in changed.items() for name in names]
     return Result(tables, record | ({"changed": files} if files else {}))
@@ -120,10 +118,6 @@ def _all(read: Sequence[Mapping[str, pd.DataFrame]], name: str) -> pd.DataFrame:
     """A table of all folders, or one without rows."""
     found = [tables[name] for tables in read if name in tables]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame({"checkpoint": []})
-
-
-def _columns(name: str) -> list[str]:
-    return [column.name for column in SCHEMA[name].columns]
 
 
 def _comparisons(
@@ -194,22 +188,9 @@ def _sides(row: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def save(result: Result, out: Path) -> None:
-    """Write the tables into ``out``, and remove what an earlier comparison left there that this one doesn't have."""
-    result.save(out)
-    for name in [name for name, one in SCHEMA.items() if one.command == "compare" and name not in result.tables]:
-        for kind in ("csv", "json"):
-            (out / f"{name}.{kind}").unlink(missing_ok=True)
-
-
 def show(config: Config) -> None:
     """Compare, write the tables, and print the comparison."""
     result = run(config)
-    folder = config.folders[0]
-    out = config.out or (folder / "tables" if (folder / "tables").is_dir() else folder)
     with written(config.latex, lambda: latex(result.to_frame())):
-        save(result, out)
+        made_of(config.folders, result, "compare", config.out)
     print(table(result.to_frame(), result.tables))
-    if "changed" in result.provenance:
-        print(f"changed since they were written: {', '.join(result.provenance['changed'])}", file=sys.stderr)
-    print(f"written to {out}: {', '.join(f'{name}.csv' for name in result.tables)}", file=sys.stderr)

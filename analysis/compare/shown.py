@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from tables.interval import FEWEST, bounds
 from tables.latex import booktabs, interval, number
 
 from .doubts import LETTERS
@@ -22,6 +23,7 @@ def table(comparison: pd.DataFrame, beside: Mapping[str, pd.DataFrame]) -> str:
     robust = comparison["more_robust"] + np.where(comparison["more_robust"] != "", " more robust", "")
     flatter = comparison["flatter"] + np.where(comparison["flatter"] != "", " flatter", "")
     shown = comparison[columns].assign(found=flatter + robust, doubts=doubts)
+    shown.loc[comparison["n"] < FEWEST, ["low", "high"]] = np.nan
     shown = shown.drop(columns="method") if comparison["method"].nunique() == 1 else shown
     used = set(" ".join(doubts).split())
     legend = "; ".join(f"{letter} {reason}" for letter, reason in LETTERS.items() if letter in used)
@@ -42,7 +44,7 @@ def latex(comparison: pd.DataFrame) -> str:
         lines = [
             [
                 row["title"], row["loss"], number(row["reference_mean"]), number(row["method_mean"]),
-                interval(row["difference"], row["low"], row["high"]), number(row["p_adjusted"]), f"{row['n']:.0f}",
+                interval(row["difference"], *bounds(row)), number(row["p_adjusted"]), f"{row['n']:.0f}",
             ]
             for _, row in rows.iterrows()
         ]  # fmt: skip
@@ -111,13 +113,13 @@ def _counted(one: pd.Series, rows: pd.DataFrame, words: str) -> str:
 
 
 def _generalization(rows: pd.DataFrame) -> str:
-    found = rows[rows["measure"] == "test_accuracy"]
-    if len(found):
-        change, low, high = 100 * found[["difference", "low", "high"]].iloc[0].to_numpy(float)
-        return f"test accuracy {change:+.2f} points ({low:.2f} … {high:.2f}), n = {found['n'].iloc[0]:.0f}"
-    found = rows[rows["measure"] == "test_loss"]
-    if len(found):
-        change, low, high = found[["difference", "low", "high"]].iloc[0].to_numpy(float)
-        loss, n = found["loss"].iloc[0], found["n"].iloc[0]
-        return f"test loss {change:+.4g} ({low:.4g} … {high:.4g}) by {loss}, n = {n:.0f}"
+    for measure, words, scale, form in (("test_accuracy", "points", 100, ".2f"), ("test_loss", "by", 1, ".4g")):
+        found = rows[rows["measure"] == measure]
+        if len(found):
+            first = found.iloc[0]
+            low, high = (scale * side for side in bounds(first))
+            within = "" if np.isnan(low) else f" ({low:{form}} … {high:{form}})"
+            change = f"{scale * first['difference']:+{form}}"
+            about = f" {words}{within}" if measure == "test_accuracy" else f"{within} {words} {first['loss']}"
+            return f"{measure.replace('_', ' ')} {change}{about}, n = {first['n']:.0f}"
     return "nothing was measured on test data"

@@ -21,17 +21,15 @@ Intervals are over seeds, whose networks are left out together, for these settin
 a network without one is in no rank, and both are counted in every row. No checkpoint is opened.
 """
 
-import sys
 import time
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import pandas as pd
 
 from tables.latex import written
 from tables.record import provenance
-from tables.result import Result
-from tables.schema import SCHEMA
+from tables.result import Result, made_of
+from tables.schema import columns_of
 
 from .flags import Config
 from .questions import Asked
@@ -58,33 +56,16 @@ def run(config: Config) -> Result:
         sweep = replace(sweep, measured=(*sweep.measured, *known))
         for name, some in rows(sweep, tables, Asked(config.deals, config.seed, config.weights)).items():
             found.setdefault(name, []).extend(some)
-    frames = {name: pd.DataFrame(some, columns=_columns(name)) for name, some in found.items() if some}
-    frames["measures"] = tables.values[_columns("measures")]
+    frames = {name: pd.DataFrame(some, columns=columns_of(name)) for name, some in found.items() if some}
+    frames["measures"] = tables.values[columns_of("measures")]
     asked = {name: str(value) for name, value in asdict(config).items()}
     record = provenance(asked, {}, time.perf_counter() - started)
     return Result(frames, record | ({"changed": list(tables.changed)} if tables.changed else {}))
 
 
-def _columns(name: str) -> list[str]:
-    return [column.name for column in SCHEMA[name].columns]
-
-
-def save(result: Result, out: Path) -> None:
-    """Write the tables into ``out``, and remove what an earlier analysis left there that this one doesn't have."""
-    result.save(out)
-    for name in [name for name, one in SCHEMA.items() if one.command == "generalization" and name not in result.tables]:
-        for kind in ("csv", "json"):
-            (out / f"{name}.{kind}").unlink(missing_ok=True)
-
-
 def show(config: Config) -> None:
     """Set measures against gaps, write the tables, and print the first."""
     result = run(config)
-    folder = config.folders[0]
-    out = config.out or (folder / "tables" if (folder / "tables").is_dir() else folder)
     with written(config.latex, lambda: latex(result.to_frame())):
-        save(result, out)
+        made_of(config.folders, result, "generalization", config.out)
     print(table(result.to_frame()))
-    if "changed" in result.provenance:
-        print(f"changed since they were written: {', '.join(result.provenance['changed'])}", file=sys.stderr)
-    print(f"written to {out}: {', '.join(f'{name}.csv' for name in result.tables)}", file=sys.stderr)

@@ -53,6 +53,7 @@ from tqdm import tqdm
 from landscape.curvature import Hessian, Operator, Scaled
 from landscape.objective import Objective, fits
 from landscape.spectrum import lanczos
+from models import processes
 from models.checkpoint import naming
 from models.code import parse
 from models.losses import OBJECTIVES
@@ -127,7 +128,7 @@ class Along:
 
     def measure(self, subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
         """The rows of one snapshot."""
-        checkpoint, run = subject.trained("stability"), (subject.path or Path()).parent
+        checkpoint, run = subject.trained("stability"), _run(subject)
         if run != self.run:
             self.run, self.found = run, {}
         step = Step.of(checkpoint, subject.network)
@@ -205,10 +206,16 @@ def _epoch(path: Path) -> tuple[int, str]:
 
 def run(config: Config, subjects: Subjects = ()) -> Result:
     """The table stability of all snapshots, and of subjects that were loaded from some."""
-    result = analyse(replace(config, checkpoints=snapshots(config.checkpoints)), Along().measure, subjects)
-    if not config.quiet:
+    found = replace(config, checkpoints=snapshots(config.checkpoints))
+    result = analyse(found, Along().measure, subjects, chain=_run)
+    if not config.quiet and processes.is_main():
         _remark(result.to_frame())
     return result
+
+
+def _run(one: Path | Subject) -> Path:
+    """The folder of a snapshot's run."""
+    return ((one.path if isinstance(one, Subject) else one) or Path()).parent
 
 
 def _remark(table: pd.DataFrame) -> None:

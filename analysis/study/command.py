@@ -107,9 +107,9 @@ def _conclude(config: Config, folders: Sequence[Path], methods: Sequence[str], s
     stack([folder / "tables" for folder in folders], config.out / "tables", stale)
     if len(methods) > 1:
         asked = compare.Config((config.out,), reference=config.reference or methods[0])
-        compare.save(compare.run(asked), config.out / "tables")
+        compare.run(asked).replace("compare", config.out / "tables")
     elif left:
-        compare.save(Result({}, {}), config.out / "tables")
+        Result({}, {}).replace("compare", config.out / "tables")
     compared = time.perf_counter()
     surfaces = ("figures.interactive",) if (config.out / "tables" / "surface.csv").exists() else ()
     for module in ("figures.paper", *surfaces, "figures.report"):

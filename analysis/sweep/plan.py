@@ -223,7 +223,9 @@ def _run(out: Path, shared: Mapping[str, Any], methods: Mapping[str, Any], cell:
     name = cell["method"]
     settings: dict[str, Any] = {**shared, **methods[name], **cell, "method": name, "seed": seed}
     config = recipe.Config(out=out, **settings)
-    told = {key: value for key, value in recipe.settings(config).items() if key not in ("seed", "method", "code")}
+    usual = recipe.settings(recipe.Config(out=config.out))  # left out: a setting that comes to be renames no folder
+    apart = ("seed", "method", "code")
+    told = {key: value for key, value in recipe.settings(config).items() if key not in apart and value != usual[key]}
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
     place = out / f"{folder_name(name)}-{digest}-{seed}"
     levels = {key: level for key, level in cell.items() if key != "method"}

@@ -122,6 +122,8 @@ class Config:
     For one GPU. The same up to rounding."""
     evaluate_train: int | None = None
     """Training images that the training loss in history.csv is of, in proportion by class; by default all."""
+    evaluate_every: int = 1
+    """Epochs from one evaluation to the next, the last epoch's among them; history.csv is blank between."""
     record_momentum: bool = False
     """Write momentum_history.csv: each epoch's gradient by timestep and what momentum keeps. Changes no weights."""
     snapshots: int = 0
