@@ -2,13 +2,14 @@
 
     python -m analysis.generalization runs/sweep
     python -m analysis.generalization runs/sweep --factors learning_rate batch_size method --latex table.tex
+    python -m analysis.generalization runs/sweep --gap loss shifted_loss
 
 reads the tables in ``runs/sweep/tables`` (and in every other folder named: parts of one sweep), of networks that differ
 in the settings that table ``settings`` records, and writes beside them
 
-- ``generalization.csv``, a row for each measure, gap (in loss, in accuracy) and choice of networks (all, pairs of one
-  method, each method's): Kendall's τ, the granulated Ψ (:mod:`analysis.generalization.granulated`), the conditional
-  mutual information K (:mod:`analysis.generalization.information`), mean and worst sign error
+- ``generalization.csv``, a row for each measure, gap (:mod:`analysis.generalization.gaps`) and choice of networks (all,
+  pairs of one method, each method's): Kendall's τ, the granulated Ψ (:mod:`analysis.generalization.granulated`), the
+  conditional mutual information K (:mod:`analysis.generalization.information`), mean and worst sign error
   (:mod:`analysis.generalization.environments`); and τ given training loss, logit scale, norm and all of these
   (:mod:`analysis.generalization.ranks`)
 - ``psi.csv`` and ``information.csv``: ψ of each factor, Î of each set of factors; ``sign_errors.csv``: each environment
@@ -50,7 +51,7 @@ def run(config: Config) -> Result:
     if config.deals < 1:
         raise ValueError(f"at least one deal is needed, got {config.deals}")
     tables, found = read(config.folders), Rows()
-    for sweep in sweeps(tables, config.factors):
+    for sweep in sweeps(tables, config.factors, config.gap):
         known = references(sweep, tables, noise=config.noise, seed=config.seed)
         sweep = replace(sweep, measured=(*sweep.measured, *known))
         for name, some in rows(sweep, tables, Asked(config.deals, config.seed, config.weights)).items():

@@ -14,10 +14,11 @@ from models.code import is_code, parse
 from models.training import recipe
 from tables.result import Result
 
-from .. import flags, hessian, history, rise, sharpness, timesteps
+from .. import flags, hessian, history, rise, robustness, sharpness, timesteps
 from ..study.measuring import finished
 
 Analysis = tuple[Callable[..., Result], flags.Config]
+_SHIFTED_IMAGES = 500  # of the test set
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def analyses(config: recipe.Config, images: int, measures: Sequence[str]) -> dic
     """The standard set, or what of it is asked for: cheap enough for hundreds of networks.
 
     Under the loss of the mean output, by which a network is used however it was trained; curvature in raw and in
-    filter-normalized coordinates; rises with logits as they are and at one scale.
+    filter-normalized coordinates; rises with logits as they are and at one scale. Beside it, where asked for, the first
+    500 test images under six shifts at three severities.
     """
     words = [str(word) for word in (config.model, config.data, config.loss)]
     shared: dict[str, Any] = {
@@ -68,6 +70,7 @@ def analyses(config: recipe.Config, images: int, measures: Sequence[str]) -> dic
         "code": tuple(dict.fromkeys(parse(word).where for word in words if is_code(word))),
         "quiet": True,
     }
+    nothing: dict[str, Any] = dict.fromkeys(robustness.NAMES, ())
     landscape = shared | {"images": images, "chunk": images, "loss": "sdt"}
     every: dict[str, Analysis] = {
         "history": (history.run, history.Config(**shared)),
@@ -87,5 +90,12 @@ def analyses(config: recipe.Config, images: int, measures: Sequence[str]) -> dic
             ),
         ),
         "rise": (rise.run, rise.Config(**landscape, along=("noise",), radii=(0.1, 0.2, 0.5, 1.0), draws=5)),
+        "shifted": (
+            robustness.run,
+            robustness.Config(
+                **shared, **nothing, images=_SHIFTED_IMAGES, loss="sdt", draws=2,
+                shifts=("all",), severities=(1, 3, 5),
+            ),
+        ),
     }  # fmt: skip
     return {name: every[name] for name in measures}
