@@ -47,6 +47,7 @@ _SEED = 2**63
 _OWN = ("seeds", "images", "measures")
 _ELSEWHERE = {"out": "--out", "data_root": "--data-root", "device": "--device", "seed": "seeds", "loss": "method"}
 _FUNCTION = ("model", "timesteps", "spiking", "norm", "decay", "threshold", "surrogate", "width")
+_YOUNGER = {"random_labels": 0.0}  # settings that, as usual, leave folders the names they had before these were there
 _CRITERION = ("epochs", "until_loss", "until_loss_of", "phases")
 
 
@@ -117,7 +118,7 @@ def _plan(said: Mapping[str, Any], config: Config) -> Plan:
     if len(seeds) * len(places) > _MANY and not config.yes:
         raise ValueError(f"{len(seeds) * len(places):,} networks: say --yes if that is meant")
     cells = [_cell(crossed, place) for place in places]
-    runs = tuple(_run(config.out, given, methods, cell, seed) for seed in seeds for cell in cells)
+    runs = tuple(planned(config.out, given, methods, cell, seed) for seed in seeds for cell in cells)
     _check_trained(runs, factors)
     asked = tuple(dict.fromkeys(["history", *measures]))
     return Plan(runs, factors, images, asked, _remarks(factors))
@@ -215,11 +216,15 @@ def _cell(crossed: Mapping[str, Sequence[Any]], place: int) -> dict[str, Any]:
     return dict(reversed(found.items()))
 
 
-def _run(out: Path, shared: Mapping[str, Any], methods: Mapping[str, Any], cell: Mapping[str, Any], seed: int) -> Run:
+def planned(
+    out: Path, shared: Mapping[str, Any], methods: Mapping[str, Any], cell: Mapping[str, Any], seed: int
+) -> Run:
+    """The network of one cell: trained as all are, as its method is and as its levels say, in a folder of its own."""
     name = cell["method"]
     settings: dict[str, Any] = {**shared, **methods[name], **cell, "method": name, "seed": seed}
     config = recipe.Config(out=out, **settings)
     told = {key: value for key, value in recipe.settings(config).items() if key not in ("seed", "method", "code")}
+    told = {key: value for key, value in told.items() if value != _YOUNGER.get(key, ...)}
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
     place = out / f"{folder_name(name)}-{digest}-{seed}"
     levels = {key: level for key, level in cell.items() if key != "method"}
