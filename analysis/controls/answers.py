@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tables.controls import UNDECIDED
 from tables.interval import FEWEST
 
 from ..compare.difference import difference
 
-PASSED, FAILED, UNDECIDED = "passed", "failed", "undecided"
 FLATNESS = ("flatness", "scale-free")  # sides whose smaller values are the flatter
 OF_MINIMUM = (*FLATNESS, "complexity")
 

@@ -42,8 +42,8 @@ from .shown import table
 def run(config: Config) -> Result:
     """Table controls.
 
-    Raises ValueError for controls that can't be made, and FileNotFoundError for a checkpoint that isn't there; a network
-    that failed is told on stderr, and ``provenance["failed"]`` names it.
+    Raises ValueError for controls that can't be made, and FileNotFoundError for a checkpoint that isn't there; networks
+    that failed are in the provenance, as ``failed``.
     """
     started = time.perf_counter()
     controls = asked(config)

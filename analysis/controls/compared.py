@@ -15,7 +15,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from .answers import FAILED, PASSED, UNDECIDED, Answer, Measured, change, side
+from tables.controls import FAILED, PASSED, UNDECIDED
+
+from .answers import Answer, Measured, change, side
 
 MEMORISED = 0.9
 _NONE = Answer(UNDECIDED, why="not measured on both sides")

@@ -7,9 +7,9 @@ for each layer or for each filter. There only: spiking neurons aren't homogeneou
 **confident**: weights and biases of the layer that makes the logits times c: all logits are multiplied, the decision is
 the same, and only how sure of itself the network is differs.
 
-Powers of two change no digit of a product. The kept variance v takes ε's part too, v' + ε = c²(v + ε) to the last digit,
-so that copies compute the same digits and no spike falls on the other side of its threshold. **It is proven on images**
-that logits are the same (or c times as large) to rounding; what isn't so is refused.
+Powers of two change no digit of a product. The kept variance v takes ε's part too, v' + ε = c²(v + ε) to the last
+digit, so that copies compute the same digits and no spike falls on the other side of its threshold. **It is proven on
+images** that logits are the same (or c times as large) to rounding; what isn't so is refused.
 """
 
 from collections.abc import Mapping

@@ -15,8 +15,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from tables.controls import FAILED, PASSED, UNDECIDED
+
 from ..generalization.jackknife import interval
-from .answers import FAILED, PASSED, UNDECIDED, Answer, Measured, side
+from .answers import Answer, Measured, side
 
 _LARGEST = 7
 _ROUND = 9
@@ -70,14 +72,15 @@ def chance(fixed: list[np.ndarray], dealt: list[np.ndarray]) -> float:
     """
     if any(len(row) > _LARGEST for row in fixed):
         return float("nan")
-    seen, whole = 0.0, Counter({0.0: 1.0})
+    seen, whole = 0.0, {0.0: 1.0}
     for x, y in zip(fixed, dealt, strict=True):
         seen += tau(x, y)
         own = _orders(_ranks(x), _ranks(y))
-        more: Counter[float] = Counter()
+        more: dict[float, float] = {}
         for total, weight in whole.items():
             for value, share in own.items():
-                more[round(total + value, _ROUND)] += weight * share
+                place = round(total + value, _ROUND)
+                more[place] = more.get(place, 0.0) + weight * share
         whole = more
     return float(min(1.0, sum(share for total, share in whole.items() if abs(total) >= abs(seen) - 1e-6)))
 

@@ -15,9 +15,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import special
 
+from tables.controls import FAILED, PASSED, UNDECIDED
 from tables.interval import FEWEST
 
-from .answers import FAILED, PASSED, UNDECIDED, Answer, Measured
+from .answers import Answer, Measured
 
 _MOST = 2000
 _SETS = 2000

@@ -12,9 +12,10 @@ Not every measure that fails claims to pass: a raw eigenvalue says of itself tha
 import numpy as np
 import pandas as pd
 
+from tables.controls import FAILED, PASSED, UNDECIDED
 from tables.measures import CHANGES, INVARIANT
 
-from .answers import FAILED, PASSED, UNDECIDED, Answer
+from .answers import Answer
 
 TOLERANCE = 1e-4
 

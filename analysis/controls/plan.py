@@ -1,4 +1,4 @@
-"""Which networks the controls need: cells of one setting changed, each with its seeds; cells that are shared are one."""
+"""Which networks the controls need: cells of one setting changed, each with its seeds; those shared are one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

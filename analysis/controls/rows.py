@@ -5,7 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from .answers import FLATNESS, UNDECIDED, Answer, Measured, generalization, measured
+from tables.controls import UNDECIDED
+
+from .answers import FLATNESS, Answer, Measured, generalization, measured
 from .compared import flatter, follows, memorised
 from .forced import falls, followed
 from .halves import null
