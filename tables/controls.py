@@ -8,7 +8,7 @@ _PLACE = ["network", "data", "method", "title"]
 
 
 def wide(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row for each measure of a network, data set and method, and a column for each control, "" where not put to it."""
+    """A row for each measure of a network, data set and method, a column for each control; "" where not put to it."""
     controls = list(dict.fromkeys(map(str, frame["control"])))
     found = []
     for key, rows in frame.groupby(_PLACE, sort=False):

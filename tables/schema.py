@@ -92,8 +92,8 @@ SCHEMA: dict[str, Table] = {
                 "optimizer?:text learning_rate? momentum? weight_decay? batch_size? accumulate? epochs? epochs_done? "
                 "phases?:text until_loss? until_loss_of?:text until_loss_reached? mse_weight? mse_target? "
                 "label_smoothing? train_images? split_seed? vary_data? random_labels? augmented?:maybe image_size? "
-                "cut?:text binary_frames? split?:text timesteps?:number spiking? norm?:text decay? threshold? surrogate? "
-                "width? detach_reset? parameters? precision? evaluate_train? recipe? recipe_changes?",
+                "cut?:text binary_frames? split?:text timesteps?:number spiking? norm?:text decay? threshold? "
+                "surrogate? width? detach_reset? parameters? precision? evaluate_train? recipe? recipe_changes?",
             ),
             more=True,
         ),

@@ -93,6 +93,6 @@ def _ranks(values: Float[np.ndarray, " radius"]) -> tuple[int, ...]:
 def _orders(x: tuple[int, ...], y: tuple[int, ...]) -> dict[float, float]:
     """How τ is distributed over all orders of ``y``."""
     values = np.array(x, dtype=float)
-    found = Counter(round(tau(values, np.array(order)), _ROUND) for order in permutations(y))
+    found = Counter(round(tau(values, np.array(order, dtype=float)), _ROUND) for order in permutations(y))
     total = sum(found.values())
     return {value: count / total for value, count in found.items()}

@@ -6,9 +6,9 @@ from ..words.comparison import Tables
 from .markup import folded, prose, table
 
 _ABOUT = (
-    "A measure of flatness is worth believing only where it passes controls whose answer is known beforehand: trained to "
-    "be flat (sam), the same function rescaled, memorised labels at random, halves of one method's seeds (null), the "
-    "same decisions with larger logits (confident), curvature changed otherwise (counter), flatness forced step by step."
+    "A measure of flatness is worth believing only where it passes controls whose answer is known beforehand: trained "
+    "to be flat (sam), the same function rescaled, random labels, halves of one method's seeds (null), the "
+    "same decisions with other logits (confident), curvature changed otherwise (counter), flatness forced step by step."
 )
 
 
