@@ -1,7 +1,7 @@
 """One network of a sweep: trained, unless it is, and measured by what it hasn't been measured by yet."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,16 +62,21 @@ def analyses(config: recipe.Config, images: int, measures: Sequence[str]) -> dic
     500 test images under six shifts at three severities.
     """
     words = [str(word) for word in (config.model, config.data, config.loss)]
-    shared: dict[str, Any] = {
-        "checkpoints": (config.out / "ckpt.pt",),
-        "out": config.out / "tables",
+    how = {
         "data_root": config.data_root,
         "device": config.device,
         "code": tuple(dict.fromkeys(parse(word).where for word in words if is_code(word))),
-        "quiet": True,
     }
+    return standard(config.out / "ckpt.pt", config.out / "tables", images, measures, how)
+
+
+def standard(
+    checkpoint: Path, out: Path, images: int, measures: Sequence[str], how: Mapping[str, Any], loss: str = "sdt"
+) -> dict[str, Analysis]:
+    """The same of any checkpoint, its tables in ``out``; ``how`` holds data_root, device and code."""
+    shared: dict[str, Any] = {"checkpoints": (checkpoint,), "out": out, "quiet": True, **how}
     nothing: dict[str, Any] = dict.fromkeys(robustness.NAMES, ())
-    landscape = shared | {"images": images, "chunk": images, "loss": "sdt"}
+    landscape = shared | {"images": images, "chunk": images, "loss": loss}
     every: dict[str, Analysis] = {
         "history": (history.run, history.Config(**shared)),
         "timesteps": (timesteps.run, timesteps.Config(**shared)),
@@ -93,7 +98,7 @@ def analyses(config: recipe.Config, images: int, measures: Sequence[str]) -> dic
         "shifted": (
             robustness.run,
             robustness.Config(
-                **shared, **nothing, images=_SHIFTED_IMAGES, loss="sdt", draws=2,
+                **shared, **nothing, images=_SHIFTED_IMAGES, loss=loss, draws=2,
                 shifts=("all",), severities=(1, 3, 5),
             ),
         ),

@@ -121,7 +121,7 @@ def _plan(said: Mapping[str, Any], config: Config) -> Plan:
     if len(seeds) * len(places) > _MANY and not config.yes:
         raise ValueError(f"{len(seeds) * len(places):,} networks: say --yes if that is meant")
     cells = [_cell(crossed, place) for place in places]
-    runs = tuple(_run(config.out, given, methods, cell, seed) for seed in seeds for cell in cells)
+    runs = tuple(planned(config.out, given, methods, cell, seed) for seed in seeds for cell in cells)
     _check_trained(runs, factors)
     asked = tuple(dict.fromkeys(["history", *measures]))
     return Plan(runs, factors, images, asked, _remarks(factors))
@@ -219,7 +219,10 @@ def _cell(crossed: Mapping[str, Sequence[Any]], place: int) -> dict[str, Any]:
     return dict(reversed(found.items()))
 
 
-def _run(out: Path, shared: Mapping[str, Any], methods: Mapping[str, Any], cell: Mapping[str, Any], seed: int) -> Run:
+def planned(
+    out: Path, shared: Mapping[str, Any], methods: Mapping[str, Any], cell: Mapping[str, Any], seed: int
+) -> Run:
+    """The network of one cell: trained as all are, as its method is and as its levels say, in a folder of its own."""
     name = cell["method"]
     settings: dict[str, Any] = {**shared, **methods[name], **cell, "method": name, "seed": seed}
     config = recipe.Config(out=out, **settings)
