@@ -143,7 +143,7 @@ def _stream(
     weights, function = objective.parameters.tensors, subject.timed(loss)
     streams: Streams = {layer: {} for layer in pieces}
     squares: dict[int, float] = {}
-    with objective.evaluating():
+    with objective.evaluating(), torch.enable_grad():
         bar = tqdm(objective.batches(), unit="batch", disable=config.quiet, delay=2, leave=False)
         for share, inputs, target in bar:
             at_once = max(1, config.chunk // examples(None, target))
