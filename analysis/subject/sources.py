@@ -104,7 +104,11 @@ class Images:
             yield selected(batch, torch.arange(start, min(start + size, wanted)), self.axis)
 
     def _given(self) -> Iterator[tuple[Batch, int]]:
-        source = DataLoader(self.source, 100, generator=_unused()) if isinstance(self.source, IterableDataset) else self.source
+        source = (
+            DataLoader(self.source, 100, generator=_unused())
+            if isinstance(self.source, IterableDataset)
+            else self.source
+        )
         for batch in _read(source):  # type: ignore[arg-type]
             pair = self._pair(batch)
             if count := examples(*pair) if self.axis == 0 else examples(None, pair[1]):

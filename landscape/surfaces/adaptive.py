@@ -10,8 +10,8 @@ asks for (:mod:`landscape.surfaces.levels`). The error that is stated is a root 
 r being the interpolant's error at the U of G points that are not in the fit, for the same examples; its bound comes
 from the points held out (:mod:`landscape.surfaces.bounds`), less the part of their squares that is the noise of few
 examples, and never below that noise: the points share their examples, so that it may be small at all of them at once,
-and hide an error of its size. Each part is a bound with 95 % confidence, at each look at the points held out. How often their sum is above
-the error is counted by ``benchmarks.coverage``.
+and hide an error of its size. Each part is a bound with 95 % confidence, at each look at the points held out. How often
+their sum is above the error is counted by ``benchmarks.coverage``.
 
 Nothing is interpolated next to a point whose loss is not finite: cells around it are cut until all their points are
 evaluated. So are those of steps and cliffs, where surpluses stay large. When that has come to half of the grid, all of

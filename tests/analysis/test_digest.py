@@ -1,4 +1,4 @@
-"""The digest by which a study knows that a subject is as it was: any example that changes, any code, and nothing else."""
+"""The digest by which a study knows that a subject is as it was: any example or code that changes, and nothing else."""
 
 import importlib
 import os
