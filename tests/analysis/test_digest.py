@@ -31,7 +31,7 @@ class Own(Dataset):
     """A Dataset of the user's, which counts, keeps what it has read, and has parts that say nothing."""
 
     def __init__(self, inside):
-        self.inside, self.read, self.kept = inside, 0, {}
+        self.inside, self.read, self.kept, self.x = inside, 0, {}, None
         self.odd = np.array([object(), {1, 2}, "word"], dtype=object)
         self.me, self.change = self, lambda x: x
 
