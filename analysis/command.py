@@ -13,7 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from landscape.refusal import exhausted
-from models import code, processes
+from models import code, heap, processes
 from tables.files import check_writable
 from tables.record import provenance
 from tables.result import Result
@@ -111,6 +111,7 @@ def _measured(one: Path | Subject, config: C, measure: Callable[[Subject, C], Ta
 
 def show(run: Callable[[C], Result], config: C) -> None:
     """Carry out ``run``, and print its tables (of long ones the head); of several processes the first one prints."""
+    heap.keep_some()
     with processes.joined(config.device):
         told(partial(run, config), partial(_print, config=config) if processes.is_main() else bool)
 

@@ -99,11 +99,12 @@ def _measured(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
         objective = subject.objective(function, batches, mode=config.mode, check=settled)
         pieces = _pieces(objective.parameters, config.layers)
         streams, errors = _stream(subject, loss, objective, pieces, beta, config)
+        before = objective.examples() if config.relative_steps else None
         for layer, piece in pieces.items():
             numbers = _statistics(streams[layer], errors, size=size, images=number)
             found = {"momentum": numbers, "momentum_pairs": _pairs(streams[layer])}
-            if config.relative_steps:
-                found["descent"] = _descent(objective, streams, layer, piece, index, config)
+            if before is not None:
+                found["descent"] = _descent(objective, streams, layer, piece, index, before, config)
             for name, table in found.items():
                 table.insert(0, "loss", loss)
                 if layer != WHOLE:
@@ -192,7 +193,7 @@ def _pairs(streams: Mapping[int, Stream]) -> pd.DataFrame:
 
 
 def _descent(
-    objective: Objective, streams: Streams, layer: str, piece: slice, index: Tensor, config: Config
+    objective: Objective, streams: Streams, layer: str, piece: slice, index: Tensor, before: Tensor, config: Config
 ) -> pd.DataFrame:
     """Along the vectors of ``layer``, zero elsewhere."""
     own = streams[layer]
@@ -200,7 +201,7 @@ def _descent(
     if layer == WHOLE:
         directions |= {f"step-{t}": stream.mean for t, stream in own.items() if t > 0}
     whole, steps = streams[WHOLE][0].mean, config.relative_steps
-    return descent(objective, whole, directions, relative_steps=steps, images=index, piece=piece)
+    return descent(objective, whole, directions, relative_steps=steps, images=index, piece=piece, before=before)
 
 
 def run(config: Config, subjects: Subjects = ()) -> Result:
