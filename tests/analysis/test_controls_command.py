@@ -193,8 +193,10 @@ def test_cells_that_controls_share_are_trained_once(tmp_path):
     runs = plan(config, CONTROLS, wanted).runs
     told = [(run.config.sharpness_aware, run.config.adaptive, run.config.random_labels, run.config.learning_rate,
              run.config.batch_size, run.config.seed) for run in runs]  # fmt: skip
-    expected = [(None, False, 0.0, 0.002, 50, seed) for seed in range(6)]
-    cell = [(rho, False, 0.0, 0.002, 50) for rho in (0.02, 0.05, 0.1, 0.2)]
+    expected: list[tuple[object, ...]] = [(None, False, 0.0, 0.002, 50, seed) for seed in range(6)]
+    cell: list[tuple[float | None, bool, float, float, int]] = [
+        (rho, False, 0.0, 0.002, 50) for rho in (0.02, 0.05, 0.1, 0.2)
+    ]
     cell += [(rho, True, 0.0, 0.002, 50) for rho in (0.5, 1.0)] + [(None, False, 1.0, 0.002, 50)]
     cell += [(None, False, 0.0, 0.001, 50), (None, False, 0.0, 0.004, 50)]
     cell += [(None, False, 0.0, 0.002, 25), (None, False, 0.0, 0.002, 100)]

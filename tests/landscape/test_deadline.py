@@ -99,7 +99,7 @@ def test_pieces_end_where_one_more_as_long_as_the_longest_would_be_late():
     assert list(Deadline(1.0, clock=lambda: clock[0]).pieces("abc")) == ["a", "b", "c"]
     late = Deadline(1.0, clock=lambda: clock[0])
     seen = []
-    for item in late.pieces("abc", least=2):
+    for letter in late.pieces("abc", least=2):
         clock[0] += 5.0
-        seen.append(item)
+        seen.append(letter)
     assert seen == ["a", "b"]
