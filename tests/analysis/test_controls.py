@@ -12,14 +12,7 @@ from analysis.controls.answers import Measured, change
 from tables.controls import wide
 from tables.interval import independent
 
-HEAD = {
-    "measure": "m",
-    "title": "a measure",
-    "loss": "sdt",
-    "side": "flatness",
-    "unit": "loss",
-    "rescaling": "invariant",
-}
+HEAD = {"measure": "m", "title": "a measure", "loss": "sdt", "side": "flatness", "unit": "loss"}
 
 
 def put(**sides) -> Measured:
@@ -84,12 +77,8 @@ def test_memorised_labels_may_not_look_flatter(shift, verdict):
 )
 def test_the_gap_follows_or_goes_the_other_way(curvature, gap, verdict):
     noise = np.array([0.02, -0.01, 0.01, -0.02, 0.005])
-    found = compared.follows(
-        put(less=BASE, more=BASE + noise + 0.4 * curvature),
-        put(less=BASE, more=BASE - noise + 0.4 * gap),
-        "less",
-        "more",
-    )
+    measure = put(less=BASE, more=BASE + noise + 0.4 * curvature)
+    found = compared.follows(measure, put(less=BASE, more=BASE - noise + 0.4 * gap), "less", "more")
     assert found.verdict == verdict
     assert found.why.startswith(f"gap {np.mean(0.4 * gap - noise):+.3g} (")
 
@@ -97,7 +86,7 @@ def test_the_gap_follows_or_goes_the_other_way(curvature, gap, verdict):
 def test_tau_is_kendall_s():
     rng = np.random.default_rng(1)
     for _ in range(20):
-        x, y = rng.integers(0, 4, 6), rng.normal(size=6).round(1)
+        x, y = rng.integers(0, 4, 6).astype(float), rng.normal(size=6).round(1)
         expected = stats.kendalltau(x, y).statistic
         assert forced.tau(x, y) == pytest.approx(expected, nan_ok=True)
 

@@ -28,8 +28,8 @@ def runs(tmp_path_factory):
     for seed in (0, 1):
         train.run(
             recipe.Config(
-                out=folder / f"run-{seed}", loss="sdt", epochs=2, train_images=40, batch_size=20, timesteps=2, seed=seed,
-                quiet=True,
+                out=folder / f"run-{seed}", loss="sdt", epochs=2, train_images=40, batch_size=20, timesteps=2,
+                seed=seed, quiet=True,
             )
         )  # fmt: skip
     return [folder / f"run-{seed}" / "ckpt.pt" for seed in (0, 1)]
@@ -105,7 +105,7 @@ class Normed(nn.Module):
 def test_logits_that_no_layer_multiplies_are_refused():
     x, y = torch.randn(20, 5), torch.randint(3, (20,))
     subject = Subject(Normed(), train=(x, y), name="normed")
-    with pytest.raises(ValueError, match="^normed has no layer that multiplies its logits"):
+    with pytest.raises(ValueError, match=r"^normed has no layer that multiplies its logits"):
         confident(subject, 2.0)
 
 
