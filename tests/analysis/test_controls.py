@@ -41,7 +41,7 @@ def test_pairs_are_of_one_seed_and_of_finite_values_and_three_at_least():
     assert found is not None
     assert (found.n, found.value) == (2, pytest.approx(-0.55))
     assert "fewer than 3 pairs" in found.why
-    assert "4 seeds without" in found.why
+    assert "1 of 3 pairs with a value that isn't finite" in found.why
     assert compared.flatter(Measured(HEAD, {"base": one, "sam": other}), "base", "sam").verdict == "undecided"
     assert change(one, pd.Series([1.0], [7])) is None
     assert compared.flatter(put(base=BASE), "base", "sam").verdict == "undecided"
@@ -175,6 +175,8 @@ def test_too_few_seeds_make_no_halves():
     assert (found.verdict, found.why) == ("undecided", "6 seeds or more make two halves, there are 5")
     assert halves.null(put(x=[3.0] * 8), "x").why == "no spread"
     assert halves.null(put(), "x").n == 0
+    twice = Measured(HEAD, {"x": pd.Series(np.arange(8.0), [0, 1, 2, 3, 0, 1, 2, 3])})
+    assert halves.null(twice, "x").why == "two networks have one seed, so they differ in more than that"
 
 
 @pytest.mark.parametrize(

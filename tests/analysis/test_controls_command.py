@@ -216,6 +216,7 @@ def test_cells_that_controls_share_are_trained_once(tmp_path):
         (["--method", "sdp"], "method 'sdp': loss is one of"),
         (["--loss", "ce"], "--loss is for networks of yours"),
         (["--data", "nope"], "there is no data set 'nope'"),
+        (["--model", "nope"], "no network named 'nope'"),
         (["--jobs", "0"], "--images and --jobs must be at least 1, got 200 and 0"),
         (["none.pt"], "no checkpoint at none.pt"),
         (["none.pt", "--only", "sam"], "sam trains networks of its own: leave the checkpoints out, or --only sam"),
