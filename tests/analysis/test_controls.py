@@ -96,7 +96,7 @@ RADII = {0.0: "a", 0.05: "b", 0.1: "c", 0.2: "d"}
 
 def test_falling_with_rho_is_the_mean_tau_of_seeds_with_their_spread():
     rng = np.random.default_rng(2)
-    table = rng.normal(0, 0.5, (6, 4)) - np.arange(4)
+    table = rng.normal(0, 1, (6, 4)) - np.arange(4)
     found = forced.falls(put(**dict(zip("abcd", table.T, strict=True))), RADII)
     each = [stats.kendalltau(list(RADII), row).statistic for row in table]
     half = stats.t.ppf(0.975, 5) * np.std(each, ddof=1) / np.sqrt(6)
