@@ -9,8 +9,9 @@ asks for (:mod:`landscape.surfaces.levels`). The error that is stated is a root 
 
 r being the interpolant's error at the U of G points that are not in the fit, for the same examples; its bound comes
 from the points held out (:mod:`landscape.surfaces.bounds`), less the part of their squares that is the noise of few
-examples. Each part is a bound with 95 % confidence, at each look at the points held out. How often their sum is above
-the error is counted by ``benchmarks.coverage``.
+examples, and never below that noise: the points share their examples, so that it may be small at all of them at once,
+and hide an error of its size. Each part is a bound with 95 % confidence, at each look at the points held out. How often
+their sum is above the error is counted by ``benchmarks.coverage``.
 
 Nothing is interpolated next to a point whose loss is not finite: cells around it are cut until all their points are
 evaluated. So are those of steps and cliffs, where surpluses stay large. When that has come to half of the grid, all of
@@ -102,11 +103,18 @@ class Search:
             if 2 * len(left) < self.known.size or not self.known.hold_out(self._generator):
                 self._all(left)
                 break
-            if self._met():
+            if self._met() and not self._taking_loses():
                 break
             new = self._next(set(self.known.unknown()))
         self._take_examples()
         return self._estimate()
+
+    def _taking_loses(self) -> bool:
+        """Take the examples that the error asks for; whether a point turns out not finite in those after the first."""
+        before = len(self.known.lost)
+        self._take_examples()
+        self.known.fewest = max(self.known.fewest, self.known.all().counts[-1])  # later levels have no more
+        return len(self.known.lost) > before
 
     def _all(self, left: list[int]) -> None:
         """Evaluate the rest of the grid: nothing is interpolated any more, and nothing held out."""
@@ -116,7 +124,8 @@ class Search:
     def _add(self, places: Sequence[int]) -> None:
         scale = np.where(self.drives, self.tolerance * self.known.ranges(), np.inf)
         for place, surplus in self.known.add(places).items():
-            apart = np.abs(surplus[self.drives]) / np.maximum(scale[self.drives], 1e-300)
+            with np.errstate(over="ignore"):  # of the first points, whose range is 0
+                apart = np.abs(surplus[self.drives]) / np.maximum(scale[self.drives], 1e-300)
             self._surplus[self._indices[place]] = float(apart.max())
 
     def _next(self, left: set[int]) -> list[int]:
@@ -138,7 +147,7 @@ class Search:
             return False
         share = len(self.known.unknown()) / self.known.size
         bounds = np.array([seen_bound(each, CONFIDENCE) for each in self._errors.T])
-        self._unseen = share * np.maximum(bounds - noise, 0.0)
+        self._unseen = share * np.maximum(bounds - noise, noise)  # below the noise, common to all, nothing is seen
         if (self._unseen > wanted)[self.drives].any():
             return False
         more = FEWEST * len(self.known.fit().before(len(self.known.levels)))
@@ -191,6 +200,8 @@ class Search:
         of_rise = variance(parts[0])
         of_value = variance(parts[0] + self.centre[:, : parts[0].shape[-1]])
         of_value[grid == known.origin] = variance(self.centre)  # which is known from all examples
+        if known.examples == 1:  # which has no variance
+            of_rise[:] = of_value[:] = np.nan
         for place in known.lost:
             rises[place] = known.rises[place].mean(-1)
             sampling[place] = of_rise[place] = of_value[place] = np.nan

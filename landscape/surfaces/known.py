@@ -28,8 +28,9 @@ class Known:
         self.levels: list[list[int]] = [[origin]]
         self.held: list[int] = []
         self.lost: set[int] = set()
-        fewest, most, part = _HELD_OUT
-        self._wanted = int(np.clip(size // part, fewest, most))
+        self.fewest = FEWEST  # examples of a place that is new
+        least, most, part = _HELD_OUT
+        self._wanted = int(np.clip(size // part, least, most))
 
     def evaluate(self, wanted: Mapping[int, int]) -> None:
         """See to it that places have as many examples as ``wanted``."""
@@ -49,7 +50,7 @@ class Known:
         known = {place for level in self.levels for place in level}
         new = [place for place in places if place not in known | self.lost]
         self.held = [place for place in self.held if place not in set(new)]
-        self.evaluate(dict.fromkeys(new, FEWEST))
+        self.evaluate(dict.fromkeys(new, self.fewest))
         kept = [place for place in new if place not in self.lost]
         found = {place: np.full(len(self.rises[place]), np.inf) for place in self.lost}
         if kept:
@@ -76,7 +77,7 @@ class Known:
         left = [place for place in unknown if place not in set(self.held)]
         drawn = generator.choice(left, max(0, self._wanted - len(self.held)), replace=False).tolist()
         self.held = sorted([*self.held, *drawn])
-        self.evaluate(dict.fromkeys(drawn, FEWEST))
+        self.evaluate(dict.fromkeys(drawn, self.fewest))
         return True
 
     def fit(self) -> Levels:
