@@ -20,6 +20,7 @@ Intervals are over seeds, whose networks are left out together, for these settin
 a network without one is in no rank, and both are counted in every row. No checkpoint is opened.
 """
 
+import math
 import sys
 import time
 from dataclasses import asdict, replace
@@ -47,8 +48,8 @@ def run(config: Config) -> Result:
     Raises FileNotFoundError for a folder without tables, ValueError where there is nothing to set against a gap.
     """
     started = time.perf_counter()
-    if not config.noise > 0:
-        raise ValueError(f"the oracle's noise must be above 0, got {config.noise:g}: without it, it is the gap")
+    if not 0 < config.noise < math.inf:
+        raise ValueError(f"the oracle's noise must be above 0 and finite, got {config.noise:g}: at 0 it is the gap")
     if config.deals < 1:
         raise ValueError(f"at least one deal is needed, got {config.deals}")
     tables, found = read(config.folders), Rows()
