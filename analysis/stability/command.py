@@ -19,6 +19,11 @@ regulariser, label smoothing, TRT's term and weight decay: the one whose curvatu
 batches, so that ``--chunk`` has to be the batch size; one of the user's own is run if ``--code`` names it. sdt and tet
 are the landscape's losses, as in all tables; where training lowered one of them alone, its rows are copied.
 
+**Sharpness-aware steps** diverge on a quadratic above the same limit, since the point where SAM takes its gradient is
+never farther than ρ; below it they end at a distance and not at the minimum, and hold the eigenvalue far lower (Long
+and Bartlett, JMLR 2024). ASAM's ρ grows with the weights, which lowers the limit itself, of a single weight to
+2/((1 + ρ)η). Of such a run "below the limit" says little, and ``trained`` is the loss at the weights.
+
 **Which curvature.** ``curvature`` is "formal" where a spike's derivative is a surrogate (see :mod:`analysis.hessian`):
 no theorem says that it meets the limit. It is "exact" for networks without steps.
 
