@@ -147,6 +147,7 @@ def _curves(
     return pd.DataFrame(rows)
 
 
+@torch.no_grad()
 def _outcomes(subject: Subject, batches: Sequence[Batch], loss: str) -> Float64[Tensor, "metric image"]:
     """The losses and whether the answer is right (NaN where nothing counts as that), for every image."""
     losses, right, found = subject.asked(loss).values(), subject.score, []
