@@ -141,9 +141,7 @@ class _Walk:
         before = float(loss(output.detach(), target).mean())
         if not math.isfinite(before):
             if step == 1:
-                raise ValueError(
-                    f"the loss of {self.subject.title} is {before} at its weights: no step leads on"
-                )
+                raise ValueError(f"the loss of {self.subject.title} is {before} at its weights: no step leads on")
             raise ValueError(f"the loss is {before} at step {step} from {self.subject.title}: lower --step-rate")
         errors, gradients = {}, {}
         for t, error, gradient in step_gradients(output, target, loss, weights.tensors):
