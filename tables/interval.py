@@ -44,6 +44,11 @@ class Difference:
         return float(special.stdtrit(self.freedom, 0.975) * self.error) if self.error else 0.0
 
 
+def bounds(row: pd.Series) -> tuple[float, float]:
+    """The interval of a comparison's ``row`` as it is told: of fewer seeds than :data:`FEWEST` none (NaN)."""
+    return (float(row["low"]), float(row["high"])) if row["n"] >= FEWEST else (float("nan"), float("nan"))
+
+
 def pairs(reference: pd.Index, method: pd.Index) -> pd.Index:
     """The seeds that are paired: those on both sides, or none where they are fewer than two or one is there twice."""
     common = reference.intersection(method)

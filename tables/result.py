@@ -7,7 +7,8 @@ rather than with another's.
 """
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import pandas as pd
 
 from .files import locked, remove_leftovers, replacing, sync
 from .record import sha256
-from .schema import checked
+from .schema import SCHEMA, checked
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,20 @@ class Result:
             for path in records.values():
                 path.unlink(missing_ok=True)
         return list(reversed(tables.values()))
+
+    def replace(self, command: str, out: Path) -> None:
+        """:meth:`save`, and remove what an earlier ``command`` left in ``out`` that this one doesn't have."""
+        self.save(out)
+        for name in [name for name, one in SCHEMA.items() if one.command == command and name not in self.tables]:
+            for kind in ("csv", "json"):
+                (out / f"{name}.{kind}").unlink(missing_ok=True)
+
+
+def made_of(folders: Sequence[Path], result: Result, command: str, out: Path | None) -> None:
+    """Write what ``command`` made of the tables in ``folders`` to ``out``, or beside the first; say where on stderr."""
+    first = folders[0]
+    out = out or (first / "tables" if (first / "tables").is_dir() else first)
+    result.replace(command, out)
+    if "changed" in result.provenance:
+        print(f"changed since they were written: {', '.join(result.provenance['changed'])}", file=sys.stderr)
+    print(f"written to {out}: {', '.join(f'{name}.csv' for name in result.tables)}", file=sys.stderr)

@@ -91,9 +91,10 @@ SCHEMA: dict[str, Table] = {
                 "settings", "history", "how each network was trained",
                 "optimizer?:text learning_rate? momentum? weight_decay? batch_size? accumulate? epochs? epochs_done? "
                 "phases?:text until_loss? until_loss_of?:text until_loss_reached? mse_weight? mse_target? "
-                "label_smoothing? train_images? split_seed? vary_data? augmented?:maybe image_size? cut?:text "
-                "binary_frames? split?:text timesteps?:number spiking? norm?:text decay? threshold? surrogate? width? "
-                "detach_reset? parameters? precision? evaluate_train? recipe? recipe_changes?",
+                "label_smoothing? train_images? split_seed? vary_data? random_labels? augmented?:maybe image_size? "
+                "cut?:text binary_frames? split?:text timesteps?:number spiking? norm?:text decay? threshold? "
+                "surrogate? width? detach_reset? parameters? precision? evaluate_train? "
+                "evaluate_every? recipe? recipe_changes?",
             ),
             more=True,
         ),
@@ -318,6 +319,11 @@ SCHEMA: dict[str, Table] = {
             measured=False,
         ),
         _table(
+            "controls", "controls", "what each control says of each measure",
+            "network data method measure title loss:text side control:word level verdict value unit low high n p? why?",
+            measured=False,
+        ),
+        _table(
             "psi", "generalization", "the same where one factor differs",
             f"{_AGAINST} factor psi low high interval? contexts? pairs?", measured=False,
         ),
@@ -331,6 +337,11 @@ SCHEMA: dict[str, Table] = {
         ),
     )
 }  # fmt: skip
+
+
+def columns_of(table: str) -> list[str]:
+    """The columns of a table, in their order."""
+    return [column.name for column in SCHEMA[table].columns]
 
 
 def checked(name: str, frame: pd.DataFrame) -> None:

@@ -8,7 +8,8 @@ reads the tables in ``runs/tables`` (and in every other folder named) and writes
 ``correlation.csv`` and ``measures.csv`` beside them; columns are in docs/tables.md. Each row of compare.csv is one
 method (or one value of a factor) against the reference: means, difference method minus reference with its 95 % interval
 (paired by seed where seeds are shared), two-sided p, p_adjusted (Holm's, over all rows about the same question:
-flatness, robustness, or anything else), effect, and reasons not to trust the row (:mod:`analysis.compare.doubts`). How
+flatness, robustness, or anything else), effect, and reasons not to trust the row (:mod:`analysis.compare.doubts`), with
+the controls of known answer that its measure fails, where table controls is there (:mod:`analysis.controls`). How
 many rows name a side is no evidence by itself: counts.csv has its chance (:mod:`analysis.compare.counts`).
 
 ``--by`` a factor that the runs record (a column of table settings: learning_rate, mse_weight, train_images …) compares
@@ -19,11 +20,9 @@ Each table is held against the digest in its record: those changed since are nam
 is written (``changed``), and the rows made of them carry that doubt.
 """
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,9 +32,10 @@ from tables.interval import FEWEST
 from tables.latex import written
 from tables.measures import MEASURES, family
 from tables.record import altered, provenance
-from tables.result import Result
-from tables.schema import SCHEMA, TWIN
+from tables.result import Result, made_of
+from tables.schema import TWIN, columns_of
 
+from . import controls
 from .confidence import depends_on_scale
 from .correlation import correlations
 from .difference import difference, holm
@@ -52,12 +52,13 @@ from .tally import tallies
 
 @dataclass(frozen=True)
 class Beside:
-    """What is known beside the values: single images, settings, what is compared, tables changed since."""
+    """What is known beside the values: single images, settings, what is compared, tables changed since, controls."""
 
     outcomes: pd.DataFrame
     settings: pd.DataFrame
     by: str
     changed: frozenset[str]
+    controls: pd.DataFrame
 
     @property
     def short(self) -> frozenset[str]:
@@ -77,14 +78,16 @@ def run(config: Config) -> Result:
     started = time.perf_counter()
     read = [read_tables(folder) for folder in config.folders]
     values = pd.concat([measures(tables) for tables in read], ignore_index=True)
-    changed = {folder: [name for name in altered(folder) if name in READ] for folder in config.folders}
+    passed = controls.read(config.controls, config.folders)
+    wanted = (*READ, *(["controls"] if config.controls is None else []))
+    changed = {folder: [name for name in altered(folder) if name in wanted] for folder in config.folders}
     altogether = frozenset(name for names in changed.values() for name in names)
-    known = Beside(_all(read, "outcomes"), _all(read, "settings"), config.by, altogether)
+    known = Beside(_all(read, "outcomes"), _all(read, "settings"), config.by, altogether, passed)
     values["group"] = groups(values, known.settings, config.by)
     reference = reference_of(values, config.reference, config.by)
     check_distinct(values, config.by)
-    names = ("compare", "counts", "correlation", "rise_curves", "crossovers")
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    kinds = ("compare", "counts", "correlation", "rise_curves", "crossovers")
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in kinds}
     rise = _all(read, "rise")
     setting = SETTING if config.by == METHOD else [*SETTING, METHOD]
     for key, group in values[values["group"] != ""].groupby(setting, sort=False):
@@ -103,14 +106,14 @@ def run(config: Config) -> Result:
         rows["correlation"] += [
             place | row for row in correlations(group, resamples=config.resamples, seed=config.seed)
         ]
-    tables = {name: pd.DataFrame(found, columns=_columns(name)) for name, found in rows.items() if found}
+    tables = {name: pd.DataFrame(found, columns=columns_of(name)) for name, found in rows.items() if found}
     if "compare" not in tables:
         inside = "" if config.by == METHOD else f", within one method (no method's runs differ in {config.by})"
         raise ValueError(
             f"no measure is there for {reference} and for another one on the same network, data and T{inside}"
         )
     asked = {name: str(value) for name, value in asdict(config).items()}
-    tables |= {"measures": values[_columns("measures")]}
+    tables |= {"measures": values[columns_of("measures")]}
     record = provenance(asked, {}, time.perf_counter() - started)
     files = [f"{folder}: {name}.csv" for folder, names in changed.items() for name in names]
     return Result(tables, record | ({"changed": files} if files else {}))
@@ -120,10 +123,6 @@ def _all(read: Sequence[Mapping[str, pd.DataFrame]], name: str) -> pd.DataFrame:
     """A table of all folders, or one without rows."""
     found = [tables[name] for tables in read if name in tables]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame({"checkpoint": []})
-
-
-def _columns(name: str) -> list[str]:
-    return [column.name for column in SCHEMA[name].columns]
 
 
 def _comparisons(
@@ -157,7 +156,7 @@ def _comparisons(
             scale=depends_on_scale(row, curves), more=more[row["method"]],
             changed=bool(_sources(row, known, local=local, scaled=not curves.empty) & known.changed),
         )  # fmt: skip
-        row["trust"] = "; ".join(doubts)
+        row["trust"] = "; ".join([*doubts, *controls.failed(known.controls, row["measure"], group.iloc[0].to_dict())])
     return rows
 
 
@@ -194,22 +193,9 @@ def _sides(row: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def save(result: Result, out: Path) -> None:
-    """Write the tables into ``out``, and remove what an earlier comparison left there that this one doesn't have."""
-    result.save(out)
-    for name in [name for name, one in SCHEMA.items() if one.command == "compare" and name not in result.tables]:
-        for kind in ("csv", "json"):
-            (out / f"{name}.{kind}").unlink(missing_ok=True)
-
-
 def show(config: Config) -> None:
     """Compare, write the tables, and print the comparison."""
     result = run(config)
-    folder = config.folders[0]
-    out = config.out or (folder / "tables" if (folder / "tables").is_dir() else folder)
     with written(config.latex, lambda: latex(result.to_frame())):
-        save(result, out)
+        made_of(config.folders, result, "compare", config.out)
     print(table(result.to_frame(), result.tables))
-    if "changed" in result.provenance:
-        print(f"changed since they were written: {', '.join(result.provenance['changed'])}", file=sys.stderr)
-    print(f"written to {out}: {', '.join(f'{name}.csv' for name in result.tables)}", file=sys.stderr)

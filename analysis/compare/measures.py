@@ -12,11 +12,12 @@ import pandas as pd
 
 from tables.measures import MEASURES, OPERATORS, SHARPNESS
 from tables.reading import TableError, read_file
-from tables.schema import SCHEMA
+from tables.schema import SCHEMA, columns_of
 
 from .around import rises, shapes, surface
 from .outcomes import check
 from .rows import KEYS, rows
+from .shifted import shifted
 from .survival import survival
 
 Extract = Callable[[pd.DataFrame], Iterator[pd.DataFrame]]
@@ -45,7 +46,7 @@ def measures(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     values = pd.concat(found, ignore_index=True).pipe(_with_timesteps, tables)
     known = values.groupby(["measure", "loss"])["value"].transform(lambda value: value.notna().any())
     values = values[known.astype(bool)]  # what no subject has, as accuracy in regression, is no row
-    return values[[column.name for column in SCHEMA["measures"].columns]]
+    return values[columns_of("measures")]
 
 
 def _extracted(name: str, function: Extract, tables: Mapping[str, pd.DataFrame]) -> list[pd.DataFrame]:
@@ -179,8 +180,9 @@ def _energy(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _robustness(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    for curves, measure, value in survival(table):
-        yield rows(curves, measure, value)
+    for found in (survival(table), shifted(table)):
+        for curves, measure, value in found:
+            yield rows(curves, measure, value)
 
 
 _EXTRACT: tuple[tuple[str, Extract], ...] = (

@@ -5,28 +5,41 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from tables.interval import FEWEST, bounds
 from tables.latex import booktabs, interval, number
 
+from .controls import FAILS
 from .doubts import LETTERS
 
+_FAILS = "k"
 _PLACE = ("network", "data", "timesteps", "within")
 
 
 def table(comparison: pd.DataFrame, beside: Mapping[str, pd.DataFrame]) -> str:
     """The comparison for reading at a terminal, its doubts by letters that the last lines explain."""
-    short = {reason: letter for letter, reason in LETTERS.items()}
-    doubts = [" ".join(short[doubt] for doubt in trust.split("; ") if doubt) for trust in comparison["trust"]]
+    doubts = [_doubts(trust) for trust in comparison["trust"]]
     columns = _telling(comparison)
     columns += ["title", "loss", "method", "reference_mean", "method_mean", "difference", "low", "high"]
     columns += ["p_adjusted", "n"]
     robust = comparison["more_robust"] + np.where(comparison["more_robust"] != "", " more robust", "")
     flatter = comparison["flatter"] + np.where(comparison["flatter"] != "", " flatter", "")
     shown = comparison[columns].assign(found=flatter + robust, doubts=doubts)
+    shown.loc[comparison["n"] < FEWEST, ["low", "high"]] = np.nan
     shown = shown.drop(columns="method") if comparison["method"].nunique() == 1 else shown
     used = set(" ".join(doubts).split())
-    legend = "; ".join(f"{letter} {reason}" for letter, reason in LETTERS.items() if letter in used)
+    known = LETTERS | {_FAILS: "fails the controls named, whose answer is known"}
+    legend = "; ".join(f"{letter} {reason}" for letter, reason in known.items() if letter in used)
     body = shown.to_string(index=False, float_format=lambda value: f"{value:.4g}")
     return f"{body}\ndoubts: {legend}\n{verdict(comparison, beside)}"
+
+
+def _doubts(trust: str) -> str:
+    """A row's doubts by their letters; the controls that its measure fails by name, behind their letter."""
+    short = {reason: letter for letter, reason in LETTERS.items()}
+    reasons = [reason for reason in trust.split("; ") if reason]
+    failed = [reason.removeprefix(f"{FAILS} ") for reason in reasons if reason.startswith(FAILS)]
+    letters = [short[reason] for reason in reasons if not reason.startswith(FAILS)]
+    return " ".join([*letters, *([f"{_FAILS} ({', '.join(failed)})"] if failed else [])])
 
 
 def latex(comparison: pd.DataFrame) -> str:
@@ -42,7 +55,7 @@ def latex(comparison: pd.DataFrame) -> str:
         lines = [
             [
                 row["title"], row["loss"], number(row["reference_mean"]), number(row["method_mean"]),
-                interval(row["difference"], row["low"], row["high"]), number(row["p_adjusted"]), f"{row['n']:.0f}",
+                interval(row["difference"], *bounds(row)), number(row["p_adjusted"]), f"{row['n']:.0f}",
             ]
             for _, row in rows.iterrows()
         ]  # fmt: skip
@@ -111,13 +124,13 @@ def _counted(one: pd.Series, rows: pd.DataFrame, words: str) -> str:
 
 
 def _generalization(rows: pd.DataFrame) -> str:
-    found = rows[rows["measure"] == "test_accuracy"]
-    if len(found):
-        change, low, high = 100 * found[["difference", "low", "high"]].iloc[0].to_numpy(float)
-        return f"test accuracy {change:+.2f} points ({low:.2f} … {high:.2f}), n = {found['n'].iloc[0]:.0f}"
-    found = rows[rows["measure"] == "test_loss"]
-    if len(found):
-        change, low, high = found[["difference", "low", "high"]].iloc[0].to_numpy(float)
-        loss, n = found["loss"].iloc[0], found["n"].iloc[0]
-        return f"test loss {change:+.4g} ({low:.4g} … {high:.4g}) by {loss}, n = {n:.0f}"
+    for measure, words, scale, form in (("test_accuracy", "points", 100, ".2f"), ("test_loss", "by", 1, ".4g")):
+        found = rows[rows["measure"] == measure]
+        if len(found):
+            first = found.iloc[0]
+            low, high = (scale * side for side in bounds(first))
+            within = "" if np.isnan(low) else f" ({low:{form}} … {high:{form}})"
+            change = f"{scale * first['difference']:+{form}}"
+            about = f" {words}{within}" if measure == "test_accuracy" else f"{within} {words} {first['loss']}"
+            return f"{measure.replace('_', ' ')} {change}{about}, n = {first['n']:.0f}"
     return "nothing was measured on test data"

@@ -7,11 +7,11 @@ from tables import command_line, later
 from .flags import Config
 
 if TYPE_CHECKING:
-    from .command import run, save
+    from .command import run
     from .shown import table
 else:
     __getattr__ = later.names(__name__, "command", "shown")
 
-__all__ = ["Config", "main", "run", "save", "table"]
+__all__ = ["Config", "main", "run", "table"]
 
 main = command_line.of(__name__, Config)

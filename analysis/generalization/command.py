@@ -2,13 +2,14 @@
 
     python -m analysis.generalization runs/sweep
     python -m analysis.generalization runs/sweep --factors learning_rate batch_size method --latex table.tex
+    python -m analysis.generalization runs/sweep --gap loss shifted_loss
 
 reads the tables in ``runs/sweep/tables`` (and in every other folder named: parts of one sweep), of networks that differ
 in the settings that table ``settings`` records, and writes beside them
 
-- ``generalization.csv``, a row for each measure, gap (in loss, in accuracy) and choice of networks (all, pairs of one
-  method, each method's): Kendall's τ, the granulated Ψ (:mod:`analysis.generalization.granulated`), the conditional
-  mutual information K (:mod:`analysis.generalization.information`), mean and worst sign error
+- ``generalization.csv``, a row for each measure, gap (:mod:`analysis.generalization.gaps`) and choice of networks (all,
+  pairs of one method, each method's): Kendall's τ, the granulated Ψ (:mod:`analysis.generalization.granulated`), the
+  conditional mutual information K (:mod:`analysis.generalization.information`), mean and worst sign error
   (:mod:`analysis.generalization.environments`); and τ given training loss, logit scale, norm and all of these
   (:mod:`analysis.generalization.ranks`)
 - ``psi.csv`` and ``information.csv``: ψ of each factor, Î of each set of factors; ``sign_errors.csv``: each environment
@@ -20,17 +21,16 @@ Intervals are over seeds, whose networks are left out together, for these settin
 a network without one is in no rank, and both are counted in every row. No checkpoint is opened.
 """
 
-import sys
+import math
 import time
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import pandas as pd
 
 from tables.latex import written
 from tables.record import provenance
-from tables.result import Result
-from tables.schema import SCHEMA
+from tables.result import Result, made_of
+from tables.schema import columns_of
 
 from .flags import Config
 from .questions import Asked
@@ -47,43 +47,26 @@ def run(config: Config) -> Result:
     Raises FileNotFoundError for a folder without tables, ValueError where there is nothing to set against a gap.
     """
     started = time.perf_counter()
-    if not config.noise > 0:
-        raise ValueError(f"the oracle's noise must be above 0, got {config.noise:g}: without it, it is the gap")
+    if not 0 < config.noise < math.inf:
+        raise ValueError(f"the oracle's noise must be above 0 and finite, got {config.noise:g}: at 0 it is the gap")
     if config.deals < 1:
         raise ValueError(f"at least one deal is needed, got {config.deals}")
     tables, found = read(config.folders), Rows()
-    for sweep in sweeps(tables, config.factors):
+    for sweep in sweeps(tables, config.factors, config.gap):
         known = references(sweep, tables, noise=config.noise, seed=config.seed)
         sweep = replace(sweep, measured=(*sweep.measured, *known))
         for name, some in rows(sweep, tables, Asked(config.deals, config.seed, config.weights)).items():
             found.setdefault(name, []).extend(some)
-    frames = {name: pd.DataFrame(some, columns=_columns(name)) for name, some in found.items() if some}
-    frames["measures"] = tables.values[_columns("measures")]
+    frames = {name: pd.DataFrame(some, columns=columns_of(name)) for name, some in found.items() if some}
+    frames["measures"] = tables.values[columns_of("measures")]
     asked = {name: str(value) for name, value in asdict(config).items()}
     record = provenance(asked, {}, time.perf_counter() - started)
     return Result(frames, record | ({"changed": list(tables.changed)} if tables.changed else {}))
 
 
-def _columns(name: str) -> list[str]:
-    return [column.name for column in SCHEMA[name].columns]
-
-
-def save(result: Result, out: Path) -> None:
-    """Write the tables into ``out``, and remove what an earlier analysis left there that this one doesn't have."""
-    result.save(out)
-    for name in [name for name, one in SCHEMA.items() if one.command == "generalization" and name not in result.tables]:
-        for kind in ("csv", "json"):
-            (out / f"{name}.{kind}").unlink(missing_ok=True)
-
-
 def show(config: Config) -> None:
     """Set measures against gaps, write the tables, and print the first."""
     result = run(config)
-    folder = config.folders[0]
-    out = config.out or (folder / "tables" if (folder / "tables").is_dir() else folder)
     with written(config.latex, lambda: latex(result.to_frame())):
-        save(result, out)
+        made_of(config.folders, result, "generalization", config.out)
     print(table(result.to_frame()))
-    if "changed" in result.provenance:
-        print(f"changed since they were written: {', '.join(result.provenance['changed'])}", file=sys.stderr)
-    print(f"written to {out}: {', '.join(f'{name}.csv' for name in result.tables)}", file=sys.stderr)

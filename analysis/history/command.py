@@ -4,7 +4,8 @@
 
 Table ``history.csv``, after checkpoint, network, data, method, training, seed, one row an epoch: epoch (from 1);
 train_loss_sdt, train_loss_tet, test_loss_sdt, test_loss_tet, train_accuracy, test_accuracy, each in eval mode, after
-the epoch, over all images (of those for training, the ``--evaluate-train`` asked for), without a regulariser;
+the epoch, over all images (of those for training, the ``--evaluate-train`` asked for), without a regulariser, empty
+after epochs that ``--evaluate-every`` passes over;
 learning_rate (during the epoch); seconds; and, the same in every row, how it was trained: mse_weight (λ; empty where
 the checkpoint doesn't say), train_images, and whether they were augmented (1, else 0).
 
@@ -15,10 +16,11 @@ compared by any of it from tables alone. A field is empty where the checkpoint d
   accumulate, epochs (at most), epochs_done, phases, until_loss, until_loss_of, until_loss_reached
 - mse_weight (λ), mse_target (φ), label_smoothing
 - train_images (how many), split_seed (what drew them, or their order), vary_data (whether that goes with the seed),
-  augmented (whether they were), image_size; of events cut, binary_frames and split
+  random_labels (the share of them with a label drawn at random), augmented (whether they were), image_size; of events
+  cut, binary_frames and split
 - timesteps (T), spiking, norm, decay, threshold, surrogate, width (the surrogate's), detach_reset, parameters (weights
   of the network, how many)
-- precision, evaluate_train, recipe, recipe_changes
+- precision, evaluate_train, evaluate_every, recipe, recipe_changes
 - the network's own arguments, as channels of digits-cnn
 - whatever else the checkpoint's ``training`` holds that is a number, a word, True or False: of a network made elsewhere
   the settings that its maker wrote there, and source_project, source_network, source_sha256
@@ -43,9 +45,19 @@ Plain = bool | int | float | str
 SETTINGS = (
     *("optimizer", "learning_rate", "momentum", "weight_decay", "batch_size", "accumulate", "epochs", "epochs_done"),
     *("phases", "until_loss", "until_loss_of", "until_loss_reached", "mse_weight", "mse_target", "label_smoothing"),
-    *("train_images", "split_seed", "vary_data", "augmented", "image_size", "cut", "binary_frames", "split"),
+    *(
+        "train_images",
+        "split_seed",
+        "vary_data",
+        "random_labels",
+        "augmented",
+        "image_size",
+        "cut",
+        "binary_frames",
+        "split",
+    ),
     *("timesteps", "spiking", "norm", "decay", "threshold", "surrogate", "width", "detach_reset", "parameters"),
-    *("precision", "evaluate_train", "recipe", "recipe_changes"),
+    *("precision", "evaluate_train", "evaluate_every", "recipe", "recipe_changes"),
 )
 _OF_DATA = {"split_seed": "split_seed", "cut": "by", "binary_frames": "binary", "split": "split"}
 _ELSEWHERE = ("loss", "model", "augment", "num_classes", "in_channels", *IDENTITY)  # told by another column, or by data

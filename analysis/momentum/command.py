@@ -80,7 +80,13 @@ def draw_batches(
 
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
-    """The tables of one checkpoint; both losses see the same batches."""
+    """The tables of one checkpoint; both losses see the same batches. What dropout draws is of ``config.seed`` too."""
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        return _measured(subject, config)
+
+
+def _measured(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     pool = subject.batch(config.split, config.images)
     number, beta = examples(None, pool[1]), _beta(subject, config)
     size = _batch_size(subject, config, number)
@@ -144,7 +150,7 @@ def _stream(
     weights, function = objective.parameters.tensors, subject.timed(loss)
     streams: Streams = {layer: {} for layer in pieces}
     squares: dict[int, float] = {}
-    with objective.evaluating():
+    with objective.evaluating(), torch.enable_grad():
         bar = tqdm(objective.batches(), unit="batch", disable=config.quiet, delay=2, leave=False)
         for share, inputs, target in bar:
             at_once = max(1, config.chunk // examples(None, target))

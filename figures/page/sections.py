@@ -3,8 +3,10 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
+from tables.interval import bounds
 from tables.record import Record, contents
 
 from ..style.methods import label, looks, loss_label, methods_of
@@ -110,7 +112,7 @@ def _columns(frame: pd.DataFrame) -> dict[str, Callable[[pd.Series], object]]:
         method: lambda row: number(row["method_mean"], 4),
         "no spikes": lambda row: number(float(row["twin_mean"]), 4),
         f"{method} − {reference}": lambda row: number(row["difference"]),
-        "95 % interval": lambda row: f"{number(row['low'])}\u00a0…\u00a0{number(row['high'])}",
+        "95 % interval": _interval,
         "adjusted p": lambda row: number(float(row["p_adjusted"]), 2),
         "n": lambda row: f"{row['n']:.0f}",
         "finding": _finding,
@@ -122,6 +124,11 @@ def _columns(frame: pd.DataFrame) -> dict[str, Callable[[pd.Series], object]]:
         "adjusted p": "p_adjusted" in frame,
     }
     return {name: cell for name, cell in columns.items() if shown.get(name, True)}
+
+
+def _interval(row: pd.Series) -> str:
+    low, high = bounds(row)
+    return "none" if np.isnan(low) else f"{number(low)}\u00a0…\u00a0{number(high)}"
 
 
 def _finding(row: pd.Series) -> str:

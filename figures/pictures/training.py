@@ -37,6 +37,7 @@ def history(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], C
     columns = [f"{split}_{what}" for split in _DASHES for what in (*(f"loss_{loss}" for loss in shown), "accuracy")]
     check_measured(frame, *columns)
     rows = frame.assign(train_accuracy=100 * frame["train_accuracy"], test_accuracy=100 * frame["test_accuracy"])
+    rows = rows[rows[columns].notna().any(axis=1)]  # some evaluate every n-th epoch only
     ended = rows.groupby(["method", "checkpoint"])["epoch"].transform("max")
     common = ended.groupby(rows["method"]).transform("min")
     rows = rows[rows["epoch"] <= common]

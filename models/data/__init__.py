@@ -29,6 +29,7 @@ from ..validation import check, check_timesteps
 from . import own
 from .dataset import Data, Described
 from .file_digest import digest
+from .relabelled import relabelled
 
 _SOURCES = {
     "digits": "digits:digits",
@@ -86,9 +87,18 @@ def load(name: str, *, root: str | Path | None = None, code: Sequence[str] = (),
 
     A user's own data (:func:`load_own`) that is code has to be among ``code``, which is what the command line names.
 
+    ``random_labels`` (a share, 0) of the training images get labels drawn by ``label_seed`` (0): :mod:`.relabelled`.
+
     Raises ValueError for an unknown name or argument and for values out of range, FileNotFoundError for missing
     files.
     """
+    share, seed = arguments.pop("random_labels", 0.0), arguments.pop("label_seed", 0)
+    check(share, float, "random_labels")
+    check(seed, int, "label_seed")
+    return relabelled(_loaded(name, root, code, arguments), share, seed)
+
+
+def _loaded(name: str, root: str | Path | None, code: Sequence[str], arguments: dict[str, Any]) -> Data:
     if name not in _SOURCES and ("path" in arguments or own.is_own(name)):
         return load_own(name, root=root, code=code, **arguments)
     check_arguments(name, arguments)

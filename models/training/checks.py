@@ -38,10 +38,16 @@ def check(config: "Config", losses: set[str], drawn: bool) -> None:
         raise ValueError(
             f"--vary-data draws training images, and all that {config.data} has train: give --train-images"
         )
+    if not 0 <= config.random_labels <= 1:
+        raise ValueError(f"--random-labels is a share of the training images, from 0 to 1, got {config.random_labels}")
     if config.workers < 0:
         raise ValueError(f"workers must be at least 0, got {config.workers}")
     if config.evaluate_train is not None and config.evaluate_train < 1:
         raise ValueError(f"--evaluate-train takes at least one image, got {config.evaluate_train}")
+    if config.evaluate_every < 1:
+        raise ValueError(f"--evaluate-every must be at least 1 epoch, got {config.evaluate_every}")
+    if config.evaluate_every > 1 and config.until_loss is not None:
+        raise ValueError("--until-loss has to know the loss of every epoch: leave --evaluate-every out")
     if config.until_loss is not None and not 0 < config.until_loss < inf:
         raise ValueError(f"--until-loss must be positive and finite, got {config.until_loss}")
     if config.until_loss is None and config.until_loss_of:

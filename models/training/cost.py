@@ -78,10 +78,10 @@ def cost(config: Config, timesteps: int) -> Cost:
     shape = (timesteps, 2, channels, size, size) if config.data in EVENTS else (2, channels, size, size)
     macs, graph = (count // 2 for count in _traced(net, shape, config.keep_spikes == "bits"))
     parameters = sum(weight.numel() for weight in net.parameters())
-    evaluated = min(config.evaluate_train or train, train) + test
+    evaluated = (min(config.evaluate_train or train, train) + test) / config.evaluate_every  # the mean epoch
     kept = parameters * DTYPES[config.precision].itemsize * (2 + _MOMENTS[config.optimizer])
     step = kept + config.batch_size // config.accumulate * graph
-    return Cost(timesteps, parameters, macs, graph, step, macs * (3 * train + evaluated))
+    return Cost(timesteps, parameters, macs, graph, step, macs * round(3 * train + evaluated))
 
 
 def _traced(net: Network, shape: tuple[int, ...], as_bits: bool) -> tuple[int, int]:

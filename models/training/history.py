@@ -14,9 +14,11 @@ OWN = ("train_loss", "test_loss")
 
 
 def last(history: Mapping[str, Sequence[float]]) -> dict[str, str]:
-    """In a word what the last epoch came to: the accuracy on test images, or the loss where there is none."""
-    accuracy = history["test_accuracy"][-1]
-    return {"loss": f"{history['test_loss'][-1]:.4g}"} if math.isnan(accuracy) else {"accuracy": f"{accuracy:.3f}"}
+    """In a word what the last epoch evaluated came to: the accuracy on test images, or the loss where there is none."""
+    for name, key, form in (("test_accuracy", "accuracy", ".3f"), ("test_loss", "loss", ".4g")):
+        if found := [value for value in history.get(name, ()) if not math.isnan(value)]:
+            return {key: format(found[-1], form)}
+    return {}
 
 
 def write(history: Mapping[str, Sequence[float]], path: Path) -> None:

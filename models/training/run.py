@@ -139,8 +139,11 @@ class Run:
         if self.momentum:
             self.momentum.record(epoch, self.phases[self.phase].loss, self.loss)
         self.schedule.step()
-        found = evaluated(self.config, self.made, self.loss, self.device)
-        self._check_finite(sum(found.values()), epoch, "after the last step")
+        asked = epoch % self.config.evaluate_every == 0 or epoch == self.config.epochs
+        found = evaluated(self.config, self.made, self.loss, self.device) if asked else {}
+        weights = () if asked else self.network.parameters()
+        finite = all(bool(weight.isfinite().all()) for weight in weights)
+        self._check_finite(sum(found.values(), 0.0) if finite else math.nan, epoch, "after the last step")
         row = {"epoch": epoch, **found, "learning_rate": rate, "seconds": time.perf_counter() - started}
         for name, values in self.history.items():
             values.append(float(row.get(name, math.nan)))

@@ -8,6 +8,8 @@ from scipy import stats
 from analysis import compare
 from analysis.compare.doubts import apart
 from analysis.compare.measures import KEYS, measures, read_tables
+from figures import report
+from figures.words.prose import number
 
 SEEDS = range(4)
 
@@ -260,3 +262,21 @@ def test_a_table_for_a_paper_has_every_row(tmp_path):
     one = row(compare.run(compare.Config((tmp_path,), resamples=5)), "top_eigenvalue[hessian]")
     low, high = (f"{one[end]:.3g}".replace("-", "$-$") for end in ("low", "high"))
     assert rf"& 11.5 & 6.75 & $-$4.75 ({low} \dots{{}} {high}) & " in text
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_of_two_seeds_no_interval_is_told_anywhere(seeds, tmp_path, capsys):
+    write(tmp_path, tables({"sdt": [10.0, 11, 12][:seeds], "tet": [5.0, 5.7, 6.1][:seeds]}))
+    file = tmp_path / "table.tex"
+    assert compare.main([str(tmp_path), "--resamples", "5", "--latex", str(file)]) == 0
+    told = capsys.readouterr().out
+    found = row(compare.run(compare.Config((tmp_path,), resamples=5)), "top_eigenvalue[hessian]")
+    assert np.isfinite(found["low"])  # in the table it is there
+    line = next(line for line in told.splitlines() if "top eigenvalue" in line and "Hessian" in line)
+    assert ("NaN" in line) is (seeds == 2)
+    assert (f"{found['low']:.4g}" in line) is (seeds == 3)
+    assert ("…" in next(line for line in told.splitlines() if "test accuracy +" in line)) is (seeds == 3)
+    assert (r"\dots" in file.read_text()) is (seeds == 3)
+    assert report.main([str(tmp_path)]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert (f"{number(found['low'])}\u00a0…" in page) is (seeds == 3)

@@ -14,7 +14,8 @@ PATIENCE = 60
 
 
 def test_no_worker_waits_for_the_end_of_a_stage():
-    begun, kept = threading.Event(), list[object]()
+    begun = threading.Event()
+    kept: list[object] = []
     with ThreadPoolExecutor(2) as pool:
         tasks = {"one": [(begun.wait, (PATIENCE,))], "none": [], "two": [(begun.set, ())]}
         seconds = stages(pool, tasks, kept.append)

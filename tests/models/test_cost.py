@@ -37,6 +37,7 @@ def test_macs_of_the_net_for_digits_by_hand():
     assert found.macs == stem + 3 * rest
     assert found.epoch_macs == found.macs * (3 * 200 + 200 + 1597)
     assert of(timesteps=3, evaluate_train=50).epoch_macs == found.macs * (3 * 200 + 50 + 1597)
+    assert of(timesteps=3, evaluate_every=4).epoch_macs == found.macs * round(3 * 200 + (200 + 1597) / 4)
     assert of(timesteps=3, evaluate_train=500).epoch_macs == found.epoch_macs
 
 

@@ -22,8 +22,8 @@ TRAINING = {
     "train_images": None, "augment": True, "image_size": None, "spiking": True, "norm": "batch", **NEURON,
     "detach_state": False,
     "precision": "float32", "channels_last": False, "neuron": "auto", "keep_spikes": "values", "cuda_graph": "auto",
-    "evaluate_train": None, "record_momentum": False, "snapshots": 0, "workers": 0, "data_root": None, "device": "cpu",
-    "recipe": None, "tensorboard": False, "dry_run": False, "quiet": False,
+    "evaluate_train": None, "evaluate_every": 1, "record_momentum": False, "snapshots": 0, "workers": 0,
+    "data_root": None, "device": "cpu", "recipe": None, "tensorboard": False, "dry_run": False, "quiet": False,
 }  # fmt: skip
 VGGSNN: dict[str, int | str] = {"num_classes": 10, "timesteps": 10, "in_channels": 2, "image_size": 48}
 IMAGENET: dict[str, int | str] = {"num_classes": 1000, "timesteps": 4, "in_channels": 3}

@@ -1,6 +1,7 @@
 """Training: what it leaves, what it resumes to, what it refuses."""
 
 import csv
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -228,6 +229,8 @@ def test_with_vary_data_each_seed_has_training_images_of_its_own(tmp_path):
         (["--label-smoothing", "2"], "label_smoothing must lie in [0, 1.0), got 2.0"),
         (["--snapshots", "-1"], "snapshots"),
         (["--workers", "-1"], "workers must be at least 0, got -1"),
+        (["--evaluate-every", "0"], "--evaluate-every must be at least 1 epoch, got 0"),
+        (["--evaluate-every", "2", "--until-loss", "1"], "--until-loss has to know the loss of every epoch: leave"),
         (["--evaluate-train", "0"], "--evaluate-train takes at least one image, got 0"),
         (["--until-loss", "0"], "--until-loss must be positive and finite, got 0.0"),
         (["--until-loss", "nan"], "--until-loss must be positive and finite, got nan"),
@@ -249,9 +252,10 @@ def test_bad_input_gives_one_line_and_writes_nothing(argv, said, tmp_path, capsy
     assert not (tmp_path / "run").exists()
 
 
-def test_weights_that_diverge_in_the_last_step_of_an_epoch_are_not_saved(tmp_path):
+@pytest.mark.parametrize("more", [{"epochs": 1}, {"epochs": 2, "evaluate_every": 2, "weight_decay": 1e10}])
+def test_weights_that_diverge_in_the_last_step_of_an_epoch_are_not_saved(more, tmp_path):
     with pytest.raises(ValueError, match="in epoch 1 after the last step"):
-        run(short(tmp_path, epochs=1, batch_size=60, learning_rate=1e38, optimizer="sgd"))
+        run(short(tmp_path, batch_size=60, optimizer="sgd", learning_rate=1e38, **more))
     assert not (tmp_path / "ckpt.pt").exists()
 
 
@@ -316,6 +320,18 @@ def test_a_run_that_cannot_begin_leaves_no_folder(tmp_path, capsys):
     assert main(["--data", "cifar10", "--data-root", str(tmp_path / "nothing"), "--out", str(tmp_path / "run")]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_evaluated_now_and_then_the_history_is_blank_between_and_the_weights_are_the_same(tmp_path):
+    all_ = run(short(tmp_path / "all", epochs=5))
+    few = run(short(tmp_path / "few", epochs=5, evaluate_every=2))
+    assert all(torch.equal(few.state_dict[name], value) for name, value in all_.state_dict.items())
+    for name in ("train_loss_sdt", "test_loss_tet", "train_accuracy", "test_accuracy"):
+        told = [math.nan, all_.history[name][1], math.nan, *all_.history[name][3:]]
+        assert few.history[name] == pytest.approx(told, nan_ok=True, abs=0)
+    assert [line.count(",,") > 0 for line in (tmp_path / "few/history.csv").read_text().splitlines()[1:]] == [
+        True, False, True, False, False,
+    ]  # fmt: skip
 
 
 def test_the_training_loss_can_be_of_a_few_images_and_changes_no_weights(tmp_path):
