@@ -1,16 +1,21 @@
-# make demo: train, measure, compare, draw and report SDT and TET on digits.   make test: every check there is.
+# make demo: train, measure, compare, draw and report SDT and TET on digits.
+# make test: some of every kind of check.   make test-all: every check there is.
 # make docs: the documentation, in docs/_build/html.
 PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := models landscape tables analysis figures
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules $(PACKAGES) tests
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test test-all lint docs bench clean
 
 demo: .venv/installed
 	$(BIN)/python -m analysis.study --out runs/demo
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --doctest-modules $(PACKAGES) tests --nbmake notebooks
+	$(PYTEST) -m 'not zoo and not slow'
+
+test-all: lint
+	$(PYTEST) --nbmake notebooks
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -35,4 +40,4 @@ bench: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv runs docs/_build docs/reference docs/gallery
+	rm -rf .venv runs docs/_build docs/reference docs/gallery docs/project

@@ -4,7 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from landscape.refusal import exhausted
-from models import code, processes
+from models import code, heap, processes
 from tables.files import check_writable
 from tables.record import provenance
 from tables.result import Result
@@ -23,6 +23,7 @@ from .flags import Config
 from .loading import every, loaded, on_what_there_is, title
 from .precision import check_precision, tf32
 from .subject import Subject, Subjects, listed
+from .turns import check_enough, in_turn
 
 Tables = Mapping[str, pd.DataFrame]
 LONGEST = 60
@@ -37,53 +38,80 @@ C = TypeVar("C", bound=Config)
 
 
 def analyse(
-    config: C, measure: Callable[[Subject, C], Tables], subjects: Subjects = (), *, shared: bool = False
+    config: C,
+    measure: Callable[[Subject, C], Tables],
+    subjects: Subjects = (),
+    *,
+    shared: bool = False,
+    chain: Callable[[Path | Subject], object] = id,
 ) -> Result:
     """Put ``measure`` to every checkpoint and subject, and stack its tables, each row named by its identity.
 
     Tables grow on disk by the subject, so that stopping loses only the one at hand. Where some of several fail, the
     others are measured, and Failed is raised at the end, which has their tables. ``shared`` says that ``measure``
-    splits its work over :mod:`models.processes`; all of them get its tables, and the first one writes.
+    splits its work over :mod:`models.processes`; of others the processes take subjects in turn
+    (:mod:`analysis.turns`), one those of one ``chain``. All of them get the tables, and the first one writes.
     """
     given = listed(subjects)
-    _check(config, given, shared)
+    _check(config, given)
     started, named = time.perf_counter(), every(config, given)
-    failures, result = Failures(len(named)), None
+    if not shared:
+        check_enough(named, chain)
+    failures, result = Failures(len(named), together=shared), None
     hashes: dict[str, str] = {}
     files: dict[str, str] = {}
     left_out: dict[str, Any] = {}
     tables: dict[str, pd.DataFrame] = {}
     silent = config.quiet or not processes.is_main()
     config = replace(config, quiet=silent)
-    for one in tqdm(named, unit="subject", disable=silent or len(named) == 1):
-        begun = time.perf_counter()
-        measured = failures.tried([title(one)], partial(_measured, one, config, measure))
-        if measured is None:
+    measured = partial(_tried, failures=failures, config=config, measure=measure)
+    bar = tqdm(total=len(named), unit="subject", disable=silent or len(named) == 1)
+    for _, found in in_turn(named, measured, together=shared, key=chain):
+        bar.update()
+        if failures.kept(found):
             continue
-        subject, found = measured
-        for name, table in found.items():
-            left_out |= {subject.title: said} if (said := table.attrs.get(LEFT_OUT)) else {}
-            rows = _identified(table, subject)
+        for name, rows in found.tables.items():
+            left_out |= {found.title: said} if (said := rows.attrs.get(LEFT_OUT)) else {}
             tables[name] = pd.concat([tables[name], rows], ignore_index=True) if name in tables else rows
-        hashes[subject.title] = subject.sha256
-        files |= subject.code
+        hashes[found.title] = found.sha256
+        files |= found.code
         made = provenance(recorded(config), hashes, time.perf_counter() - started)
         more = {"code": files, LEFT_OUT: left_out}
         result = Result(tables, made | {name: value for name, value in more.items() if value})
         if config.out and processes.is_main():
             result.save(config.out)
         if not silent:
-            _remark(subject, config, time.perf_counter() - begun)
+            print(found.remark, file=sys.stderr)
+    bar.close()
     return failures.checked(result)
 
 
-def _measured(one: Path | Subject, config: C, measure: Callable[[Subject, C], Tables]) -> tuple[Subject, Tables]:
-    subject = loaded(one, config)
-    return subject, guarded(partial(measure, subject, on_what_there_is(config, subject)), config)
+@dataclass(frozen=True)
+class Measured:
+    """A subject's tables, and what is told of it."""
+
+    title: str
+    sha256: str
+    code: Mapping[str, str]
+    tables: Tables
+    remark: str
+
+
+def _tried(one: Path | Subject, failures: Failures, config: C, measure: Callable[[Subject, C], Tables]) -> Any:
+    return failures.tried([title(one)], partial(_measured, one, config, measure))
+
+
+def _measured(one: Path | Subject, config: C, measure: Callable[[Subject, C], Tables]) -> Measured:
+    begun, subject = time.perf_counter(), loaded(one, config)
+    found = guarded(partial(measure, subject, on_what_there_is(config, subject)), config)
+    tables = {name: _identified(table, subject) for name, table in found.items()}
+    remark = _remark(subject, config, time.perf_counter() - begun)
+    return Measured(subject.title, subject.sha256, dict(subject.code), tables, remark)
 
 
 def show(run: Callable[[C], Result], config: C) -> None:
     """Carry out ``run``, and print its tables (of long ones the head); of several processes the first one prints."""
+    heap.keep_some()
     with processes.joined(config.device):
         told(partial(run, config), partial(_print, config=config) if processes.is_main() else bool)
 
@@ -101,7 +129,7 @@ def _print(result: Result, config: Config) -> None:
         )
 
 
-def _check(config: Config, subjects: Sequence[Path | Subject], shared: bool) -> None:
+def _check(config: Config, subjects: Sequence[Path | Subject]) -> None:
     if not config.checkpoints and not subjects:
         raise ValueError(
             "no checkpoint given: name one or more, as 'python -m models.train' writes them, or FILE.py:FUNCTION"
@@ -110,8 +138,6 @@ def _check(config: Config, subjects: Sequence[Path | Subject], shared: bool) -> 
         if not path.is_file() and not code.is_code(path):
             raise FileNotFoundError(f"no checkpoint at {path}: train one with 'python -m models.train --out DIR'")
     check_precision(config.dtype, allowed=config.low_precision)
-    if processes.world() > 1 and not shared:
-        raise ValueError(f"this analysis does not split over {processes.world()} processes: start it without torchrun")
     if config.out and processes.is_main():  # several would find each other's probes
         check_writable(config.out)
 
@@ -138,7 +164,9 @@ def _asked_for(error: BaseException) -> str:
 
 
 def _identified(table: pd.DataFrame, subject: Subject) -> pd.DataFrame:
-    return pd.concat([pd.DataFrame([subject.identity] * len(table), index=table.index), table], axis=1)
+    rows = pd.concat([pd.DataFrame([subject.identity] * len(table), index=table.index), table], axis=1)
+    rows.attrs = dict(table.attrs)
+    return rows
 
 
 def recorded(config: Config) -> dict[str, object]:
@@ -146,12 +174,11 @@ def recorded(config: Config) -> dict[str, object]:
     return {name: value for name, value in asdict(config).items() if name not in _APART}
 
 
-def _remark(subject: Subject, config: Config, seconds: float) -> None:
+def _remark(subject: Subject, config: Config, seconds: float) -> str:
     name, count = subject.identity, processes.world()
     rounding = f", TF32 {'on' if config.tf32 else 'off'}" if config.device.startswith("cuda") else ""
-    print(
+    return (
         f"{subject.title}: {name['network']} trained with {name['training']} (seed {name['seed']}) on {name['data']};"
         f" measured in {config.dtype} on {config.device}{rounding}{f' by {count} processes' if count > 1 else ''},"
-        f" {seconds:.1f} s",
-        file=sys.stderr,
+        f" {seconds:.1f} s"
     )

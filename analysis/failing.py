@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import TypeGuard, TypeVar
 
 from models import processes
 from tables.result import Result
@@ -19,17 +20,26 @@ class Failed(ValueError):
         self.lines, self.count, self.result = lines, count, result
 
 
+@dataclass(frozen=True)
+class Failure:
+    """What became of a subject, or pair, that could not be measured."""
+
+    title: str
+    line: str
+
+
 class Failures:
-    """What failed among ``count`` subjects, or pairs of them. A single one's failure is raised as it comes."""
+    """What failed among ``count`` subjects, or pairs of them. A single one's failure is raised as it comes.
 
-    def __init__(self, count: int):
+    Where several processes work ``together`` on each, a failure is raised too, since the others would wait.
+    """
+
+    def __init__(self, count: int, *, together: bool = False):
         self.count, self.lines = count, dict[str, str]()
+        self._raised = together and processes.world() > 1
 
-    def tried(self, titles: Sequence[str], measure: Callable[[], T]) -> T | None:
-        """What ``measure`` returns; None where it raised ValueError or OSError, which is kept, with the ``titles``.
-
-        Of several processes a failure is raised, since the others would wait.
-        """
+    def tried(self, titles: Sequence[str], measure: Callable[[], T]) -> T | Failure:
+        """What ``measure`` returns, or how it failed, by ValueError or OSError."""
         try:
             return measure()
         except (ValueError, OSError) as error:
@@ -37,10 +47,15 @@ class Failures:
                 raise
             said, title = " ".join(str(error).split()), " to ".join(titles)
             line = said if all(one in said for one in titles) else f"{title}: {said}"
-            if processes.world() > 1:
+            if self._raised:
                 raise ValueError(line) from error
-            self.lines[title] = line
-            return None
+            return Failure(title, line)
+
+    def kept(self, found: T | Failure) -> TypeGuard[Failure]:
+        """Whether ``found`` is a failure, which is then told at the end."""
+        if isinstance(found, Failure):
+            self.lines[found.title] = found.line
+        return isinstance(found, Failure)
 
     def checked(self, result: Result | None) -> Result:
         """``result``. Raises Failed where something failed."""

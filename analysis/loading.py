@@ -60,8 +60,9 @@ def loaded(one: Path | Subject, config: Config) -> Subject:
             found = in_network(one, config.network or "", config.data, **how)
         else:
             found = one
+        digest = found.sha256  # of what was given, before anything of it is read
         placed = recognised(found.on(device, config.dtype), say)
-        vars(placed)["sha256"] = found.sha256  # of what was given
+        vars(placed)["sha256"] = digest
         placed.check()
     return placed
 

@@ -17,6 +17,7 @@ release = version = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())[
 copyright = author
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
+suppress_warnings = ["toc.empty_glob"]  # results/README.md may not be there
 exclude_patterns = ["_build", "making", "journeys", "tables.md"]  # tables.md is for readers of the repository
 nitpicky = True
 nitpick_ignore_regex = [

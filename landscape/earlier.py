@@ -10,7 +10,7 @@ _ROOMS = {
     "evaluation": "aliases batches checks checksum diagnosis guessing means recalibrate resetting state structure",
     "objective": "parameters closure derivative memory",
     "curvature": "operators linear_operator fisher coordinates",
-    "spectrum": "lanczos krylov basis trace xtrace density diagonal frobenius eigenpairs wanted forecast bar deadline",
+    "spectrum": "lanczos krylov basis trace xtrace density diagonal frobenius eigenpairs wanted forecast bar",
     "surfaces": "directions points first_layer sampling moments shape topology paths bezier trajectory surface",
     "sharpness": "noise average worst m_sharpness pac_bayes radius smoothed norms quantize fisher_rao "
     "relative_flatness",

@@ -92,6 +92,7 @@ def read(path: Path | str, weights: str = "raw", *, prefix: str = "") -> Found:
                 f"key; found {_described(content)}"
             )
         key = _key(held, weights)
+        held[key] = _of_average(held[key])
         taken = _beginning(held[key], prefix)
         state = {name.removeprefix(taken): value for name, value in held[key].items() if name.startswith(taken)}
         if not state:
@@ -152,6 +153,13 @@ def _beginning(names: Iterable[str], prefix: str) -> str:
     names = list(names)
     start = prefix if any(name.startswith(prefix) for name in names) else shared_prefix(names) + prefix
     return start + shared_prefix([name.removeprefix(start) for name in names if name.startswith(start)])
+
+
+def _of_average(state: State) -> State:
+    """Without the count that torch's AveragedModel keeps beside what it wraps."""
+    rest = {name: value for name, value in state.items() if name != "n_averaged"}
+    wrapped = rest and all(name.startswith("module.") for name in rest)
+    return rest if wrapped else state
 
 
 def _group(held: Iterable[str], *, averaged: bool) -> list[str]:

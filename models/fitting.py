@@ -16,15 +16,17 @@ from .reading import CheckpointError
 State = dict[str, Tensor]
 Complaint = tuple[str, str, str]
 _WRAPPERS = ("module", "_orig_mod", "model", "net")  # DataParallel's, torch.compile's, Lightning's and one's own
+_STATISTICS = ("running_mean", "running_var")  # which half precision makes infinite beyond 65,504
 _SHOWN = 10
 
 
 def fit(state: Mapping[str, Tensor], network: nn.Module) -> State:
     """``state`` under the names and in the types of ``network``'s, wrappers' names left out of the comparison.
 
-    ``num_batches_tracked``, which older files lack, counts as 0. Raises CheckpointError with every name that is
-    missing, unknown, or of another shape or kind, and the prefix that would make most fit; for weights that are not
-    finite; ValueError for a network whose state is more than tensors, or that is on ``meta``.
+    ``num_batches_tracked``, which older files lack, counts as 0, and may be a float, as ``{k: v.half() …}`` makes it.
+    Raises CheckpointError with every name that is missing, unknown, or of another shape or kind, and the prefix that
+    would make most fit; for weights and BatchNorm's statistics that are not finite; ValueError for a network whose
+    state is more than tensors, or that is on ``meta``.
     """
     expected = network.state_dict()
     for name, want in expected.items():
@@ -39,6 +41,8 @@ def fit(state: Mapping[str, Tensor], network: nn.Module) -> State:
         value = state.get(names.get(name, name))
         if value is None and name.endswith("num_batches_tracked"):
             value = torch.zeros_like(want)
+        if value is not None and name.endswith("num_batches_tracked"):
+            value = _counted(value)
         if value is None or kind(value) != kind(want):
             complaints.append((name, kind(want), "nothing" if value is None else kind(value)))
         else:
@@ -48,9 +52,16 @@ def fit(state: Mapping[str, Tensor], network: nn.Module) -> State:
     if complaints:
         raise CheckpointError(f"the weights don't fit: {listed(complaints)}{hint(state, expected)}")
     weights = dict(network.named_parameters(remove_duplicate=False))
-    if broken := [name for name, value in taken.items() if name in weights and not value.isfinite().all()]:
+    measured = [name for name in taken if name in weights or name.endswith(_STATISTICS)]
+    if broken := [name for name in measured if not taken[name].isfinite().all()]:
         raise CheckpointError(f"weights are not finite: {broken[0]} holds NaN or infinity")
     return taken
+
+
+def _counted(value: Tensor) -> Tensor:
+    """A number of batches that lies there as a float, as the whole number that it is; else as it came."""
+    whole = value.is_floating_point() and value.isfinite().all() and torch.equal(value, value.round())
+    return value.long() if whole else value
 
 
 def listed(complaints: Iterable[Complaint]) -> str:

@@ -76,10 +76,10 @@ COLUMNS: dict[str, Column] = {
         among        all checkpoints, within methods, or one method's
         logits       {plain network example} as they are; over the network's rms; each example's over its own
         along        {line plane noise} what lies at a radius
-        verdict      at which radii which one is flatter, in words
+        verdict      at which radii which one is flatter, in words; of a control passed, failed or undecided
         reference    the method that others are compared with
         factor       a setting that differs, or method
-        level        one of the factor's values, and
+        level        one of the factor's values; what a control was asked with
         other_level  the other one
         weighting    {images hoeffding none} what pairs are weighed by
         """,
@@ -112,7 +112,8 @@ COLUMNS: dict[str, Column] = {
         headline     the measure chosen to speak first, where it is there
         within       the method whose networks are compared by a factor; empty where methods are
         interval     {degenerate} an interval that says nothing, as all resamples are alike
-        control      which reference measure it is: oracle, random, training loss …; empty for a measure
+        control      which reference measure it is: oracle, random …; empty for a measure; in controls what it is put to
+        why          what a verdict rests on, or why there is none
         given        what a partial τ is given; empty for none
         held         factors that the information is given
         environment  the one with the largest sign error
@@ -216,6 +217,7 @@ COLUMNS |= _read(
     mse_target     [1] φ, what the regulariser draws outputs to
     label_smoothing [1] of the labels
     split_seed     what drew the training images, or their order
+    random_labels  [1] share of the training images with a label drawn at random
     image_size     pixels a side
     decay          [1] of the membrane
     width          [1] of the surrogate

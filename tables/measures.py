@@ -69,6 +69,14 @@ MEASURES: dict[str, Measure] = {
             "gap_in_accuracy", "generalization gap in accuracy (train - test)", "1", "generalization", "lower", "",
             "timesteps",
         ),
+        Measure(
+            "shifted_accuracy", "test accuracy on shifted images ({0}; severities {1})", "1", "generalization",
+            "higher", "", "robustness",
+        ),
+        Measure(
+            "shifted_loss", "test loss on shifted images ({0}; severities {1})", "loss", "generalization", "lower", "",
+            "robustness",
+        ),
         Measure("test_accuracy_at_1", "test accuracy at T = 1", "1", "generalization", "higher", "", "timesteps"),
         _flat("top_eigenvalue", "top eigenvalue, {0}", "loss/weight²", CHANGES, "hessian"),
         _flat("top_eigenvalue_filter", "top eigenvalue, {0}, filter-normalized", "loss", INVARIANT, "hessian"),
@@ -109,6 +117,9 @@ MEASURES: dict[str, Measure] = {
         Measure("energy", "energy", "J/image", "cost", "lower", "", "energy"),
     )
 }  # fmt: skip
+
+SHIFTS = ("gaussian_noise", "defocus_blur", "contrast", "brightness", "pixelate", "translation")
+"""Column perturbation of table robustness, where images come shifted."""
 
 SHARPNESS = {
     "average": "average_rise",

@@ -91,9 +91,10 @@ SCHEMA: dict[str, Table] = {
                 "settings", "history", "how each network was trained",
                 "optimizer?:text learning_rate? momentum? weight_decay? batch_size? accumulate? epochs? epochs_done? "
                 "phases?:text until_loss? until_loss_of?:text until_loss_reached? mse_weight? mse_target? "
-                "label_smoothing? train_images? split_seed? vary_data? augmented?:maybe image_size? cut?:text "
-                "binary_frames? split?:text timesteps?:number spiking? norm?:text decay? threshold? surrogate? width? "
-                "detach_reset? parameters? precision? evaluate_train? evaluate_every? recipe? recipe_changes?",
+                "label_smoothing? train_images? split_seed? vary_data? random_labels? augmented?:maybe image_size? "
+                "cut?:text binary_frames? split?:text timesteps?:number spiking? norm?:text decay? threshold? "
+                "surrogate? width? detach_reset? parameters? precision? evaluate_train? "
+                "evaluate_every? recipe? recipe_changes?",
             ),
             more=True,
         ),
@@ -315,6 +316,11 @@ SCHEMA: dict[str, Table] = {
             "information? information_low? information_high? information_chance? held? sign_error? sign_error_low? "
             "sign_error_high? worst_error? environment? environments? environments_left_out? weighting?:text n seeds? "
             "combinations? missing? diverged?",
+            measured=False,
+        ),
+        _table(
+            "controls", "controls", "what each control says of each measure",
+            "network data method measure title loss:text side control:word level verdict value unit low high n p? why?",
             measured=False,
         ),
         _table(

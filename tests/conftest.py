@@ -16,6 +16,7 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 
 from landscape.evaluation import Evaluation
 from models.train import Config, run
+from tests import slow
 from tests.zoo.given_back import Snapshot, assert_as_found
 
 SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -23,6 +24,12 @@ settings.register_profile("project", derandomize=True, max_examples=25, **SLOW)
 settings.register_profile("explore", max_examples=200, **SLOW)  # HYPOTHESIS_PROFILE=explore looks further
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
 torch.set_num_threads(1)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Some cases of every slow test are not."""
+    slow.keep_first(items)
 
 
 @pytest.fixture(scope="session")

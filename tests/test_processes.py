@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 import torch
 
-from analysis import hessian
+from analysis import hessian, timesteps
 from analysis.subject import Subject
 from models import processes
-from tests import together
+from tests import in_turns, together
 
 
 @pytest.fixture(scope="module")
@@ -20,16 +20,20 @@ def path(digits_checkpoint) -> Path:
     return digits_checkpoint("tet", timesteps=2, train_images=40)
 
 
+def launched(module: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A module started by torchrun in two processes."""
+    root = Path(__file__).parents[1]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", module]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    return subprocess.run(
+        [*launch, *arguments], capture_output=True, text=True, timeout=300, check=False, env=environment, cwd=root
+    )
+
+
 @pytest.fixture(scope="module")
 def job(path, tmp_path_factory) -> tuple[subprocess.CompletedProcess[str], Path]:
     out = tmp_path_factory.mktemp("two")
-    root = Path(__file__).parents[1]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
-    done = subprocess.run(
-        [*launch, "-m", "tests.together", str(path), "--out", str(out)],
-        capture_output=True, text=True, timeout=300, check=False, env=environment, cwd=root,
-    )  # fmt: skip
+    done = launched("tests.together", str(path), "--out", str(out))
     return done, out
 
 
@@ -107,3 +111,26 @@ def test_the_others_neither_print_nor_write(path, monkeypatch, capsys, tmp_path)
     assert hessian.main(argv) == 0
     assert capsys.readouterr() == ("", "")
     assert not (tmp_path / "out").exists()
+
+
+def test_of_whole_networks_each_process_takes_its_turn_and_the_tables_are_one_s(digits_checkpoint, path, tmp_path):
+    others = [digits_checkpoint("sdt", timesteps=2, train_images=40, seed=seed) for seed in (0, 1)]
+    several = (path, *others, path.parent / "again.pt")
+    several[-1].write_bytes(path.read_bytes())
+    done = launched("tests.in_turns", *map(str, several), "--out", str(tmp_path / "two"), "--quiet")
+    assert done.returncode == 0, done.stderr
+    for name, _ in in_turns.results(several, tmp_path / "one"):
+        written = sorted((tmp_path / "one" / name).glob("*.csv"))
+        assert written, name
+        for file in written:
+            assert file.read_bytes() == (tmp_path / "two" / name / file.name).read_bytes(), file.name
+    left = pd.read_csv(tmp_path / "two" / "broken" / "timesteps.csv")["checkpoint"].unique()
+    assert list(left) == [str(several[0]), str(several[-1])]
+
+
+def test_fewer_networks_than_processes_are_refused_in_a_line(path, monkeypatch, capsys):
+    monkeypatch.setattr(processes, "world", lambda: 2)
+    assert timesteps.main([str(path), "--quiet"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "2 processes have too few in 1: start it without torchrun, or name more" in said

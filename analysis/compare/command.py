@@ -8,7 +8,8 @@ reads the tables in ``runs/tables`` (and in every other folder named) and writes
 ``correlation.csv`` and ``measures.csv`` beside them; columns are in docs/tables.md. Each row of compare.csv is one
 method (or one value of a factor) against the reference: means, difference method minus reference with its 95 % interval
 (paired by seed where seeds are shared), two-sided p, p_adjusted (Holm's, over all rows about the same question:
-flatness, robustness, or anything else), effect, and reasons not to trust the row (:mod:`analysis.compare.doubts`). How
+flatness, robustness, or anything else), effect, and reasons not to trust the row (:mod:`analysis.compare.doubts`), with
+the controls of known answer that its measure fails, where table controls is there (:mod:`analysis.controls`). How
 many rows name a side is no evidence by itself: counts.csv has its chance (:mod:`analysis.compare.counts`).
 
 ``--by`` a factor that the runs record (a column of table settings: learning_rate, mse_weight, train_images …) compares
@@ -34,6 +35,7 @@ from tables.record import altered, provenance
 from tables.result import Result, made_of
 from tables.schema import TWIN, columns_of
 
+from . import controls
 from .confidence import depends_on_scale
 from .correlation import correlations
 from .difference import difference, holm
@@ -50,12 +52,13 @@ from .tally import tallies
 
 @dataclass(frozen=True)
 class Beside:
-    """What is known beside the values: single images, settings, what is compared, tables changed since."""
+    """What is known beside the values: single images, settings, what is compared, tables changed since, controls."""
 
     outcomes: pd.DataFrame
     settings: pd.DataFrame
     by: str
     changed: frozenset[str]
+    controls: pd.DataFrame
 
     @property
     def short(self) -> frozenset[str]:
@@ -75,9 +78,11 @@ def run(config: Config) -> Result:
     started = time.perf_counter()
     read = [read_tables(folder) for folder in config.folders]
     values = pd.concat([measures(tables) for tables in read], ignore_index=True)
-    changed = {folder: [name for name in altered(folder) if name in READ] for folder in config.folders}
+    passed = controls.read(config.controls, config.folders)
+    wanted = (*READ, *(["controls"] if config.controls is None else []))
+    changed = {folder: [name for name in altered(folder) if name in wanted] for folder in config.folders}
     altogether = frozenset(name for names in changed.values() for name in names)
-    known = Beside(_all(read, "outcomes"), _all(read, "settings"), config.by, altogether)
+    known = Beside(_all(read, "outcomes"), _all(read, "settings"), config.by, altogether, passed)
     values["group"] = groups(values, known.settings, config.by)
     reference = reference_of(values, config.reference, config.by)
     check_distinct(values, config.by)
@@ -151,7 +156,7 @@ def _comparisons(
             scale=depends_on_scale(row, curves), more=more[row["method"]],
             changed=bool(_sources(row, known, local=local, scaled=not curves.empty) & known.changed),
         )  # fmt: skip
-        row["trust"] = "; ".join(doubts)
+        row["trust"] = "; ".join([*doubts, *controls.failed(known.controls, row["measure"], group.iloc[0].to_dict())])
     return rows
 
 

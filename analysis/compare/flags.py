@@ -22,5 +22,7 @@ class Config:
     """Deals of seeds that a correlation's p is made of, where there are more."""
     seed: int = 0
     """Of those deals."""
+    controls: Path | None = None
+    """Table controls.csv of python -m analysis.controls, whose failures are doubts; by default one among the tables."""
     latex: Path | None = None
     """File for a table in LaTeX, with booktabs."""

@@ -17,6 +17,7 @@ from tables.schema import SCHEMA, columns_of
 from .around import rises, shapes, surface
 from .outcomes import check
 from .rows import KEYS, rows
+from .shifted import shifted
 from .survival import survival
 
 Extract = Callable[[pd.DataFrame], Iterator[pd.DataFrame]]
@@ -179,8 +180,9 @@ def _energy(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _robustness(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    for curves, measure, value in survival(table):
-        yield rows(curves, measure, value)
+    for found in (survival(table), shifted(table)):
+        for curves, measure, value in found:
+            yield rows(curves, measure, value)
 
 
 _EXTRACT: tuple[tuple[str, Extract], ...] = (

@@ -8,15 +8,16 @@ import pandas as pd
 from tables.interval import FEWEST, bounds
 from tables.latex import booktabs, interval, number
 
+from .controls import FAILS
 from .doubts import LETTERS
 
+_FAILS = "k"
 _PLACE = ("network", "data", "timesteps", "within")
 
 
 def table(comparison: pd.DataFrame, beside: Mapping[str, pd.DataFrame]) -> str:
     """The comparison for reading at a terminal, its doubts by letters that the last lines explain."""
-    short = {reason: letter for letter, reason in LETTERS.items()}
-    doubts = [" ".join(short[doubt] for doubt in trust.split("; ") if doubt) for trust in comparison["trust"]]
+    doubts = [_doubts(trust) for trust in comparison["trust"]]
     columns = _telling(comparison)
     columns += ["title", "loss", "method", "reference_mean", "method_mean", "difference", "low", "high"]
     columns += ["p_adjusted", "n"]
@@ -26,9 +27,19 @@ def table(comparison: pd.DataFrame, beside: Mapping[str, pd.DataFrame]) -> str:
     shown.loc[comparison["n"] < FEWEST, ["low", "high"]] = np.nan
     shown = shown.drop(columns="method") if comparison["method"].nunique() == 1 else shown
     used = set(" ".join(doubts).split())
-    legend = "; ".join(f"{letter} {reason}" for letter, reason in LETTERS.items() if letter in used)
+    known = LETTERS | {_FAILS: "fails the controls named, whose answer is known"}
+    legend = "; ".join(f"{letter} {reason}" for letter, reason in known.items() if letter in used)
     body = shown.to_string(index=False, float_format=lambda value: f"{value:.4g}")
     return f"{body}\ndoubts: {legend}\n{verdict(comparison, beside)}"
+
+
+def _doubts(trust: str) -> str:
+    """A row's doubts by their letters; the controls that its measure fails by name, behind their letter."""
+    short = {reason: letter for letter, reason in LETTERS.items()}
+    reasons = [reason for reason in trust.split("; ") if reason]
+    failed = [reason.removeprefix(f"{FAILS} ") for reason in reasons if reason.startswith(FAILS)]
+    letters = [short[reason] for reason in reasons if not reason.startswith(FAILS)]
+    return " ".join([*letters, *([f"{_FAILS} ({', '.join(failed)})"] if failed else [])])
 
 
 def latex(comparison: pd.DataFrame) -> str:

@@ -60,14 +60,27 @@ def folded(subject: Subject, batch: Batch) -> tuple[Subject, list[str]]:
         return subject, []
     try:
         network = copied(subject.network).eval()
-        exact = replace(subject, network=_exact(network), dtype=torch.float64)
-        inputs = tuple(_double(part) for part in batch)
-        pairs = _proven(exact, (inputs[0], inputs[1]))
+        pairs = _pairs(subject, network, batch)
     except (RuntimeError, TypeError):
         return subject, norms
     for pair in pairs:
         _fold(network, pair)
     return replace(subject, network=network), [name for name in norms if name not in {pair.norm for pair in pairs}]
+
+
+@torch.no_grad()
+def before_norms(subject: Subject, batch: Batch) -> dict[str, str]:
+    """The layer before each BatchNorm, by name, where it may be folded: it gives its output to nothing else."""
+    try:
+        return {pair.norm: pair.layer for pair in _pairs(subject, copied(subject.network).eval(), batch)}
+    except (RuntimeError, TypeError):
+        return {}
+
+
+def _pairs(subject: Subject, network: nn.Module, batch: Batch) -> list[_Pair]:
+    exact = replace(subject, network=_exact(network), dtype=torch.float64)
+    inputs = tuple(_double(part) for part in batch)
+    return _proven(exact, (inputs[0], inputs[1]))
 
 
 def _exact(network: nn.Module) -> nn.Module:

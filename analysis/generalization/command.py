@@ -2,13 +2,14 @@
 
     python -m analysis.generalization runs/sweep
     python -m analysis.generalization runs/sweep --factors learning_rate batch_size method --latex table.tex
+    python -m analysis.generalization runs/sweep --gap loss shifted_loss
 
 reads the tables in ``runs/sweep/tables`` (and in every other folder named: parts of one sweep), of networks that differ
 in the settings that table ``settings`` records, and writes beside them
 
-- ``generalization.csv``, a row for each measure, gap (in loss, in accuracy) and choice of networks (all, pairs of one
-  method, each method's): Kendall's τ, the granulated Ψ (:mod:`analysis.generalization.granulated`), the conditional
-  mutual information K (:mod:`analysis.generalization.information`), mean and worst sign error
+- ``generalization.csv``, a row for each measure, gap (:mod:`analysis.generalization.gaps`) and choice of networks (all,
+  pairs of one method, each method's): Kendall's τ, the granulated Ψ (:mod:`analysis.generalization.granulated`), the
+  conditional mutual information K (:mod:`analysis.generalization.information`), mean and worst sign error
   (:mod:`analysis.generalization.environments`); and τ given training loss, logit scale, norm and all of these
   (:mod:`analysis.generalization.ranks`)
 - ``psi.csv`` and ``information.csv``: ψ of each factor, Î of each set of factors; ``sign_errors.csv``: each environment
@@ -20,6 +21,7 @@ Intervals are over seeds, whose networks are left out together, for these settin
 a network without one is in no rank, and both are counted in every row. No checkpoint is opened.
 """
 
+import math
 import time
 from dataclasses import asdict, replace
 
@@ -45,12 +47,12 @@ def run(config: Config) -> Result:
     Raises FileNotFoundError for a folder without tables, ValueError where there is nothing to set against a gap.
     """
     started = time.perf_counter()
-    if not config.noise > 0:
-        raise ValueError(f"the oracle's noise must be above 0, got {config.noise:g}: without it, it is the gap")
+    if not 0 < config.noise < math.inf:
+        raise ValueError(f"the oracle's noise must be above 0 and finite, got {config.noise:g}: at 0 it is the gap")
     if config.deals < 1:
         raise ValueError(f"at least one deal is needed, got {config.deals}")
     tables, found = read(config.folders), Rows()
-    for sweep in sweeps(tables, config.factors):
+    for sweep in sweeps(tables, config.factors, config.gap):
         known = references(sweep, tables, noise=config.noise, seed=config.seed)
         sweep = replace(sweep, measured=(*sweep.measured, *known))
         for name, some in rows(sweep, tables, Asked(config.deals, config.seed, config.weights)).items():

@@ -40,7 +40,7 @@ def factors(networks: pd.DataFrame, settings: pd.DataFrame, asked: Sequence[str]
             f"all {len(told)} networks have one setting: nothing differs but the seed; a sweep needs two levels of a "
             "factor, as in python -m analysis.sweep"
         )
-    return told[list(asked) or _own(told, there)]
+    return told[list(dict.fromkeys(asked)) or _own(told, there)]
 
 
 def _own(told: pd.DataFrame, there: Sequence[str]) -> list[str]:

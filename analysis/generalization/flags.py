@@ -7,6 +7,7 @@ from typing import Literal
 import tyro
 
 Weighting = Literal["images", "hoeffding", "none"]
+Gap = Literal["loss", "accuracy", "shifted_loss", "shifted_accuracy"]
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,13 @@ class Config:
     """Folder for the tables; by default the first folder's tables."""
     factors: tuple[str, ...] = ()
     """Columns of table settings, or method; by default all that differ."""
+    gap: tuple[Gap, ...] = ("loss", "accuracy")
+    """What measures are set against: the gap in loss, in accuracy, or either to shifted test images."""
     noise: float = 0.5
     """Of the oracle, in standard deviations of the gap."""
     weights: Weighting | None = None
-    """Of pairs in sign errors; by default images where table outcomes is there, else hoeffding, else none."""
+    """Of pairs in sign errors; by default images where table outcomes is there, else hoeffding, else none. Of gaps to
+    shifted images none."""
     deals: int = 500
     """Deals of seeds and settings that a p is made of, where there are more."""
     seed: int = 0

@@ -25,7 +25,7 @@ def references(sweep: Sweep, tables: Tables, *, noise: float, seed: int) -> tupl
     found = []
     for name, gap in sweep.gaps.items():
         blurred = gap + noise * _deviation(gap) * generator.standard_normal(len(gap))
-        title = f"oracle: gap in {name} with noise of {noise:g} of its deviation"
+        title = f"oracle: gap in {name.replace('_', ' ')} with noise of {noise:g} of its deviation"
         found.append(Measured(f"oracle[{name},{noise:g}]", title, "", "", blurred, f"oracle of {name}"))
     random = generator.standard_normal(len(sweep.seeds))
     found.append(Measured("random", "random numbers", "", "", random, "random"))

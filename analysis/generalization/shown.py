@@ -22,7 +22,8 @@ def table(frame: pd.DataFrame) -> str:
     parts = []
     for (network, data, steps, gap), rows in whole(frame).groupby(["network", "data", "timesteps", "gap"], sort=False):
         first = rows.iloc[0]
-        head = f"{network} on {data}{f', T = {steps}' if steps else ''}: gap in {gap}, {rows['n'].max()} networks, "
+        what = str(gap).replace("_", " ")
+        head = f"{network} on {data}{f', T = {steps}' if steps else ''}: gap in {what}, {rows['n'].max()} networks, "
         head += (
             f"{first['combinations']} settings, {first['seeds']} seeds, sign errors weighted by {first['weighting']}"
         )
@@ -54,8 +55,9 @@ def latex(frame: pd.DataFrame) -> str:
             ]
             for _, row in rows.iterrows()
         ]  # fmt: skip
+        what = str(gap).replace("_", " ")
         about = (
-            f"Measures against the gap in {gap} of {rows['n'].max()} networks ({network} on {data}"
+            f"Measures against the gap in {what} of {rows['n'].max()} networks ({network} on {data}"
             f"{f', T = {steps}' if steps else ''}; {first['combinations']} settings, {first['seeds']} seeds): "
             "Kendall's τ and Ψ with 95 % intervals over seeds, for these settings; K, which noise takes to "
             f"{number(first['information_chance'])} in 5 % of cases; the largest sign error of an environment. "

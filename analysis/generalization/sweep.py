@@ -10,9 +10,10 @@ from jaxtyping import Bool, Float, Int
 
 from ..compare.groups import METHOD, SETTING, check_distinct
 from .factors import factors
+from .flags import Gap
+from .gaps import GAPS, gaps_of
 from .reading import Tables
 
-GAPS = {"loss": "gap_in_loss", "accuracy": "gap_in_accuracy"}
 _SIDES = ("flatness", "scale-free", "complexity", "dynamics", "")  # of a measure; the others say what became of it
 
 
@@ -32,7 +33,7 @@ class Measured:
 class Sweep:
     """Networks of one name on one data set at one T. ``levels`` holds a word a factor (a column) and network (a row).
 
-    ``gaps`` by "loss" and "accuracy", where there are such; ``loss`` is the one that the gap in loss is of.
+    ``gaps`` by name (:mod:`.gaps`), those that there are; ``loss`` is the one that gaps in loss are of.
     ``unmeasured``: the method of each network that table runs names and nothing could be measured of.
     """
 
@@ -65,7 +66,7 @@ class Sweep:
         )
 
 
-def sweeps(tables: Tables, asked: Sequence[str] = ()) -> list[Sweep]:
+def sweeps(tables: Tables, asked: Sequence[str] = (), gaps: Sequence[Gap] = tuple(GAPS)) -> list[Sweep]:
     """A sweep for each network, data set and T of which there is a gap; ``asked`` names the factors, if any.
 
     Raises ValueError where no gap is known, nothing varies, or two networks have everything in common.
@@ -78,11 +79,11 @@ def sweeps(tables: Tables, asked: Sequence[str] = ()) -> list[Sweep]:
         networks = values.drop_duplicates("checkpoint")
         try:
             levels = factors(networks, tables.settings, asked)
+            place = dict(zip(SETTING, map(str, key), strict=True))
+            own = _sweep(place, values.assign(group=""), networks, levels, gaps)
         except ValueError as error:
             wrong.append(error)
             continue
-        place = dict(zip(SETTING, map(str, key), strict=True))
-        own = _sweep(place, values.assign(group=""), networks, levels)
         found.append(replace(own, unmeasured=_unmeasured(tables, place)))
     if not found and wrong:
         raise wrong[0]
@@ -103,16 +104,17 @@ def _unmeasured(tables: Tables, place: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(runs.loc[own, METHOD].astype(str))
 
 
-def _sweep(place: Mapping[str, str], values: pd.DataFrame, networks: pd.DataFrame, levels: pd.DataFrame) -> Sweep:
+def _sweep(
+    place: Mapping[str, str], values: pd.DataFrame, networks: pd.DataFrame, levels: pd.DataFrame, asked: Sequence[Gap]
+) -> Sweep:
     combined = levels.apply(", ".join, axis=1)
     check_distinct(values.assign(group=values["checkpoint"].map(combined)), "factors")
     wide = {
-        key: rows.set_index("checkpoint")["value"].reindex(networks["checkpoint"]).to_numpy(float)
-        for key, rows in values.groupby(["measure", "loss"], sort=False)
+        (str(measure), str(loss)): rows.set_index("checkpoint")["value"].reindex(networks["checkpoint"]).to_numpy(float)
+        for (measure, loss), rows in values.groupby(["measure", "loss"], sort=False)
     }
     in_loss = next((str(loss) for measure, loss in wide if measure == GAPS["loss"]), "")
-    gaps = {name: wide[key] for name, key in (("loss", (GAPS["loss"], in_loss)), ("accuracy", (GAPS["accuracy"], "")))
-            if key in wide}  # fmt: skip
+    gaps = gaps_of(wide, in_loss, asked)
     about = values[values["side"].isin(_SIDES)].drop_duplicates(["measure", "loss"])
     measured = tuple(
         Measured(str(name), str(title), str(loss), str(side), wide[name, loss])

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from scipy import special
 
 from .flags import Weighting
+from .gaps import GAPS
 from .pairs import Pairs
 from .reading import Tables
 from .sweep import Sweep
@@ -28,7 +29,9 @@ _SURE = 0.5
 def weights(
     sweep: Sweep, tables: Tables, target: str, pairs: Pairs, asked: Weighting | None
 ) -> tuple[Float[np.ndarray, " pair"], Weighting]:
-    """Each pair's weight for a gap ("loss" or "accuracy"), and by which convention: the first that the tables allow.
+    """Each pair's weight for a gap, and by which convention: the first that the tables allow.
+
+    Gaps to shifted images have none: single images under each shift are in no table.
 
     Raises ValueError where the one asked for needs what they lack.
     """
@@ -43,6 +46,8 @@ def weights(
             weight = sure if convention == "none" else np.maximum(sure - _SURE, 0)
             return np.where(np.isnan(weight) | (apart == 0), 0.0, weight), convention
     lacking = {"images": "table outcomes lacks networks", "hoeffding": "it takes accuracies, and images counted"}
+    if target not in GAPS:
+        lacking = dict.fromkeys(lacking, "no table has single images as they were shifted")
     raise ValueError(f"no weights by {asked} for the gap in {target}: {lacking[str(asked)]}; leave out --weights")
 
 
@@ -51,6 +56,8 @@ def _sure(
 ) -> Float[np.ndarray, " pair"] | None:
     if convention == "none":
         return np.ones(len(apart))
+    if target not in GAPS:
+        return None
     if convention == "images":
         column = "correct" if target == "accuracy" else f"loss_{sweep.loss}"
         variances = paired_variances(sweep, tables.outcomes, column)

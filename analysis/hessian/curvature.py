@@ -45,6 +45,7 @@ from landscape.objective import Objective
 from landscape.surfaces import filter_scale
 from models import processes
 
+from ..budget import check_seconds
 from ..subject import Subject, Unsuited
 from ..subject.words import ALL
 from .flags import BOTH, SEMIDEFINITE, Config
@@ -113,10 +114,7 @@ def _check_ends(config: Config) -> None:
             f"{' and '.join(flat)} is positive semi-definite: its smallest eigenvalues are zero and are left out. "
             "Ask for at least one --top, or for --operator hessian"
         )
-    if config.seconds is not None and not config.seconds > 0:
-        raise ValueError(f"--seconds must be positive, got {config.seconds}")
-    if config.seconds is not None and processes.world() > 1:
-        raise ValueError("--seconds is measured by each process for itself: leave it out under torchrun")
+    check_seconds(config.seconds, together=True)
 
 
 def fitted(config: Config, weights: int) -> Config:

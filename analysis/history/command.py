@@ -16,7 +16,8 @@ compared by any of it from tables alone. A field is empty where the checkpoint d
   accumulate, epochs (at most), epochs_done, phases, until_loss, until_loss_of, until_loss_reached
 - mse_weight (λ), mse_target (φ), label_smoothing
 - train_images (how many), split_seed (what drew them, or their order), vary_data (whether that goes with the seed),
-  augmented (whether they were), image_size; of events cut, binary_frames and split
+  random_labels (the share of them with a label drawn at random), augmented (whether they were), image_size; of events
+  cut, binary_frames and split
 - timesteps (T), spiking, norm, decay, threshold, surrogate, width (the surrogate's), detach_reset, parameters (weights
   of the network, how many)
 - precision, evaluate_train, evaluate_every, recipe, recipe_changes
@@ -44,7 +45,17 @@ Plain = bool | int | float | str
 SETTINGS = (
     *("optimizer", "learning_rate", "momentum", "weight_decay", "batch_size", "accumulate", "epochs", "epochs_done"),
     *("phases", "until_loss", "until_loss_of", "until_loss_reached", "mse_weight", "mse_target", "label_smoothing"),
-    *("train_images", "split_seed", "vary_data", "augmented", "image_size", "cut", "binary_frames", "split"),
+    *(
+        "train_images",
+        "split_seed",
+        "vary_data",
+        "random_labels",
+        "augmented",
+        "image_size",
+        "cut",
+        "binary_frames",
+        "split",
+    ),
     *("timesteps", "spiking", "norm", "decay", "threshold", "surrogate", "width", "detach_reset", "parameters"),
     *("precision", "evaluate_train", "evaluate_every", "recipe", "recipe_changes"),
 )

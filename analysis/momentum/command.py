@@ -80,7 +80,13 @@ def draw_batches(
 
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
-    """The tables of one checkpoint; both losses see the same batches."""
+    """The tables of one checkpoint; both losses see the same batches. What dropout draws is of ``config.seed`` too."""
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        return _measured(subject, config)
+
+
+def _measured(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     pool = subject.batch(config.split, config.images)
     number, beta = examples(None, pool[1]), _beta(subject, config)
     size = _batch_size(subject, config, number)
@@ -93,11 +99,12 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
         objective = subject.objective(function, batches, mode=config.mode, check=settled)
         pieces = _pieces(objective.parameters, config.layers)
         streams, errors = _stream(subject, loss, objective, pieces, beta, config)
+        before = objective.examples() if config.relative_steps else None
         for layer, piece in pieces.items():
             numbers = _statistics(streams[layer], errors, size=size, images=number)
             found = {"momentum": numbers, "momentum_pairs": _pairs(streams[layer])}
-            if config.relative_steps:
-                found["descent"] = _descent(objective, streams, layer, piece, index, config)
+            if before is not None:
+                found["descent"] = _descent(objective, streams, layer, piece, index, before, config)
             for name, table in found.items():
                 table.insert(0, "loss", loss)
                 if layer != WHOLE:
@@ -143,7 +150,7 @@ def _stream(
     weights, function = objective.parameters.tensors, subject.timed(loss)
     streams: Streams = {layer: {} for layer in pieces}
     squares: dict[int, float] = {}
-    with objective.evaluating():
+    with objective.evaluating(), torch.enable_grad():
         bar = tqdm(objective.batches(), unit="batch", disable=config.quiet, delay=2, leave=False)
         for share, inputs, target in bar:
             at_once = max(1, config.chunk // examples(None, target))
@@ -186,7 +193,7 @@ def _pairs(streams: Mapping[int, Stream]) -> pd.DataFrame:
 
 
 def _descent(
-    objective: Objective, streams: Streams, layer: str, piece: slice, index: Tensor, config: Config
+    objective: Objective, streams: Streams, layer: str, piece: slice, index: Tensor, before: Tensor, config: Config
 ) -> pd.DataFrame:
     """Along the vectors of ``layer``, zero elsewhere."""
     own = streams[layer]
@@ -194,7 +201,7 @@ def _descent(
     if layer == WHOLE:
         directions |= {f"step-{t}": stream.mean for t, stream in own.items() if t > 0}
     whole, steps = streams[WHOLE][0].mean, config.relative_steps
-    return descent(objective, whole, directions, relative_steps=steps, images=index, piece=piece)
+    return descent(objective, whole, directions, relative_steps=steps, images=index, piece=piece, before=before)
 
 
 def run(config: Config, subjects: Subjects = ()) -> Result:

@@ -33,13 +33,15 @@ def descent(
     relative_steps: Sequence[float],
     images: Int[Tensor, " size"],
     piece: slice = slice(None),
+    before: Float[Tensor, " size"] | None = None,
 ) -> pd.DataFrame:
     """Rows of direction, step η, relative_step, predicted, realised, ratio, stderr; the weights come back bit for bit.
 
     ``gradient`` is ḡ, over the objective's batches. ``images`` says which image each example of the objective is: an
     image that is in several batches counts once in ``stderr``, the standard error of the ratio over images, with the
     prediction held fixed and the two losses paired. A direction that is zero gives NaN. Directions are of the ``piece``
-    of the weights (a layer; by default all), the others stay, and relative steps are relative to that piece.
+    of the weights (a layer; by default all), the others stay, and relative steps are relative to that piece. ``before``
+    are the examples' losses at the weights, where they are known.
 
     Raises ValueError for a relative step that is not positive.
     """
@@ -47,14 +49,14 @@ def descent(
         raise ValueError(f"relative steps must be positive, got {', '.join(map(str, relative_steps))}")
     rows = []
     with objective.parameters.restored() as weights:
-        before = objective.examples().double()
+        known = (objective.examples() if before is None else before).double()
         for name, direction in directions.items():
             for relative in relative_steps:
                 step = float(relative * weights[piece].norm() / direction.norm())
                 moved = weights.clone()
                 moved[piece] -= step * direction
                 objective.parameters.assign(moved)
-                decrease = before - objective.examples().double()
+                decrease = known - objective.examples().double()
                 predicted = step * float(gradient[piece].double() @ direction.double())
                 rows.append({"direction": name, "step": step, "relative_step": relative, "predicted": predicted})
                 rows[-1] |= _ratio(decrease, images.to(decrease.device), predicted)

@@ -133,12 +133,15 @@ class _Walk:
             if step in stops:
                 self._evaluate(step)
 
+    @torch.enable_grad()
     def _step(self, step: int, inputs: Any, target: Any) -> None:
         loss, weights = self.subject.timed(self.loss), self.weights
         self.network.train()
         output = self.subject.time_first(self.evaluation.output(inputs))
         before = float(loss(output.detach(), target).mean())
         if not math.isfinite(before):
+            if step == 1:
+                raise ValueError(f"the loss of {self.subject.title} is {before} at its weights: no step leads on")
             raise ValueError(f"the loss is {before} at step {step} from {self.subject.title}: lower --step-rate")
         errors, gradients = {}, {}
         for t, error, gradient in step_gradients(output, target, loss, weights.tensors):
@@ -171,6 +174,7 @@ class _Walk:
         found = {"optimizer": self.settings.optimizer, "state": self.state, "step": step}
         return found | {"learning_rate": rate, "batch_size": self.plan.batch_size}
 
+    @torch.no_grad()
     def _evaluate(self, step: int) -> None:
         distance = float((self.weights.vector() - self.start).norm())
         far = {"distance": distance, "relative_distance": distance / float(self.start.norm())}

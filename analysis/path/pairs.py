@@ -9,9 +9,10 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 from tqdm import tqdm
@@ -31,6 +32,7 @@ from ..loading import every, loaded, title
 from ..precision import check_precision
 from ..subject import Subject, Subjects, listed
 from ..subject.checkpoints import of as subject_of
+from ..turns import check_enough, in_turn
 
 C = TypeVar("C", bound=Config)
 Tables = Mapping[str, pd.DataFrame]
@@ -55,40 +57,67 @@ def analyse_pairs(
     pairs = _pairs(every(config, listed(subjects)))
     code = {file: digest for pair in pairs for one in pair for file, digest in _code(one).items()}
     check_precision(config.dtype, allowed=config.low_precision)
-    if processes.world() > 1:
-        raise ValueError(f"this analysis does not split over {processes.world()} processes: start it without torchrun")
-    if config.out:
+    check_enough(pairs)
+    if config.out and processes.is_main():
         check_writable(config.out)
     started = time.perf_counter()
     tables, hashes = _stored(config, names)
     failures = Failures(len(pairs))
-    for pair in tqdm(pairs, unit="pair", disable=config.quiet or len(pairs) == 1):
-        digests = {title(one): one.sha256 if isinstance(one, Subject) else sha256(one) for one in pair}
-        if names[0] in tables and _of(tables[names[0]], list(digests)).any() and digests.items() <= hashes.items():
-            for path in (one for one in pair if isinstance(one, Path) and config.network is None):
-                load(path).check_data(config.data_root)
+    left = [pair for pair in pairs if not _there(pair, config, tables.get(names[0]), hashes)]
+    bar = tqdm(total=len(left), unit="pair", disable=config.quiet or len(pairs) == 1 or not processes.is_main())
+
+    def measured(pair: tuple[Path | Subject, Path | Subject]) -> Any:
+        return failures.tried(list(map(title, pair)), partial(_measured, pair, config, measure))
+
+    for pair, found in in_turn(left, measured):
+        bar.update()
+        if failures.kept(found):
             continue
-        begun, measured = time.perf_counter(), failures.tried(list(digests), partial(_measured, pair, config, measure))
-        if measured is None:
-            continue
-        first, second, found = measured
-        for name, table in found.items():
-            rows = _identified(table, first, second)
+        digests = _digests(pair)
+        for name, rows in found.tables.items():
             kept = tables[name][~_of(tables[name], list(digests))] if name in tables else rows[:0]
             tables[name] = pd.concat([kept, rows], ignore_index=True) if len(kept) else rows
         hashes |= digests
-        if config.out:
+        if config.out and processes.is_main():
             _result(tables, config, hashes, code, started).save(config.out)
-        if not config.quiet:
-            print(f"{title(pair[0])} to {title(pair[1])}: {time.perf_counter() - begun:.1f} s", file=sys.stderr)
+        if not config.quiet and processes.is_main():
+            print(found.remark, file=sys.stderr)
+    bar.close()
     return failures.checked(_result(tables, config, hashes, code, started) if tables else None)
+
+
+def _digests(pair: tuple[Path | Subject, Path | Subject]) -> dict[str, str]:
+    return {title(one): one.sha256 if isinstance(one, Subject) else sha256(one) for one in pair}
+
+
+def _there(
+    pair: tuple[Path | Subject, Path | Subject], config: Config, table: pd.DataFrame | None, hashes: Mapping[str, str]
+) -> bool:
+    """Whether a pair's rows are there, made of these very files, whose data are what they were."""
+    digests = _digests(pair)
+    if table is None or not _of(table, list(digests)).any() or not digests.items() <= hashes.items():
+        return False
+    for path in (one for one in pair if isinstance(one, Path) and config.network is None):
+        load(path).check_data(config.data_root)
+    return True
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A pair's tables, and what is told of it."""
+
+    tables: Tables
+    remark: str
 
 
 def _measured(
     pair: tuple[Path | Subject, Path | Subject], config: C, measure: Callable[[Subject, Subject, C], Tables]
-) -> tuple[Subject, Subject, Tables]:
-    first, second = _loaded(pair, config)
-    return first, second, guarded(partial(measure, first, second, config), config)
+) -> Measured:
+    begun, (first, second) = time.perf_counter(), _loaded(pair, config)
+    found = guarded(partial(measure, first, second, config), config)
+    tables = {name: _identified(table, first, second) for name, table in found.items()}
+    seconds = time.perf_counter() - begun
+    return Measured(tables, f"{title(pair[0])} to {title(pair[1])}: {seconds:.1f} s")
 
 
 def _result(

@@ -22,17 +22,20 @@ Table ``rise.csv``, after checkpoint, network, data, training, seed:
   and at this radius
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from landscape.deadline import Deadline
 from landscape.objective import Parameters
 from landscape.sharpness import (
     LOGITS,
     MEAN_SQUARE,
     RiseCurve,
+    Span,
     ascending,
     metric,
     network_scale,
@@ -42,6 +45,7 @@ from landscape.sharpness import (
 )
 from tables.result import Result
 
+from ..budget import check_seconds
 from ..command import analyse
 from ..subject import Batch, Subject, Subjects, Unsuited
 from .flags import Config
@@ -59,15 +63,25 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     parameters, frames = Parameters(subject.network), []
     points = sum(config.angles if along == "plane" else 2 for along in config.along)
     with tqdm(total=points * config.draws * len(config.radii), unit="point", disable=config.quiet) as bar:
-        for along in config.along:
-            directions = random_spans(parameters, along, draws=config.draws, seed=config.seed)
+        deadline = Deadline(config.seconds)
+        for number, along in enumerate(config.along):
+            directions: Iterable[Span] = random_spans(parameters, along, draws=config.draws, seed=config.seed)
+            if deadline.seconds is not None:
+                part = Deadline(deadline.seconds / (len(config.along) - number))
+                directions = part.pieces(directions, least=2)
             found = rise_curve(
                 subject.network, metrics, batches, directions, config.radii,
                 angles=config.angles, channels_last=True, progress=bar.update, **subject.reading,
             )  # fmt: skip
             frames.append(_rows(found, list(losses)).assign(along=along))
+            _say(subject, along, frames[-1]["draw"].nunique(), config)
     table = pd.concat(frames, ignore_index=True).assign(split=config.split, rms=rms)
     return {"rise": table[_COLUMNS]}
+
+
+def _say(subject: Subject, along: str, draws: int, config: Config) -> None:
+    if draws < config.draws and not config.quiet:
+        print(f"{subject.title}: {draws} of {config.draws} draws of {along} in the time given", file=sys.stderr)
 
 
 _COLUMNS = [
@@ -99,4 +113,5 @@ def run(config: Config, subjects: Subjects = ()) -> Result:
     if config.draws < 1:
         raise ValueError(f"--draws must be at least 1, got {config.draws}")
     ascending(config.radii)
+    check_seconds(config.seconds)
     return analyse(config, measure, subjects)

@@ -16,6 +16,8 @@ class Config(OneSplit):
     """Distances from the weights, ascending; at 1 every filter has moved by its own norm."""
     draws: int = 6
     """Random directions, or pairs of them, of each."""
+    seconds: float | None = None
+    """Time for each network: draws as far as they get, two at least, of line, plane and noise alike."""
     angles: int = 8
     """Points of a plane's circle."""
     scale: float = 1.0

@@ -1,4 +1,4 @@
-"""Accuracy and loss under noise, rounding, unlike neurons and faulty spikes."""
+"""Accuracy and loss under noise, rounding, unlike neurons, faulty spikes and shifted images."""
 
 from typing import TYPE_CHECKING
 

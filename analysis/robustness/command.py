@@ -24,6 +24,12 @@ spurious_spikes     every neuron that is silent at a step seen to spike with pro
 input_noise         Gaussian noise on every pixel; strength is its standard deviation over that of the channel's pixels,
                     among the images measured. On frames of events too, at every step anew, although a sensor's noise
                     is of another kind. Of inputs of fewer axes a channel is a feature, the last axis
+gaussian_noise,     with ``--shifts``: images shifted before they are standardised, in ways and severities of
+defocus_blur,       Hendrycks and Dietterich 2019 (:mod:`models.data.shifts`); strength is the severity, 1 … 5. draws is
+contrast,           1 where nothing is random: noise and the direction of translation are. Inputs whose black and white
+brightness,         aren't known (a subject's own data) need ``--pixels``
+pixelate,
+translation
 ==================  ==================================================================================================
 
 The formulas of the neurons and spikes are in :mod:`models.perturbation`. Biases and BatchNorm stay as they are.
@@ -52,6 +58,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from landscape.sharpness import FEWEST, MOST
+from models.data.shifts import SEVERITIES
 from models.perturbation import Site
 from tables.result import Result
 
@@ -60,11 +67,13 @@ from ..subject import Batch, Subject, Subjects
 from ..subject.passes import passes
 from .flags import Config
 from .perturbing import channel_spread, perturbed, possible, sites_in
+from .shifting import DRAWN, SHIFTS, pixels_of, under
 
 UNROUNDED = 32
 _OF_SPIKES = ("threshold_spread", "decay_spread", "lost_spikes", "spurious_spikes")
 NAMES = ("weight_noise", "rounding", *_OF_SPIKES, "input_noise")
 _RANGES = {"rounding": (FEWEST, MOST), "lost_spikes": (0, 1), "spurious_spikes": (0, 1)}
+_ORDER = (*NAMES, *SHIFTS)  # a perturbation's place is part of the seed of its draws
 
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
@@ -108,13 +117,24 @@ def _plan(subject: Subject, config: Config, sites: Sequence[Site]) -> tuple[dict
             left_out[name] = why
         if able is not None:
             plan[name] = Planned(sorted({float(strength) for strength in strengths} - {0.0}), able)
+    plan |= {name: Planned(_severities(config), ()) for name in _shifts(config)}
     if not plan:
         raise ValueError("nothing to measure: give at least one perturbation that this network can suffer")
     return plan, left_out
 
 
+def _shifts(config: Config) -> list[str]:
+    return [name for name in SHIFTS if name in config.shifts or "all" in config.shifts]
+
+
+def _severities(config: Config) -> list[float]:
+    if not config.severities or not set(config.severities) <= set(SEVERITIES):
+        raise ValueError(f"--severities are some of 1, 2, 3, 4 and 5, got {config.severities}")
+    return sorted({float(severity) for severity in config.severities})
+
+
 def _draws(name: str, config: Config) -> int:
-    return 1 if name == "rounding" else config.draws
+    return 1 if name == "rounding" or name in set(SHIFTS) - set(DRAWN) else config.draws
 
 
 def _curves(
@@ -125,7 +145,8 @@ def _curves(
     done: Callable[[], object],
 ) -> pd.DataFrame:
     batches = subject.batches(split, config.images, config.chunk)
-    pixels = channel_spread(batches, subject) if "input_noise" in plan else torch.ones(1)
+    spread = channel_spread(batches, subject) if "input_noise" in plan else torch.ones(1)
+    known = pixels_of(subject, config.pixels) if set(plan) & set(SHIFTS) else None
     losses = list(subject.asked(config.loss))
     clean = _summary([_outcomes(subject, batches, config.loss)], losses)
     rows: list[dict[str, Any]] = []
@@ -134,11 +155,15 @@ def _curves(
         for strength in strengths:
             outcomes = []
             for draw in range(_draws(name, config)):
-                seed = (config.seed, NAMES.index(name), draw)
-                with perturbed(
-                    subject.network, name, strength, pixels=pixels, seed=seed, sites=sites, axis=subject.axis
-                ):
-                    outcomes.append(_outcomes(subject, batches, config.loss))
+                seed = (config.seed, _ORDER.index(name), draw)
+                if known and name in SHIFTS:
+                    moved = under(batches, name, int(strength), pixels=known, seed=seed, title=subject.title)
+                    outcomes.append(_outcomes(subject, moved, config.loss))
+                else:
+                    with perturbed(
+                        subject.network, name, strength, pixels=spread, seed=seed, sites=sites, axis=subject.axis
+                    ):
+                        outcomes.append(_outcomes(subject, batches, config.loss))
                 done()
             curve[strength] = _summary(outcomes, losses)
         for strength in sorted(curve):
@@ -147,6 +172,7 @@ def _curves(
     return pd.DataFrame(rows)
 
 
+@torch.no_grad()
 def _outcomes(subject: Subject, batches: Sequence[Batch], loss: str) -> Float64[Tensor, "metric image"]:
     """The losses and whether the answer is right (NaN where nothing counts as that), for every image."""
     losses, right, found = subject.asked(loss).values(), subject.score, []

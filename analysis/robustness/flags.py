@@ -5,10 +5,12 @@ from typing import Literal
 
 from ..flags import BothSplits
 
+Shift = Literal["all", "gaussian_noise", "defocus_blur", "contrast", "brightness", "pixelate", "translation"]
+
 
 @dataclass(frozen=True)
 class Config(BothSplits):
-    """Accuracy and loss of checkpoints under noise, rounding, unlike neurons and faulty spikes."""
+    """Accuracy and loss of checkpoints under noise, rounding, unlike neurons, faulty spikes and shifted images."""
 
     split: Literal["train", "test", "both"] = "test"
     """Images to measure on."""
@@ -28,3 +30,10 @@ class Config(BothSplits):
     """Probability that a silent neuron is seen to spike."""
     input_noise: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0)
     """Noise on the pixels, relative to their standard deviation."""
+    shifts: tuple[Shift, ...] = ()
+    """Images shifted as in CIFAR-10-C, and translated (models.data.shifts): some, or all of these."""
+    severities: tuple[int, ...] = (1, 2, 3, 4, 5)
+    """Of every shift, 1 to 5."""
+    pixels: tuple[float, ...] = ()
+    """What black and white are in the inputs, for data that don't say: two numbers, or blacks of all channels and then
+    whites."""

@@ -19,6 +19,11 @@ regulariser, label smoothing, TRT's term and weight decay: the one whose curvatu
 batches, so that ``--chunk`` has to be the batch size; one of the user's own is run if ``--code`` names it. sdt and tet
 are the landscape's losses, as in all tables; where training lowered one of them alone, its rows are copied.
 
+**Sharpness-aware steps** diverge on a quadratic above the same limit, since the point where SAM takes its gradient is
+never farther than ρ; below it they end at a distance and not at the minimum, and hold the eigenvalue far lower (Long
+and Bartlett, JMLR 2024). ASAM's ρ grows with the weights, which lowers the limit itself, of a single weight to
+2/((1 + ρ)η). Of such a run "below the limit" says little, and ``trained`` is the loss at the weights.
+
 **Which curvature.** ``curvature`` is "formal" where a spike's derivative is a surrogate (see :mod:`analysis.hessian`):
 no theorem says that it meets the limit. It is "exact" for networks without steps.
 
@@ -53,6 +58,7 @@ from tqdm import tqdm
 from landscape.curvature import Hessian, Operator, Scaled
 from landscape.objective import Objective, fits
 from landscape.spectrum import lanczos
+from models import processes
 from models.checkpoint import naming
 from models.code import parse
 from models.losses import OBJECTIVES
@@ -127,7 +133,7 @@ class Along:
 
     def measure(self, subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
         """The rows of one snapshot."""
-        checkpoint, run = subject.trained("stability"), (subject.path or Path()).parent
+        checkpoint, run = subject.trained("stability"), _run(subject)
         if run != self.run:
             self.run, self.found = run, {}
         step = Step.of(checkpoint, subject.network)
@@ -205,10 +211,16 @@ def _epoch(path: Path) -> tuple[int, str]:
 
 def run(config: Config, subjects: Subjects = ()) -> Result:
     """The table stability of all snapshots, and of subjects that were loaded from some."""
-    result = analyse(replace(config, checkpoints=snapshots(config.checkpoints)), Along().measure, subjects)
-    if not config.quiet:
+    found = replace(config, checkpoints=snapshots(config.checkpoints))
+    result = analyse(found, Along().measure, subjects, chain=_run)
+    if not config.quiet and processes.is_main():
         _remark(result.to_frame())
     return result
+
+
+def _run(one: Path | Subject) -> Path:
+    """The folder of a snapshot's run."""
+    return ((one.path if isinstance(one, Subject) else one) or Path()).parent
 
 
 def _remark(table: pd.DataFrame) -> None:

@@ -24,6 +24,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ from .executors import executor
 from .flags import Config
 from .measuring import analyses, finished
 from .stacking import Stale, stack
-from .stages import stage
+from .stages import Task, stage, stages
 from .trainings import method, trainings
 
 
@@ -85,9 +86,11 @@ def _trained(config: Config) -> tuple[list[Path], list[str], dict[str, float]]:
     folders = [plan.out for plan in plans]
     with executor(config.executor, config.jobs) as pool:
         seconds["train"] = stage(pool, "train", [(_train, (plan,)) for plan in plans if not train.done(plan)])
-        for name in analyses(config, folders[0]):
-            asked = [analyses(config, folder, [folder / "ckpt.pt"])[name] for folder in folders]
-            seconds[name] = stage(pool, name, [(_analyse, one) for one in asked if not finished(name, one[1])])
+        tasks: dict[str, list[Task]] = {name: [] for name in analyses(config, folders[0])}
+        for folder in folders:
+            for name, one in analyses(config, folder, [folder / "ckpt.pt"]).items():
+                tasks[name] += [] if finished(name, one[1]) else [(_analyse, one)]
+        seconds |= stages(pool, tasks)
     return folders, [method(one)[0] for one in config.methods], seconds
 
 
@@ -112,12 +115,21 @@ def _conclude(config: Config, folders: Sequence[Path], methods: Sequence[str], s
         Result({}, {}).replace("compare", config.out / "tables")
     compared = time.perf_counter()
     surfaces = ("figures.interactive",) if (config.out / "tables" / "surface.csv").exists() else ()
-    for module in ("figures.paper", *surfaces, "figures.report"):
-        drawing = [sys.executable, "-m", module, str(config.out)]
-        if subprocess.run(drawing, check=False, stdout=subprocess.DEVNULL).returncode:
-            raise ValueError(f"the figures of {config.out} could not be drawn, for the reason above")
+    _draw(config, ("figures.paper", *surfaces, "figures.report"))
     done.write_text(names)
     return {"compare": compared - begun, "figures": time.perf_counter() - compared}
+
+
+def _draw(config: Config, modules: Sequence[str]) -> None:
+    """Have each of the ``modules`` draw, as many at a time as there are ``config.jobs``. None needs another's files."""
+
+    def drawn(module: str) -> bool:
+        drawing = [sys.executable, "-m", module, str(config.out)]
+        return not subprocess.run(drawing, check=False, stdout=subprocess.DEVNULL).returncode
+
+    with ThreadPoolExecutor(config.jobs) as threads:
+        if not all(list(threads.map(drawn, modules))):
+            raise ValueError(f"the figures of {config.out} could not be drawn, for the reason above")
 
 
 def _train(plan: recipe.Config) -> None:

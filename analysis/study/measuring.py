@@ -13,7 +13,7 @@ from ..subject import Subject
 from .flags import Config
 
 Analysis = tuple[Callable[..., Result], command.Config]
-_TABLES = {"history": "settings"}  # where it isn't called as the analysis
+_TABLES = {"history": "settings", "shifted": "robustness"}  # where it isn't called as the analysis
 
 
 def analyses(config: Config, folder: Path, checkpoints: Sequence[Path] = ()) -> dict[str, Analysis]:

@@ -71,7 +71,7 @@ def measure(config: Config) -> Measured:
     named = [one for one in named if title(one) in methods]
     places = [place for place, name in zip(places, titles, strict=True) if name in methods]
     seconds: dict[str, float] = {}
-    lacking = [*failed]
+    lacking, failures = [*failed], list[tuple[str, Refused]]()
     _AT_HAND[:] = named
     try:
         for name in analyses(config, config.out) if named else ():
@@ -80,7 +80,7 @@ def measure(config: Config) -> Measured:
             told = _told(name, refused)
             print(*(f"{line}\n" for line in told), sep="", end="", file=sys.stderr)
             lacking += told
-            failed += _told(name, [one for one in refused if not one.unsuited], "{} of {}: {}")
+            failures += [(name, one) for one in refused if not one.unsuited]
             for one in refused:
                 folder = places[[title(each) for each in named].index(one.title)] / "tables"
                 stale[folder] |= written_with(main_table(name, folder))
@@ -88,6 +88,7 @@ def measure(config: Config) -> Measured:
     finally:
         _AT_HAND.clear()
     left_out.write(config.out, lacking)
+    failed += _summed(failures)
     there = [i for i, place in enumerate(places) if _fresh(place / "tables", stale)]
     if not there:
         raise ValueError(f"nothing could be measured: {'; '.join(failed) or 'no analysis suits what there is'}")
@@ -197,3 +198,14 @@ def _told(name: str, refused: Sequence[Refused], words: str = "{} left out of {}
         shown = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
         lines.append(words.format(name, shown, reason))
     return lines
+
+
+def _summed(failures: Sequence[tuple[str, Refused]]) -> list[str]:
+    """A line for each reason with the analyses that failed for it, of the same subjects together."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for name, one in failures:
+        names.setdefault((one.title, one.reason), []).append(name)
+    alike: dict[str, list[Refused]] = {}
+    for (whose, reason), found in names.items():
+        alike.setdefault(", ".join(found), []).append(Refused(whose, reason, False))
+    return [line for found, refused in alike.items() for line in _told(found, refused, "{} of {}: {}")]

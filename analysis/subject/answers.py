@@ -115,5 +115,6 @@ def per_image(loss: str) -> Loss:
 
 
 def correct(logits: Tensor, labels: Tensor) -> Tensor:
-    """1 where the class with the largest mean output is the label, else 0; shape ``[batch]``."""
-    return (logits.mean(0).argmax(1) == labels).to(logits.dtype)
+    """1 where the class with the largest mean output is the label, else 0, as where one is NaN; shape ``[batch]``."""
+    mean = logits.mean(0)
+    return ((mean.argmax(1) == labels) & ~mean.isnan().any(1)).to(logits.dtype)

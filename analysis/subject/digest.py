@@ -1,9 +1,11 @@
-"""A digest of a subject that has no file: of its code, its weights and its first batches."""
+"""A digest of a subject that has no file: of its code, its weights and its data."""
 
 import hashlib
 import inspect
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,7 +13,8 @@ from torch.nn.parameter import is_lazy
 
 from landscape.evaluation import checksum
 
-from .given import in_memory, number
+from .given import number
+from .held import held
 
 if TYPE_CHECKING:
     from .subject import Subject
@@ -20,9 +23,10 @@ if TYPE_CHECKING:
 def of_content(subject: "Subject") -> str:
     """Of its file and what that was given, its words, modules' classes, losses and state, and of each split.
 
-    Of a split count its number of examples, where that is known unread, and the first 64, but all of a list of batches
-    and of a TensorDataset; of classes and functions the source, where there is one. Raises ValueError for lazy layers
-    that no batch has passed.
+    Of a split count its number of examples, where that is known unread, the first 64, and what it holds in memory or
+    names as files (:mod:`.held`); of classes and functions the files that they stand in, without what those import, or
+    their own source where there is no file, and the numbers and words that a function was made with. To be taken before
+    anything is read: a Dataset may keep what it read. Raises ValueError for lazy layers that no batch has passed.
     """
     digest = hashlib.sha256("".join(subject.code.values()).encode())
     words = [subject.arguments, subject.identity, dict(subject.factors)]
@@ -42,8 +46,8 @@ def of_content(subject: "Subject") -> str:
                 digest.update(part.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     for split in subject.there:
         source = getattr(subject, split)
-        held = (number(source), checksum(in_memory(source)), checksum(subject.batches(split, 64, 64)))
-        digest.update(str(held).encode())
+        found = (number(source), checksum(held(source)), checksum(subject.batches(split, 64, 64)))
+        digest.update(str(found).encode())
     return digest.hexdigest()
 
 
@@ -59,8 +63,35 @@ def _dense(value: Tensor) -> list[Tensor]:
 def _sources(subject: "Subject") -> Iterator[str]:
     kinds = dict.fromkeys(type(module) for module in subject.network.modules())
     functions = [*(subject.losses or {}).values(), subject.output, subject.unpack, subject.forward]
+    seen: set[int] = set()
     for one in [*kinds, *(each for each in functions if each)]:
+        yield from _source(one, seen)
+
+
+def _source(one: Any, seen: set[int]) -> Iterator[str]:
+    """Of a class or a function the file that it stands in, and what a function, or an object, was made with."""
+    if id(one) in seen:
+        return
+    seen.add(id(one))
+    kind = one if inspect.isclass(one) or inspect.isroutine(one) else type(one)
+    for value in [] if inspect.isclass(one) else _made_with(one):
+        if isinstance(value, bool | int | float | str | None):
+            yield f"{value}\0"
+        elif callable(value):
+            yield from _source(value, seen)
+    for place in (inspect.getmodule(kind), kind):
         try:
-            yield inspect.getsource(one)
+            yield inspect.getsource(place)  # type: ignore[arg-type]
         except (OSError, TypeError):  # made where no source is kept
-            yield getattr(one, "__qualname__", type(one).__qualname__)
+            continue
+        return
+
+
+def _made_with(one: Any) -> list[Any]:
+    if isinstance(one, partial):
+        return [one.func, *one.args, *one.keywords, *one.keywords.values()]
+    found = [*(getattr(one, "__defaults__", None) or ()), *getattr(one, "__dict__", {}).values()]
+    for cell in getattr(one, "__closure__", None) or ():
+        with suppress(ValueError):  # one that is empty
+            found.append(cell.cell_contents)
+    return found

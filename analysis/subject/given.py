@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from landscape.evaluation import Source, described
 from models.data.splits import Split
@@ -90,10 +90,3 @@ def number(source: Any) -> int | None:
     """How many examples there are, where that is known without reading them."""
     held = source.dataset if isinstance(source, DataLoader) else usable(source)
     return len(held) if by_example(held) and isinstance(held, Sized) else None
-
-
-def in_memory(source: Any) -> Any:
-    """All tensors of a list of batches or a TensorDataset; None of what has to be read to be seen."""
-    if isinstance(source, TensorDataset):
-        return source.tensors
-    return source if isinstance(source, list | tuple) else None

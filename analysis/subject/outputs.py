@@ -118,7 +118,7 @@ def _labelled(loss: Loss, found: Layout, output: Tensor, target: Tensor) -> Tens
     if found.answers == "classes" and target.numel() and not ((target >= 0) & (target < classes)).all():
         raise Refusal(_outside(classes, target))
     try:
-        return loss(output, target)
+        return loss(output, target.long() if found.answers != "labels" else target)  # cross_entropy takes no other
     except IndexError as error:
         raise Refusal(_outside(classes, target)) from error
 
@@ -182,8 +182,10 @@ def score(found: Layout) -> Loss | None:
 
 def _right(found: Layout, output: Tensor, target: Tensor) -> Tensor:
     if found.answers == "classes":
-        return (found.time_first(output).mean(0).argmax(1) == target).to(output.dtype)
+        mean = found.time_first(output).mean(0)
+        return ((mean.argmax(1) == target) & ~mean.isnan().any(1)).to(output.dtype)  # argmax takes NaN for the largest
     if found.answers == "labels":
         return ((output > 0) == (target > 0)).to(output.dtype).mean(1)
-    right = output.argmax(-1 if found.answers == "places" else 1) == target
+    axis = -1 if found.answers == "places" else 1
+    right = (output.argmax(axis) == target) & ~output.isnan().any(axis)
     return _mean(right.to(output.dtype), target)

@@ -68,7 +68,11 @@ def look(subject: "Subject") -> Seen:
 
 
 def passes(subject: "Subject", batches: Source, steps: int | None) -> Iterator[tuple[Any, Any]]:
-    """What the network returns for each batch, and the target; with T = ``steps`` where that is given."""
+    """What the network returns for each batch, and the target; with T = ``steps`` where that is given.
+
+    Between two batches the network is as it was found, and gradients are on or off as they were: a generator that an
+    error leaves where it stands must hold neither.
+    """
     spiking, network = subject.spiking or Spiking(), subject.network
     more, cut = {}, False
     if steps is not None:
@@ -77,12 +81,12 @@ def passes(subject: "Subject", batches: Source, steps: int | None) -> Iterator[t
         else:
             cut = spiking.frames is not None or (spiking.timesteps is None and steps != subject.trained_timesteps)
     evaluation = subject.evaluation(batches, **more)
-    with torch.no_grad(), evaluation.evaluating():
-        for batch in evaluation.batches:
+    for batch in evaluation.batches:
+        with torch.no_grad(), evaluation.evaluating():
             inputs = spiking.shortened(batch.inputs, steps) if cut and steps else batch.inputs
             with nullcontext() if steps is None or more else spiking.given(network, steps):
                 returned = evaluation.output(inputs)
-            yield returned, batch.target
+        yield returned, batch.target
 
 
 def told(keyword: str, steps: int, network: nn.Module, inputs: Any) -> Any:

@@ -85,7 +85,7 @@ class Images:
     def _sized(self, images: int | None, size: int) -> Iterator[Batch]:
         if isinstance(self.source, Dataset) and not isinstance(self.source, IterableDataset):
             number = len(self.source) if images is None else min(images, len(self.source))  # type: ignore[arg-type]
-            loader = DataLoader(Subset(self.source, range(number)), batch_size=size)
+            loader = DataLoader(Subset(self.source, range(number)), batch_size=size, generator=_unused())
             yield from (self._pair(batch) for batch in _read(loader))
             return
         left = len(self) if images is None else images
@@ -104,7 +104,11 @@ class Images:
             yield selected(batch, torch.arange(start, min(start + size, wanted)), self.axis)
 
     def _given(self) -> Iterator[tuple[Batch, int]]:
-        source = DataLoader(self.source, batch_size=100) if isinstance(self.source, IterableDataset) else self.source
+        source = (
+            DataLoader(self.source, 100, generator=_unused())
+            if isinstance(self.source, IterableDataset)
+            else self.source
+        )
         for batch in _read(source):  # type: ignore[arg-type]
             pair = self._pair(batch)
             if count := examples(*pair) if self.axis == 0 else examples(None, pair[1]):
@@ -128,6 +132,11 @@ class Images:
             return "the loader shuffles: pass the Dataset itself, or DataLoader(…, shuffle=False)"
         first, again = (checksum([*islice(self._sized(8, 8), 1)]) for _ in range(2))
         return "" if first == again else "the data differ between two readings: leave augmentation and shuffling out"
+
+
+def _unused() -> torch.Generator:
+    """For a loader, which else would draw a number from torch's own generator, the user's too."""
+    return torch.Generator()
 
 
 def _read(source: Iterable[Any]) -> Iterator[Any]:

@@ -48,12 +48,14 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from landscape.deadline import Deadline
 from landscape.evaluation import recalibrate
 from landscape.surfaces import Found, Surface, Task, grid, surface
 from tables.record import sha256
 from tables.result import Result
 
 from .. import command
+from ..budget import check_seconds
 from ..command import analyse
 from ..subject import Batch, Subject, Subjects
 from .errors import ordered, stated
@@ -86,10 +88,13 @@ def measure(subject: Subject, config: Config, journal: Callable[[], Journal]) ->
     with tqdm(unit="point", total=0, smoothing=0.05, disable=config.quiet) as bar:
         if config.tolerance is None:
             bar.total = sum(_size(sheet, config) for sheet in sheets)
+        deadline, left = Deadline(config.seconds), sum(_size(sheet, config) for sheet in sheets)
         for sheet in sheets:
+            seconds = None if config.seconds is None else (deadline.seconds or 0) * _size(sheet, config) / left
+            left -= _size(sheet, config)
             label: list[str | int] = [subject.sha256, sheet.split, sheet.kind, sheet.draw]
             run = partial(carried_out, journal(), label, bar)
-            found = _measured(subject, sheet, config, run)
+            found = _measured(subject, sheet, config, run, seconds)
             frames.append(_rows(found, sheet, config, losses))
             errors.append(stated(found, losses).assign(**_place(sheet, config)))
     table = pd.concat(frames, ignore_index=True)
@@ -127,6 +132,7 @@ def _measured(
     sheet: _Sheet,
     config: Config,
     run: Callable[[Sequence[Task], Callable[[Task], Found]], list[Found]],
+    seconds: float | None,
 ) -> Surface:
     grids = _grids(config, sheet.axes.ranges, len(sheet.axes.ranges))
     return surface(
@@ -141,6 +147,7 @@ def _measured(
         tolerance=None if config.tolerance is None else dict.fromkeys(subject.asked(config.loss), config.tolerance),
         run=run,
         seed=config.seed,
+        seconds=seconds,
         **subject.reading,
     )
 
@@ -201,6 +208,9 @@ def metrics(subject: Subject, loss: str) -> Callable[[Any, Any], dict[str, Tenso
 
 def run(config: Config, subjects: Subjects = ()) -> Result:
     """The table surface of every subject, taken up where a run of the same settings was stopped."""
+    check_seconds(config.seconds, together=True)
+    if config.seconds is not None and config.tolerance is None:
+        raise ValueError("--seconds goes with --tolerance: without one all points on all images are needed")
     kept: list[Journal] = []
     with ExitStack() as closing:
 

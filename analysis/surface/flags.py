@@ -27,5 +27,7 @@ class Config(BothSplits):
     tolerance: float | None = None
     """Root mean square error wanted of a surface, relative to its range, for which points and images are chosen and the
     rest is interpolated; None evaluates all points on all images."""
+    seconds: float | None = None
+    """With --tolerance: time for each network, of which a surface gets as much as its points are of all."""
     recalibrate: bool = False
     """Take BatchNorm's statistics anew at every point, from training images."""

@@ -48,7 +48,7 @@ def run(config: Config) -> pd.DataFrame:
     if config.jobs < 1:
         raise ValueError(f"--jobs must be at least 1, got {config.jobs}")
     plan = read(config)
-    outcomes = _carried_out(plan, config)
+    outcomes = carried_out(plan, config.jobs, config.executor)
     there = [outcome.folder / "tables" for outcome in outcomes if outcome.status == "measured"]
     if not there:
         raise ValueError(f"no network could be measured: {outcomes[0].status}: {outcomes[0].reason}")
@@ -59,8 +59,8 @@ def run(config: Config) -> pd.DataFrame:
     return table
 
 
-def _carried_out(plan: Plan, config: Config) -> list[Outcome]:
-    """What became of every network, in the plan's order."""
+def carried_out(plan: Plan, jobs: int, where: str | None) -> list[Outcome]:
+    """What became of every network, in the plan's order; ``where`` names the executor, if not ``jobs`` processes."""
     found: dict[Path, Outcome] = {
         run.config.out: Outcome(run.config.out, "measured", "", 0.0) for run in plan.runs if _done(run, plan)
     }
@@ -69,7 +69,7 @@ def _carried_out(plan: Plan, config: Config) -> list[Outcome]:
     def keep(outcome: Outcome) -> None:
         found[outcome.folder] = outcome
 
-    with executor(config.executor, config.jobs) as pool:
+    with executor(where, jobs) as pool:
         stage(pool, "networks", tasks, keep)
     return [found[run.config.out] for run in plan.runs]
 
@@ -98,20 +98,19 @@ def _table(plan: Plan, outcomes: Sequence[Outcome]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def forecast(config: Config) -> str:
+def forecast(plan: Plan, jobs: int) -> str:
     """How many networks, hours and gigabytes the plan is, from some of them trained for two epochs and measured."""
-    plan = read(config)
     left = [run for run in plan.runs if not _done(run, plan)]
     said = f"{len(plan.runs):,} networks, each trained to {plan.criterion}"
     if not left:
         return f"{said}; all are there"
     tried = [left[place * (len(left) - 1) // max(_TRIED - 1, 1)] for place in range(min(_TRIED, len(left)))]
     seconds, size = zip(*(_tried(one, plan) for one in tried), strict=True)
-    hours = sum(seconds) / len(seconds) * len(left) / config.jobs / 3600
+    hours = sum(seconds) / len(seconds) * len(left) / jobs / 3600
     room = 2 * sum(size) / len(size) * len(left) / 1e9  # once in its folder, once in the stack
     there = f", {len(plan.runs) - len(left):,} of them there already" if len(left) < len(plan.runs) else ""
     return (
-        f"{said}{there}: about {hours:.2g} hours by {config.jobs} processes, {min(seconds):.0f} to {max(seconds):.0f} "
+        f"{said}{there}: about {hours:.2g} hours by {jobs} processes, {min(seconds):.0f} to {max(seconds):.0f} "
         f"seconds a network, and {room:.2g} GB"
     )
 
@@ -137,7 +136,7 @@ def show(config: Config) -> None:
     for remark in read(config).remarks:
         print(remark, file=sys.stderr)
     if config.dry_run:
-        print(forecast(config))
+        print(forecast(read(config), config.jobs))
         return
     table = run(config)
     counts = table["status"].value_counts().to_dict()

@@ -1,7 +1,7 @@
 """One network of a sweep: trained, unless it is, and measured by what it hasn't been measured by yet."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from models.code import is_code, parse
 from models.training import recipe
 from tables.result import Result
 
-from .. import flags, hessian, history, rise, sharpness, timesteps
+from .. import flags, hessian, history, rise, robustness, sharpness, timesteps
 from ..study.measuring import finished
 
 Analysis = tuple[Callable[..., Result], flags.Config]
+_SHIFTED_IMAGES = 500  # of the test set
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,25 @@ def analyses(config: recipe.Config, images: int, measures: Sequence[str]) -> dic
     """The standard set, or what of it is asked for: cheap enough for hundreds of networks.
 
     Under the loss of the mean output, by which a network is used however it was trained; curvature in raw and in
-    filter-normalized coordinates; rises with logits as they are and at one scale.
+    filter-normalized coordinates; rises with logits as they are and at one scale. Beside it, where asked for, the first
+    500 test images under six shifts at three severities.
     """
     words = [str(word) for word in (config.model, config.data, config.loss)]
-    shared: dict[str, Any] = {
-        "checkpoints": (config.out / "ckpt.pt",),
-        "out": config.out / "tables",
+    how = {
         "data_root": config.data_root,
         "device": config.device,
         "code": tuple(dict.fromkeys(parse(word).where for word in words if is_code(word))),
-        "quiet": True,
     }
-    landscape = shared | {"images": images, "chunk": images, "loss": "sdt"}
+    return standard(config.out / "ckpt.pt", config.out / "tables", images, measures, how)
+
+
+def standard(
+    checkpoint: Path, out: Path, images: int, measures: Sequence[str], how: Mapping[str, Any], loss: str = "sdt"
+) -> dict[str, Analysis]:
+    """The same of any checkpoint, its tables in ``out``; ``how`` holds data_root, device and code."""
+    shared: dict[str, Any] = {"checkpoints": (checkpoint,), "out": out, "quiet": True, **how}
+    nothing: dict[str, Any] = dict.fromkeys(robustness.NAMES, ())
+    landscape = shared | {"images": images, "chunk": images, "loss": loss}
     every: dict[str, Analysis] = {
         "history": (history.run, history.Config(**shared)),
         "timesteps": (timesteps.run, timesteps.Config(**shared)),
@@ -87,5 +95,12 @@ def analyses(config: recipe.Config, images: int, measures: Sequence[str]) -> dic
             ),
         ),
         "rise": (rise.run, rise.Config(**landscape, along=("noise",), radii=(0.1, 0.2, 0.5, 1.0), draws=5)),
+        "shifted": (
+            robustness.run,
+            robustness.Config(
+                **shared, **nothing, images=_SHIFTED_IMAGES, loss=loss, draws=2,
+                shifts=("all",), severities=(1, 3, 5),
+            ),
+        ),
     }  # fmt: skip
     return {name: every[name] for name in measures}

@@ -6,7 +6,7 @@
     vary_data = true                       # each seed has training images of its own, the same for all else
     seeds = 5                              # 0 … 4, or a list of them
     images = 200                           # training images that the landscape is made of
-    measures = ["timesteps", "sharpness"]  # by default the whole standard set
+    measures = ["timesteps", "sharpness"]  # by default the whole standard set, which lacks "shifted"
 
     [factors]
     method = ["sdt", "tet", "tet:mse_weight=0", "sam=sdt:sharpness_aware=0.05"]
@@ -35,12 +35,14 @@ from typing import Any, get_type_hints
 
 from models.networks import parse
 from models.training import recipe
+from models.training.usual import EVENTS
 
 from ..study.flags import LANDSCAPE_IMAGES
 from ..study.trainings import checked, folder_name, method
 from .flags import Config
 
 STANDARD = ("timesteps", "hessian", "sharpness", "rise", "history")
+EVERY = (*STANDARD, "shifted")
 _MANY = 2_000  # networks that one has to mean
 _LARGEST = 10**6
 _SEED = 2**63
@@ -100,8 +102,10 @@ def _plan(said: Mapping[str, Any], config: Config) -> Plan:
         raise ValueError(f"images must be a number from 1, got {images!r}")
     if not isinstance(measures, list):
         raise ValueError(f'measures must be a list, as in measures = ["timesteps"], got {measures!r}')
-    if unknown := [name for name in measures if name not in STANDARD]:
-        raise ValueError(f"there is no measurement {unknown[0]!r} in a sweep; there are {', '.join(STANDARD)}")
+    if unknown := [name for name in measures if name not in EVERY]:
+        raise ValueError(f"there is no measurement {unknown[0]!r} in a sweep; there are {', '.join(EVERY)}")
+    if "shifted" in measures and (data := shared.get("data", recipe.Config.data)) in EVENTS:
+        raise ValueError(f'"shifted" is of images that stand still, and {data} are events: leave it out of measures')
     methods = _methods(shared.pop("method", None), factors)
     kinds = get_type_hints(recipe.Config)
     shared = {key: checked(key, value, kinds[key]) for key, value in shared.items()}
@@ -117,7 +121,7 @@ def _plan(said: Mapping[str, Any], config: Config) -> Plan:
     if len(seeds) * len(places) > _MANY and not config.yes:
         raise ValueError(f"{len(seeds) * len(places):,} networks: say --yes if that is meant")
     cells = [_cell(crossed, place) for place in places]
-    runs = tuple(_run(config.out, given, methods, cell, seed) for seed in seeds for cell in cells)
+    runs = tuple(planned(config.out, given, methods, cell, seed) for seed in seeds for cell in cells)
     _check_trained(runs, factors)
     asked = tuple(dict.fromkeys(["history", *measures]))
     return Plan(runs, factors, images, asked, _remarks(factors))
@@ -215,7 +219,10 @@ def _cell(crossed: Mapping[str, Sequence[Any]], place: int) -> dict[str, Any]:
     return dict(reversed(found.items()))
 
 
-def _run(out: Path, shared: Mapping[str, Any], methods: Mapping[str, Any], cell: Mapping[str, Any], seed: int) -> Run:
+def planned(
+    out: Path, shared: Mapping[str, Any], methods: Mapping[str, Any], cell: Mapping[str, Any], seed: int
+) -> Run:
+    """The network of one cell: trained as all are, as its method is and as its levels say, in a folder of its own."""
     name = cell["method"]
     settings: dict[str, Any] = {**shared, **methods[name], **cell, "method": name, "seed": seed}
     config = recipe.Config(out=out, **settings)

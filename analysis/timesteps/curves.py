@@ -71,8 +71,9 @@ def curve(
     counts = torch.arange(1, len(logits) + 1, dtype=logits.dtype, device=logits.device)[:, None]
     mean = logits.cumsum(0) / counts[:, :, None]
     at_step, classes = _entropy(logits, labels), {"cumulative": mean.argmax(2), "at_step": logits.argmax(2)}
+    known = {"cumulative": ~mean.isnan().any(2), "at_step": ~logits.isnan().any(2)}  # argmax takes NaN for the largest
     return {
-        **{f"accuracy_{name}": (found == labels).double() for name, found in classes.items()},
+        **{f"accuracy_{name}": ((found == labels) & known[name]).double() for name, found in classes.items()},
         "loss_sdt": _entropy(mean, labels),
         "loss_tet": at_step.cumsum(0) / counts,
         "loss_at_step": at_step,
@@ -83,7 +84,7 @@ def curve(
 
 def _entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy at each step and image, [time, batch]."""
-    return cross_entropy(logits.movedim(0, -1), labels[:, None].expand(-1, len(logits)), reduction="none").T
+    return cross_entropy(logits.movedim(0, -1), labels.long()[:, None].expand(-1, len(logits)), reduction="none").T
 
 
 @torch.no_grad()

@@ -32,6 +32,12 @@ PERTURBATIONS = {
     "lost_spikes": ("lost spikes", "probability"),
     "spurious_spikes": ("spurious spikes", "probability"),
     "input_noise": ("noise on pixels", "of their deviation"),
+    "gaussian_noise": ("noisy images", "severity"),
+    "defocus_blur": ("images out of focus", "severity"),
+    "contrast": ("less contrast", "severity"),
+    "brightness": ("brighter images", "severity"),
+    "pixelate": ("coarser images", "severity"),
+    "translation": ("moved images", "severity"),
 }
 _COLUMNS = 4
 _UNROUNDED = 32

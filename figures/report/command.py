@@ -23,7 +23,7 @@ from tables.files import replacing_alone
 from tables.record import Record, changed, record
 
 from .. import command
-from ..page import neuron, published, sections, turning
+from ..page import controls, neuron, published, sections, turning
 from ..page.markup import prose, text, wide
 from ..page.plates import Plate, plates
 from ..page.summary import answers
@@ -91,7 +91,7 @@ def page(
         colours=text(", ".join(f"{name} {words}" for name, words in methods.items())),
         summary=_titled(found, _summary),
         networks=sections.networks(found),
-        comparison=_titled(found, sections.comparison),
+        comparison=_titled(found, sections.comparison) + controls.passed(found),
         figures="".join(_article(one, places.get(one.name, "")) for one in made) + _absent(missing),
         beside=_titled(found, sections.beside),
         methods=Template(_METHODS.read_text(encoding="utf-8")).substitute(

@@ -57,7 +57,7 @@ class Batches:
         watched: bool = True,
     ):
         if isinstance(source, Dataset) and not (isinstance(source, IterableDataset) and _yields_batches(source)):
-            source = DataLoader(source, batch_size=DATASET_BATCH)
+            source = DataLoader(source, batch_size=DATASET_BATCH, generator=torch.Generator())  # not torch's own
         if isinstance(source, Tensor | Mapping | str) or not isinstance(source, Iterable):
             raise ValueError(
                 f"batches must be a loader, a Dataset or a list of (input, target), got {described(source)}: of a "

@@ -9,7 +9,7 @@ from .pac_bayes import NoiseBorne, bound, noise_borne
 from .quantize import FEWEST, MOST, rounded
 from .radius import curvature_at_radius
 from .relative_flatness import relative_flatness, weight_matrix
-from .rise_curve import ALONG, RiseCurve, ascending, random_spans, rise_curve
+from .rise_curve import ALONG, RiseCurve, Span, ascending, random_spans, rise_curve
 from .smoothed import gaussian_direction, smoothed_curvature
 from .worst import worst_rise
 
@@ -22,6 +22,7 @@ __all__ = [
     "UNSCALED",
     "NoiseBorne",
     "RiseCurve",
+    "Span",
     "ascending",
     "average_rise",
     "bound",

@@ -1,6 +1,6 @@
 """What products with a symmetric matrix tell about it: eigenvalues, density, trace, diagonal, norm."""
 
-from .deadline import Deadline
+from ..deadline import Deadline
 from .density import density
 from .diagonal import diagonal
 from .eigenpairs import Eigenpairs, Ritz, relative, save

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..curvature import Operator, products, rademacher
-from .deadline import Deadline
+from ..deadline import Deadline
 from .krylov import Krylov
 from .trace import TraceEstimate, check_probes, from_forms
 

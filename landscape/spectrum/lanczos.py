@@ -24,8 +24,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..curvature import Operator, check_vectors
+from ..deadline import Deadline
 from .bar import Bar
-from .deadline import Deadline
 from .eigenpairs import Eigenpairs, Ritz
 from .forecast import Outlook
 from .krylov import Krylov, symmetric_part

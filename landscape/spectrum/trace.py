@@ -46,7 +46,7 @@ import torch
 from jaxtyping import Float
 
 from ..curvature import Operator, products, rademacher
-from .deadline import Deadline
+from ..deadline import Deadline
 from .xtrace import XTrace
 
 

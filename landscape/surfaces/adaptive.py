@@ -9,12 +9,13 @@ asks for (:mod:`landscape.surfaces.levels`). The error that is stated is a root 
 
 r being the interpolant's error at the U of G points that are not in the fit, for the same examples; its bound comes
 from the points held out (:mod:`landscape.surfaces.bounds`), less the part of their squares that is the noise of few
-examples. Each part is a bound with 95 % confidence, at each look at the points held out. How often their sum is above
-the error is counted by ``benchmarks.coverage``.
+examples, and never below that noise: the points share their examples, so that it may be small at all of them at once,
+and hide an error of its size. Each part is a bound with 95 % confidence, at each look at the points held out. How often
+their sum is above the error is counted by ``benchmarks.coverage``.
 
 Nothing is interpolated next to a point whose loss is not finite: cells around it are cut until all their points are
 evaluated. So are those of steps and cliffs, where surpluses stay large. When that has come to half of the grid, all of
-it is evaluated.
+it is evaluated. When the time is up, the surface is what has been found, and its error is stated as it is.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ..deadline import Deadline
 from .bounds import CONFIDENCE, seen_bound
 from .cells import Cells, Index
 from .field import Field, variance
@@ -82,8 +84,10 @@ class Search:
         drives: Bool[np.ndarray, " metric"],
         centre: Rises,
         seed: int,
+        deadline: Deadline,
     ):
         self.known, self.tolerance, self.drives, self.centre = known, tolerance, drives, centre
+        self._deadline = deadline
         self._cells, self._indices = Cells(shape), list(product(*map(range, shape)))
         self._number = {index: place for place, index in enumerate(self._indices)}
         self._generator = np.random.default_rng(seed)
@@ -96,17 +100,39 @@ class Search:
         new = [self._number[corner] for corner in self._cells.corners()]
         if not self.known.can_hold_out(self.known.size - len(new)):
             new = list(range(self.known.size))
+        met = True
         while new:
             self._add(new)
             left = self.known.unknown()
-            if 2 * len(left) < self.known.size or not self.known.hold_out(self._generator):
+            late = self._late(len(left) * self.known.fewest)
+            if (2 * len(left) < self.known.size and not late) or not self.known.hold_out(self._generator):
                 self._all(left)
+                met = True
                 break
-            if self._met():
+            if (met := self._met()) and not self._taking_loses():
                 break
             new = self._next(set(self.known.unknown()))
-        self._take_examples()
+            if self._late(len(new) * self.known.fewest):
+                self._unseen = np.full_like(self._unseen, np.inf) if self._beside_lost() else self._unseen
+                break
+        if met:
+            self._take_examples()
         return self._estimate()
+
+    def _late(self, examples: int) -> bool:
+        """Whether so many more examples would not be done in time."""
+        return self.known.pace * examples > self._deadline.left
+
+    def _beside_lost(self) -> bool:
+        """Whether something is interpolated next to a point that is not finite."""
+        return self._cells.beside([self._indices[place] for place in self.known.lost])
+
+    def _taking_loses(self) -> bool:
+        """Take the examples that the error asks for; whether a point turns out not finite in those after the first."""
+        before = len(self.known.lost)
+        self._take_examples()
+        self.known.fewest = max(self.known.fewest, self.known.all().counts[-1])  # later levels have no more
+        return len(self.known.lost) > before
 
     def _all(self, left: list[int]) -> None:
         """Evaluate the rest of the grid: nothing is interpolated any more, and nothing held out."""
@@ -116,7 +142,8 @@ class Search:
     def _add(self, places: Sequence[int]) -> None:
         scale = np.where(self.drives, self.tolerance * self.known.ranges(), np.inf)
         for place, surplus in self.known.add(places).items():
-            apart = np.abs(surplus[self.drives]) / np.maximum(scale[self.drives], 1e-300)
+            with np.errstate(over="ignore"):  # of the first points, whose range is 0
+                apart = np.abs(surplus[self.drives]) / np.maximum(scale[self.drives], 1e-300)
             self._surplus[self._indices[place]] = float(apart.max())
 
     def _next(self, left: set[int]) -> list[int]:
@@ -129,17 +156,14 @@ class Search:
 
     def _met(self) -> bool:
         """Whether the points held out say that more points are not worth it."""
-        lost = [self._indices[place] for place in self.known.lost]
-        if self._cells.beside(lost):
-            return False
         self._errors, noise = self._residuals()
-        wanted = np.square(self.tolerance * self.known.ranges())
-        if (np.square(self._errors).mean(0) - noise > wanted)[self.drives].any():
+        if self._beside_lost():
             return False
+        wanted = np.square(self.tolerance * self.known.ranges())
         share = len(self.known.unknown()) / self.known.size
         bounds = np.array([seen_bound(each, CONFIDENCE) for each in self._errors.T])
-        self._unseen = share * np.maximum(bounds - noise, 0.0)
-        if (self._unseen > wanted)[self.drives].any():
+        self._unseen = share * np.maximum(bounds - noise, noise)  # below the noise, common to all, nothing is seen
+        if (np.maximum(np.square(self._errors).mean(0) - noise, self._unseen) > wanted)[self.drives].any():
             return False
         more = FEWEST * len(self.known.fit().before(len(self.known.levels)))
         return self._price(wanted - self._unseen) <= more + self._price(wanted - self._unseen / _GAIN)
@@ -176,8 +200,20 @@ class Search:
             counts = self._counts(levels, field, budget)
             if counts == levels.counts:
                 counts = [count + 1 for count in counts]
+            if not (counts := self._in_time(levels, counts)):
+                return
             for level, count in zip(levels.levels, counts, strict=True):
                 self.known.evaluate(dict.fromkeys(level, count))
+
+    def _in_time(self, levels: Levels, wanted: Sequence[int]) -> list[int]:
+        """As many of the examples wanted as there is time for, a part of each level's; none where it is up."""
+        more = [count - had for count, had in zip(wanted, levels.counts, strict=True)]
+        examples = sum(count * len(level) for count, level in zip(more, levels.levels, strict=True))
+        if not self._late(examples):
+            return list(wanted)
+        part = max(0.0, self._deadline.left) / (self.known.pace * examples)
+        found = [had + int(part * count) for had, count in zip(levels.counts, more, strict=True)]
+        return found if found != list(levels.counts) else []
 
     def _estimate(self) -> Estimate:
         known, levels = self.known, self.known.all()
@@ -191,6 +227,8 @@ class Search:
         of_rise = variance(parts[0])
         of_value = variance(parts[0] + self.centre[:, : parts[0].shape[-1]])
         of_value[grid == known.origin] = variance(self.centre)  # which is known from all examples
+        if known.examples == 1:  # which has no variance
+            of_rise[:] = of_value[:] = np.nan
         for place in known.lost:
             rises[place] = known.rises[place].mean(-1)
             sampling[place] = of_rise[place] = of_value[place] = np.nan

@@ -11,7 +11,7 @@ the plane is no average of many independent ones, but Σ λₖ zₖ² with the e
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 CONFIDENCE = 0.95
 
@@ -23,7 +23,7 @@ def seen_bound(errors: Float[np.ndarray, " place"], confidence: float) -> float:
         return float("inf")
     mean, spread = squares.mean(), np.square(squares - squares.mean()).sum()
     freedom = min(float(len(squares)), 2 * (len(squares) * mean) ** 2 / spread) if spread > 0 else len(squares)
-    return float(mean * freedom / chi2.ppf(1 - confidence, freedom))
+    return float(mean * freedom / _chi_square(1 - confidence, freedom))
 
 
 def field_quantile(factors: Float[np.ndarray, "place factor"], confidence: float) -> float:
@@ -35,4 +35,9 @@ def field_quantile(factors: Float[np.ndarray, "place factor"], confidence: float
     if not np.trace(gram) > 0:
         return 1.0
     freedom = float(np.trace(gram) ** 2 / np.square(gram).sum())
-    return float(chi2.ppf(confidence, freedom) / freedom)
+    return float(_chi_square(confidence, freedom) / freedom)
+
+
+def _chi_square(share: float, freedom: float) -> float:
+    """The value that ``share`` of a χ² variable lies below: what scipy.stats computes, which takes long to import."""
+    return float(2 * gammaincinv(freedom / 2, share))

@@ -1,6 +1,7 @@
 """What is known of a surface while it is searched: at which places, from how many examples, for what use."""
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -28,8 +29,10 @@ class Known:
         self.levels: list[list[int]] = [[origin]]
         self.held: list[int] = []
         self.lost: set[int] = set()
-        fewest, most, part = _HELD_OUT
-        self._wanted = int(np.clip(size // part, fewest, most))
+        self._spent, self._taken = 0.0, 0
+        self.fewest = FEWEST  # examples of a place that is new
+        least, most, part = _HELD_OUT
+        self._wanted = int(np.clip(size // part, least, most))
 
     def evaluate(self, wanted: Mapping[int, int]) -> None:
         """See to it that places have as many examples as ``wanted``."""
@@ -39,17 +42,28 @@ class Known:
             if place not in self.rises or self.rises[place].shape[1] < min(count, self.examples)
         }
         if missing:
+            begun, had = time.perf_counter(), self._held(missing)
             self.rises |= self.take(missing)
+            self._spent += time.perf_counter() - begun
+            self._taken += self._held(missing) - had
             self.lost |= {place for place in missing if not np.isfinite(self.rises[place].mean(-1)).all()}
             self.levels = [kept for level in self.levels if (kept := [at for at in level if at not in self.lost])]
             self.held = [place for place in self.held if place not in self.lost]
+
+    @property
+    def pace(self) -> float:
+        """Seconds of an example at a place, so far; 0 before the first."""
+        return self._spent / self._taken if self._taken else 0.0
+
+    def _held(self, places: Iterable[int]) -> int:
+        return sum(self.rises[place].shape[1] for place in places if place in self.rises)
 
     def add(self, places: Sequence[int]) -> dict[int, Float[np.ndarray, " metric"]]:
         """Make a level of what is new among ``places``; each one's mean surplus, inf for what is not finite."""
         known = {place for level in self.levels for place in level}
         new = [place for place in places if place not in known | self.lost]
         self.held = [place for place in self.held if place not in set(new)]
-        self.evaluate(dict.fromkeys(new, FEWEST))
+        self.evaluate(dict.fromkeys(new, self.fewest))
         kept = [place for place in new if place not in self.lost]
         found = {place: np.full(len(self.rises[place]), np.inf) for place in self.lost}
         if kept:
@@ -76,7 +90,7 @@ class Known:
         left = [place for place in unknown if place not in set(self.held)]
         drawn = generator.choice(left, max(0, self._wanted - len(self.held)), replace=False).tolist()
         self.held = sorted([*self.held, *drawn])
-        self.evaluate(dict.fromkeys(drawn, FEWEST))
+        self.evaluate(dict.fromkeys(drawn, self.fewest))
         return True
 
     def fit(self) -> Levels:

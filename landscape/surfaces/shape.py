@@ -17,8 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.interpolate import RegularGridInterpolator
-from scipy.ndimage import label
 
 _REFINED = 8  # cells of the finer grid on which areas are counted, per cell of the surface's
 _ANGLES = 360
@@ -49,6 +47,8 @@ def radius_at_rise(
         return Radius(sum(value for value, _ in sides) / 2, all(reached for _, reached in sides))
     fine = [np.linspace(axis[0], axis[-1], _REFINED * (len(axis) - 1) + 1) for axis in (alphas, betas)]
     below = _interpolated(heights, alphas, betas, np.stack(np.meshgrid(*fine, indexing="ij"), -1)) < rise
+    from scipy.ndimage import label  # takes long to import, as scipy.interpolate does
+
     parts, _ = label(below)
     middle = tuple(int(np.abs(axis).argmin()) for axis in fine)
     around = parts == parts[middle]
@@ -115,4 +115,6 @@ def _crossing(coordinates: np.ndarray, heights: np.ndarray, rise: float) -> tupl
 
 
 def _interpolated(heights: np.ndarray, alphas: np.ndarray, betas: np.ndarray, points: np.ndarray) -> np.ndarray:
+    from scipy.interpolate import RegularGridInterpolator
+
     return RegularGridInterpolator((alphas, betas), heights)(points)

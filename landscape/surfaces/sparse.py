@@ -6,6 +6,7 @@ from itertools import accumulate, product
 import numpy as np
 from jaxtyping import Float
 
+from ..deadline import Deadline
 from .adaptive import Estimate, Search
 from .grids import Surface
 from .known import Known
@@ -15,7 +16,12 @@ from .sampling import Centre, Run, Task, rises
 
 
 def sparse(
-    space: Points, axes: Sequence[Float[np.ndarray, " coordinate"]], tolerance: Mapping[str, float], run: Run, seed: int
+    space: Points,
+    axes: Sequence[Float[np.ndarray, " coordinate"]],
+    tolerance: Mapping[str, float],
+    run: Run,
+    seed: int,
+    deadline: Deadline,
 ) -> Surface:
     """The surface over the grid of ``axes``, each metric's error at most its ``tolerance`` times its range.
 
@@ -41,7 +47,7 @@ def sparse(
     known = Known(np.array(points) / scales, size, points.index(centre.origin), np.zeros_like(values), taking)
     wanted = np.array([tolerance.get(name, max(tolerance.values())) for name in names])
     drives = np.array([name in tolerance for name in names])
-    found = Search(known, tuple(map(len, axes)), wanted, drives, values, seed).run()
+    found = Search(known, tuple(map(len, axes)), wanted, drives, values, seed, deadline).run()
     return _surface(axes, names, values, found)
 
 

@@ -8,7 +8,6 @@ interpolant of a mean over examples is the mean of the examples' interpolants.
 
 import numpy as np
 from jaxtyping import Float
-from scipy.interpolate import RBFInterpolator
 
 _MOST = 3000  # points in one system of equations; with more each value is made of those nearest to it
 _NEAREST = 100
@@ -29,6 +28,8 @@ def interpolated(
     elif not len(places):
         found = columns[:0]
     else:
+        from scipy.interpolate import RBFInterpolator  # takes long to import, and few surfaces need it
+
         nearest = _NEAREST if len(points) > _MOST else None
         found = RBFInterpolator(points, columns, kernel="cubic", neighbors=nearest)(places)
     return found.reshape(len(places), *values.shape[1:])

@@ -29,6 +29,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from ..deadline import Deadline
 from ..evaluation import Reading, Source
 from ..objective import Parameters
 from .grids import Surface, grid
@@ -56,6 +57,7 @@ def surface(
     run: Run = in_turn,
     progress: Callable[[int], object] | None = None,
     seed: int = 0,
+    seconds: float | None = None,
     **reading: Unpack[Reading],
 ) -> Surface:
     """Every metric at every point of ``alphas`` × ``betas`` (a line when ``betas`` is None, with one direction).
@@ -64,7 +66,8 @@ def surface(
     so many points and examples are taken that the root mean square error over the grid, against the surface of all
     points and all examples, is at most 2 % of the largest less the smallest height, with 95 % confidence. Examples are
     taken by whole batches, in the order given: pass them in random order, in batches of 50 or so. Coordinates must
-    increase. ``seed`` draws the points that are held out.
+    increase. ``seed`` draws the points that are held out. After about ``seconds``, which go with a tolerance alone, the
+    surface is what has been found by then, with the error that it has.
 
     ``run(tasks, evaluate)`` yields ``evaluate(task)`` of each task in order; one of your own may spread tasks over
     processes, or keep what was found: plain JSON, and :class:`~landscape.surfaces.Task` is all that it depends on.
@@ -79,9 +82,12 @@ def surface(
         parameters=parameters, mode=mode, prepare=prepare, channels_last=channels_last, **reading,
     )  # fmt: skip
     carry_out = counted(run, progress)
+    if seconds is not None and not tolerance:
+        raise ValueError("seconds go with a tolerance: without one all points are needed")
+    deadline = Deadline(seconds)
     with space.lent():
         if tolerance:
-            return sparse(space, axes, tolerance, carry_out, seed)
+            return sparse(space, axes, tolerance, carry_out, seed, deadline)
         return _dense(space, axes, carry_out)
 
 

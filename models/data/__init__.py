@@ -29,6 +29,7 @@ from ..validation import check, check_timesteps
 from . import own
 from .dataset import Data, Described
 from .file_digest import digest
+from .relabelled import relabelled
 
 _SOURCES = {
     "digits": "digits:digits",
@@ -68,7 +69,10 @@ def _made(place: str) -> Callable[..., Data]:
     return made
 
 
-def load(name: str, *, root: str | Path | None = None, code: Sequence[str] = (), **arguments: Any) -> Data:
+def load(
+    name: str, *, root: str | Path | None = None, code: Sequence[str] = (), random_labels: float = 0.0,
+    label_seed: int = 0, **arguments: Any,
+) -> Data:  # fmt: skip
     """The data set ``name``, made from ``arguments`` (those not given have defaults, and are in the result's).
 
     ``root`` is the folder that holds ``cifar-10-batches-py``, ``cifar-100-python``, ImageNet's ``train`` and ``val``,
@@ -86,9 +90,15 @@ def load(name: str, *, root: str | Path | None = None, code: Sequence[str] = (),
 
     A user's own data (:func:`load_own`) that is code has to be among ``code``, which is what the command line names.
 
+    ``random_labels`` of the training images get labels drawn by ``label_seed`` (:mod:`.relabelled`).
+
     Raises ValueError for an unknown name or argument and for values out of range, FileNotFoundError for missing
     files.
     """
+    return relabelled(_loaded(name, root, code, arguments), random_labels, label_seed)
+
+
+def _loaded(name: str, root: str | Path | None, code: Sequence[str], arguments: dict[str, Any]) -> Data:
     if name not in _SOURCES and ("path" in arguments or own.is_own(name)):
         return load_own(name, root=root, code=code, **arguments)
     check_arguments(name, arguments)

@@ -38,6 +38,7 @@ def _cifar(name: str, *, root: Path, train_images: int | None = None, split_seed
         in_channels=3,
         image_size=32,
         augment=crop_and_flip,
+        white=255.0,
     )
 
 

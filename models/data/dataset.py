@@ -14,7 +14,8 @@ class Data:
     ``steps`` is the number of frames of an event stream, None for static images. ``augment`` is what a training run
     passes to ``train.batches``, None where the data set has nothing of the kind. Of a user's own data ``num_classes``,
     ``in_channels`` and ``image_size`` are 0 where it has none, and ``sha256`` is that of the file or the code,
-    or the digest of the folder.
+    or the digest of the folder. ``white`` is a white pixel's value as stored, black being 0, where data are images of
+    which that is known.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Data:
     steps: int | None = None
     augment: Augment | None = None
     sha256: str | None = None
+    white: float | None = None
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ def digits(*, train_images: int = 200, split_seed: int = 0) -> Data:
         num_classes=10,
         in_channels=1,
         image_size=8,
+        white=16.0,
     )
 
 

@@ -105,6 +105,7 @@ def class_folders(root: Path, test: str, *, image_size: int, workers: int, split
         in_channels=3,
         image_size=image_size,
         augment=partial(resized_crop_and_flip, size=image_size),
+        white=255.0,
     )
 
 

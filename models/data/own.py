@@ -119,4 +119,5 @@ def _standardised(data: Data) -> Data:
     axes = [axis for axis in range(pixels.ndim) if axis != pixels.ndim - 3]
     mean = tuple(pixels.mean(axes).tolist())
     std = tuple(value or 1.0 for value in pixels.std(axes, correction=0).tolist())
-    return replace(data, **{part: replace(getattr(data, part), mean=mean, std=std) for part in ("train", "test")})
+    splits = {part: replace(getattr(data, part), mean=mean, std=std) for part in ("train", "test")}
+    return replace(data, **splits, white=255.0)

@@ -87,6 +87,8 @@ class Config:
     """Of the weights, the order of the images and their augmentation."""
     train_images: int | None = None
     """Train on so many images, the same for every seed unless --vary-data; by default 200 digits, or all."""
+    random_labels: float = 0.0
+    """Share of the training images, from 0 to 1, whose label is drawn at random, by --seed; test images keep theirs."""
     augment: bool = True
     """The paper's augmentation where the data set has one (CIFAR, CIFAR10-DVS, ImageNet)."""
     image_size: int | None = None

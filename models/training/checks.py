@@ -38,6 +38,8 @@ def check(config: "Config", losses: set[str], drawn: bool) -> None:
         raise ValueError(
             f"--vary-data draws training images, and all that {config.data} has train: give --train-images"
         )
+    if not 0 <= config.random_labels <= 1:
+        raise ValueError(f"--random-labels is a share of the training images, from 0 to 1, got {config.random_labels}")
     if config.workers < 0:
         raise ValueError(f"workers must be at least 0, got {config.workers}")
     if config.evaluate_train is not None and config.evaluate_train < 1:

@@ -122,6 +122,8 @@ def data_arguments(config: Config) -> dict[str, Any]:
     }
     asked["by"] = None if config.cut == "count" else config.cut
     arguments |= {name: value for name, value in asked.items() if value is not None}
+    if config.random_labels:
+        arguments |= {"random_labels": config.random_labels, "label_seed": config.seed}
     if config.data in EVENTS:
         arguments["timesteps"] = config.timesteps
     if config.frames is not None:

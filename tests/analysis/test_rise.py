@@ -113,6 +113,7 @@ def test_a_checkpoint_s_rows_don_t_depend_on_its_company(table, tiny, digits_che
         (["--draws", "0"], "--draws must be at least 1, got 0"),
         (["--angles", "3"], "angles must be even and at least 4, got 3"),
         (["--scale", "0"], "scales must be positive"),
+        (["--seconds", "0"], "--seconds must be positive, got 0.0"),
         (["--images", "0"], "images and chunk must be at least 1"),
     ],
 )
@@ -231,3 +232,13 @@ def test_logits_are_taken_out_of_what_a_network_returns_wherever_time_lies():
     pd.testing.assert_frame_equal(of(lambda steps: steps.movedim(0, 1)), first)
     pd.testing.assert_frame_equal(of(lambda steps: (x, steps), output=lambda pair: pair[1]), first)
     pd.testing.assert_frame_equal(of(lambda steps: {"logits": steps}), first)
+
+
+def test_in_little_time_there_are_two_draws_the_same_as_of_all(tiny, capsys):
+    asked = {**SMALL, "along": ("line", "noise"), "draws": 4, "quiet": False}
+    every = rise.run(rise.Config((tiny,), **asked)).to_frame()
+    assert "draws of" not in capsys.readouterr().err
+    few = rise.run(rise.Config((tiny,), **asked, seconds=1e-6)).to_frame()
+    assert capsys.readouterr().err.count("2 of 4 draws of") == 2
+    assert len(few) == len(every) / 2
+    pd.testing.assert_frame_equal(few, every[every["draw"] < 2].reset_index(drop=True))

@@ -194,3 +194,29 @@ def test_with_a_tolerance_what_a_kill_left_is_taken_up_to_the_bit(kept, tiny, fe
     path.write_bytes(whole[: int(kept * len(whole))])
     assert surface.main([str(tiny), *FEW, "--out", str(tmp_path), "--quiet"]) == 0
     assert {name: (tmp_path / f"{name}.csv").read_bytes() for name in few} == few
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--seconds", "5"], "--seconds goes with --tolerance"),
+        (["--seconds", "-1", "--tolerance", "0.1"], "--seconds must be positive, got -1.0"),
+        (["--seconds", "nan", "--tolerance", "0.1"], "--seconds must be positive, got nan"),
+    ],
+)
+def test_time_that_can_t_be_given_is_one_line(flags, says, tiny, tmp_path, capsys):
+    assert surface.main([str(tiny), *flags, "--out", str(tmp_path / "out"), "--quiet"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_when_the_time_is_up_the_table_says_how_far_it_got(tiny, few, tmp_path):
+    asked = ["--images", "100", "--draws", "1", "--points", "41", "--plane-draws", "0", "--chunk", "25"]
+    assert surface.main(
+        [str(tiny), *asked, "--tolerance", "1e-4", "--seconds", "0.02", "--out", str(tmp_path), "--quiet"]
+    ) == 0  # fmt: skip
+    errors = pd.read_csv(tmp_path / "surface_errors.csv")
+    assert not errors["converged"].any()
+    assert (errors["evaluated"] < errors["points"]).all()
+    assert (errors["error"] > errors["tolerance"] * errors["range"]).all()

@@ -86,3 +86,20 @@ def test_the_first_product_brings_the_forecast_and_the_next_the_state(capsys):
         bar.watch(Ritz(2, np.array([1, 2]), np.array([30.0, 20.0]), np.array([3.0, 10.0]), 30.0))
         bar._bar.refresh()
         assert "30 20, residual 5e-01" in capsys.readouterr().err
+
+
+def test_pieces_end_where_one_more_as_long_as_the_longest_would_be_late():
+    clock = [0.0]
+    deadline = Deadline(10.0, clock=lambda: clock[0])
+    done = []
+    for item in deadline.pieces([1.0, 3.0, 2.0, 2.0, 2.0, 1.0]):
+        clock[0] += item
+        done.append(item)
+    assert done == [1.0, 3.0, 2.0, 2.0]  # at 8 one of 3 would be late
+    assert list(Deadline(1.0, clock=lambda: clock[0]).pieces("abc")) == ["a", "b", "c"]
+    late = Deadline(1.0, clock=lambda: clock[0])
+    seen = []
+    for letter in late.pieces("abc", least=2):
+        clock[0] += 5.0
+        seen.append(letter)
+    assert seen == ["a", "b"]

@@ -1,5 +1,7 @@
 """Surfaces of few points and few examples, beside all points and all examples computed one by one."""
 
+import sys
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -11,6 +13,7 @@ from scipy.interpolate import CubicSpline
 from scipy.stats import chi2
 from torch import nn
 
+from landscape.deadline import Deadline
 from landscape.surfaces import grid, surface
 from landscape.surfaces.adaptive import Search
 from landscape.surfaces.bounds import field_quantile, seen_bound
@@ -174,7 +177,7 @@ def searched(seed=0):
         places, 41, 20, np.zeros((2, 400)),
         lambda wanted: {place: rises[place][:, :count] for place, count in wanted.items()},
     )  # fmt: skip
-    search = Search(known, (41,), np.full(2, 0.02), np.array([True, False]), np.zeros((2, 400)), seed)
+    search = Search(known, (41,), np.full(2, 0.02), np.array([True, False]), np.zeros((2, 400)), seed, Deadline(None))
     return known, search.run(), rises
 
 
@@ -276,3 +279,43 @@ def test_only_cells_with_a_large_surplus_are_cut():
     assert centres == [(4, 4), (4, 12), (12, 4), (12, 12)]
     cut = cells.cut(dict.fromkeys(centres, 0.1) | {(4, 12): 1.0}, 0.5)
     assert cut == [(0, 12), (4, 8), (4, 16), (8, 12)]
+
+
+class Paced:
+    """Carries tasks out, each taking so many seconds a batch on a clock of its own."""
+
+    def __init__(self, seconds: float):
+        self.seconds, self.now = seconds, 0.0
+
+    def __call__(self, tasks, evaluate):
+        for task in tasks:
+            self.now += self.seconds * (task.stop - task.start)
+            yield evaluate(task)
+
+    def time(self):
+        return self.now
+
+
+@pytest.mark.parametrize(("function", "tolerance"), [(smooth, 0.001), (step, 0.02), (infinite, 0.02)])
+def test_when_the_time_is_up_the_surface_has_the_error_that_it_has(function, tolerance, monkeypatch):
+    def run(seconds):
+        paced = Paced(0.01)
+        clocked = partial(Deadline, clock=paced.time)
+        monkeypatch.setattr("landscape.surfaces.known.time.perf_counter", paced.time)
+        monkeypatch.setattr(sys.modules["landscape.surfaces.surface"], "Deadline", clocked)
+        return measured(function, 21, tolerance=tolerance, run=paced, seconds=seconds), paced.now
+
+    (found, needed), whole = run(None), naive(function, 21)
+    same, _ = run(2 * needed)
+    np.testing.assert_array_equal(same.mean["loss"], found.mean["loss"])
+    for part in (0.2, 0.6):
+        few, spent = run(part * needed)
+        assert spent < max(part, 0.35) * needed * 1.25  # batches are whole
+        assert few.images.sum() < found.images.sum()
+        assert part > 0.5 or not few.errors["loss"].converged
+        assert off(few, whole) <= few.errors["loss"].error
+
+
+def test_time_without_a_tolerance_is_refused():
+    with pytest.raises(ValueError, match="without one all points are needed"):
+        surface(Weights(smooth), metrics, [(e := examples(), e)], [torch.ones(2).double()], [0.0, 1.0], seconds=1.0)

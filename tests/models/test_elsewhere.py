@@ -295,3 +295,26 @@ def test_precision_and_place_are_the_modules_own(tmp_path):
     network = load_into(seeded(7).double(), written(LAYOUTS["half"], tmp_path), quiet=True)
     assert network.conv.weight.dtype == torch.float64
     assert torch.equal(network.conv.weight, state()["conv.weight"].bfloat16().double())
+
+
+def test_numbers_in_half_precision_are_read_whatever_they_count(tmp_path):
+    halves = {name: value.half() for name, value in state().items()}
+    expected = {name: value.half().to(value) for name, value in state().items()}
+    assert same(load_into(seeded(0), written(halves, tmp_path)), expected)
+    halves["norm.num_batches_tracked"] += 0.5
+    with pytest.raises(CheckpointError, match=r"norm\.num_batches_tracked: expected \[\] of torch\.int64, found \[\]"):
+        load_into(seeded(0), written(halves, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["conv.weight", "norm.running_mean", "norm.running_var"])
+def test_what_half_precision_made_infinite_is_refused(name, tmp_path):
+    halves = {key: (value * (1e6 if key == name else 1)).half() for key, value in state().items()}
+    with pytest.raises(CheckpointError, match=f"{name} holds NaN or infinity"):
+        load_into(seeded(0), written(halves, tmp_path))
+
+
+@pytest.mark.parametrize("weights", ["raw", "ema"])
+def test_torch_s_averaged_model_is_a_layout(weights, tmp_path):
+    averaged = torch.optim.swa_utils.AveragedModel(seeded(2)).state_dict()
+    content = averaged if weights == "raw" else {"model": state(1), "model_ema": averaged}
+    assert same(load_into(seeded(0), written(content, tmp_path), weights), state(2))

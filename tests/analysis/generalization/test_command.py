@@ -204,13 +204,20 @@ def test_factors_that_are_not_there(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--noise", "0"), "the oracle's noise must be above 0, got 0"),
+        (("--noise", "0"), "the oracle's noise must be above 0 and finite, got 0"),
+        (("--noise", "inf"), "the oracle's noise must be above 0 and finite, got inf"),
         (("--deals", "0"), "at least one deal is needed, got 0"),
     ],
 )
 def test_flags_that_can_not_be(flags, said, tmp_path, capsys):
     written(tmp_path)
     assert refused(tmp_path, capsys, *flags).startswith(said)
+
+
+def test_a_factor_named_twice_is_one(tmp_path):
+    written(tmp_path)
+    once, twice = (run(tmp_path, factors=("method",) * times + ("learning_rate", "batch_size")) for times in (1, 2))
+    pd.testing.assert_frame_equal(once.to_frame(), twice.to_frame())
 
 
 def test_a_method_called_all(tmp_path, capsys):

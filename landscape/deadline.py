@@ -2,9 +2,11 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 _MOMENT = 1e-9
+T = TypeVar("T")
 
 
 class Deadline:
@@ -30,3 +32,16 @@ class Deadline:
     def seconds(self) -> float | None:
         """What is left, for something that is begun now: None without a budget, a moment where it is used up."""
         return None if self._end == math.inf else max(self.left, _MOMENT)
+
+    def pieces(self, items: Iterable[T], least: int = 1) -> Iterator[T]:
+        """``items`` for as long as one more, were it to take as long as the longest, would end in time.
+
+        The first ``least`` of them come in any case.
+        """
+        longest = 0.0
+        for number, item in enumerate(items):
+            if number >= least and self.left < longest:
+                return
+            begun = self._clock()
+            yield item
+            longest = max(longest, self._clock() - begun)
