@@ -7,7 +7,7 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))
 
-from docs.making import docstrings, pages, resolving  # noqa: E402
+from docs.making import docstrings, links, pages, resolving  # noqa: E402
 
 pages.write(DOCS)
 
@@ -17,7 +17,6 @@ release = version = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())[
 copyright = author
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
-suppress_warnings = ["toc.empty_glob"]  # results/README.md may not be there
 exclude_patterns = ["_build", "making", "journeys", "tables.md"]  # tables.md is for readers of the repository
 nitpicky = True
 nitpick_ignore_regex = [
@@ -47,6 +46,7 @@ html_theme_options = {"navigation_with_keys": True}
 
 
 def setup(app):
-    """Docstrings as they are written here, and references to what stands on a module's page."""
-    app.connect("autodoc-process-docstring", lambda *given: given[-1].__setitem__(slice(None), docstrings.readable(given[-1])))
+    """Docstrings as they are written, references to what a module's page has, a page that may not be there."""
+    app.connect("autodoc-process-docstring", docstrings.processed)
     app.connect("missing-reference", resolving.found)
+    app.connect("source-read", links.listed)

@@ -27,6 +27,11 @@ ROOMS = (
     "models.nir",
     "models.perturbation",
 )
+_CALL = """```py
+from analysis import hessian
+
+hessian.run(hessian.Config(images=200), [subject]).tables["hessian"]
+```"""
 _APART = {"main", "Config"}  # of a command, on its own page
 
 
@@ -78,7 +83,9 @@ def _landscape() -> str:
 def _room(name: str) -> str:
     package = import_module(name)
     said = docstrings.text(inspect.getdoc(package) or "")
-    return page(f"# {name}", rst(f".. py:currentmodule:: {name}", "", said), *(_entry(name, key) for key in public(name)))
+    return page(
+        f"# {name}", rst(f".. py:currentmodule:: {name}", "", said), *(_entry(name, key) for key in public(name))
+    )
 
 
 def _entry(package: str, key: str) -> str:
@@ -106,10 +113,10 @@ def _below(package: str, key: str) -> list[str]:
 def _commands() -> str:
     parts = [
         "# Commands as functions",
-        "```py\nfrom analysis import hessian\n\nhessian.run(hessian.Config(images=200), [subject]).tables[\"hessian\"]\n```",
+        _CALL,
         "`Config` is the command's flags, by the same names with underscores: each command has "
-        "[its page](../commands/index.md). A subject is {py:class}`analysis.subject.Subject`; checkpoints are among the "
-        "flags.",
+        "[its page](../commands/index.md). A subject is {py:class}`analysis.subject.Subject`; checkpoints are "
+        "among the flags.",
     ]
     for name, module in commands().items():
         parts.append(f"## {module}")

@@ -9,7 +9,7 @@ from tables.schema import SCHEMA
 
 from . import docstrings
 from .flags import Flag, flags
-from .markdown import code, page, rst, table, toctree
+from .markdown import page, rst, table, toctree
 
 
 def pages(docs: Mapping[str, str]) -> dict[str, str]:
@@ -18,7 +18,7 @@ def pages(docs: Mapping[str, str]) -> dict[str, str]:
     lines = [(f"[{name}]({name}.md)", _first(docs[module])) for name, module in known.items()]
     index = page(
         "# Commands",
-        "Each is `python -m PACKAGE.NAME` and `snn-landscape NAME`. `--help` says the same of its flags as these pages.",
+        "Each is `python -m PACKAGE.NAME` and `snn-landscape NAME`. `--help` says of flags what these pages do.",
         table(["command", "for"], lines),
         toctree(*known, hidden=True),
     )
@@ -43,7 +43,7 @@ def _page(name: str, module: str, docs: Mapping[str, str]) -> str:
         _first(docs[module]),
         _usage(name, module, found),
         f"Tables: {', '.join(written)}." if written else "",
-        *_by_owner(config, found),
+        *_by_owner(name, config, found),
         "## What it does",
         rst(f".. py:module:: {module}.command", "", docstrings.text(docs[f"{module}.command"])),
     )
@@ -56,14 +56,21 @@ def _usage(name: str, module: str, found: list[Flag]) -> str:
     return f"```bash\npython -m {module} {asked}\nsnn-landscape {name} {asked}\n```"
 
 
-def _by_owner(config: type[Any], found: list[Flag]) -> list[str]:
+def _by_owner(name: str, config: type[Any], found: list[Flag]) -> list[str]:
     """Flags that are this command's, and below them those that it shares with others."""
     own = [flag for flag in found if flag.field in config.__annotations__]
     shared = [flag for flag in found if flag.field not in config.__annotations__]
     both = {"## Flags": own, "## Flags it shares with others": shared}
-    return [part for title, some in both.items() if some for part in (title, _table(some))]
+    return [part for title, some in both.items() if some for part in (title, _options(name, some))]
 
 
-def _table(some: list[Flag]) -> str:
-    rows = [(code(one.name), code(one.takes), "needed" if one.needed else code(one.default), one.about) for one in some]
-    return table(["flag", "takes", "default", "for"], rows)
+def _options(name: str, some: list[Flag]) -> str:
+    return rst(f".. program:: {name}", *(line for one in some for line in _option(one)))
+
+
+def _option(flag: Flag) -> list[str]:
+    """A flag as an entry of the index: what it takes, what it is for, and what it is unasked."""
+    takes = f" <{flag.takes}>" if flag.takes and not flag.positional else ""
+    unasked = "" if flag.needed else f" Default: ``{flag.default}``." if flag.default else " By default none."
+    said = docstrings.text(flag.about + (" Needed." if flag.needed and not flag.positional else unasked))
+    return ["", f".. option:: {flag.name}{takes}", "", f"   {said}"]

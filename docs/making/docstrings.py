@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 _ROLE = re.compile(r":\w+:`~?\.?([\w.]+)`")
 _LIST = re.compile(r"\s*([-*•]|\d+\.|\w+\)) ")
@@ -10,8 +11,8 @@ _LIST = re.compile(r"\s*([-*•]|\d+\.|\w+\)) ")
 def readable(lines: Sequence[str]) -> list[str]:
     """The lines of a docstring with every indented block below a paragraph as a literal one.
 
-    Formulas and commands are indented whether a double colon stands before them or not, and their columns count. A block
-    below an item of a list, or below a directive, is part of that.
+    Formulas and commands are indented whether a double colon stands before them or not, and their columns count. A
+    block below an item of a list, or below a directive, is part of that.
     """
     made: list[str] = []
     literal = False
@@ -29,6 +30,11 @@ def readable(lines: Sequence[str]) -> list[str]:
 def text(doc: str) -> str:
     """The same of a whole docstring."""
     return "\n".join(readable(doc.splitlines()))
+
+
+def processed(_app: Any, _kind: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+    """The same where Sphinx asks for it, in place."""
+    lines[:] = readable(lines)
 
 
 def _begins(lines: Sequence[str], number: int) -> bool:

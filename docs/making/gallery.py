@@ -31,7 +31,9 @@ def lines(picture: Picture) -> tuple[str, str, str]:
         return "python -m analysis.study --out runs", "python -m analysis.compare runs", draw
     if command == "generalization":
         return "python -m analysis.sweep plan.toml --out runs", "python -m analysis.generalization runs", draw
-    flags = " ".join(filter(None, ["for loss in sdt tet; do", _TRAINED.format(loss="$loss"), _TRAINING.get(picture.name)]))
+    flags = " ".join(
+        filter(None, ["for loss in sdt tet; do", _TRAINED.format(loss="$loss"), _TRAINING.get(picture.name)])
+    )
     asked = _FLAGS.get(picture.name, f"analysis.{command} {_BOTH}")
     if command == "stability":
         asked = "analysis.stability runs/sdt-0 runs/tet-0"

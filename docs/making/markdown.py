@@ -1,11 +1,12 @@
 """Words and tables as Markdown that Sphinx reads."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 
 def cell(text: object) -> str:
     """What stands in a table's cell: one line, without a bar that would end it."""
-    return " ".join(str(text).split()).replace("|", "\\|")
+    return re.sub(r"(?<!\\)\|", r"\\|", " ".join(str(text).split()))
 
 
 def code(text: str) -> str:

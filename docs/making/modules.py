@@ -40,8 +40,8 @@ def pages(shown: frozenset[str], functions: frozenset[str]) -> dict[str, str]:
     rows = [(f"[{room}]({room}.md)", _first(of.get(room, ""))) for room, of in rooms.items()]
     index = page(
         "# Modules",
-        "What a module is for, its first line says; formulas, sources and what is easy to get wrong stand below it. Names "
-        "that others may use are in [the public API](../api/index.md).",
+        "What a module is for, its first line says; formulas, sources and what is easy to get wrong stand below it. "
+        "Names that others may use are in [the public API](../api/index.md).",
         table(["room", "for"], rows),
         toctree(*rooms, hidden=True),
     )

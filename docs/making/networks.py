@@ -25,8 +25,8 @@ def networks() -> str:
         "## Data sets",
         rst(".. py:currentmodule:: models.data", "", docstrings.text(getdoc(data) or "")),
         "## Recipes",
-        "`python -m models.train --recipe NAME`: the rows of the paper's Tables 1–3 and Figure 3 as flags; `--recipe list` "
-        "prints them in full.",
+        "`python -m models.train --recipe NAME`: the rows of the paper's Tables 1–3 and Figure 3 as flags; `--recipe "
+        "list` prints them in full.",
         table(["recipe", "seeds", "rows of the paper"], published),
         "Losses and other ways of training: [methods](../howto/methods.md).",
     )

@@ -34,11 +34,11 @@ def measures() -> str:
         parts += [f"## {(side or 'of no side').capitalize()}", _table(list(some))]
     return page(
         "# Measures",
-        "One number for each subject and loss that a comparison compares. The id never changes: tables are joined by it. "
-        "The title is for readers; {0}, {1} … in it stand for what a member of the family was asked with, as the "
+        "One number for each subject and loss that a comparison compares. The id never changes: tables are joined by "
+        "it. The title is for readers; {0}, {1} … in it stand for what a member of the family was asked with, as the "
         "0.05 of `average_rise[0.05]`.",
-        "**Rescaling**: whether the value changes when weights before a BatchNorm are rescaled, which leaves the network's "
-        "function alone. Two minima that differ in such a measure may differ in nothing but the scale of their weights "
+        "**Rescaling**: whether the value changes when weights before a BatchNorm are rescaled, which leaves the "
+        "network's function alone. Two minima that differ in such a measure may differ in nothing but the scale of their weights "
         "(Dinh, Pascanu, Bengio, Bengio 2017), and a row of it carries that doubt.",
         "**Better** says which values are the flatter, the more robust, the better ones; nothing where neither is.",
         *parts,
@@ -47,7 +47,14 @@ def measures() -> str:
 
 def _table(some: list[Measure]) -> str:
     rows = [
-        (code(one.id), one.title, one.unit, one.better, _INVARIANCE[one.invariance], f"[{one.table}](tables/{one.table}.md)")
+        (
+            code(one.id),
+            one.title,
+            one.unit,
+            one.better,
+            _INVARIANCE[one.invariance],
+            f"[{one.table}](tables/{one.table}.md)",
+        )
         for one in some
     ]
     return table(["id", "title", "unit", "better", "rescaling", "table"], rows)
