@@ -38,8 +38,8 @@ def measures() -> str:
         "it. The title is for readers; {0}, {1} … in it stand for what a member of the family was asked with, as the "
         "0.05 of `average_rise[0.05]`.",
         "**Rescaling**: whether the value changes when weights before a BatchNorm are rescaled, which leaves the "
-        "network's function alone. Two minima that differ in such a measure may differ in nothing but the scale of their weights "
-        "(Dinh, Pascanu, Bengio, Bengio 2017), and a row of it carries that doubt.",
+        "network's function alone. Two minima that differ in such a measure may differ in nothing but the scale of "
+        "their weights (Dinh, Pascanu, Bengio, Bengio 2017), and a row of it carries that doubt.",
         "**Better** says which values are the flatter, the more robust, the better ones; nothing where neither is.",
         *parts,
     )
