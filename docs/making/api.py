@@ -91,7 +91,7 @@ def _room(name: str) -> str:
 def _entry(package: str, key: str) -> str:
     value = getattr(import_module(package), key)
     if inspect.isclass(value):
-        return rst(f".. autoclass:: {package}.{key}", "   :members:", "   :show-inheritance:")
+        return rst(f".. autoclass:: {package}.{key}", "   :members:")
     if inspect.isroutine(value):
         return rst(f".. autofunction:: {package}.{key}")
     said = _below(package, key) or ["Its value: ``" + " ".join(repr(value).split()) + "``"]
