@@ -12,7 +12,7 @@ demo: .venv/installed
 	$(BIN)/python -m analysis.study --out runs/demo
 
 test: lint
-	$(PYTEST) -m 'not zoo and not slow'
+	$(PYTEST) --nbmake notebooks/own_model.ipynb -m 'not zoo and not slow'
 
 test-all: lint
 	$(PYTEST) --nbmake notebooks

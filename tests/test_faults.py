@@ -102,6 +102,7 @@ def assert_whole(out: Path, expected: dict[str, bytes]) -> None:
             assert found == expected[name]
 
 
+@pytest.mark.slow(keep=4)
 @pytest.mark.parametrize("name", FLAGS)
 def test_a_command_killed_at_any_moment_and_started_again_ends_with_the_same_files(name, ends, forked, tmp_path):
     draw, placed = random.Random(name), Mock(side_effect=Path.replace)

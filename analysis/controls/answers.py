@@ -81,10 +81,10 @@ def change(one: "pd.Series[float]", other: "pd.Series[float]") -> Answer | None:
     if not finite:
         return None
     found = difference(one[finite], other[finite])
-    lost = len(one.index.union(other.index)) - len(finite)
     why = f"fewer than {FEWEST} pairs" if found["n"] < FEWEST else ""
     why = why or ("no spread" if found["difference"] and np.isnan(found["low"]) else "")
-    said = f"{lost} seeds without a finite value on both sides" if lost and why else ""
+    lost = len(common) - len(finite)
+    said = f"{lost} of {len(common)} pairs with a value that isn't finite" if lost else ""
     return Answer(
         UNDECIDED, found["difference"], "", found["low"], found["high"], found["n"], found["p"],
         "; ".join(filter(None, (why, said))),

@@ -7,7 +7,7 @@
 trains networks as :mod:`analysis.sweep` does (each a task of its own; after a kill the same command goes on), makes
 copies of some, measures all by its standard set, and writes ``OUT/tables/controls.csv``: a row for each measure,
 control and level, with the verdict, by how much, the interval, and why. The controls, what each says and what not, are
-in docs/controls.md:
+in docs/concepts/controls.md:
 
 - ``sam``: trained to be flat at its radius, SAM and ASAM (:mod:`analysis.controls.compared`)
 - ``rescaled``: the same function with weights before BatchNorms rescaled (:mod:`analysis.controls.copies`)
@@ -29,7 +29,7 @@ import pandas as pd
 
 from tables.record import provenance, sha256
 from tables.result import Result
-from tables.schema import SCHEMA
+from tables.schema import columns_of
 
 from ..sweep.command import forecast
 from .flags import Config
@@ -57,7 +57,7 @@ def run(config: Config) -> Result:
     every = rows(found, controls, wanted, config.gap, config.loss)
     if not every:
         raise ValueError(f"no measure of flatness comes from {', '.join(config.measures)}: ask for more --measures")
-    frame = pd.DataFrame(every)[[column.name for column in SCHEMA["controls"].columns]]
+    frame = pd.DataFrame(every)[columns_of("controls")]
     told = {name: str(value) for name, value in asdict(config).items()}
     digests = {path.as_posix(): sha256(path) for path in config.checkpoints}
     record = provenance(told, digests, time.perf_counter() - started)
@@ -67,11 +67,10 @@ def run(config: Config) -> Result:
 
 
 def _check_copies(found: Networks, controls: tuple[str, ...]) -> None:
-    """Say what controls could not be had of networks that can't be copied so; ValueError where there are no others."""
-    reasons = dict.fromkeys(reason for key, reason in found.lost.items() if key not in found.copies)
-    if reasons and set(controls) <= {"rescaled", "confident"} and not found.copies:
-        raise ValueError(next(iter(reasons)))
-    for reason in reasons:
+    """Say which copies could not be had; ValueError where nothing else is asked for and there are none."""
+    if found.lost and set(controls) <= {"rescaled", "confident"} and not found.copies:
+        raise ValueError(next(iter(found.lost.values())))
+    for reason in dict.fromkeys(found.lost.values()):
         print(reason, file=sys.stderr)
 
 

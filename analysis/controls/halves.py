@@ -67,6 +67,9 @@ def null(measure: Measured, method: str) -> Answer:
     """How often two halves of a method's seeds are told apart by ``measure``."""
     side = measure.of(method)
     values = side[np.isfinite(side)].to_numpy(float)
+    if not side.index.is_unique:
+        why = "two networks have one seed, so they differ in more than that"
+        return Answer(UNDECIDED, unit="share of splits", n=len(values), why=why)
     count = len(values)
     if count < 2 * FEWEST:
         why = f"{2 * FEWEST} seeds or more make two halves, there are {count}"

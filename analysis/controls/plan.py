@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from models.networks import parse
 from models.training import recipe
 
 from ..study.trainings import method
@@ -118,5 +119,7 @@ def plan(config: Config, controls: tuple[str, ...], wanted: Cells) -> Plan:
             general = {name: value for name, value in shared.items() if name not in settings}
             runs.append(planned(config.out, general, {label: settings}, {"method": label}, seed))
     for run in runs:
-        recipe.resolved(run.config)
+        made = recipe.resolved(run.config)
+        if not recipe.own_network(made):
+            parse(str(made.model))
     return Plan(tuple(runs), {}, config.images, ("history", *config.measures), ())

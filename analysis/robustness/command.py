@@ -57,11 +57,13 @@ from jaxtyping import Float64
 from torch import Tensor
 from tqdm import tqdm
 
+from landscape.deadline import Deadline
 from landscape.sharpness import FEWEST, MOST
 from models.data.shifts import SEVERITIES
 from models.perturbation import Site
 from tables.result import Result
 
+from ..budget import check_seconds
 from ..command import LEFT_OUT, analyse
 from ..subject import Batch, Subject, Subjects
 from ..subject.passes import passes
@@ -83,8 +85,11 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
         for name, why in left_out.items():
             print(f"{subject.title}: {name} {why}", file=sys.stderr)
     passes = sum(_draws(name, config) * len(one.strengths) for name, one in plan.items())
-    with tqdm(total=passes * len(config.splits), unit="pass", disable=config.quiet) as bar:
-        tables = [_curves(subject, config, plan, split, bar.update) for split in subject.splits(config.splits)]
+    deadline, splits, tables = Deadline(config.seconds), subject.splits(config.splits), []
+    with tqdm(total=passes * len(splits), unit="pass", disable=config.quiet) as bar:
+        for number, split in enumerate(splits):
+            part = Deadline(deadline.seconds and deadline.seconds / (len(splits) - number))
+            tables.append(_curves(subject, config, plan, split, part, bar.update))
     table = pd.concat(tables, ignore_index=True)
     table.attrs[LEFT_OUT] = left_out
     return {"robustness": table}
@@ -142,30 +147,39 @@ def _curves(
     config: Config,
     plan: dict[str, Planned],
     split: str,
+    deadline: Deadline,
     done: Callable[[], object],
 ) -> pd.DataFrame:
+    """Draw after draw, each of everything, as long as there is time; two at least."""
     batches = subject.batches(split, config.images, config.chunk)
     spread = channel_spread(batches, subject) if "input_noise" in plan else torch.ones(1)
     known = pixels_of(subject, config.pixels) if set(plan) & set(SHIFTS) else None
     losses = list(subject.asked(config.loss))
     clean = _summary([_outcomes(subject, batches, config.loss)], losses)
+    found: dict[tuple[str, float], list[Tensor]] = {
+        (name, strength): [] for name, one in plan.items() for strength in one.strengths
+    }
+    draws = 0
+    for draw in deadline.pieces(range(config.draws), least=2):
+        for (name, strength), outcomes in found.items():
+            if draw >= _draws(name, config):
+                continue
+            seed = (config.seed, _ORDER.index(name), draw)
+            if known and name in SHIFTS:
+                moved = under(batches, name, int(strength), pixels=known, seed=seed, title=subject.title)
+                outcomes.append(_outcomes(subject, moved, config.loss))
+            else:
+                how: dict[str, Any] = {"pixels": spread, "seed": seed, "sites": plan[name].sites, "axis": subject.axis}
+                with perturbed(subject.network, name, strength, **how):
+                    outcomes.append(_outcomes(subject, batches, config.loss))
+            done()
+        draws = draw + 1
+    if draws < config.draws and not config.quiet:
+        print(f"{subject.title}: {draws} of {config.draws} draws in the time given", file=sys.stderr)
     rows: list[dict[str, Any]] = []
-    for name, (strengths, sites) in plan.items():
+    for name in plan:
         curve = {float(UNROUNDED if name == "rounding" else 0): clean}
-        for strength in strengths:
-            outcomes = []
-            for draw in range(_draws(name, config)):
-                seed = (config.seed, _ORDER.index(name), draw)
-                if known and name in SHIFTS:
-                    moved = under(batches, name, int(strength), pixels=known, seed=seed, title=subject.title)
-                    outcomes.append(_outcomes(subject, moved, config.loss))
-                else:
-                    with perturbed(
-                        subject.network, name, strength, pixels=spread, seed=seed, sites=sites, axis=subject.axis
-                    ):
-                        outcomes.append(_outcomes(subject, batches, config.loss))
-                done()
-            curve[strength] = _summary(outcomes, losses)
+        curve |= {strength: _summary(each, losses) for (one, strength), each in found.items() if one == name}
         for strength in sorted(curve):
             head = {"split": split, "perturbation": name, "strength": strength}
             rows += [head | row for row in _rows(curve[strength], losses)]
@@ -203,4 +217,5 @@ def _rows(summary: dict[str, Any], losses: Sequence[str]) -> Iterator[dict[str, 
 
 def run(config: Config, subjects: Subjects = ()) -> Result:
     """The table robustness of every subject."""
+    check_seconds(config.seconds)
     return analyse(config, measure, subjects)

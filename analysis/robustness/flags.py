@@ -16,6 +16,8 @@ class Config(BothSplits):
     """Images to measure on."""
     draws: int = 10
     """Draws of everything random."""
+    seconds: float | None = None
+    """Time for each network: draws as far as they get, two at least."""
     weight_noise: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     """Noise on the weights, relative to each filter's norm. None given: left out, as with each of the following."""
     rounding: tuple[int, ...] = (8, 6, 4, 3)

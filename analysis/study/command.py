@@ -15,8 +15,8 @@ worker computes on one thread.
 With ``--subjects`` nothing is trained: the subjects that a file of the user's returns (:mod:`analysis.subject.targets`)
 are measured, compared and drawn the same way, tables in ``OUT/NAME/tables``. What one of them can't have is said in a
 line and left out; where something fails, the rest is measured and drawn, and the end is one line with what failed. Its
-tables of an earlier time stay in ``OUT/NAME/tables``, and count nowhere. One whose weights, classes, first examples and
-file are as they were is not measured again.
+tables of an earlier time stay in ``OUT/NAME/tables``, and count nowhere. One whose weights, code and data are as they
+were, as far as that is seen without reading all of them (:mod:`analysis.subject.digest`), is not measured again.
 """
 
 import shlex

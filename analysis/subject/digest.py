@@ -79,11 +79,15 @@ def _source(one: Any, seen: set[int]) -> Iterator[str]:
             yield f"{value}\0"
         elif callable(value):
             yield from _source(value, seen)
-    for place in (inspect.getmodule(kind), kind):
+    file = inspect.getmodule(kind)
+    if id(file) in seen:
+        return
+    for place in (file, kind):
         try:
             yield inspect.getsource(place)  # type: ignore[arg-type]
         except (OSError, TypeError):  # made where no source is kept
             continue
+        seen.add(id(place))
         return
 
 
@@ -91,6 +95,7 @@ def _made_with(one: Any) -> list[Any]:
     if isinstance(one, partial):
         return [one.func, *one.args, *one.keywords, *one.keywords.values()]
     found = [*(getattr(one, "__defaults__", None) or ()), *getattr(one, "__dict__", {}).values()]
+    found += getattr(getattr(one, "__self__", None), "__dict__", {}).values()
     for cell in getattr(one, "__closure__", None) or ():
         with suppress(ValueError):  # one that is empty
             found.append(cell.cell_contents)

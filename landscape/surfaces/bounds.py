@@ -22,7 +22,7 @@ def seen_bound(errors: Float[np.ndarray, " place"], confidence: float) -> float:
     if not len(squares) or not np.isfinite(squares).all():
         return float("inf")
     mean, spread = squares.mean(), np.square(squares - squares.mean()).sum()
-    freedom = min(float(len(squares)), 2 * (len(squares) * mean) ** 2 / spread) if spread > 0 else len(squares)
+    freedom = min(float(len(squares)), 2 * (len(squares) * mean) ** 2 / spread) if spread > 0 else float(len(squares))
     return float(mean * freedom / _chi_square(1 - confidence, freedom))
 
 

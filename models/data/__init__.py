@@ -69,10 +69,7 @@ def _made(place: str) -> Callable[..., Data]:
     return made
 
 
-def load(
-    name: str, *, root: str | Path | None = None, code: Sequence[str] = (), random_labels: float = 0.0,
-    label_seed: int = 0, **arguments: Any,
-) -> Data:  # fmt: skip
+def load(name: str, *, root: str | Path | None = None, code: Sequence[str] = (), **arguments: Any) -> Data:
     """The data set ``name``, made from ``arguments`` (those not given have defaults, and are in the result's).
 
     ``root`` is the folder that holds ``cifar-10-batches-py``, ``cifar-100-python``, ImageNet's ``train`` and ``val``,
@@ -90,12 +87,15 @@ def load(
 
     A user's own data (:func:`load_own`) that is code has to be among ``code``, which is what the command line names.
 
-    ``random_labels`` of the training images get labels drawn by ``label_seed`` (:mod:`.relabelled`).
+    ``random_labels`` (a share, 0) of the training images get labels drawn by ``label_seed`` (0): :mod:`.relabelled`.
 
     Raises ValueError for an unknown name or argument and for values out of range, FileNotFoundError for missing
     files.
     """
-    return relabelled(_loaded(name, root, code, arguments), random_labels, label_seed)
+    share, seed = arguments.pop("random_labels", 0.0), arguments.pop("label_seed", 0)
+    check(share, float, "random_labels")
+    check(seed, int, "label_seed")
+    return relabelled(_loaded(name, root, code, arguments), share, seed)
 
 
 def _loaded(name: str, root: str | Path | None, code: Sequence[str], arguments: dict[str, Any]) -> Data:

@@ -11,7 +11,6 @@ from dataclasses import replace
 import torch
 from torch import Generator
 
-from ..validation import check
 from .dataset import Data
 
 _APART = 1_000_003  # from what else is drawn by the same seed: the order of the images, the weights
@@ -22,8 +21,6 @@ def relabelled(data: Data, share: float, seed: int) -> Data:
 
     Raises ValueError for another share, and for data without class labels.
     """
-    check(share, float, "random_labels")
-    check(seed, int, "label_seed")
     if not 0 <= share <= 1:
         raise ValueError(f"random labels are a share of the training images, from 0 to 1, got {share}")
     if not share:

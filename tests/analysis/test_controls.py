@@ -12,14 +12,7 @@ from analysis.controls.answers import Measured, change
 from tables.controls import wide
 from tables.interval import independent
 
-HEAD = {
-    "measure": "m",
-    "title": "a measure",
-    "loss": "sdt",
-    "side": "flatness",
-    "unit": "loss",
-    "rescaling": "invariant",
-}
+HEAD = {"measure": "m", "title": "a measure", "loss": "sdt", "side": "flatness", "unit": "loss"}
 
 
 def put(**sides) -> Measured:
@@ -48,7 +41,7 @@ def test_pairs_are_of_one_seed_and_of_finite_values_and_three_at_least():
     assert found is not None
     assert (found.n, found.value) == (2, pytest.approx(-0.55))
     assert "fewer than 3 pairs" in found.why
-    assert "4 seeds without" in found.why
+    assert "1 of 3 pairs with a value that isn't finite" in found.why
     assert compared.flatter(Measured(HEAD, {"base": one, "sam": other}), "base", "sam").verdict == "undecided"
     assert change(one, pd.Series([1.0], [7])) is None
     assert compared.flatter(put(base=BASE), "base", "sam").verdict == "undecided"
@@ -84,12 +77,8 @@ def test_memorised_labels_may_not_look_flatter(shift, verdict):
 )
 def test_the_gap_follows_or_goes_the_other_way(curvature, gap, verdict):
     noise = np.array([0.02, -0.01, 0.01, -0.02, 0.005])
-    found = compared.follows(
-        put(less=BASE, more=BASE + noise + 0.4 * curvature),
-        put(less=BASE, more=BASE - noise + 0.4 * gap),
-        "less",
-        "more",
-    )
+    measure = put(less=BASE, more=BASE + noise + 0.4 * curvature)
+    found = compared.follows(measure, put(less=BASE, more=BASE - noise + 0.4 * gap), "less", "more")
     assert found.verdict == verdict
     assert found.why.startswith(f"gap {np.mean(0.4 * gap - noise):+.3g} (")
 
@@ -97,7 +86,7 @@ def test_the_gap_follows_or_goes_the_other_way(curvature, gap, verdict):
 def test_tau_is_kendall_s():
     rng = np.random.default_rng(1)
     for _ in range(20):
-        x, y = rng.integers(0, 4, 6), rng.normal(size=6).round(1)
+        x, y = rng.integers(0, 4, 6).astype(float), rng.normal(size=6).round(1)
         expected = stats.kendalltau(x, y).statistic
         assert forced.tau(x, y) == pytest.approx(expected, nan_ok=True)
 
@@ -107,7 +96,7 @@ RADII = {0.0: "a", 0.05: "b", 0.1: "c", 0.2: "d"}
 
 def test_falling_with_rho_is_the_mean_tau_of_seeds_with_their_spread():
     rng = np.random.default_rng(2)
-    table = rng.normal(0, 0.5, (6, 4)) - np.arange(4)
+    table = rng.normal(0, 1, (6, 4)) - np.arange(4)
     found = forced.falls(put(**dict(zip("abcd", table.T, strict=True))), RADII)
     each = [stats.kendalltau(list(RADII), row).statistic for row in table]
     half = stats.t.ppf(0.975, 5) * np.std(each, ddof=1) / np.sqrt(6)
@@ -186,6 +175,8 @@ def test_too_few_seeds_make_no_halves():
     assert (found.verdict, found.why) == ("undecided", "6 seeds or more make two halves, there are 5")
     assert halves.null(put(x=[3.0] * 8), "x").why == "no spread"
     assert halves.null(put(), "x").n == 0
+    twice = Measured(HEAD, {"x": pd.Series(np.arange(8.0), [0, 1, 2, 3, 0, 1, 2, 3])})
+    assert halves.null(twice, "x").why == "two networks have one seed, so they differ in more than that"
 
 
 @pytest.mark.parametrize(

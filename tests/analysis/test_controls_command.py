@@ -28,9 +28,8 @@ def runs(tmp_path_factory):
     for seed in (0, 1):
         train.run(
             recipe.Config(
-                out=folder / f"run-{seed}", loss="sdt", epochs=2, train_images=40, batch_size=20, timesteps=2,
-                seed=seed,
-                quiet=True,
+                out=folder / f"run-{seed}", loss="sdt", epochs=12, train_images=40, batch_size=10, timesteps=2,
+                seed=seed, quiet=True,
             )
         )  # fmt: skip
     return [folder / f"run-{seed}" / "ckpt.pt" for seed in (0, 1)]
@@ -219,6 +218,7 @@ def test_cells_that_controls_share_are_trained_once(tmp_path):
         (["--method", "sdp"], "method 'sdp': loss is one of"),
         (["--loss", "ce"], "--loss is for networks of yours"),
         (["--data", "nope"], "there is no data set 'nope'"),
+        (["--model", "nope"], "no network named 'nope'"),
         (["--jobs", "0"], "--images and --jobs must be at least 1, got 200 and 0"),
         (["none.pt"], "no checkpoint at none.pt"),
         (["none.pt", "--only", "sam"], "sam trains networks of its own: leave the checkpoints out, or --only sam"),

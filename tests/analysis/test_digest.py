@@ -165,6 +165,7 @@ def test_what_a_class_calls_in_its_own_file_counts():
         lambda file, factor: partial(file.each, factor=factor),
         lambda file, factor: partial(partial(file.closed(factor))),
         lambda file, factor: file.Loss(factor),
+        lambda file, factor: file.Loss(factor).forward,
     ],
 )
 def test_what_a_loss_was_made_with_counts(made):

@@ -96,6 +96,7 @@ def tables(folder: Path) -> dict[str, pd.DataFrame]:
     }
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", ["threads", "cluster"])
 def test_another_executor_leaves_the_same_tables_also_where_a_worker_was_killed(name, mine):
     if name == "cluster":

@@ -76,8 +76,9 @@ class Stream(IterableDataset):
 
 
 def test_a_stream_draws_nothing_either():
+    subject = Subject(network().eval(), train=Stream())
     before = torch.get_rng_state()
-    timesteps.run(timesteps.Config(quiet=True), Subject(network().eval(), train=Stream()))
+    timesteps.run(timesteps.Config(quiet=True), subject)
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -40,6 +40,7 @@ def experiments(pairs: int, images: int, seeds: float, *, rng: np.random.Generat
 
 
 @pytest.mark.filterwarnings("ignore:Precision loss")  # in equal differences
+@pytest.mark.slow(keep=4)
 @pytest.mark.parametrize("images", [500, 10_000])
 @pytest.mark.parametrize("pairs", [3, 5, 10])
 @pytest.mark.parametrize("seeds", [0, 1, 4])

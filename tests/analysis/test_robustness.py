@@ -213,3 +213,14 @@ def test_the_command_writes_the_table(path, tmp_path, capsys):
     written = pd.read_csv(tmp_path / "robustness.csv")
     assert set(written["perturbation"]) == set(NAMES)
     assert "weight_noise" in capsys.readouterr().out
+
+
+def test_in_little_time_there_are_two_draws_of_everything_the_same_as_of_all(path, capsys):
+    asked = SMALL | {"weight_noise": (0.2, 0.4), "lost_spikes": (0.2,), "rounding": (4,), "split": "both"}
+    two = run(Config((path,), **asked | {"draws": 2})).to_frame()
+    capsys.readouterr()
+    few = run(Config((path,), **asked | {"draws": 9, "quiet": False}, seconds=1e-6)).to_frame()
+    assert capsys.readouterr().err.count("2 of 9 draws in the time given") == 2
+    pd.testing.assert_frame_equal(few, two)
+    plenty = run(Config((path,), **asked | {"draws": 2}, seconds=1e6)).to_frame()
+    pd.testing.assert_frame_equal(plenty, two)

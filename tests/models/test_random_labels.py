@@ -89,7 +89,7 @@ def test_data_without_class_labels_have_none_to_draw(tmp_path):
         load_data(str(tmp_path / "own.npz"), random_labels=1.0)
 
 
-@pytest.mark.parametrize(("share", "says"), [("all", "random_labels"), (2.0, "a share")])
+@pytest.mark.parametrize(("share", "says"), [(2.0, "a share"), (float("nan"), "a share")])
 def test_a_checkpoint_s_share_of_another_kind_is_refused(share, says):
     with pytest.raises(ValueError, match=says):
         load_data("digits", random_labels=share)
