@@ -24,6 +24,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(?!(tables|landscape|models|analysis|figures)\b).*"),
 ]
 
+smartquotes_action = "q"  # two dashes begin a flag
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 myst_linkify_fuzzy_links = False
