@@ -2,8 +2,7 @@
 
 Of networks that have no accuracy, the loss. One panel a perturbation, all on one scale. Where strength begins, at 0 or
 at unrounded weights, the network is as trained. Draws are averaged within a seed, and the band is that of the mean over
-seeds; of one seed it is two standard errors over draws to either side. A perturbation that draws nothing, such as
-rounding, has no band then.
+seeds: none below three, whatever the draws.
 """
 
 import numpy as np
@@ -15,7 +14,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from tables.reading import TableError
 from tables.rows import any_measured, check_measured, one_split
 
-from ..style.bands import Curve, drawn, handles, over_seeds, remark
+from ..style.bands import Curve, curve, handles, remark
 from ..style.look import PAGE, caption, fit_means, legend
 from ..style.methods import first_loss, looks, loss_label
 from ..words.comparison import Tables, needed
@@ -72,18 +71,17 @@ def robustness(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cur
 
 
 def kept(rows: pd.DataFrame) -> tuple[pd.DataFrame, str, float]:
-    """Rows with what is left as ``kept``, two standard errors as ``error``; what that is, and the largest it can be.
+    """Rows with what is left as ``kept``; what that is, and the largest it can be.
 
     The accuracy in percent, which is the same under all losses; where there is none, the first loss.
     """
     if any_measured(rows, "accuracy"):
         rows = rows.drop_duplicates(["checkpoint", "perturbation", "strength"])
-        return rows.assign(kept=100 * rows["accuracy"], error=200 * rows["accuracy_stderr"]), "accuracy (%)", 100.0
+        return rows.assign(kept=100 * rows["accuracy"]), "accuracy (%)", 100.0
     check_measured(rows, "value")
     loss = first_loss(rows)
     rows = rows[rows["loss"] == loss]
-    error = 2 * rows["stderr"] if "stderr" in rows else np.nan
-    return rows.assign(kept=rows["value"], error=error), loss_label(loss), np.inf
+    return rows.assign(kept=rows["value"]), loss_label(loss), np.inf
 
 
 def _bits(ax: Axes, strength: pd.Series) -> pd.Series:
@@ -100,24 +98,13 @@ def _panel(ax: Axes, part: pd.DataFrame) -> dict[str, Curve]:
     for method, look in looks(part["method"]).items():
         one = part[part["method"] == method]
         if np.isfinite(one["kept"]).any():
-            table = over_seeds(one, ["at"], "kept").sort_values("at")
-            if one["seed"].nunique() == 1:
-                table = _over_draws(table, one)
-            curves[method] = drawn(ax, table, "at", method, name=look.label)
+            curves[method] = curve(ax, one, "at", "kept", method, name=look.label)
     return curves
-
-
-def _over_draws(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Two standard errors over draws to either side of the mean; none where nothing was drawn."""
-    half = table["at"].map(rows.groupby("at")["error"].mean()).replace(0.0, np.nan)
-    return table.assign(low=table["mean"] - half, high=table["mean"] + half)
 
 
 def _text(rows: pd.DataFrame, split: str, curves: list[Curve]) -> str:
     images = " or ".join(f"{one:.0f}" for one in sorted(rows["images"].unique()))
     said = remark(curves)
-    if rows.groupby("method")["seed"].nunique().max() == 1:
-        said = "One seed; bands: two standard errors over draws."
     draws = f"{max(rows['draws']):.0f} draws of everything random, averaged within a seed"
     return f"On {images} {split} images, {draws}. Bands may leave the panel. {said}"
 
