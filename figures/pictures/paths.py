@@ -115,7 +115,7 @@ def one_treatment(frame: pd.DataFrame) -> pd.DataFrame:
     """
     kinds = set(frame["statistics"])
     chosen = frame[frame["statistics"] == ("recalibrated" if "recalibrated" in kinds else min(kinds))]
-    errors = [name for name in chosen if str(name).endswith("stderr")] if _pairs(chosen).max() > 1 else []
+    errors = [str(name) for name in chosen if str(name).endswith("stderr")] if _pairs(chosen).max() > 1 else []
     chosen = chosen.assign(**dict.fromkeys(errors, np.nan))
     return chosen.assign(path=chosen["fitted"].where(chosen["kind"] == "bezier", _LINE))
 
