@@ -38,7 +38,7 @@ LETTERS = {
     "l": "training losses differ",
     "b": "undisturbed accuracies differ",
     "u": "training loss asked for not reached",
-    "i": "numbers of images differ",
+    "i": "numbers of examples differ",
     "f": "not finite",
     "x": "not so with logits at one scale",
     "o": "other settings differ too",
@@ -60,8 +60,9 @@ def doubts_about(
     """The reasons that apply to the row ``found`` of the values in ``group``, the two sides'.
 
     ``far`` holds the letters that :func:`apart` gave, ``start`` whether the accuracies that nothing disturbs differ
-    (:func:`starts_apart`), ``short`` the checkpoints short of the loss asked for; ``scale`` whether its flatter side depends on the logits' scale, ``more`` whether the two differ in settings beside
-    the factor compared, ``changed`` whether a table that it is made of was changed.
+    (:func:`starts_apart`), ``short`` the checkpoints short of the loss asked for; ``scale`` whether its flatter side
+    depends on the logits' scale, ``more`` whether the two differ in settings beside the factor compared, ``changed``
+    whether a table that it is made of was changed.
     """
     zero = found["low"] <= 0 <= found["high"]
     applies = {

@@ -102,7 +102,7 @@ def _by_radius(crossovers: pd.DataFrame) -> list[str]:
     own = own[own["loss"] == own["loss"].iloc[0]] if len(own) else own
     names = {"plain": "by radius", "network": "with logits at one scale"}
     return [
-        f"  {words}: {one['verdict'].partition(': ')[2]} ({one['loss']} loss)"
+        f"  {words}: {one['method']} is {one['verdict'].partition(': ')[2]} ({one['loss']} loss)"
         + (f"; in doubt: {one['trust']}" if one.get("trust") else "")
         for logits, words in names.items()
         for _, one in own[own["logits"] == logits].iterrows()

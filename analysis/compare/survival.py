@@ -19,7 +19,7 @@ def survival(table: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Measure, str]]
     """Rows with a value per checkpoint (and landscape loss), the measure, and the column of its values."""
     identity = list(IDENTITY)
     for (split, perturbation), curves in table.groupby(["split", "perturbation"], sort=False):
-        what = f"{str(perturbation).replace('_', ' ')}{'' if split == 'test' else ', training images'}"
+        what = f"{str(perturbation).replace('_', ' ')}{'' if split == 'test' else ', training examples'}"
         asked = f"{perturbation}{'' if split == 'test' else ' train'}"
         keys, rounding = [*identity, "loss"], perturbation == "rounding"
         parts = [(key, _means(curve, rounding)) for key, curve in curves.groupby(keys, sort=False)]

@@ -31,7 +31,7 @@ PERTURBATIONS = {
     "decay_spread": ("unlike decays", "relative spread"),
     "lost_spikes": ("lost spikes", "probability"),
     "spurious_spikes": ("spurious spikes", "probability"),
-    "input_noise": ("noise on pixels", "of their deviation"),
+    "input_noise": ("noise on inputs", "of their deviation"),
     "gaussian_noise": ("noisy images", "severity"),
     "defocus_blur": ("images out of focus", "severity"),
     "contrast": ("less contrast", "severity"),
@@ -107,7 +107,7 @@ def _text(rows: pd.DataFrame, split: str, curves: list[Curve]) -> str:
     images = " or ".join(f"{one:.0f}" for one in sorted(rows["images"].unique()))
     said = remark(curves)
     draws = f"{max(rows['draws']):.0f} draws of everything random, averaged within a seed"
-    return f"On {images} {split} images, {draws}. Bands may leave the panel. {said}"
+    return f"On {images} {split} examples, {draws}. Bands may leave the panel. {said}"
 
 
 def reading(tables: Tables) -> str:
@@ -151,8 +151,8 @@ def _claims(tables: Tables, means: pd.DataFrame, asked: tuple[str, str, str], sp
     for (perturbation, reach), part in means.groupby(["perturbation", "reach"], sort=False):
         words = PERTURBATIONS.get(str(perturbation), (str(perturbation), ""))[0]
         id_ = f"{name}[{perturbation}{' train' * (split == 'train')},{reach}]"
-        row = row_of(tables, id_, loss)
-        claims[f"under {words} {reach}"] = gap(part, column) if row is None else row.scaled(100 if name != "loss_rise" else 1)
+        row, scale = row_of(tables, id_, loss), 1 if loss else 100
+        claims[f"under {words} {reach}"] = gap(part, column) if row is None else row.scaled(scale)
     return claims
 
 

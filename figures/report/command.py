@@ -30,6 +30,7 @@ from ..page.summary import answers
 from ..style.look import COLUMN
 from ..style.methods import compared, label, looks, methods_of
 from ..words.comparison import Tables
+from ..words.kinds import pictured
 from ..words.prose import listed
 from .flags import Config
 
@@ -48,7 +49,7 @@ def run(config: Config, say: command.Say) -> list[Path]:
     if other:
         say(sections.since(other))
     target = config.directory / "report.html"
-    with compared(methods_of(found)):
+    with compared(methods_of(found)), pictured(found):
         made, lacking = plates(found)
         missing = (*unusable, *lacking, *left_out.read(config.directory))
         content = page(config.directory, found, records, made, missing, without, other)
@@ -94,7 +95,7 @@ def page(
         comparison=_titled(found, sections.comparison) + controls.passed(found),
         figures="".join(_article(one, places.get(one.name, "")) for one in made) + _absent(missing),
         beside=_titled(found, sections.beside),
-        methods=Template(_METHODS.read_text(encoding="utf-8")).substitute(
+        methods=Template(neuron.suited(_METHODS.read_text(encoding="utf-8"), found)).substitute(
             losses=published.defined(found), neuron=neuron.described(found)
         ),
         provenance=sections.provenance(records, found, without, other),

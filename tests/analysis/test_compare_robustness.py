@@ -147,12 +147,12 @@ def test_the_images_of_a_gap_are_stated_and_must_agree(tmp_path):
     write(tmp_path / "a", found)
     gap = row(compare.run(compare.Config((tmp_path / "a",), resamples=20)), "gap_in_loss")
     assert gap["images"] == "200 train, 1597 test"
-    assert "numbers of images differ" not in gap["trust"]
+    assert "numbers of examples differ" not in gap["trust"]
     steps.loc[(steps["split"] == "test") & (steps["training"] == "tet"), "images"] = 500
     write(tmp_path / "b", found)
     gap = row(compare.run(compare.Config((tmp_path / "b",), resamples=20)), "gap_in_loss")
     assert gap["images"] == "200 train, 1597 test, or 200 train, 500 test"
-    assert "numbers of images differ" in gap["trust"]
+    assert "numbers of examples differ" in gap["trust"]
 
 
 def test_curves_and_surfaces_keep_their_numbers_of_images():
