@@ -130,7 +130,7 @@ NORMS = {
     "dist_spec_init": "squared spectral distance from the start, summed over layers",
     "filter_turn": "turn of the filters since the start",
 }
-"""Column norm of table norms, in words (products as d times their d-th root, of squares); formulas are in :mod:`landscape.sharpness.norms`."""
+"""Column norm of table norms, in words; formulas are in :mod:`landscape.sharpness.norms`."""
 
 SHARPNESS = {
     "average": "average_rise",

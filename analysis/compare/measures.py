@@ -53,9 +53,9 @@ def measures(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def _named(values: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.Series:
     """Titles: where table settings says that a network has no spikes, its Hessian isn't a formal one."""
     told = tables.get("settings", pd.DataFrame())
-    smooth = told.loc[told["spiking"].astype(str).eq("False"), "checkpoint"] if "spiking" in told else []
+    smooth = list(told.loc[told["spiking"].astype(str).eq("False"), "checkpoint"]) if "spiking" in told else []
     plain = values["title"].str.replace("formal Hessian", "Hessian")
-    return values["title"].where(~values["checkpoint"].isin(list(smooth)), plain)
+    return values["title"].where(~values["checkpoint"].isin(smooth), plain)
 
 
 def _extracted(name: str, function: Extract, tables: Mapping[str, pd.DataFrame]) -> list[pd.DataFrame]:

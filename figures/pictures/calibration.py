@@ -56,8 +56,9 @@ def calibration(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cu
     axes["ece"].set_ylabel("calibration error, ECE (%)")
     axes["ece"].set_ylim(bottom=0)
     axes["overconfidence"].set_ylabel("confidence − accuracy (points)")
-    dots, dash = (":", "") if timed else ("none", "_")
-    calibrated = Line2D([], [], color=GREY, linestyle=dots, marker=dash, label="calibrated perfectly")
+    calibrated = Line2D([], [], color=GREY, linestyle=":", label="calibrated perfectly")
+    if not timed:
+        calibrated.set(linestyle="none", marker="_")
     legend(figure, [*handles(curves.values()), calibrated])
     at = f"; trained at T = {trained}" if timed else ""
     bins = f" {rows['bins'].max():.0f} bins of equal width." if "bins" in rows else ""

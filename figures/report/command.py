@@ -90,7 +90,7 @@ def page(
         title=text(f"{names or 'Networks'}: {listed([name for name, _ in _families(found)])} – snn-landscape"),
         heading=text(_heading(list(methods))),
         colours=text(", ".join(f"{name} {words}" for name, words in methods.items())),
-        summary=_titled(found, _summary),
+        summary=_titled(found, _summary) + _gone(missing),
         networks=sections.networks(found),
         comparison=_titled(found, sections.comparison) + controls.passed(found),
         figures="".join(_article(one, places.get(one.name, "")) for one in made) + _absent(missing),
@@ -150,6 +150,14 @@ def _summary(found: Tables) -> str:
     told = answers(found, alone=len(methods_of(found)) == 1)
     said = [f"<li><strong>{text(words)}</strong> {prose(answer)}</li>" for words, answer in told.items()]
     return f'<ul class="summary">{"".join(said)}</ul>' if said else "<p>No table answers a question here.</p>"
+
+
+def _gone(missing: Sequence[str]) -> str:
+    """Which subjects a study has no table of, where answers without them are read."""
+    lines = [line for line in missing if line.startswith(left_out.WHOLLY)]
+    return "".join(
+        f"<p><strong>Not in this:</strong> {text(line)}; the reasons are under “Not here”.</p>" for line in lines
+    )
 
 
 def _article(one: Plate, turned: str) -> str:
