@@ -184,7 +184,7 @@ def _handles(lines: dict[Key, Line2D]) -> list[Line2D]:
 
 def _remark(rows: pd.DataFrame) -> str:
     pairs = _pairs(rows)
-    band = "Mean over pairs of networks" if pairs.max() > 1 else "Band: two standard errors over images"
+    band = "Mean over pairs of networks" if pairs.max() > 1 else "Band: two standard errors over examples"
     band = "Mean and 95 % t-band over pairs of networks" if pairs.max() >= FEWEST else band
     treated = "taken anew at every point" if (rows["statistics"] == "recalibrated").all() else "interpolated"
     return f"{band}, {counted(pairs)}. BatchNorm's statistics {treated}."
@@ -200,12 +200,12 @@ def reading(tables: Tables) -> str:
     for (start, end, path), part in rows.groupby(["method", "other_method", "path"]):
         height = mean(part, "barrier", str(start))
         words = height.interval.replace("seed", "pair")
-        error = f" ± {number(float(part['stderr'].mean()), 2)} over images" if height.n == 1 else ""
+        error = f" ± {number(float(part['stderr'].mean()), 2)} over examples" if height.n == 1 else ""
         kind = "the straight line" if path == _LINE else f"the curve fitted under the {loss_label(str(path))}"
         clauses.append(f"{number(height.mean)}{error} on {kind} from {_between(str(start), str(end))} ({words})")
     if not clauses:
         raise TableError(f"no barrier of the {loss_label(loss)}")
-    what = f"the barrier of the {loss_label(loss)} on {split} images, in {loss_unit([loss])},"
+    what = f"the barrier of the {loss_label(loss)} on {split} examples, in {loss_unit([loss])},"
     return sentence(f"{what} is {clauses[0]}", *clauses[1:])
 
 
