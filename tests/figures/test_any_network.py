@@ -157,7 +157,7 @@ def test_robustness_is_of_the_loss_where_there_is_no_accuracy(foreign, figure):
     assert figure.axes[0].get_ylabel() == "test huber loss"
     with facing(*METHODS):
         said = robustness.reading(foreign)
-    assert said.startswith("The test huber loss, averaged over strengths,")
+    assert said.startswith("The rise of the test huber loss, averaged over strengths,")
     assert "accuracy" not in said
 
 
@@ -176,7 +176,16 @@ def test_what_does_not_spike_takes_nothing_else_without_spikes(foreign):
 
 
 def test_the_verdict_of_a_regression_is_its_test_loss():
-    row = {"reference": "adam", "method": "sgd", "loss": "huber", "n": 3, "title": "", "flatter": "", "more_robust": ""}
+    row = {
+        "reference": "adam",
+        "method": "sgd",
+        "loss": "huber",
+        "n": 3,
+        "title": "",
+        "flatter": "",
+        "more_robust": "",
+        "trust": "",
+    }
     row |= {"measure": "test_loss", "difference": 0.25, "low": -0.5, "high": 1.0, "network": "n", "data": "d"}
     said = verdict(pd.DataFrame([row]), {})
     assert "test loss +0.25 (-0.5 … 1) by huber, n = 3" in said

@@ -255,7 +255,7 @@ def test_barriers_of_one_pair_have_no_interval():
     frame = made_up(seeds=1)["barrier"]
     text = READINGS["paths"]({"barrier": frame})
     assert "on the straight line from SDT to TET (one pair, no interval)" in text
-    assert "± 0.01 over images" in text
+    assert "± 0.01 over examples" in text
 
 
 def test_networks_of_another_t_are_not_counted_together(frames):

@@ -236,7 +236,7 @@ def test_nulls_say_of_which_images():
 
     frame = table((SDT, CLEAR), rows)
     text = read("momentum", {"momentum": frame})
-    assert "if the gradient of these images were zero, the coherence would be 0.259; if they were a sample of" in text
+    assert "if the gradient of these examples were zero, the coherence would be 0.259; if they were a sample of" in text
     assert text.endswith("mean gradient is zero, 0.337.")
     assert "would be" not in read("momentum", {"momentum": frame.drop(columns="coherence_null_sampled")})
 

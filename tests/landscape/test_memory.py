@@ -155,9 +155,10 @@ def test_a_command_says_what_lowers_it(config, said, digits_checkpoint, capsys):
     def run(settings) -> Result:
         return command.analyse(settings, measure)
 
-    assert line.main(config, run, [str(digits_checkpoint("tet")), "--quiet"], "prog") == 1
+    path = digits_checkpoint("tet")
+    assert line.main(config, run, [str(path), "--quiet"], "prog") == 1
     error = capsys.readouterr().err
-    assert error.startswith("prog: error: out of memory on cpu (33,554,432 GiB asked for): ")
+    assert error.startswith(f"prog: error: {path}: out of memory on cpu (33,554,432 GiB asked for): ")
     assert said in error
     assert error.count("\n") == 1
 
