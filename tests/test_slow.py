@@ -46,7 +46,7 @@ def test_make_test_leaves_out_what_is_slow_and_nothing_else():
     assert " -m '" not in whole  # pytest's own settings leave out the zoo
     assert whole.endswith("--nbmake notebooks")
     assert some.replace("/own_model.ipynb -m 'not zoo and not slow'", "") == whole
-    assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == "make test-all"
+    assert "make test-all" in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
 def marked(path: Path) -> Iterator[tuple[ast.FunctionDef, bool, bool]]:

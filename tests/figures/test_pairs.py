@@ -168,9 +168,15 @@ def test_one_method_has_one_panel(frame, figure):
         assert [ax.get_title() for ax in figure.axes] == ["SDT-trained, n = 3", ""]  # and the colours
 
 
-@pytest.mark.parametrize("values", [[[[1.0]]], [[[1.0, np.nan], [np.nan, 1.0]]]])
-def test_no_pair_of_different_timesteps_is_refused(figure, values):
-    with pytest.raises(TableError, match="no finite cosine of two different timesteps"):
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([[[1.0]]], "one timestep alone"),
+        ([[[1.0, np.nan], [np.nan, 1.0]]], "no finite cosine of two different timesteps"),
+    ],
+)
+def test_no_pair_of_different_timesteps_is_refused(figure, values, said):
+    with pytest.raises(TableError, match=said):
         pairs.cosines(figure, square(values))
 
 
