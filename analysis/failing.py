@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard, TypeVar
 
+from landscape.refusal import Refusal
 from models import processes
 from tables.result import Result
 
@@ -43,9 +44,11 @@ class Failures:
         try:
             return measure()
         except (ValueError, OSError) as error:
-            if self.count == 1:
-                raise
             said, title = " ".join(str(error).split()), " to ".join(titles)
+            if self.count == 1:
+                if type(error) not in (ValueError, Refusal) or any(one in said for one in titles):
+                    raise
+                raise ValueError(f"{title}: {said}") from error
             line = said if all(one in said for one in titles) else f"{title}: {said}"
             if self._raised:
                 raise ValueError(line) from error

@@ -25,7 +25,7 @@ from tables.reading import TableError
 
 from .style.methods import label, looks, loss_label, losses
 
-IMAGES = {"train": "training images", "test": "test images"}
+IMAGES = {"train": "training examples", "test": "test examples"}
 MEAN, TRAJECTORY = "mean", "trajectory"
 _ANY = "any"  # loss that directions were made from
 WITHIN = 0.5
@@ -158,7 +158,7 @@ def _name(chosen: list[int]) -> str:
 def _note(seeds: int, draws: int) -> str:
     if seeds > 1:
         return f"half the 95 % band over {seeds} seeds"
-    return f"standard error over {draws} draws" if draws > 1 else "standard error over images"
+    return f"standard error over {draws} draws" if draws > 1 else "standard error over examples"
 
 
 def _stack(rows: pd.DataFrame, column: str, seeds: list[int], draws: list[int]) -> np.ndarray:

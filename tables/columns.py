@@ -43,10 +43,10 @@ COLUMNS: dict[str, Column] = {
         "word",
         """
         checkpoint   the checkpoint's path as it was named
-        network      the network's name; one that doesn't spike is named apart: NAME-relu
+        network      the network's name; one of this project's that doesn't spike is named apart: NAME-relu
         data         the data set's name
         method       how the network was trained: a free label
-        training     the loss it was trained with
+        training     the loss it was trained with; of subjects whose factors name none, the method
         loss         the loss that the landscape is made of
         split        {train test} images measured on
         operator     whose curvature: hessian (formal), gauss_newton, remainder, fisher, empirical_fisher
@@ -55,7 +55,7 @@ COLUMNS: dict[str, Column] = {
         estimator    how the trace was estimated: xtrace, hutchinson, pyhessian, or none (no time was left)
         direction    what is moved along: top, top 2 … (formal eigenvectors), random, gradient, momentum, step-t
         directions   what a surface is spanned by: random, top, trajectory …
-        kind         line or plane; of paths line or bezier; of layers conv, linear, matmul, neuron, total, unattributed
+        kind         line or plane; of paths line or bezier; of layers conv, linear, matmul, neuron (or ReLU), total …
         layer        the module's name; total for the whole network
         measure      the measure's id
         title        the measure in words

@@ -7,6 +7,8 @@ from pathlib import Path
 from .files import replacing_alone
 
 NAME = "left_out.json"
+WHOLLY = "nothing was measured of "
+"""How a line begins that names subjects of which there is no table at all."""
 
 
 def write(directory: Path, lines: Sequence[str]) -> None:

@@ -102,7 +102,7 @@ MEASURES: dict[str, Measure] = {
         _flat("relative_flatness", "relative flatness", "loss", INVARIANT),
         _flat("fisher_rao", "Fisher-Rao", "loss", INVARIANT),
         _complex("fisher_rao_empirical", "Fisher-Rao, empirical", "loss²", INVARIANT),
-        _complex("norm", "norm {0}", "weight²", CHANGES, "norms"),
+        _complex("norm", "{0}", "weight²", CHANGES, "norms"),
         Measure(
             "rise_at_one_scale", "rise at {1} on {0}, logits at one scale", "loss", "scale-free", "lower", INVARIANT,
             "rise",
@@ -114,12 +114,23 @@ MEASURES: dict[str, Measure] = {
         Measure("gradient_norm", "gradient norm", "loss/weight", "dynamics", "", CHANGES, "momentum"),
         Measure("coherence", "coherence of gradients", "1", "dynamics", "", CHANGES, "momentum"),
         Measure("descent_ratio", "descent ratio at relative step {0}", "1", "dynamics", "", CHANGES, "descent"),
-        Measure("energy", "energy", "J/image", "cost", "lower", "", "energy"),
+        Measure("energy", "energy", "J/example", "cost", "lower", "", "energy"),
     )
 }  # fmt: skip
 
 SHIFTS = ("gaussian_noise", "defocus_blur", "contrast", "brightness", "pixelate", "translation")
 """Column perturbation of table robustness, where images come shifted."""
+
+NORMS = {
+    "param_norm": "squared norm of the weights",
+    "sum_of_fro": "product of the layers' Frobenius norms",
+    "sum_of_spec": "product of the layers' spectral norms",
+    "fro_over_spec": "stable rank, summed over layers",
+    "fro_dist": "squared distance from the start",
+    "dist_spec_init": "squared spectral distance from the start, summed over layers",
+    "filter_turn": "turn of the filters since the start",
+}
+"""Column norm of table norms, in words; formulas are in :mod:`landscape.sharpness.norms`."""
 
 SHARPNESS = {
     "average": "average_rise",

@@ -65,10 +65,14 @@ def check_measured(frame: pd.DataFrame, *columns: str) -> None:
         raise TableError(f"no finite value of {', '.join(columns)}")
 
 
+class Timeless(TableError):
+    """What needs several timesteps, put to networks that have one."""
+
+
 def check_timed(frame: pd.DataFrame, column: str = "timesteps") -> None:
-    """Raise TableError where T is 1 alone, as of networks without time: nothing can be seen against it."""
-    if frame[column].max() == 1:
-        raise TableError("there is one timestep alone, T = 1: nothing to see against time")
+    """Raise Timeless where T is 1 alone, as of networks without time: nothing can be seen against it."""
+    if frame[column].max() <= 1:
+        raise Timeless("there is one timestep alone, T = 1: nothing to see against time")
 
 
 def one_split(frame: pd.DataFrame, preferred: str) -> tuple[str, pd.DataFrame]:

@@ -39,7 +39,7 @@ from . import controls
 from .confidence import depends_on_scale
 from .correlation import correlations
 from .difference import difference, holm
-from .doubts import LETTERS, apart, doubts_about
+from .doubts import LETTERS, apart, doubts_about, starts_apart
 from .flags import Config
 from .groups import METHOD, SETTING, check_distinct, differing, groups
 from .groups import reference as reference_of
@@ -129,11 +129,10 @@ def _comparisons(
     values: pd.DataFrame, twins: pd.DataFrame, reference: str, known: Beside, curves: pd.DataFrame
 ) -> list[dict[str, Any]]:
     """A row for every group but the reference, measure and loss."""
-    losses = dict.fromkeys(["", *values["loss"]])
     twin = twins.groupby(["measure", "loss"])["value"].mean()
     parts, rows = [], []
     others = [name for name in dict.fromkeys(values["group"]) if name != reference]
-    far = {(name, loss): apart(_of(values, reference, name), loss) for name in others for loss in losses}
+    starts = {name: starts_apart(values, reference, name) for name in others}
     more = {name: bool(differing(_of(values, reference, name), known.settings, known.by)) for name in others}
     for (measure, loss, unit), every in values.groupby(["measure", "loss", "unit"], sort=False):
         sides = {name: side.set_index("seed").sort_index() for name, side in every.groupby("group")}
@@ -151,8 +150,10 @@ def _comparisons(
     for row, group in zip(rows, parts, strict=True):
         row |= _sides(row)
         local = bool((group["rescaling"] != "").any())  # a property of the minimum, not of the predictions
+        beside = [one for one in rows if one["method"] == row["method"]]
         doubts = doubts_about(
-            group, row, far=far[row["method"], row["loss"]] if local else "", short=known.short,
+            group, row, far=apart(beside, row["loss"]) if local else "", short=known.short,
+            start=starts[row["method"]].get(" train" in row["measure"], False),
             scale=depends_on_scale(row, curves), more=more[row["method"]],
             changed=bool(_sources(row, known, local=local, scaled=not curves.empty) & known.changed),
         )  # fmt: skip

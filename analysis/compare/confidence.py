@@ -3,7 +3,9 @@
 The rise of a loss grows with the scale of the logits. A row that names a flatter method is held against the curves of
 the rise with each network's logits over their own root mean square (:mod:`landscape.sharpness.logit_scale`), at the
 radius and along what the row is about: noise or surfaces of a stated radius, 1/radius at the radius that it is; what is
-measured at the weights themselves, at the smallest radius of the curves.
+measured at the weights themselves, at the smallest radius of the curves. There the difference's own interval decides,
+as that of every row does; the band that holds all radii at once, which crossovers are read from, is wider, and would
+doubt a row for what it says of other radii.
 """
 
 from collections.abc import Mapping
@@ -17,9 +19,10 @@ _AT_SURFACES = ("rise_within", "inverse_doubling_radius", "inverse_half_width")
 
 
 def depends_on_scale(row: Mapping[str, Any], curves: pd.DataFrame) -> bool:
-    """Whether ``row`` of the comparison names a flatter side that table rise_curves doesn't name with scaled logits.
+    """Whether ``row`` of the comparison names a flatter side that the rise with scaled logits doesn't name, there.
 
-    False where it names none, and where the curves don't have that loss.
+    ``curves`` are those of :func:`analysis.compare.rises.compared`, whose column ``here`` is read. False where it names
+    none, and where the curves don't have that loss.
     """
     if not row["flatter"] or curves.empty:
         return False
@@ -29,7 +32,7 @@ def depends_on_scale(row: Mapping[str, Any], curves: pd.DataFrame) -> bool:
     if own.empty:
         return False
     nearest = own.loc[(own["radius"] - radius).abs().idxmin()]
-    return bool(nearest["flatter"] != row["flatter"])
+    return bool(nearest["here"] != row["flatter"])
 
 
 def _place(row: Mapping[str, Any]) -> tuple[str, float]:

@@ -1,19 +1,29 @@
 """Why not to trust a row of a comparison.
 
 Two sides' minima are comparable only where their training accuracies are within half a percent and their training
-losses within a tenth (of the loss that the row is about; of the first loss, where it is about none). That concerns
-measures of the minimum, not those of the predictions. Runs that ask for one training loss (``--until-loss``) and have
-not reached it are a doubt of their own, and so is a table that isn't what its record was written with.
-Differences that are equal in all pairs have no spread to judge them by.
+losses within a tenth of their mean (of the loss that the row is about; of the first loss, where it is about none). That
+they are not is said where the comparison's own row on training accuracy or loss says that they differ, by its interval:
+so that no row doubts what another can't tell. Without an interval, as of two seeds, the means decide. It concerns
+measures of the minimum, not those of the predictions.
+
+The accuracy *under* a disturbance is higher, too, of a network that starts higher: where the accuracies that nothing
+disturbs differ by their interval, those rows say so. Of accuracy *lost* it is taken off.
+
+Runs that ask for one training loss (``--until-loss``) and have not reached it are a doubt of their own, and so is a
+table that isn't what its record was written with. Differences that are equal in all pairs have no spread to judge them
+by.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tables.interval import FEWEST
-from tables.measures import CHANGES
+from tables.measures import CHANGES, family
+
+from .difference import difference
 
 SAME_ACCURACY = 0.005
 SAME_LOSS = 0.1
@@ -26,8 +36,9 @@ LETTERS = {
     "r": "changes when weights are rescaled",
     "a": "training accuracies differ",
     "l": "training losses differ",
+    "b": "undisturbed accuracies differ",
     "u": "training loss asked for not reached",
-    "i": "numbers of images differ",
+    "i": "numbers of examples differ",
     "f": "not finite",
     "x": "not so with logits at one scale",
     "o": "other settings differ too",
@@ -40,6 +51,7 @@ def doubts_about(
     found: dict[str, Any],
     *,
     far: str,
+    start: bool,
     short: frozenset[str],
     scale: bool,
     more: bool,
@@ -47,9 +59,10 @@ def doubts_about(
 ) -> list[str]:
     """The reasons that apply to the row ``found`` of the values in ``group``, the two sides'.
 
-    ``far`` holds the letters that :func:`apart` gave, ``short`` the checkpoints short of the loss asked for;
-    ``scale`` whether its flatter side depends on the logits' scale, ``more`` whether the two differ in settings beside
-    the factor compared, ``changed`` whether a table that it is made of was changed.
+    ``far`` holds the letters that :func:`apart` gave, ``start`` whether the accuracies that nothing disturbs differ
+    (:func:`starts_apart`), ``short`` the checkpoints short of the loss asked for; ``scale`` whether its flatter side
+    depends on the logits' scale, ``more`` whether the two differ in settings beside the factor compared, ``changed``
+    whether a table that it is made of was changed.
     """
     zero = found["low"] <= 0 <= found["high"]
     applies = {
@@ -61,6 +74,7 @@ def doubts_about(
         "r": (group["rescaling"] == CHANGES).any(),
         "a": "a" in far,
         "l": "l" in far,
+        "b": start and family(found["measure"]) == "accuracy_under",
         "u": group["checkpoint"].isin(short).any(),
         "i": group["images"].nunique() > 1,
         "f": not np.isfinite(group["value"]).all(),
@@ -71,15 +85,38 @@ def doubts_about(
     return [LETTERS[letter] for letter, doubt in applies.items() if doubt]
 
 
-def apart(values: pd.DataFrame, loss: str) -> str:
-    """Letters of what keeps two groups' minima from being comparable: training accuracy, training loss."""
-    accuracy = values[values["measure"] == "train_accuracy"].groupby("group")["value"].mean()
-    chosen = values[values["measure"] == "train_loss"]
-    if loss in set(chosen["loss"]):
-        chosen = chosen[chosen["loss"] == loss]
-    elif len(chosen):
-        chosen = chosen[chosen["loss"] == chosen["loss"].iloc[0]]
-    level = chosen.groupby("group")["value"].mean()
-    far = {"a": np.ptp(accuracy) > SAME_ACCURACY if len(accuracy) else False}
-    far["l"] = np.ptp(level) > SAME_LOSS * level.mean() if len(level) else False
+def apart(rows: Sequence[Mapping[str, Any]], loss: str) -> str:
+    """Letters of what keeps two sides' minima from being comparable: training accuracy, training loss.
+
+    ``rows`` are all those of the comparison of the two.
+    """
+    accuracy = [row for row in rows if row["measure"] == "train_accuracy"]
+    level = [row for row in rows if row["measure"] == "train_loss"]
+    level = [row for row in level if row["loss"] == loss] or level[:1]
+    far = {"a": any(_differs(row, SAME_ACCURACY) for row in accuracy)}
+    far["l"] = any(_differs(row, SAME_LOSS * (row["reference_mean"] + row["method_mean"]) / 2) for row in level)
     return "".join(letter for letter, applies in far.items() if applies)
+
+
+def _differs(row: Mapping[str, Any], allowed: float) -> bool:
+    """Whether the means are further apart than allowed, and no interval says that they may be equal."""
+    known = row["n"] >= FEWEST and np.isfinite([row["low"], row["high"]]).all()
+    return bool(abs(row["difference"]) > allowed and not (known and row["low"] <= 0 <= row["high"]))
+
+
+def starts_apart(values: pd.DataFrame, reference: str, method: str) -> dict[bool, bool]:
+    """Whether two sides' accuracies that nothing disturbs differ by their interval: on training images, and on test's.
+
+    Accuracy under a disturbance and accuracy lost to it add up to that.
+    """
+    parts = {"accuracy_under", "accuracy_lost"}
+    own = values[values["measure"].map(family).isin(parts)]
+    own = own.assign(asked=[one.partition("[")[2] for one in own["measure"]])
+    found = {}
+    for train, part in own.groupby([" train," in one for one in own["asked"]]):
+        pairs = part.groupby(["group", "seed", "asked"])["value"].agg(["sum", "count"])
+        sums = pairs.loc[pairs["count"] == len(parts), "sum"].groupby(["group", "seed"]).first()
+        if {reference, method} <= set(sums.index.get_level_values(0)):
+            row = difference(sums[reference], sums[method])
+            found[bool(train)] = bool(row["n"] >= FEWEST and (row["low"] > 0 or row["high"] < 0))
+    return found

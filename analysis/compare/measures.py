@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tables.measures import MEASURES, OPERATORS, SHARPNESS
+from tables.measures import MEASURES, NORMS, OPERATORS, SHARPNESS
 from tables.reading import TableError, read_file
 from tables.schema import SCHEMA, columns_of
 
@@ -44,9 +44,18 @@ def measures(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     if not found:
         raise TableError(f"no measure in {', '.join(tables)}: measure more, as python -m analysis.timesteps does")
     values = pd.concat(found, ignore_index=True).pipe(_with_timesteps, tables)
+    values = values.assign(title=_named(values, tables), seed=values["seed"].astype(int))
     known = values.groupby(["measure", "loss"])["value"].transform(lambda value: value.notna().any())
     values = values[known.astype(bool)]  # what no subject has, as accuracy in regression, is no row
     return values[columns_of("measures")]
+
+
+def _named(values: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.Series:
+    """Titles: where table settings says that a network has no spikes, its Hessian isn't a formal one."""
+    told = tables.get("settings", pd.DataFrame())
+    smooth = list(told.loc[told["spiking"].astype(str).eq("False"), "checkpoint"]) if "spiking" in told else []
+    plain = values["title"].str.replace("formal Hessian", "Hessian")
+    return values["title"].where(~values["checkpoint"].isin(smooth), plain)
 
 
 def _extracted(name: str, function: Extract, tables: Mapping[str, pd.DataFrame]) -> list[pd.DataFrame]:
@@ -114,7 +123,8 @@ def _sharpness(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 def _norms(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     for (norm, rescaling), chosen in table.groupby(["norm", "rescaling"], sort=False):
-        found = rows(chosen, MEASURES["norm"].asked(str(norm)), "value", rescaling=str(rescaling))
+        measure = MEASURES["norm"].said((str(norm),), (NORMS.get(str(norm), f"norm {norm}"),))
+        found = rows(chosen, measure, "value", rescaling=str(rescaling))
         yield found.assign(unit="1" if norm in ("filter_turn", "fro_over_spec") else "weight²")
 
 
@@ -135,7 +145,7 @@ def _timesteps(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     accuracy = _gap(at_trained, "accuracy_cumulative")
     accuracy["gap"] *= -1
     yield rows(accuracy, MEASURES["gap_in_accuracy"], "gap")
-    on_test = table[table["split"] == "test"]
+    on_test = table[(table["split"] == "test") & (table["trained_timesteps"] > 1)]  # else it is the test accuracy again
     yield rows(on_test[on_test["timesteps"] == 1], MEASURES["test_accuracy_at_1"], "accuracy_cumulative")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tables.interval import FEWEST
+from tables.interval import FEWEST, Difference, paired
 
 from .crossover import Verdict, unsupported, verdict
 
@@ -58,7 +58,8 @@ def compared(
     """The curves and the verdicts as tables.
 
     Curves, a row per radius: network, data, loss, split, along, logits, reference, method, radius, reference_mean,
-    method_mean, difference, low, high (the simultaneous band), n, flatter (the one's name, or "").
+    method_mean, difference, low, high (the simultaneous band), n, flatter (the one's name, or ""); and here, the one
+    that is flatter by this radius's own interval, which isn't written: it is what a row of the comparison would say.
     Verdicts, a row per curve: crossover, crossover_low, crossover_high (missing where the mean doesn't change sign),
     certain, verdict (in words), depends_on_scale (of plain logits: where what they decide isn't decided so at one
     scale, "network: 0.6 to 1"; else empty), n.
@@ -102,11 +103,20 @@ def _curve(head: Mapping[str, Any], one: pd.DataFrame, other: pd.DataFrame, said
     band = said.band
     enough = band.pairs >= FEWEST
     sides = np.select([enough & (band.low > 0), enough & (band.high < 0)], [head["reference"], head["method"]], "")
+    alone = [paired(one[radius].to_numpy(float), other[radius].to_numpy(float)) for radius in one]
     found = {
         "radius": band.radii, "reference_mean": one.mean().to_numpy(), "method_mean": other.mean().to_numpy(),
         "difference": band.mean, "low": band.low, "high": band.high, "n": band.pairs, "flatter": sides,
+        "here": [_side(each, head) for each in alone],
     }  # fmt: skip
     return pd.DataFrame({**head, **found})
+
+
+def _side(found: Difference, head: Mapping[str, Any]) -> str:
+    """The flatter one's name by the interval of one radius."""
+    if found.n < FEWEST or not abs(found.mean) > found.half:
+        return ""
+    return str(head["reference"] if found.mean > 0 else head["method"])
 
 
 def _verdict(said: Verdict, method: str, reference: str) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def _by_radius(crossovers: pd.DataFrame) -> list[str]:
     own = own[own["loss"] == own["loss"].iloc[0]] if len(own) else own
     names = {"plain": "by radius", "network": "with logits at one scale"}
     return [
-        f"  {words}: {one['verdict'].partition(': ')[2]} ({one['loss']} loss)"
+        f"  {words}: {one['method']} is {one['verdict'].partition(': ')[2]} ({one['loss']} loss)"
         + (f"; in doubt: {one['trust']}" if one.get("trust") else "")
         for logits, words in names.items()
         for _, one in own[own["logits"] == logits].iterrows()
@@ -115,12 +115,36 @@ def _counted(one: pd.Series, rows: pd.DataFrame, words: str) -> str:
         f"{one[side]} in {one[f'{side}_rows']:.0f} (p = {one[f'p_{side}']:.2g})" for side in ("reference", "method")
     )
     said = f"of {one['rows']:.0f} rows {named}; chance alone reaches {one['percentile']:.0f} in 5 % of cases"
+    said += _doubted(rows[rows["side"] == one["side"]])
     found = rows[(rows["measure"] == one["headline"]) & (rows["loss"] == one["loss"])]
     if found.empty:
         return said
     first = found.iloc[0]
     name = first["flatter"] or first["more_robust"]
-    return f"{first['title']}: {f'{name} {words}' if name else 'undecided'}; {said}"
+    return f"{first['title']}: {f'{name} {words}{_in_doubt(first)}' if name else 'undecided'}; {said}"
+
+
+def _doubted(rows: pd.DataFrame) -> str:
+    """How many of the rows that name a side are in doubt, and by what; "" where none is."""
+    decided = rows[(rows["flatter"] != "") | (rows["more_robust"] != "")]
+    reasons = [_reasons(trust) for trust in decided["trust"]]
+    doubted = sum(map(bool, reasons))
+    if not doubted:
+        return ""
+    those = "all of these" if doubted == len(decided) else f"{doubted} of these {len(decided)}"
+    those = "the one" if len(decided) == 1 else those
+    listed = ", ".join(dict.fromkeys(reason for each in reasons for reason in each))
+    return f"; {those} {'is' if doubted == 1 else 'are'} in doubt: {listed}"
+
+
+def _in_doubt(row: pd.Series) -> str:
+    reasons = _reasons(row["trust"])
+    return f" (in doubt: {', '.join(reasons)})" if reasons else ""
+
+
+def _reasons(trust: str) -> list[str]:
+    """Why a row that is told with its interval, or as having none, is to be doubted besides."""
+    return [reason for reason in trust.split("; ") if reason not in ("", LETTERS["0"], LETTERS["n"])]
 
 
 def _generalization(rows: pd.DataFrame) -> str:
@@ -132,5 +156,5 @@ def _generalization(rows: pd.DataFrame) -> str:
             within = "" if np.isnan(low) else f" ({low:{form}} … {high:{form}})"
             change = f"{scale * first['difference']:+{form}}"
             about = f" {words}{within}" if measure == "test_accuracy" else f"{within} {words} {first['loss']}"
-            return f"{measure.replace('_', ' ')} {change}{about}, n = {first['n']:.0f}"
+            return f"{measure.replace('_', ' ')} {change}{about}, n = {first['n']:.0f}{_in_doubt(first)}"
     return "nothing was measured on test data"

@@ -1,19 +1,17 @@
 """How much of a network survives a disturbance, over all its strengths: one number per curve of table robustness.
 
-The mean over strengths between 0 and the largest (the area under the curve, by trapezoids, over its length), for
-rounding the mean over the numbers of bits; of the accuracy, of the accuracy lost, and of the loss's rise above the
-network as trained. Two single strengths besides, to quote: noise of 0.2 on the weights, and 4 bits.
+The mean over strengths (:mod:`tables.strengths`) of the accuracy, of the accuracy lost, and of the loss's rise above
+the network as trained. Two single strengths besides, to quote: noise of 0.2 on the weights, and 4 bits.
 """
 
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from tables.measures import MEASURES, Measure
 from tables.schema import IDENTITY
+from tables.strengths import over_strengths, undisturbed
 
-UNROUNDED = 32  # bits: the weights as trained
 QUOTED = {"weight_noise": (0.2, "of 0.2"), "rounding": (4, "to 4 bits")}
 
 
@@ -21,7 +19,7 @@ def survival(table: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Measure, str]]
     """Rows with a value per checkpoint (and landscape loss), the measure, and the column of its values."""
     identity = list(IDENTITY)
     for (split, perturbation), curves in table.groupby(["split", "perturbation"], sort=False):
-        what = f"{str(perturbation).replace('_', ' ')}{'' if split == 'test' else ', training images'}"
+        what = f"{str(perturbation).replace('_', ' ')}{'' if split == 'test' else ', training examples'}"
         asked = f"{perturbation}{'' if split == 'test' else ' train'}"
         keys, rounding = [*identity, "loss"], perturbation == "rounding"
         parts = [(key, _means(curve, rounding)) for key, curve in curves.groupby(keys, sort=False)]
@@ -42,14 +40,8 @@ def survival(table: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Measure, str]]
 def _means(curve: pd.DataFrame, rounding: bool) -> dict[str, object]:
     """Mean accuracy, accuracy lost and rise of the loss over one checkpoint's curve, and how far it reaches."""
     images = curve["images"].max()
-    curve = curve.set_index("strength").sort_index()[["accuracy", "value"]]
-    trained = curve.reindex([UNROUNDED if rounding else 0.0]).iloc[0]
-    if rounding:
-        curve = curve.drop(index=UNROUNDED, errors="ignore")
-        mean, reach = curve.mean(), f"to {', '.join(f'{bits:g}' for bits in curve.index)} bits"
-    else:
-        strength = curve.index.to_numpy()
-        mean = pd.Series(np.trapezoid(curve, strength, axis=0) / (np.ptp(strength) or np.nan), curve.columns)
-        reach = f"up to {strength[-1]:g}"
+    curve = curve.set_index("strength")[["accuracy", "value"]]
+    trained = undisturbed(curve, rounding=rounding)
+    mean, reach = over_strengths(curve, rounding=rounding)
     lost, rise = trained["accuracy"] - mean["accuracy"], mean["value"] - trained["value"]
     return {"reach": reach, "accuracy": mean["accuracy"], "lost": lost, "rise": rise, "images": images}

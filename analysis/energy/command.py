@@ -74,6 +74,7 @@ from .places import FEW
 from .twin import twin
 
 _BY_RATE = "additions_by_rate"
+_ROUNDING = 1e-12  # of the largest
 
 
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
@@ -199,8 +200,9 @@ def _joules(spent: Mapping[str, Any], additions: str, config: Config) -> Tensor:
 
 
 def _stderr(values: Tensor) -> Tensor:
-    """Of the mean over images, at each T."""
-    return values.std(1) / values.shape[1] ** 0.5
+    """Of the mean over images, at each T; 0 where what they spread is the rounding of one number."""
+    spread = values.std(1)
+    return spread.where(spread > _ROUNDING * values.abs().amax(1), torch.zeros_like(spread)) / values.shape[1] ** 0.5
 
 
 def run(config: Config, subjects: Subjects = ()) -> Result:

@@ -46,8 +46,19 @@ from .stages import Task, stage, stages
 from .trainings import method, trainings
 
 
+class Partly(ValueError):
+    """A study was made without some of what it was asked for; ``verdict`` and ``seconds`` are of the rest."""
+
+    def __init__(self, line: str, verdict: str, seconds: dict[str, float]):
+        super().__init__(line)
+        self.verdict, self.seconds = verdict, seconds
+
+
 def run(config: Config) -> tuple[str, dict[str, float]]:
-    """Carry the study out; returns the verdict in words and the seconds that each stage took."""
+    """Carry the study out; returns the verdict in words and the seconds that each stage took.
+
+    Raises Partly where some of it failed and the rest is there, ValueError where nothing is.
+    """
     if min(config.seeds, config.jobs, config.images, config.twins + 1) < 1:
         raise ValueError(
             "seeds, jobs and images must be at least 1 and twins at least 0,"
@@ -70,14 +81,21 @@ def run(config: Config) -> tuple[str, dict[str, float]]:
     try:
         seconds |= _conclude(config, folders, methods, stale)
     except ValueError as error:
+        (config.out / "report.html").unlink(missing_ok=True)  # it would be of other tables than those that lie there
         raise ValueError("; ".join([str(error), *failed])) from error
+    verdict = _verdict(config, methods)
     if failed:
-        raise ValueError(f"{config.out / 'report.html'} is made without what failed: {'; '.join(failed)}")
+        line = f"{config.out / 'report.html'} is made without what failed: {'; '.join(failed)}"
+        raise Partly(line, verdict, seconds)
+    return verdict, seconds
+
+
+def _verdict(config: Config, methods: Sequence[str]) -> str:
     if len(methods) < 2:
-        return f"one method, {methods[0]}: nothing to compare", seconds
+        return f"one method, {methods[0]}: nothing to compare"
     there = [name for name in available(config.out) if name in ("counts", "crossovers")]
     beside = {name: read(config.out, name) for name in there}
-    return compare.verdict(read(config.out, "compare"), beside), seconds
+    return compare.verdict(read(config.out, "compare"), beside)
 
 
 def _trained(config: Config) -> tuple[list[Path], list[str], dict[str, float]]:
@@ -154,8 +172,18 @@ def _equal(config: Config) -> str:
 
 
 def show(config: Config) -> None:
-    """Carry the study out, and print the verdict, where everything lies, and how long it took."""
-    verdict, seconds = run(config)
+    """Carry the study out, and print the verdict, where everything lies, and how long it took.
+
+    Where some of it failed, what there is is told all the same, and then, as an error, what there isn't.
+    """
+    try:
+        _tell(config, *run(config))
+    except Partly as partly:
+        _tell(config, partly.verdict, partly.seconds)
+        raise
+
+
+def _tell(config: Config, verdict: str, seconds: dict[str, float]) -> None:
     print(verdict)
     print(f"\ntables   {config.out / 'tables'}\nfigures  {config.out / 'figures'}")
     print(f"report   {config.out / 'report.html'}")

@@ -87,9 +87,10 @@ def measure(config: Config) -> Measured:
             seconds[name] = time.perf_counter() - begun
     finally:
         _AT_HAND.clear()
-    left_out.write(config.out, lacking)
-    failed += _summed(failures)
+    failed += _once_each(failures)
     there = [i for i, place in enumerate(places) if _fresh(place / "tables", stale)]
+    gone = [name for name in titles if name not in {title(named[i]) for i in there}]
+    left_out.write(config.out, [*([f"{left_out.WHOLLY}{', '.join(gone)}"] if gone else []), *lacking])
     if not there:
         raise ValueError(f"nothing could be measured: {'; '.join(failed) or 'no analysis suits what there is'}")
     kept = dict.fromkeys(methods[title(named[i])] for i in there)
@@ -185,7 +186,7 @@ def _measured(config: Config, folder: Path, index: int, name: str) -> dict[int, 
             run(settings, [one] if isinstance(one, Subject) else [])
     except (Exception, SystemExit) as error:  # noqa: BLE001 (the others are measured all the same)
         kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: "
-        reason = kind + " ".join(str(error).split())
+        reason = kind + " ".join(str(error).split()).removeprefix(f"{title(one)}: ")
         return {index: Refused(title(one), reason, isinstance(error, Unsuited))}
     return {index: None}
 
@@ -198,6 +199,16 @@ def _told(name: str, refused: Sequence[Refused], words: str = "{} left out of {}
         shown = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
         lines.append(words.format(name, shown, reason))
     return lines
+
+
+def _once_each(failures: Sequence[tuple[str, Refused]]) -> list[str]:
+    """Of every subject the first cause in a line, those of one cause together; whatever else was told already."""
+    first: dict[str, str] = {}
+    for _, one in failures:
+        first.setdefault(one.title, one.reason)
+    whole = _summed([(name, one) for name, one in failures if one.reason == first[one.title]])
+    more = dict.fromkeys(one.title for _, one in failures if one.reason != first[one.title])
+    return [*whole, *([f"for other causes, told above, more of {', '.join(more)}"] if more else [])]
 
 
 def _summed(failures: Sequence[tuple[str, Refused]]) -> list[str]:

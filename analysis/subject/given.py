@@ -64,6 +64,20 @@ def unpaired(source: Any) -> str:
     return f"must be pairs, got a list of arrays ({described(source[0])} first): (x, y), or batches [(x, y), …]"
 
 
+def uneven(source: Any, axis: int) -> str:
+    """Why a list of one pair of arrays, x and y, isn't one of examples, as a sentence about it; else empty.
+
+    Where time may come first, which nobody has said, either axis of x may be that of examples.
+    """
+    arrays = (Tensor, np.ndarray)
+    if not (isinstance(source, list) and len(source) == 1 and isinstance(source[0], tuple) and len(source[0]) == 2):
+        return ""
+    x, y = source[0]
+    if not (isinstance(x, arrays) and isinstance(y, arrays) and x.ndim and y.ndim) or len(y) in x.shape[:2]:
+        return ""
+    return f"must have a target for every example: x has {x.shape[min(axis, x.ndim - 1)]} examples, y {len(y)}"
+
+
 def refused(source: Any) -> str:
     """Why nothing can be measured on ``source``, as a sentence about it; empty where something may."""
     expected = "must be a Dataset, a loader that doesn't shuffle, or a list of batches"

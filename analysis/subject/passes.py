@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.evaluation import Source, described
+from landscape.refusal import Refusal
 
 from . import outputs
 from .outputs import Layout, Loss
@@ -47,8 +48,11 @@ def look(subject: "Subject") -> Seen:
     Raises ValueError where neither that nor ``output`` or ``losses`` say what the losses take.
     """
     time = subject.spiking.time if subject.spiking else None
-    pick = subject.output or outputs.tensor
-    returned, target = next(passes(subject, subject.batches(subject.there[0], _FEW, _FEW)[:1], None))
+    pick, split = subject.output or outputs.tensor, subject.there[0]
+    try:
+        returned, target = next(passes(subject, subject.batches(split, _FEW, _FEW)[:1], None))
+    except Refusal as error:
+        raise ValueError(f"subject {subject.title}, {split} data: {error}") from error
     plain = isinstance(returned, Tensor) and not subject.output
     try:
         output = pick(returned)
@@ -59,7 +63,7 @@ def look(subject: "Subject") -> Seen:
     if not isinstance(output, Tensor):
         raise ValueError(f"subject {subject.title}: output= must return a tensor, got {described(output)}")
     if output.ndim == 3 and output.shape[0] == output.shape[1] > 1 and time is None:
-        fewer = subject.batches(subject.there[0], output.shape[0] - 1, _FEW)[:1]
+        fewer = subject.batches(split, output.shape[0] - 1, _FEW)[:1]
         returned, target = next(passes(subject, fewer, None))
         output = pick(returned)
     found = outputs.layout(output, target, time=time)

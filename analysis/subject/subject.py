@@ -97,8 +97,6 @@ class Subject(Answers):
         there = all(
             weight.device == here and (weight.dtype == kind or not weight.is_floating_point()) for weight in weights
         )
-        if any(weight.is_meta for weight in weights):
-            raise ValueError(f"subject {self.title}: its network is on meta, without numbers: build it on a device")
         network = self.network if there else self._copied(device, dtype).to(device=place, dtype=kind)
         return replace(self, network=network, device=device, dtype=kind)
 
@@ -192,8 +190,8 @@ class Subject(Answers):
     def check(self) -> None:
         """Raise ValueError where its data differ between readings, or its losses aren't functions of weights and batch.
 
-        Nor may they depend on the other examples of the batch (:mod:`.mixing`). Costs five passes of a few examples,
-        and is for subjects that aren't checkpoints of this project.
+        Nor may they depend on the other examples of the batch (:mod:`.mixing`), and a mean is no value of an example.
+        Costs five passes of a few examples, and is for subjects that aren't checkpoints of this project.
         """
         for split in self.there:
             if why := self._images(split).changes():
@@ -201,7 +199,7 @@ class Subject(Answers):
             few = self.batches(split, 16, 8)
             for name, loss in self.asked("all").items():
                 try:
-                    self.objective(loss, few).value()
+                    self.objective(loss, few).examples()
                     if why := mixed(self, loss, few[0]):
                         raise ValueError(why)
                 except ValueError as error:

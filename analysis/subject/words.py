@@ -6,7 +6,7 @@ from torch import nn
 
 from models.validation import check_label, check_printed
 
-from .given import refused, unpaired
+from .given import refused, uneven, unpaired
 from .spiking import Spiking
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ def check_words(subject: "Subject") -> None:
         raise ValueError(f"subject {subject.title}: give train=, test= or both: Datasets, loaders or lists of batches")
     for split in ("train", "test"):
         source = getattr(subject, split)
-        if source is not None and (why := refused(source) or ("" if subject.unpack else unpaired(source))):
+        if source is None:
+            continue
+        if why := refused(source) or ("" if subject.unpack else unpaired(source) or uneven(source, subject.axis)):
             raise ValueError(f"subject {subject.title}: its {split} data {why}")
     if subject.spiking is not None and not isinstance(subject.spiking, Spiking):
         raise ValueError(

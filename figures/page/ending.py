@@ -9,6 +9,7 @@ from ..pictures.scalability import as_trained
 from ..pictures.switch import measured
 from ..words.comparison import Tables
 from ..words.gaps import mean
+from ..words.kinds import smooth
 from ..words.prose import number
 
 UNSAID = "not said"
@@ -54,9 +55,7 @@ def _told(places: list[tuple[pd.DataFrame, str]], *, percent: bool = False) -> s
 def _steps(tables: Tables, steps: pd.DataFrame) -> str:
     """The T trained with; that there is no time where nothing spikes and T is 1."""
     found = sorted(steps["trained_timesteps"].dropna().unique()) if len(steps) else []
-    told = tables.get("settings", pd.DataFrame())
-    smooth = "spiking" in told and len(told) > 0 and told["spiking"].astype(str).eq("False").all()
-    return "no time" if found == [1] and smooth else ", ".join(map(number, found)) or UNSAID
+    return "no time" if found == [1] and smooth(tables) else ", ".join(map(number, found)) or UNSAID
 
 
 def _epochs(tables: Tables, history: pd.DataFrame) -> str:

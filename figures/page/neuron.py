@@ -1,8 +1,10 @@
-"""What the page says of neurons: this project's where they are, of others that they are theirs."""
+"""What the page says of neurons and time: this project's where they are, of others that they are theirs."""
 
+import re
 from pathlib import Path
 
 from ..words.comparison import Tables
+from ..words.kinds import smooth, timeless
 
 _OURS = Path(__file__).with_name("neuron.html")
 
@@ -15,3 +17,9 @@ def described(tables: Tables) -> str:
     if told["spiking"].astype(str).eq("True").any():
         return "<dt>Neurons</dt><dd>Those of the networks as given, with their own resets and derivatives.</dd>"
     return ""
+
+
+def suited(html: str, tables: Tables) -> str:
+    """``html`` without its parts <!--[KIND-->…<!--]--> on what the networks aren't: spiking, smooth; time, timeless."""
+    kinds = {"smooth" if smooth(tables) else "spiking", "timeless" if timeless(tables) else "time"}
+    return re.sub(r"<!--\[(\w+)-->(.*?)<!--\]-->", lambda m: m[2] if m[1] in kinds else "", html, flags=re.DOTALL)

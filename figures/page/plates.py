@@ -43,6 +43,7 @@ def plates(found: Mapping[str, pd.DataFrame]) -> tuple[list[Plate], list[str]]:
     """A plate for each picture that the tables ``found`` allow, and a line for each that they don't."""
     made: list[Plate] = []
     missing: list[str] = []
+    timeless: list[str] = []
     for picture in catalogue.PICTURES:
         names = (picture.table, *picture.beside)
         lacking = [name for name in names if name not in found]
@@ -53,8 +54,12 @@ def plates(found: Mapping[str, pd.DataFrame]) -> tuple[list[Plate], list[str]]:
             own = {name: rows.same(part, frame) for name, frame in found.items()}
             try:
                 made.append(_plate(picture, suffix, part, {name: one for name, one in own.items() if len(one)}))
+            except rows.Timeless:
+                timeless.append(picture.heading)
             except tables.TableError as error:
                 missing.append(f"{picture.heading}: {error}")
+    if timeless:
+        missing.append(f"With T = 1 alone there is nothing to see against time: {'; '.join(dict.fromkeys(timeless))}")
     return made, missing
 
 

@@ -50,9 +50,9 @@ def _conditional(tables: Tables) -> str:
         return ""
     varied = settings["vary_data"].eq(True).all()
     said = (
-        "Training images were drawn with the seed: intervals over seeds are over training sets too."
+        "Training examples were drawn with the seed: intervals over seeds are over training sets too."
         if varied
-        else "All seeds share their training images: intervals over seeds are about that one training set."
+        else "All seeds share their training examples: intervals over seeds are about that one training set."
     )
     return f"<p>{said}</p>"
 

@@ -23,6 +23,7 @@ from ..pictures import catalogue
 from ..pictures.picture import Picture
 from ..style import look as style
 from ..style.methods import compared, methods_of
+from ..words.kinds import pictured
 from .flags import Config
 
 _METADATA: dict[str, dict[str, str | None]] = {
@@ -38,8 +39,9 @@ def run(config: Config, say: command.Say) -> list[Path]:
     """
     found, unusable = folder.read(config.directory)
     absent: dict[str, list[str]] = {}
+    timeless: list[str] = []
     files: list[Path] = []
-    with compared(methods_of(found)):
+    with compared(methods_of(found)), pictured(found):
         for picture in catalogue.PICTURES:
             names = (picture.table, *picture.beside)
             if missing := [name for name in names if not tables.path(config.directory, name).is_file()]:
@@ -47,14 +49,18 @@ def run(config: Config, say: command.Say) -> list[Path]:
             elif wrong := [unusable[name] for name in names if name in unusable]:
                 say(f"{picture.name}: {wrong[0]}")
             else:
-                files += _pictures(config, picture, [found[name] for name in names], say)
+                files += _pictures(config, picture, [found[name] for name in names], say, timeless)
+    if timeless:
+        say(f"with T = 1 alone there is nothing to see against time: {', '.join(timeless)}")
     if absent and files:
         say(_left_out(absent))
     return files
 
 
-def _pictures(config: Config, picture: Picture, frames: Sequence[pd.DataFrame], say: command.Say) -> list[Path]:
-    """One picture for each network and data set of its table."""
+def _pictures(
+    config: Config, picture: Picture, frames: Sequence[pd.DataFrame], say: command.Say, timeless: list[str]
+) -> list[Path]:
+    """One picture for each network and data set of its table; those that need time and have none are ``timeless``."""
     frame, *others = frames
     files: list[Path] = []
     if shared := rows.shared_seeds(frame):
@@ -63,6 +69,8 @@ def _pictures(config: Config, picture: Picture, frames: Sequence[pd.DataFrame], 
         stem = config.directory / "figures" / (picture.name + suffix)
         try:
             files += _make(picture, (part, *(rows.same(part, other) for other in others)), stem)
+        except rows.Timeless:
+            timeless.append(f"{picture.name}{suffix}")
         except tables.TableError as error:
             say(f"{picture.name}{suffix}: {tables.path(config.directory, picture.table)}: {error}")
     return files

@@ -52,14 +52,14 @@ def agreement(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curv
         ax.set_xlabel("timesteps T at inference")
     fit_percent(axes[0])
     axes[0].set_ylabel("agrees with the final class (%)")
-    axes[1].set_ylabel("settles at T (% of images)")
+    axes[1].set_ylabel("settles at T (% of examples)")
     axes[1].set_yscale("symlog", linthresh=1.0)
     axes[1].set_yticks([0, 1, 10, 100], ["0", "1", "10", "100"])
     axes[1].set_ylim(bottom=0)
     legend(figure, handles(curves.values()))
     caption(
         figure,
-        f"On {rows['images'].max():.0f} {split} images; trained at T = {trained}; final: with T ="
+        f"On {rows['images'].max():.0f} {split} examples; trained at T = {trained}; final: with T ="
         f" {rows['timesteps'].max():.0f}. {remark(curves.values())}",
     )
     return curves
@@ -70,7 +70,7 @@ def reading(tables: Tables) -> str:
     split, _, rows = tested(tables, "agreement_cumulative")
     first = rows["timesteps"].min()
     claims = {f"at T = {first:.0f}": gap(rows[rows["timesteps"] == first], "agreement_cumulative").scaled(100)}
-    return sentence(told(f"agreement with the final class on {split} images", claims, unit="%"))
+    return sentence(told(f"agreement with the final class on {split} examples", claims, unit="%"))
 
 
 PICTURES = (

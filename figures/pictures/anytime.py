@@ -59,7 +59,7 @@ def anytime(figure: Figure, frame: pd.DataFrame, fixed: pd.DataFrame) -> dict[tu
     caption(
         figure,
         f"Stops when the largest probability of the mean output reaches a threshold, {sweep[0]:g} … {sweep[-1]:g},"
-        f" at T = {rows['limit'].max():.0f} at the latest. {rows['images'].max():.0f} {split} images; trained at"
+        f" at T = {rows['limit'].max():.0f} at the latest. {rows['images'].max():.0f} {split} examples; trained at"
         f" T = {trained}. {remark(curves.values())}",
     )
     return curves
@@ -83,7 +83,7 @@ def reading(tables: Tables) -> str:
     steps = rows.groupby("method")["mean_steps"].mean().to_dict()
     used = listed([f"{number(steps[name])} steps with {label(name)}" for name in looks(rows["method"])])
     stop = f"stopping at a confidence of {threshold:g} takes {used} in the mean, of {rows['limit'].max():.0f}"
-    gain = f"the gain over as many steps for all {split} images, in points, is {each(rows, 'gain', 0.0)}"
+    gain = f"the gain over as many steps for all {split} examples, in points, is {each(rows, 'gain', 0.0)}"
     return sentence(stop, gain)
 
 

@@ -56,13 +56,14 @@ def calibration(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cu
     axes["ece"].set_ylabel("calibration error, ECE (%)")
     axes["ece"].set_ylim(bottom=0)
     axes["overconfidence"].set_ylabel("confidence − accuracy (points)")
-    legend(figure, [*handles(curves.values()), Line2D([], [], color=GREY, linestyle=":", label="calibrated perfectly")])
+    calibrated = Line2D([], [], color=GREY, linestyle=":", label="calibrated perfectly")
+    if not timed:
+        calibrated.set(linestyle="none", marker="_")
+    legend(figure, [*handles(curves.values()), calibrated])
     at = f"; trained at T = {trained}" if timed else ""
     bins = f" {rows['bins'].max():.0f} bins of equal width." if "bins" in rows else ""
-    caption(
-        figure,
-        f"Of the mean output on {rows['images'].max():.0f} {split} images{at}.{bins} {remark(curves.values())}",
-    )
+    of = "Of the mean output on" if timed else "On"
+    caption(figure, f"{of} {rows['images'].max():.0f} {split} examples{at}.{bins} {remark(curves.values())}")
     return curves
 
 
@@ -81,7 +82,7 @@ def reading(tables: Tables) -> str:
     rows = rows[rows["timesteps"] == trained]
     rows = rows.assign(over=100 * (rows["confidence"] - rows["accuracy_cumulative"]))
     claims = {f"at T = {trained}" if trained > 1 else "": gap(rows, "ece").scaled(100)}
-    error = told(f"the calibration error (ECE) on {split} images", claims, unit="%")
+    error = told(f"the calibration error (ECE) on {split} examples", claims, unit="%")
     return sentence(error, f"confidence minus accuracy, in points, is {each(rows, 'over', 0.0)}")
 
 

@@ -47,7 +47,7 @@ def epochs(figure: Figure, frame: pd.DataFrame) -> Curves:
     images = sorted({int(one) for one in rows["images"]})
     caption(
         figure,
-        f"Objective of training (with its regulariser), {' or '.join(map(str, images))} images, end of each epoch; "
+        f"Objective of training (with its regulariser), {' or '.join(map(str, images))} examples, end of each epoch; "
         f"kept: of the epoch's own steps. Bands may leave the panel. {remark(curves.values())}",
     )
     return curves
@@ -136,7 +136,7 @@ def _noise(rows: pd.DataFrame) -> str:
     most = number(float(rows["kept_null"].mean()))
     least = float(rows["kept_null_low"].mean()) if "kept_null_low" in rows else np.nan
     if np.isfinite(least):
-        return f"noise would keep between {number(least)} and {most}: an epoch's batches share no image"
+        return f"noise would keep between {number(least)} and {most}: an epoch's batches share no example"
     return f"noise would keep {'' if 'batch_size' in rows else 'at most '}{most}"
 
 

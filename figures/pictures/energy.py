@@ -61,7 +61,7 @@ def accuracy(figure: Figure, frame: pd.DataFrame) -> dict[str, ErrorbarContainer
         part = rows[rows["method"] == method]
         if len(part):
             drawn[method] = _points(ax, part, method, size, sides.get(method))
-    ax.set(xlabel=f"energy per image ({name})", ylabel=f"{split} accuracy (%)")
+    ax.set(xlabel=f"energy per example ({name})", ylabel=f"{split} accuracy (%)")
     ax.margins(0.12)
     fit_percent(ax)
     at = f", trained at T = {trained}" if trained else ""
@@ -72,8 +72,8 @@ def accuracy(figure: Figure, frame: pd.DataFrame) -> dict[str, ErrorbarContainer
     several = bool(rows.groupby("method")["seed"].nunique().max() >= FEWEST)
     caption(
         figure,
-        f"Accuracy on {images} {split} images. Labels: timesteps T{between}{at}. "
-        f"Energy of the whole network per image, all its steps together, operations as counted. {said}"
+        f"Accuracy on {images} {split} examples. Labels: timesteps T{between}{at}. "
+        f"Energy of the whole network per example, all its steps together, operations as counted. {said}"
         + ("Mean and 95 % t-intervals over seeds, both ways." if several else "Fewer than three seeds: no interval."),
     )
     return drawn
@@ -108,6 +108,11 @@ def _twin(ax: Axes, rows: pd.DataFrame, size: float, name: str) -> str:
     return f"Without spikes{' (line)' * shown}: {twin[0]:.3g}\u00a0{name}. "
 
 
+def own_twin(rows: pd.DataFrame) -> bool:
+    """Whether networks take what they would without spikes: nothing fires then, and there is no other convention."""
+    return "twin_joules" in rows and bool(np.allclose(rows["twin_joules"], rows["joules"], rtol=1e-6, atol=0.0))
+
+
 def by_rate(rows: pd.DataFrame, method: str) -> float:
     """The mean over seeds of what firing rates times pooled synapses would take, in joules; NaN where no row says."""
     if "joules_by_rate" not in rows:
@@ -140,7 +145,9 @@ def reading(tables: Tables) -> str:
     name, size = unit(total["joules"])
     at = f"at T = {trained}" if total["timesteps"].max() > 1 else ""
     claims = {at: gap(total, "joules").scaled(1 / size)}
-    return sentence(told(f"the energy per image on {split} images", claims, unit=name), _convention(total, name, size))
+    return sentence(
+        told(f"the energy per example on {split} examples", claims, unit=name), _convention(total, name, size)
+    )
 
 
 def _convention(total: pd.DataFrame, name: str, size: float) -> str:
@@ -148,7 +155,7 @@ def _convention(total: pd.DataFrame, name: str, size: float) -> str:
 
     Nothing of networks that are their own twin: they don't spike.
     """
-    if "twin_joules" in total and total["twin_joules"].equals(total["joules"]):
+    if own_twin(total):
         return ""
     reckoned = {look.label: by_rate(total, method) / size for method, look in looks(total["method"]).items()}
     values = listed([f"{number(one)} {name} with {label}" for label, one in reckoned.items() if np.isfinite(one)])

@@ -81,7 +81,7 @@ def statistics(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cur
         ax.set_xlabel("timestep t")
     legend(
         figure,
-        [*handles(curves.values()), reference_handle("even share 1/T; coherence if these images had no gradient")],
+        [*handles(curves.values()), reference_handle("even share 1/T; coherence if these examples had no gradient")],
     )
     batches = sorted({int(one) for one in rows["batches"].dropna()})
     caption(
@@ -206,8 +206,8 @@ def gradient(tables: Tables) -> str:
     known = (rows["loss"] == rows["training"]).any()
     of = "loss trained with" if known else loss_label(first_loss(rows))
     text = told(f"the gradient of the {of}", claims)
-    noise = f"if the gradient of these images were zero, the coherence would be {none}"
-    sample = f"if they were a sample of images whose mean gradient is zero, {chance}"
+    noise = f"if the gradient of these examples were zero, the coherence would be {none}"
+    sample = f"if they were a sample of examples whose mean gradient is zero, {chance}"
     return sentence(text, *((noise, sample) if none and chance else ()))
 
 

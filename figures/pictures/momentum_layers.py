@@ -50,7 +50,9 @@ def layers(figure: Figure, frame: pd.DataFrame, descent: pd.DataFrame) -> dict[t
     step = -(-len(order) // _MOST)
     for ax in axes:
         ax.set_xticks(range(0, len(order), step), list(order)[::step], rotation=90, fontsize=SMALL)
-    legend(figure, [*handles(curves.values()), reference_handle("if these images had no gradient; smooth loss, η → 0")])
+    legend(
+        figure, [*handles(curves.values()), reference_handle("if these examples had no gradient; smooth loss, η → 0")]
+    )
     caption(
         figure,
         f"Gradient of {trained(frame)}: parts of its squared length; steps of 1 % of a layer's weights. "

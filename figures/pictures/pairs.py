@@ -17,6 +17,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
 from tables.reading import TableError
+from tables.rows import check_timed
 
 from ..style.bands import counted
 from ..style.look import COLUMN, PAPER, SMALL, caption, wrapped
@@ -65,6 +66,7 @@ def cosines(figure: Figure, frame: pd.DataFrame) -> dict[str, QuadMesh]:
     Panels stand side by side up to four timesteps and above each other beyond, and cells have numbers up to ten. A
     method without a finite cosine of two different timesteps is left out; raises TableError when that's all.
     """
+    check_timed(frame, "timestep")
     rows = matching(frame)
     parts = {method: pairs(rows[rows["method"] == method]) for method in looks(rows["method"])}
     found = {method: one for method, one in parts.items() if one.between.any()}

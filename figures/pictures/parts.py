@@ -19,6 +19,7 @@ from ..style.look import COLUMN, PAGE, SMALL, caption, fit_means, legend, refere
 from ..style.methods import alone, first_loss, looks, loss_label, losses
 from ..words.comparison import RESCALED, Tables, incomparable, needed
 from ..words.gaps import Gap, gap
+from ..words.kinds import formal
 from ..words.prose import sentence
 from ..words.units import loss_unit
 from ..words.verdicts import tally, told
@@ -74,7 +75,7 @@ def _draw(axes: np.ndarray, rows: pd.DataFrame, shown: list[str]) -> Curves:
                 part = chosen[(chosen["method"] == method) & (chosen["loss"] == loss)]
                 if np.isfinite(part[name]).any():
                     curves[name, loss, method] = curve(ax, part, "at", name, method)
-            ax.set_title(f"{loss_label(loss)}, {OPERATORS.get(operator(rows, name), '')}", fontsize=SMALL)
+            ax.set_title(f"{loss_label(loss)}, {formal(OPERATORS.get(operator(rows, name), ''))}", fontsize=SMALL)
             ax.set_ylabel(title if ax is line[0] else "")
         ends = [one.table[["mean", "low", "high"]] for key, one in curves.items() if key[0] == name]
         if ends:
@@ -158,7 +159,7 @@ def by_step(tables: Tables) -> str:
 
 
 def _matrix(rows: pd.DataFrame, quantity: str) -> str:
-    return OPERATORS.get(name := operator(rows, quantity), name)
+    return formal(OPERATORS.get(name := operator(rows, quantity), name))
 
 
 def _doubted(rows: pd.DataFrame, column: str, doubts: tuple[str, ...]) -> Gap:

@@ -108,10 +108,21 @@ def barriers(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Line2
 
 
 def one_treatment(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows of one way with BatchNorm's statistics, recalibrated where there are such; with the path's name."""
+    """Rows of one way with BatchNorm's statistics, recalibrated where there are such; with the path's name.
+
+    Errors over images are kept where every kind of path has a single pair: beside others' bands they would pass for
+    bands over pairs.
+    """
     kinds = set(frame["statistics"])
     chosen = frame[frame["statistics"] == ("recalibrated" if "recalibrated" in kinds else min(kinds))]
+    if _pairs(chosen).max() > 1:
+        chosen = chosen.assign(**{str(name): np.nan for name in chosen if str(name).endswith("stderr")})
     return chosen.assign(path=chosen["fitted"].where(chosen["kind"] == "bezier", _LINE))
+
+
+def _pairs(rows: pd.DataFrame) -> pd.Series:
+    """How many pairs of networks there are of each two methods."""
+    return rows.drop_duplicates(["checkpoint", "other"]).groupby(["method", "other_method"]).size()
 
 
 def _columns(part: pd.DataFrame, shown: Iterable[str], *, accuracy: bool) -> Iterator[tuple[str, pd.DataFrame, str]]:
@@ -172,8 +183,8 @@ def _handles(lines: dict[Key, Line2D]) -> list[Line2D]:
 
 
 def _remark(rows: pd.DataFrame) -> str:
-    pairs = rows.drop_duplicates(["checkpoint", "other"]).groupby(["method", "other_method"]).size()
-    band = "Mean over pairs of networks" if pairs.max() > 1 else "Band: two standard errors over images"
+    pairs = _pairs(rows)
+    band = "Mean over pairs of networks" if pairs.max() > 1 else "Band: two standard errors over examples"
     band = "Mean and 95 % t-band over pairs of networks" if pairs.max() >= FEWEST else band
     treated = "taken anew at every point" if (rows["statistics"] == "recalibrated").all() else "interpolated"
     return f"{band}, {counted(pairs)}. BatchNorm's statistics {treated}."
@@ -189,12 +200,12 @@ def reading(tables: Tables) -> str:
     for (start, end, path), part in rows.groupby(["method", "other_method", "path"]):
         height = mean(part, "barrier", str(start))
         words = height.interval.replace("seed", "pair")
-        error = f" ± {number(float(part['stderr'].mean()), 2)} over images" if height.n == 1 else ""
+        error = f" ± {number(float(part['stderr'].mean()), 2)} over examples" if height.n == 1 else ""
         kind = "the straight line" if path == _LINE else f"the curve fitted under the {loss_label(str(path))}"
         clauses.append(f"{number(height.mean)}{error} on {kind} from {_between(str(start), str(end))} ({words})")
     if not clauses:
         raise TableError(f"no barrier of the {loss_label(loss)}")
-    what = f"the barrier of the {loss_label(loss)} on {split} images, in {loss_unit([loss])},"
+    what = f"the barrier of the {loss_label(loss)} on {split} examples, in {loss_unit([loss])},"
     return sentence(f"{what} is {clauses[0]}", *clauses[1:])
 
 

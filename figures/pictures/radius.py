@@ -24,6 +24,7 @@ from ..style.look import GREY, PAGE, caption, empty, legend, log_scale
 from ..style.methods import first_loss, label, look_of, looks, loss_label, losses
 from ..words.comparison import Tables, needed
 from ..words.gaps import mean
+from ..words.kinds import formal
 from ..words.prose import number, sentence
 from ..words.units import loss_unit
 from .picture import Picture
@@ -47,7 +48,7 @@ def radii(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Cur
             part = frame[(frame["direction"] == direction) & (frame["loss"] == loss)]
             here = {method: _draw(ax, part[part["method"] == method], method) for method in looks(part["method"])}
             curves |= {(direction, loss, method): one for method, one in here.items()}
-            ax.set_title(f"{DIRECTIONS.get(direction, direction)}, {loss_label(loss)}")
+            ax.set_title(f"{formal(DIRECTIONS.get(direction, direction))}, {loss_label(loss)}")
             if not here:
                 empty(ax, "not measured")
         log_scale(*row)
@@ -56,14 +57,15 @@ def radii(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Cur
         ax.set(xscale="log", xlabel="relative radius ‖Δw‖/‖w‖")
     for ax in axes[:, 0]:
         ax.set_ylabel("|second difference|")
-    formal = Line2D([], [], color=GREY, linestyle=_DOTTED, linewidth=1.0, label="formal uᵀHu")
+    quadratic = Line2D([], [], color=GREY, linestyle=_DOTTED, linewidth=1.0, label=formal("formal uᵀHu"))
     hollow = Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none", label="negative mean")
-    legend(figure, [*handles(curves.values()), formal, hollow])
+    legend(figure, [*handles(curves.values()), quadratic, hollow])
     caption(
         figure,
         f"Second differences of the true loss ({loss_unit(shown)} per squared weight), absolute value of the mean; a "
         "band that reaches the bottom contains zero. Over random directions it is the curvature of the "
-        "Gaussian-smoothed loss. Dotted: the formal Hessian's value along the same directions, same colours. "
+        "Gaussian-smoothed loss. Dotted: "
+        f"{formal('the value by the formal Hessian')} along the same directions, same colours. "
         f"{remark(curves.values())}",
     )
     return curves
@@ -85,9 +87,9 @@ def _draw(ax: Axes, rows: pd.DataFrame, method: str) -> Curve:
     signed = over_seeds(on_ladder(rows), ["at"], "second_difference")
     curve = drawn(ax, absolute(signed), "at", method, marker="")
     _signs(ax, signed, method)
-    formal = over_seeds(rows.assign(all=0), ["all"], "formal")["mean"].iloc[0]
-    if formal and np.isfinite(formal):
-        ax.axhline(abs(formal), color=look_of(method).colour, linestyle=_DOTTED, linewidth=1.0, zorder=1.5)
+    value = over_seeds(rows.assign(all=0), ["all"], "formal")["mean"].iloc[0]
+    if value and np.isfinite(value):
+        ax.axhline(abs(value), color=look_of(method).colour, linestyle=_DOTTED, linewidth=1.0, zorder=1.5)
     return curve
 
 
@@ -134,7 +136,7 @@ def reading(tables: Tables) -> str:
     clauses = [_agreeing(rows[rows["method"] == method], method) for method in looks(rows["method"])]
     if not clauses:
         raise TableError(f"no second differences of the {loss_label(loss)} along the top eigenvector")
-    return sentence(f"along the top formal eigenvector, {loss_label(loss)}: " + clauses[0], *clauses[1:])
+    return sentence(formal(f"along the top formal eigenvector, {loss_label(loss)}: ") + clauses[0], *clauses[1:])
 
 
 def _agreeing(rows: pd.DataFrame, method: str) -> str:
@@ -142,13 +144,14 @@ def _agreeing(rows: pd.DataFrame, method: str) -> str:
     found = {float(at): mean(part[part["at"] == at], "second_difference", method) for at in sorted(part["at"].unique())}
     if not all(one.known for one in found.values()):
         return f"with {label(method)} there are too few seeds for an interval"
-    formal = mean(part, "formal", method).mean
-    inside = [length for length, one in found.items() if one.low <= formal <= one.high]
+    value = mean(part, "formal", method).mean
+    inside = [length for length, one in found.items() if one.low <= value <= one.high]
     span = f" (relative radius {number(min(inside))} to {number(max(inside))})" if inside else ""
     negative = sum(one.low < 0 for one in found.values())
+    below = f"reaches below zero at {negative}" if negative else "nowhere reaches below zero"
     return (
-        f"with {label(method)} the formal value {number(formal)} lies in the interval of the true second difference at"
-        f" {len(inside)} of {len(found)} radii{span}, and that interval reaches below zero at {negative}"
+        f"with {label(method)} {formal('the formal value')} {number(value)} lies in the interval of the true second "
+        f"difference at {len(inside)} of {len(found)} radii{span}, and that interval {below}"
     )
 
 

@@ -2,8 +2,7 @@
 
 Of networks that have no accuracy, the loss. One panel a perturbation, all on one scale. Where strength begins, at 0 or
 at unrounded weights, the network is as trained. Draws are averaged within a seed, and the band is that of the mean over
-seeds; of one seed it is two standard errors over draws to either side. A perturbation that draws nothing, such as
-rounding, has no band then.
+seeds: none below three, whatever the draws.
 """
 
 import numpy as np
@@ -14,12 +13,13 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from tables.reading import TableError
 from tables.rows import any_measured, check_measured, one_split
+from tables.strengths import UNROUNDED, over_strengths, undisturbed
 
-from ..style.bands import Curve, drawn, handles, over_seeds, remark
+from ..style.bands import Curve, curve, handles, remark
 from ..style.look import PAGE, caption, fit_means, legend
 from ..style.methods import first_loss, looks, loss_label
-from ..words.comparison import Tables, needed
-from ..words.gaps import gap
+from ..words.comparison import Tables, needed, row_of
+from ..words.gaps import Gap, gap
 from ..words.prose import sentence
 from ..words.verdicts import told
 from .picture import Picture
@@ -31,7 +31,7 @@ PERTURBATIONS = {
     "decay_spread": ("unlike decays", "relative spread"),
     "lost_spikes": ("lost spikes", "probability"),
     "spurious_spikes": ("spurious spikes", "probability"),
-    "input_noise": ("noise on pixels", "of their deviation"),
+    "input_noise": ("noise on inputs", "of their deviation"),
     "gaussian_noise": ("noisy images", "severity"),
     "defocus_blur": ("images out of focus", "severity"),
     "contrast": ("less contrast", "severity"),
@@ -40,7 +40,7 @@ PERTURBATIONS = {
     "translation": ("moved images", "severity"),
 }
 _COLUMNS = 4
-_UNROUNDED = 32
+UNDISTURBED = "undisturbed accuracies differ"
 
 
 def robustness(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
@@ -72,18 +72,17 @@ def robustness(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cur
 
 
 def kept(rows: pd.DataFrame) -> tuple[pd.DataFrame, str, float]:
-    """Rows with what is left as ``kept``, two standard errors as ``error``; what that is, and the largest it can be.
+    """Rows with what is left as ``kept``; what that is, and the largest it can be.
 
     The accuracy in percent, which is the same under all losses; where there is none, the first loss.
     """
     if any_measured(rows, "accuracy"):
         rows = rows.drop_duplicates(["checkpoint", "perturbation", "strength"])
-        return rows.assign(kept=100 * rows["accuracy"], error=200 * rows["accuracy_stderr"]), "accuracy (%)", 100.0
+        return rows.assign(kept=100 * rows["accuracy"]), "accuracy (%)", 100.0
     check_measured(rows, "value")
     loss = first_loss(rows)
     rows = rows[rows["loss"] == loss]
-    error = 2 * rows["stderr"] if "stderr" in rows else np.nan
-    return rows.assign(kept=rows["value"], error=error), loss_label(loss), np.inf
+    return rows.assign(kept=rows["value"]), loss_label(loss), np.inf
 
 
 def _bits(ax: Axes, strength: pd.Series) -> pd.Series:
@@ -91,7 +90,7 @@ def _bits(ax: Axes, strength: pd.Series) -> pd.Series:
     bits = sorted(strength.unique(), reverse=True)
     ax.xaxis.set_major_locator(FixedLocator(range(len(bits))))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xticklabels(["none" if one >= _UNROUNDED else f"{one:g}" for one in bits])
+    ax.set_xticklabels(["none" if one >= UNROUNDED else f"{one:g}" for one in bits])
     return strength.map({one: place for place, one in enumerate(bits)})
 
 
@@ -100,41 +99,61 @@ def _panel(ax: Axes, part: pd.DataFrame) -> dict[str, Curve]:
     for method, look in looks(part["method"]).items():
         one = part[part["method"] == method]
         if np.isfinite(one["kept"]).any():
-            table = over_seeds(one, ["at"], "kept").sort_values("at")
-            if one["seed"].nunique() == 1:
-                table = _over_draws(table, one)
-            curves[method] = drawn(ax, table, "at", method, name=look.label)
+            curves[method] = curve(ax, one, "at", "kept", method, name=look.label)
     return curves
-
-
-def _over_draws(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Two standard errors over draws to either side of the mean; none where nothing was drawn."""
-    half = table["at"].map(rows.groupby("at")["error"].mean()).replace(0.0, np.nan)
-    return table.assign(low=table["mean"] - half, high=table["mean"] + half)
 
 
 def _text(rows: pd.DataFrame, split: str, curves: list[Curve]) -> str:
     images = " or ".join(f"{one:.0f}" for one in sorted(rows["images"].unique()))
     said = remark(curves)
-    if rows.groupby("method")["seed"].nunique().max() == 1:
-        said = "One seed; bands: two standard errors over draws."
     draws = f"{max(rows['draws']):.0f} draws of everything random, averaged within a seed"
-    return f"On {images} {split} images, {draws}. Bands may leave the panel. {said}"
+    return f"On {images} {split} examples, {draws}. Bands may leave the panel. {said}"
 
 
 def reading(tables: Tables) -> str:
-    """What is left under each perturbation, averaged over its strengths."""
+    """What is left under each perturbation, averaged over its strengths: the comparison's rows, where there are such.
+
+    Where what is left differs in a network that nothing disturbs, what is lost is told beside it.
+    """
     split, rows = one_split(needed(tables, "robustness"), "test")
-    none = np.where(rows["perturbation"] == "rounding", rows["strength"] >= _UNROUNDED, rows["strength"] == 0)
-    if none.all():
+    rows, what, _ = kept(rows)
+    means = pd.concat([_means(part, str(name)) for name, part in rows.groupby("perturbation")])
+    if not np.isfinite(means["under"]).any():
         raise TableError("no strength above zero")
-    rows, what, _ = kept(rows[~none])
-    claims = {
-        f"under {PERTURBATIONS.get(str(name), (str(name), ''))[0]}": gap(part, "kept")
-        for name, part in rows.groupby("perturbation")
-    }
-    words, _, unit = what.partition(" (")
-    return sentence(told(f"the {split} {words}, averaged over strengths,", claims, unit=unit.rstrip(")")))
+    accuracy, (words, _, unit) = what.startswith("accuracy"), what.partition(" (")
+    if not accuracy:
+        lost = _claims(tables, means.assign(lost=-means["lost"]), ("loss_rise", "lost", first_loss(rows)), split)
+        return sentence(told(f"the rise of the {split} {words}, averaged over strengths,", lost))
+    under = _claims(tables, means, ("accuracy_under", "under", ""), split)
+    clauses = [told(f"the {split} {words}, averaged over strengths,", under, unit=unit.rstrip(")"))]
+    if any(UNDISTURBED in one.doubts for one in under.values()):
+        lost = _claims(tables, means, ("accuracy_lost", "lost", ""), split)
+        clauses.append(told("what is lost of the undisturbed accuracy", lost, unit=unit.rstrip(")")))
+    return sentence(*clauses)
+
+
+def _means(rows: pd.DataFrame, perturbation: str) -> pd.DataFrame:
+    """For each network what is kept ``under`` a perturbation, what is ``lost`` to it, and how far strengths reach."""
+    rounding, found = perturbation == "rounding", []
+    for _, one in rows.groupby("checkpoint", sort=False):
+        curve = one.groupby("strength")[["kept"]].mean()
+        mean, reach = over_strengths(curve, rounding=rounding)
+        lost = undisturbed(curve, rounding=rounding)["kept"] - mean["kept"]
+        who = one.iloc[0][["method", "seed"]].to_dict()
+        found.append(who | {"perturbation": perturbation, "reach": reach, "under": mean["kept"], "lost": lost})
+    return pd.DataFrame(found)
+
+
+def _claims(tables: Tables, means: pd.DataFrame, asked: tuple[str, str, str], split: str) -> dict[str, Gap]:
+    """By perturbation and reach the comparison's row of a family of measures and a loss, or the gap of a column."""
+    claims = {}
+    name, column, loss = asked
+    for (perturbation, reach), part in means.groupby(["perturbation", "reach"], sort=False):
+        words = PERTURBATIONS.get(str(perturbation), (str(perturbation), ""))[0]
+        id_ = f"{name}[{perturbation}{' train' * (split == 'train')},{reach}]"
+        row, scale = row_of(tables, id_, loss), 1 if loss else 100
+        claims[f"under {words} {reach}"] = gap(part, column) if row is None else row.scaled(scale)
+    return claims
 
 
 PICTURES = (Picture("robustness", "robustness", robustness, PAGE, 4.0, "What the networks survive", reading, 250),)

@@ -67,7 +67,7 @@ def _accuracy(figure: Figure, frame: pd.DataFrame, column: str, xlabel: str, wha
     trained = ", ".join(f"{one:.0f}" for one in sorted(rows["trained_timesteps"].unique()))
     shown = rows[rows["split"].isin({split for _, split, _ in curves})]
     images = ", ".join(f"{split} {part['images'].max():.0f}" for split, part in shown.groupby("split"))
-    caption(figure, f"{what} {said} trained at T = {trained}. Images: {images}. {remark(curves.values())}")
+    caption(figure, f"{what} {said} trained at T = {trained}. Examples: {images}. {remark(curves.values())}")
     return curves
 
 
@@ -113,7 +113,7 @@ def _several(figure: Figure, rows: pd.DataFrame) -> tuple[Curves, str]:
     named = [Line2D([], [], color=GREY, marker=one, alpha=alpha, label=f"trained at T = {trained}")
              for trained, (alpha, one) in _looks(rows).items()]  # fmt: skip
     legend(figure, [*named, Line2D([], [], color=GREY, linestyle=":", label="tested as trained")])
-    return curves, f"Bands may leave the panel. {split.capitalize()} images; networks"
+    return curves, f"Bands may leave the panel. {split.capitalize()} examples; networks"
 
 
 def _looks(rows: pd.DataFrame) -> dict[int, tuple[float, str]]:

@@ -29,6 +29,7 @@ from ..style.bands import named, offsets, over_seeds
 from ..style.look import GREY, PAGE, caption, legend
 from ..style.methods import alone, look_of, looks, loss_label, losses
 from ..words.comparison import RESCALED, Tables, needed, of_one_on_each_loss, on_each_loss
+from ..words.kinds import formal
 from ..words.units import loss_unit
 from .picture import Picture
 
@@ -52,7 +53,7 @@ def panels(figure: Figure, frame: pd.DataFrame) -> Iterator[tuple[str, str, Axes
     axes = figure.subplots(len(operators), len(columns), squeeze=False, sharey="row")
     for row, operator in zip(axes, operators, strict=True):
         for ax, loss in zip(row, columns, strict=True):
-            ax.set_title(f"{OPERATORS.get(operator, operator)}, {loss_label(loss)}")
+            ax.set_title(f"{formal(OPERATORS.get(operator, operator))}, {loss_label(loss)}")
             yield operator, loss, ax, frame[(frame["operator"] == operator) & (frame["loss"] == loss)]
 
 
@@ -198,12 +199,12 @@ def mean_of_density(tables: Tables) -> str:
 def _by_operator(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The rows in raw coordinates of each operator that comparisons have, by the words for it."""
     frame = raw(frame)
-    return {words: frame[frame["operator"] == operator] for operator, words in _FOR.items()}
+    return {formal(words): frame[frame["operator"] == operator] for operator, words in _FOR.items()}
 
 
 def _ids(measure: str) -> dict[str, str]:
     """The comparison's ids of a measure of each operator that it has, by the words for it."""
-    return {_FOR[operator]: MEASURES[measure].asked(operator).id for operator in COMPARED}
+    return {formal(_FOR[operator]): MEASURES[measure].asked(operator).id for operator in COMPARED}
 
 
 PICTURES = (

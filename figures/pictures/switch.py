@@ -59,7 +59,7 @@ def switch(figure: Figure, frame: pd.DataFrame) -> Curves:
     caption(
         figure,
         f"Changes since training with {look_of(method).label} ended, in eval mode, losses in "
-        f"{loss_unit(columns.values())} without regulariser; {images} images; "
+        f"{loss_unit(columns.values())} without regulariser; {images} examples; "
         "distance of the weights, by their length. Bands may leave the panel. "
         f"{remark(curves.values())}",
     )
@@ -130,7 +130,7 @@ def reading(tables: Tables) -> str:
     columns = {"accuracy": "in accuracy (%)"} if any_measured(rows, "accuracy") else {}
     columns |= {column: f"in the {loss_label(loss)}" for column, loss in measured(rows).items()}
     step, clauses = rows["step"].max(), []
-    what = f"the outcome of {step:.0f} more steps from {label(method)}'s weights, on test images,"
+    what = f"the outcome of {step:.0f} more steps from {label(method)}'s weights, on test examples,"
     for other in [name for name in names if name != before]:
         with facing(before, other):
             claims = {words: _switched(rows, column) for column, words in columns.items()}

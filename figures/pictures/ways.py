@@ -49,7 +49,7 @@ def ways(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set(xlabel="timesteps T at inference", ylabel="accuracy, minus as trained (points)")
     legend(figure, handles(curves.values()))
-    images = f"{rows['images'].max():.0f} {split} images"
+    images = f"{rows['images'].max():.0f} {split} examples"
     caption(
         figure,
         f"On {images}, paired by network. Vertical line: trained at T = {trained}. {remark(curves.values())}",

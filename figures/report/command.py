@@ -30,6 +30,7 @@ from ..page.summary import answers
 from ..style.look import COLUMN
 from ..style.methods import compared, label, looks, methods_of
 from ..words.comparison import Tables
+from ..words.kinds import pictured
 from ..words.prose import listed
 from .flags import Config
 
@@ -48,7 +49,7 @@ def run(config: Config, say: command.Say) -> list[Path]:
     if other:
         say(sections.since(other))
     target = config.directory / "report.html"
-    with compared(methods_of(found)):
+    with compared(methods_of(found)), pictured(found):
         made, lacking = plates(found)
         missing = (*unusable, *lacking, *left_out.read(config.directory))
         content = page(config.directory, found, records, made, missing, without, other)
@@ -89,12 +90,12 @@ def page(
         title=text(f"{names or 'Networks'}: {listed([name for name, _ in _families(found)])} – snn-landscape"),
         heading=text(_heading(list(methods))),
         colours=text(", ".join(f"{name} {words}" for name, words in methods.items())),
-        summary=_titled(found, _summary),
+        summary=_titled(found, _summary) + _gone(missing),
         networks=sections.networks(found),
         comparison=_titled(found, sections.comparison) + controls.passed(found),
         figures="".join(_article(one, places.get(one.name, "")) for one in made) + _absent(missing),
         beside=_titled(found, sections.beside),
-        methods=Template(_METHODS.read_text(encoding="utf-8")).substitute(
+        methods=Template(neuron.suited(_METHODS.read_text(encoding="utf-8"), found)).substitute(
             losses=published.defined(found), neuron=neuron.described(found)
         ),
         provenance=sections.provenance(records, found, without, other),
@@ -149,6 +150,14 @@ def _summary(found: Tables) -> str:
     told = answers(found, alone=len(methods_of(found)) == 1)
     said = [f"<li><strong>{text(words)}</strong> {prose(answer)}</li>" for words, answer in told.items()]
     return f'<ul class="summary">{"".join(said)}</ul>' if said else "<p>No table answers a question here.</p>"
+
+
+def _gone(missing: Sequence[str]) -> str:
+    """Which subjects a study has no table of, where answers without them are read."""
+    lines = [line for line in missing if line.startswith(left_out.WHOLLY)]
+    return "".join(
+        f"<p><strong>Not in this:</strong> {text(line)}; the reasons are under “Not here”.</p>" for line in lines
+    )
 
 
 def _article(one: Plate, turned: str) -> str:

@@ -165,10 +165,9 @@ def handles(curves: Iterable[Curve]) -> list[Line2D]:
 def remark(curves: Iterable[Curve]) -> str:
     """What a caption has to say of the curves: what the band is, if there is one, and how many values are infinite."""
     curves = list(curves)
-    band = (
-        "Mean and 95 % t-band over each method's own seeds."
-        if any(one.band for one in curves)
-        else "Fewer than three seeds: no band."
-    )
+    band = "Fewer than three seeds: no band."
+    if any(one.band for one in curves):
+        some = any(one.band is None and one.table["n"].max() < FEWEST for one in curves)
+        band = f"Mean and 95 % t-band over each method's own seeds{', none of fewer than three' * some}."
     count = sum(one.infinite for one in curves)
     return band + (f" Arrowheads on the edge: {count} infinite value{'s' * (count > 1)}, in no mean." if count else "")

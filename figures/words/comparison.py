@@ -8,7 +8,7 @@ from tables.measures import family
 from tables.reading import TableError
 
 from ..style.methods import alone, label, loss_label, losses, sides
-from .gaps import gap, of_row
+from .gaps import Gap, gap, of_row
 from .prose import ALONE, sentence
 from .verdicts import tally, told
 
@@ -41,6 +41,16 @@ def comparison(tables: Tables) -> pd.DataFrame:
     if "timesteps" in rows and rows["timesteps"].nunique() > 1:
         rows = rows[rows["timesteps"] == rows["timesteps"].mode().iloc[0]]
     return rows
+
+
+def row_of(tables: Tables, measure: str, loss: str) -> Gap | None:
+    """The comparison's row of the two that are faced, with its doubts; None without it, or where they are several."""
+    try:
+        rows = comparison(tables)
+    except TableError:
+        return None
+    rows = rows[(rows["measure"] == measure) & (rows["loss"] == loss)]
+    return of_row(rows.iloc[0]) if len(rows) == 1 else None
 
 
 def incomparable(tables: Tables) -> tuple[str, ...]:

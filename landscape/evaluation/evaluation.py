@@ -174,11 +174,17 @@ class Evaluation:
         kinds = {weight.dtype for weight in self.model.parameters()}
         if isinstance(inputs, Tensor) and inputs.is_floating_point() and inputs.dtype not in kinds:
             return f"Its input is {inputs.dtype}, its weights are {', '.join(map(str, kinds))}"
-        return ""
+        return f"Its input is {described(inputs)}{_span(inputs)}"
 
     def first(self, count: int) -> list[Batch]:
         """The first ``count`` batches, or as many as there are, read anew."""
         return list(islice(self.batches.kept(), count))
+
+
+def _span(inputs: Any) -> str:
+    """The smallest and the largest of whole numbers, which may be indices."""
+    whole = isinstance(inputs, Tensor) and not (inputs.is_floating_point() or inputs.is_complex())
+    return f" of {inputs.min()} … {inputs.max()}" if whole and inputs.numel() else ""
 
 
 @contextmanager

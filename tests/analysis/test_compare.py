@@ -98,10 +98,40 @@ def test_each_doubt_is_named(settings, doubt, tmp_path):
 @pytest.mark.parametrize(("tet", "letters"), [(1.103, ""), (1.107, "l"), (0.91, ""), (0.90, "l")])
 def test_training_losses_differ_where_they_are_more_than_a_tenth_of_their_mean_apart(tet, letters):
     # A tenth of the larger one would be too much for the second and the last, of the smaller too little for the first.
-    rows = [("sdt", "sdt", 1.0), ("tet", "sdt", tet), ("sdt", "tet", 1.0), ("tet", "tet", 5.0)]
-    found = pd.DataFrame(rows, columns=["group", "loss", "value"]).assign(measure="train_loss")
-    assert apart(found, "sdt") == letters
-    assert apart(found, "tet") == "l"
+    rows = [training("train_loss", 1.0, tet, loss="sdt"), training("train_loss", 1.0, 5.0, loss="tet")]
+    assert apart(rows, "sdt") == letters
+    assert apart(rows, "tet") == "l"
+    assert apart(rows, "mse") == letters  # of no loss of its own: the first's
+
+
+def training(measure: str, reference: float, method: float, **other: object) -> dict[str, object]:
+    """A row of the comparison about training data, without an interval."""
+    means = {"reference_mean": reference, "method_mean": method, "difference": method - reference}
+    return {"measure": measure, "loss": "", "n": 2, "low": np.nan, "high": np.nan} | means | other
+
+
+@pytest.mark.parametrize(
+    ("n", "low", "high", "letters"),
+    [(3, -0.1, 0.01, ""), (3, -0.08, -0.01, "a"), (3, np.nan, np.nan, "a"), (2, -0.1, 0.01, "a")],
+)
+def test_training_accuracies_differ_where_their_own_row_says_so(n, low, high, letters):
+    assert apart([training("train_accuracy", 1.0, 0.955, n=n, low=low, high=high)], "") == letters
+    assert apart([training("train_accuracy", 1.0, 0.997, n=3, low=-0.004, high=-0.002)], "") == ""  # within half a %
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.05])
+def test_a_doubt_about_training_never_contradicts_the_row_on_it(spread, tmp_path):
+    found = tables({"sdt": [9.0, 10, 11, 12], "tet": [1.0, 2, 3, 4]}, train_accuracy={"sdt": 0.96, "tet": 0.94})
+    steps = found["timesteps"]
+    on_train = (steps["split"] == "train") & (steps["training"] == "tet")
+    steps.loc[on_train, "accuracy_cumulative"] += spread * steps["seed"].map({0: 0, 1: 1, 2: -1, 3: 0.5})
+    steps.loc[on_train, "accuracy_cumulative"] += 0.001 * steps["seed"]
+    write(tmp_path, found)
+    result = compare.run(compare.Config((tmp_path,), resamples=20))
+    accuracy, top = row(result, "train_accuracy"), row(result, "top_eigenvalue[hessian]")
+    decided = not accuracy["low"] <= 0 <= accuracy["high"]
+    assert decided is (spread == 0)
+    assert ("training accuracies differ" in top["trust"]) is decided
 
 
 def spectra(**columns: object) -> dict[str, pd.DataFrame]:

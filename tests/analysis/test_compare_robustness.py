@@ -76,6 +76,28 @@ def test_the_more_robust_side_is_named_whichever_way_the_measure_runs(sdt, tet, 
     assert f"{who} more robust" in compare.table(found, result.tables)
 
 
+@pytest.mark.parametrize(("start", "doubted"), [(0.8, True), (0.9, False)])
+def test_who_starts_higher_is_a_doubt_of_accuracy_under_and_not_of_what_is_lost(start, doubted, tmp_path):
+    table = curves({"sdt": {0: start, 0.1: 0.3}, "tet": {0: 0.9, 0.1: 0.5}})
+    table["accuracy"] += np.random.default_rng(0).normal(0, 1e-3, len(table) // 2).repeat(2)
+    write(tmp_path, {"robustness": pd.concat([table, table.assign(split="train", accuracy=table["accuracy"] / 2)])})
+    result = compare.run(compare.Config((tmp_path,), resamples=20))
+    found = result.to_frame().set_index("measure")["trust"].str.contains("undisturbed accuracies differ")
+    assert found.filter(like="accuracy_under").tolist() == [doubted] * 2
+    assert not found.drop(found.filter(like="accuracy_under").index).any()
+    said = compare.table(result.to_frame(), result.tables)
+    assert ("are in doubt: undisturbed accuracies differ" in said) is doubted
+
+
+def test_the_last_lines_say_how_many_of_the_decided_rows_are_in_doubt(tmp_path):
+    write(tmp_path, tables({"sdt": [10.0, 11, 12, 13], "tet": [5.0, 5.5, 6.5, 7]}))
+    result = compare.run(compare.Config((tmp_path,), resamples=20))
+    said = compare.table(result.to_frame(), result.tables)
+    assert said.endswith("of cases; the one is in doubt: changes when weights are rescaled")
+    trusted = result.to_frame().assign(trust="")
+    assert "in doubt" not in compare.table(trusted, result.tables)
+
+
 def test_p_is_adjusted_among_rows_about_the_same_question(tmp_path):
     found = tables({"sdt": [10.0, 11, 12, 13], "tet": [5.0, 5.5, 6.5, 7]})
     lost = curves({"sdt": {0: 0.9, 0.1: 0.5}, "tet": {0: 0.9, 0.1: 0.6}})
@@ -125,12 +147,12 @@ def test_the_images_of_a_gap_are_stated_and_must_agree(tmp_path):
     write(tmp_path / "a", found)
     gap = row(compare.run(compare.Config((tmp_path / "a",), resamples=20)), "gap_in_loss")
     assert gap["images"] == "200 train, 1597 test"
-    assert "numbers of images differ" not in gap["trust"]
+    assert "numbers of examples differ" not in gap["trust"]
     steps.loc[(steps["split"] == "test") & (steps["training"] == "tet"), "images"] = 500
     write(tmp_path / "b", found)
     gap = row(compare.run(compare.Config((tmp_path / "b",), resamples=20)), "gap_in_loss")
     assert gap["images"] == "200 train, 1597 test, or 200 train, 500 test"
-    assert "numbers of images differ" in gap["trust"]
+    assert "numbers of examples differ" in gap["trust"]
 
 
 def test_curves_and_surfaces_keep_their_numbers_of_images():

@@ -1,11 +1,14 @@
 """Which rows of the comparison don't hold with logits at one scale: each held against its own curve and radius."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from analysis import compare
 from analysis.compare.confidence import depends_on_scale
 from analysis.compare.measures import KEYS
+from analysis.compare.rises import compared
 
 from .test_compare import tables, write
 
@@ -14,10 +17,13 @@ DOUBT = "not so with logits at one scale"
 
 
 def curves(sides: dict[tuple[str, str], tuple[str, ...]], **other) -> pd.DataFrame:
-    """Table rise_curves whose ``flatter`` is given by (along, logits) at each radius, for method tet and loss sdt."""
+    """Curves whose flatter side ``here`` is given by (along, logits) at each radius, for method tet and loss sdt.
+
+    What the band over all radii says ("flatter") is another matter, and no row's.
+    """
     place = {"method": "tet", "loss": "sdt", "split": "train"} | other
     rows = [
-        place | {"along": along, "logits": logits, "radius": radius, "flatter": flatter}
+        place | {"along": along, "logits": logits, "radius": radius, "here": flatter, "flatter": ""}
         for (along, logits), named in sides.items()
         for radius, flatter in zip(RADII, named, strict=True)
     ]
@@ -88,3 +94,26 @@ def test_the_comparison_s_rows_carry_that_doubt(scaled, tmp_path):
     assert table.loc["top_eigenvalue[hessian]", "flatter"] == "tet"
     assert (DOUBT in str(table.loc["top_eigenvalue[hessian]", "trust"])) is (scaled != "tet")
     assert not table.drop(index="top_eigenvalue[hessian]")["trust"].str.contains(DOUBT).any()
+
+
+def test_a_row_and_the_curve_that_it_is_held_against_are_judged_by_one_interval():
+    """What Student's interval at a radius calls is called, where the band that holds all radii at once is too wide."""
+    radii, seeds = np.array(RADII), range(4)
+    noise = np.random.default_rng(3).normal(size=(len(seeds), len(radii)))
+    gaps = 3.4 + noise  # t is near 4: beyond Student's quantile, short of the band's
+    place = {"network": "net", "data": "data", "loss": "ce", "split": "train", "along": "noise", "logits": "network"}
+    rows = [
+        place
+        | {"method": method, "seed": seed, "checkpoint": f"{method}-{seed}", "radius": radius}
+        | {"rise": 10.0 - (method == "tet") * gaps[seed, at] * (1 + 0.3 * seed)}
+        for method in ("sdt", "tet")
+        for seed in seeds
+        for at, radius in enumerate(radii)
+    ]
+    found, _ = compared(pd.DataFrame(rows), "sdt", "tet")
+    own = -gaps * (1 + 0.3 * np.arange(len(seeds)))[:, None]
+    p = stats.ttest_1samp(own, 0.0).pvalue
+    assert found["here"].tolist() == ["tet" if one < 0.05 else "" for one in np.atleast_1d(p)]
+    wide = (found["low"] <= 0) & (found["high"] >= 0)
+    assert (wide & (found["here"] == "tet")).any()
+    assert found.loc[wide, "flatter"].eq("").all()

@@ -89,7 +89,7 @@ IMAGES = ("hessian", "surface", "shapes", "sharpness", "rise", "robustness", "ti
 @pytest.mark.parametrize("name", IMAGES)
 def test_other_numbers_of_images_on_one_side_are_doubted_in_every_row_made_of_the_table(config, tmp_path, name):
     table = pd.read_csv(config.out / "tables" / f"{name}.csv")
-    doubt = "numbers of images differ"
+    doubt = "numbers of examples differ"
     for more in (0, 7):
         folder = tmp_path / str(more)
         folder.mkdir()

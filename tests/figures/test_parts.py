@@ -74,13 +74,12 @@ def test_bits_run_from_unrounded_weights_to_the_fewest(tables, figure):
     assert figure.axes[0].get_ylim()[1] < 107
 
 
-def test_of_one_seed_the_band_is_over_draws_where_there_are_any(tables, figure):
-    curves = robustness.robustness(figure, tables["robustness"].query("seed == 0"))
-    noise, rounding = curves["weight_noise", "sdt"].table, curves["rounding", "sdt"].table
-    np.testing.assert_allclose((noise["high"] - noise["mean"])[noise["at"] > 0], 100 * 2 * 0.01)
-    assert noise["high"].isna().tolist() == [True, False, False]  # nothing is drawn at strength 0
-    assert rounding["high"].isna().all()
-    assert "two standard errors over draws" in caption_of(figure)
+@pytest.mark.parametrize("few", ["seed == 0", "seed < 2", "seed == 0 or method != 'tet'"])
+def test_draws_make_no_band_where_seeds_are_fewer_than_three(few, tables, figure):
+    curves = robustness.robustness(figure, tables["robustness"].query(few))
+    assert curves["weight_noise", "tet"].band is None
+    assert ("Fewer than three seeds: no band." in caption_of(figure)) is ("method" not in few)
+    assert (curves["weight_noise", "sdt"].band is None) is ("method" not in few)
 
 
 # sharpness

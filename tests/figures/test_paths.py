@@ -49,6 +49,16 @@ def test_of_one_pair_the_band_is_over_images(tables, figure):
     assert "two standard errors over images, n = 1" in caption_of(figure)
 
 
+def test_one_pair_beside_several_has_no_band(tables, figure):
+    rows = tables["path"]
+    more = rows.query("seed == 0").assign(method="third", checkpoint="runs/third-0")
+    paths.paths(figure, pd.concat([rows, more], ignore_index=True))
+    for ax in figure.axes:
+        heights = [one.get_paths()[0].vertices for one in ax.collections if one.get_paths()]
+        assert ("third" in ax.get_title()) is not any(np.isfinite(one).all() and len(one) > 3 for one in heights)
+    assert "95 % t-band over pairs of networks, n = 1–3" in caption_of(figure)
+
+
 def test_ways_with_batchnorm_are_not_mixed(tables, figure):
     other = tables["path"].assign(statistics="interpolated", value=9.0)
     both = paths.paths(figure, pd.concat([tables["path"], other]))
