@@ -41,8 +41,8 @@ def _tell_methods(config: Config, found: Sequence[Path | Subject]) -> None:
     if config.network is None or config.quiet or len(files) < 2:
         return
     print(
-        f"each of the {len(files)} files is a method called as it, of seed 0, so that n = 1 in a comparison. If they are "
-        f"seeds of one method, return subjects from a file of yours: Subject(load_into(Net(), {files[0].name!r}), "
+        f"each of the {len(files)} files is a method called as it, of seed 0, so that n = 1 in a comparison. If they "
+        f"are seeds of one method, return subjects from a file of yours: Subject(load_into(Net(), {files[0].name!r}), "
         "train=…, test=…, method='theirs', seed=0), …",
         file=sys.stderr,
     )

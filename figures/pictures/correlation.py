@@ -190,9 +190,9 @@ def _reading(tables: Tables, what: str) -> str:
             few = ", too few checkpoints" if part["n"].max() < _FEWEST else ""
             n, left = listed([f"{one:.0f}" for one in sorted(part["n"].unique())]), len(part) - positive - negative
             clauses.append(
-                f"{words} (n = {n}{few}), of {len(part)} measures of flatness or complexity on the {loss_label(loss)} the rank correlation with "
-                f"the gap in {what} is positive for {positive}, negative for {negative} and undecided for {left} "
-                f"(chance alone would decide {0.05 * len(part):.1f})"
+                f"{words} (n = {n}{few}), of {len(part)} measures of flatness or complexity on the {loss_label(loss)} "
+                f"the rank correlation with the gap in {what} is positive for {positive}, negative for {negative} and "
+                f"undecided for {left} (chance alone would decide {0.05 * len(part):.1f})"
             )
     if not clauses:
         raise TableError(f"no correlation with the gap in {what}")

@@ -157,7 +157,7 @@ def test_robustness_is_of_the_loss_where_there_is_no_accuracy(foreign, figure):
     assert figure.axes[0].get_ylabel() == "test huber loss"
     with facing(*METHODS):
         said = robustness.reading(foreign)
-    assert said.startswith("The test huber loss, averaged over strengths,")
+    assert said.startswith("The rise of the test huber loss, averaged over strengths,")
     assert "accuracy" not in said
 
 

@@ -92,7 +92,7 @@ def test_pointing_at_a_surface_shows_the_tables_numbers_for_both(browser, table)
         assert expected in said
         assert f"accuracy {100 * accuracy:.4g} %" in said
         assert method == "tet" or expected in label
-    assert "standard error over images" in label
+    assert "standard error over examples" in label
 
 
 def test_a_camera_follows_the_other(browser):

@@ -87,7 +87,7 @@ def test_the_switch_is_drawn_as_changes_of_each_network_since_training_ended(tab
         np.testing.assert_allclose(curves["relative_distance", "train", loss].line.get_ydata(), 100 * far)
     assert np.asarray(curves["accuracy", "test", "sdt"].line.get_ydata())[0] == 0
     assert panel(figure, "SDT loss, training").get_title() == "SDT loss, training, from 0.1"
-    assert "200 training, 1000 test images" in caption_of(figure)
+    assert "200 training, 1000 test examples" in caption_of(figure)
 
 
 def test_where_the_first_method_has_no_networks_the_next_is_drawn(tables, figure):

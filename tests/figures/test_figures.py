@@ -87,7 +87,7 @@ def test_the_four_panels_share_levels_and_colours(tables, figure):
         assert (one.norm.vmin, one.norm.vmax) == (first.norm.vmin, first.norm.vmax)
     assert [ax.get_title() for ax in figure.axes[:2]] == ["SDT loss", "TET loss"]
     assert figure.axes[0].get_ylabel().startswith("trained with SDT (n = 3)")
-    assert figure.axes[-1].get_ylabel() == "loss on training images (nats)"
+    assert figure.axes[-1].get_ylabel() == "loss on training examples (nats)"
 
 
 def test_a_plane_is_the_mean_over_draws_then_seeds():
@@ -377,7 +377,7 @@ def test_energy_is_that_of_the_whole_network_with_intervals_both_ways(tables, fi
     np.testing.assert_allclose(np.ptp(across[:, :, 0], axis=1), 2e9 * wide)
     np.testing.assert_allclose(np.ptp(up[:, :, 1], axis=1), 200 * high)
     assert [text.get_text() for text in figure.axes[0].texts] == ["1", "2", "3", "4"] * 2
-    assert figure.axes[0].get_xlabel() == "energy per image (nJ)"
+    assert figure.axes[0].get_xlabel() == "energy per example (nJ)"
 
 
 def test_the_caption_of_energy_has_the_other_convention_at_the_trained_t(tables, figure):

@@ -52,7 +52,7 @@ def test_the_page_says_what_was_measured(text):
     assert "<h1>Loss around trained weights: digits-cnn on digits</h1>" in text
     assert "<title>Loss around trained weights: digits-cnn on digits – snn-landscape</title>" in text
     assert "2 trained with SDT (seeds 0, 1) and 2 trained with TET (seeds 0, 1)." in text
-    assert "Loss and accuracy on 200 training images." in text
+    assert "Loss and accuracy on 200 training examples." in text
 
 
 def test_the_page_needs_nothing_from_elsewhere(text):

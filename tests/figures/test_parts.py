@@ -61,7 +61,7 @@ def test_accuracy_against_strength_is_a_mean_over_seeds_on_test_images(tables, f
     np.testing.assert_allclose(one.line.get_ydata(), 100 * rows.groupby("strength")["accuracy"].mean())
     half = stats.t.ppf(0.975, 2) * rows.groupby("strength")["accuracy"].std() / np.sqrt(3)
     np.testing.assert_allclose(one.table["high"] - one.table["mean"], 100 * half)
-    assert "On 200 test images, 4 draws of everything random" in caption_of(figure)
+    assert "On 200 test examples, 4 draws of everything random" in caption_of(figure)
 
 
 def test_bits_run_from_unrounded_weights_to_the_fewest(tables, figure):
@@ -143,7 +143,7 @@ def test_a_tau_without_an_interval_says_so(tables, figure):
     without = tables["correlation"].assign(tau=1.0, low=np.nan, high=np.nan)
     correlation.gap_in_loss(figure, tables["measures"], without)
     assert figure.axes[0].get_title().splitlines()[0] == "all: τ = 1.00 (no interval)"
-    assert "2 of 4 measures on the SDT loss" in caption_of(figure)
+    assert "2 of 4 measures of flatness on the SDT loss" in caption_of(figure)
 
 
 def test_one_measure_of_a_kind_is_drawn():

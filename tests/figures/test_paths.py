@@ -46,7 +46,7 @@ def test_of_one_pair_the_band_is_over_images(tables, figure):
     band = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
     rows = tables["path"].query("seed == 0 and split == 'train' and loss == 'sdt' and kind == 'line'")
     assert band.max() == pytest.approx((rows["value"] + 2 * rows["stderr"]).max())
-    assert "two standard errors over images, n = 1" in caption_of(figure)
+    assert "two standard errors over examples, n = 1" in caption_of(figure)
 
 
 def test_one_pair_beside_several_has_no_band(tables, figure):

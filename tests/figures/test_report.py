@@ -134,7 +134,7 @@ def test_every_picture_has_its_reading_caption_and_words_for_who_cannot_see_it(s
     surfaces, lines, _ = (image["alt"] for image in images)
     assert surfaces == (
         "Loss surfaces around the weights: 4 panels (SDT loss; TET loss), trained with SDT (n = 3) β against α; "
-        "trained with TET (n = 3) β against α, in colour loss on training images (nats)."
+        "trained with TET (n = 3) β against α, in colour loss on training examples (nats)."
     )
     assert lines == (
         "Accuracy against the number of timesteps: accuracy (%) against timesteps T at inference, showing SDT test, "

@@ -108,7 +108,7 @@ def test_agreement_and_settling_are_shares_of_test_images(tables, figure):
         np.testing.assert_allclose(
             curves[column, "sdt"].line.get_ydata(), 100 * rows.groupby("timesteps")[column].mean()
         )
-    assert "On 1497 test images; trained at T = 4; final: with T = 8." in caption_of(figure)
+    assert "On 1497 test examples; trained at T = 4; final: with T = 8." in caption_of(figure)
 
 
 def test_calibration_stands_beside_its_null(tables, figure):

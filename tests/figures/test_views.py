@@ -52,7 +52,7 @@ def test_one_surface_is_as_in_the_table_with_its_error_over_images():
         assert one.accuracy[i, j] == there["accuracy"]
         assert (one.error[i, j], one.rise_error[i, j]) == (there["stderr"], there["rise_stderr"])
         assert one.rise[i, j] == pytest.approx(there["value"] - centre["value"])
-    assert one.note == "standard error over images"
+    assert one.note == "standard error over examples"
 
 
 def test_the_mean_over_seeds_has_their_band_and_draws_are_averaged_first():
@@ -113,7 +113,7 @@ def test_an_infinite_loss_is_infinite_in_the_mean_and_a_missing_one_in_none():
 def test_the_summary_names_the_lowest_point_and_the_range():
     frame = table(seeds=(0,), draws=(0,)).assign(value=lambda rows: 1 + (rows["alpha"] + 0.5) ** 2 + rows["beta"] ** 2)
     (one,) = views(frame)
-    expected = "SDT loss on training images, trained with TET, seed 0: from 1 at α = −0.5, β = 0 to 4.25."
+    expected = "SDT loss on training examples, trained with TET, seed 0: from 1 at α = −0.5, β = 0 to 4.25."
     assert one.summary().startswith(expected)
 
 
