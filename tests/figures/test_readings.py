@@ -325,4 +325,3 @@ def test_the_methods_of_the_page_are_those_of_its_networks(spiking, steps):
     assert text.count("<dd>") == text.count("</dd>") == text.count("<dt>")
     for words in ("spike", "pulses", "analog first layer", "Stopping", "step <var>t</var>", "formal"):
         assert (words.casefold() in text.casefold()) is spiking, words
-    assert "firing" not in read("energy", {"energy": found})
