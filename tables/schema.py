@@ -359,21 +359,24 @@ def checked(name: str, frame: pd.DataFrame) -> None:
         raise ValueError(f"table {name} lacks {', '.join(missing)}: its columns are in tables.schema")
 
 
+def page_of(table: Table, heading: str = "##") -> str:
+    """The reference of one table, as Markdown, below a ``heading`` of that many signs."""
+    about = table.about[:1].upper() + table.about[1:]
+    lines = ["| column | kind | unit | |", "|---|---|---|---|"]
+    if table.losses:
+        lines.append("| loss_NAME (may lack) | number | loss | a loss of a subject's own; beside it its _stderr |")
+    for column in table.columns:
+        name = column.name + (" (may lack)" if column.name in table.later else "")
+        words = f" ({', '.join(column.words)})" if column.words else ""
+        lines.append(f"| {name} | {column.kind} | {column.unit} | {column.about}{words} |")
+    said = f"{about}, by `python -m analysis.{table.command}`."
+    return "\n\n".join([f"{heading} {table.name}.csv", said, "\n".join(lines)])
+
+
 def pages() -> str:
     """The reference of all tables, as Markdown."""
     parts = ["# Tables", "One observation a row. Beside NAME.csv lies NAME.json, which says where it comes from."]
-    for table in SCHEMA.values():
-        about = table.about[:1].upper() + table.about[1:]
-        parts.append(f"## {table.name}.csv\n\n{about}, by `python -m analysis.{table.command}`.")
-        lines = ["| column | kind | unit | |", "|---|---|---|---|"]
-        if table.losses:
-            lines.append("| loss_NAME (may lack) | number | loss | a loss of a subject's own; beside it its _stderr |")
-        for column in table.columns:
-            name = column.name + (" (may lack)" if column.name in table.later else "")
-            words = f" ({', '.join(column.words)})" if column.words else ""
-            lines.append(f"| {name} | {column.kind} | {column.unit} | {column.about}{words} |")
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *map(page_of, SCHEMA.values())]) + "\n"
 
 
 if __name__ == "__main__":

@@ -175,11 +175,12 @@ def _momentum(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _descent(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Realised over predicted decrease along the gradient, at the relative step closest to 1 %."""
+    """Realised over predicted decrease along the gradient, at the relative step closest to 1 %, which the id names."""
     chosen = table[table["direction"] == "gradient"]
     distance = np.log10(chosen["relative_step"] / 0.01).abs()
     nearest = distance.groupby([chosen[name] for name in (*KEYS, "loss")]).transform("min")
-    yield rows(chosen[distance == nearest], MEASURES["descent_ratio"].asked("0.01"), "ratio")
+    for step, found in chosen[distance == nearest].groupby("relative_step", sort=False):
+        yield rows(found, MEASURES["descent_ratio"].asked(f"{step:g}"), "ratio")
 
 
 def _energy(table: pd.DataFrame) -> Iterator[pd.DataFrame]:

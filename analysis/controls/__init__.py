@@ -1,4 +1,4 @@
-"""Controls whose answers are known beforehand, put to every measure: which pass, which fail, and by how much."""
+"""Controls whose answers are known beforehand, put to every measure: which pass, and by how much."""
 
 from typing import TYPE_CHECKING
 

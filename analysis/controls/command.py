@@ -7,7 +7,7 @@
 trains networks as :mod:`analysis.sweep` does (each a task of its own; after a kill the same command goes on), makes
 copies of some, measures all by its standard set, and writes ``OUT/tables/controls.csv``: a row for each measure,
 control and level, with the verdict, by how much, the interval, and why. The controls, what each says and what not, are
-in docs/controls.md:
+in docs/concepts/controls.md:
 
 - ``sam``: trained to be flat at its radius, SAM and ASAM (:mod:`analysis.controls.compared`)
 - ``rescaled``: the same function with weights before BatchNorms rescaled (:mod:`analysis.controls.copies`)

@@ -102,7 +102,7 @@ def _accuracy(subject: Subject, returned: Any, target: Any, images: int) -> Floa
     except Unsuited:
         return torch.full((1, images), torch.nan, dtype=torch.float64)
     if subject.layout.answers == "classes":
-        return curve(output, target)["accuracy_cumulative"]
+        return curve(output, target.long())["accuracy_cumulative"]
     found = subject.scored(output, target)
     return torch.full((len(output), images), torch.nan, dtype=torch.float64) if found is None else found
 

@@ -18,7 +18,7 @@ def whole(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def table(frame: pd.DataFrame) -> str:
-    """Every measure among all networks, references marked with *, and how many networks diverged or lack a number."""
+    """Every measure among all networks, references marked by a star, and how many diverged or lack a number."""
     parts = []
     for (network, data, steps, gap), rows in whole(frame).groupby(["network", "data", "timesteps", "gap"], sort=False):
         first = rows.iloc[0]

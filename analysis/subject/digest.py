@@ -26,7 +26,8 @@ def of_content(subject: "Subject") -> str:
     Of a split count its number of examples, where that is known unread, the first 64, and what it holds in memory or
     names as files (:mod:`.held`); of classes and functions the files that they stand in, without what those import, or
     their own source where there is no file, and the numbers and words that a function was made with. To be taken before
-    anything is read: a Dataset may keep what it read. Raises ValueError for lazy layers that no batch has passed.
+    anything is read: a Dataset may keep what it read. Raises ValueError for lazy layers that no batch has passed,
+    and for weights on ``meta``.
     """
     digest = hashlib.sha256("".join(subject.code.values()).encode())
     words = [subject.arguments, subject.identity, dict(subject.factors)]
@@ -41,6 +42,10 @@ def of_content(subject: "Subject") -> str:
                 "the network first"
             )
         if isinstance(value, Tensor):
+            if value.is_meta:
+                raise ValueError(
+                    f"subject {subject.title}: its network is on meta, without numbers: build it on a device"
+                )
             digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
             for part in _dense(value.detach().cpu()):
                 digest.update(part.contiguous().flatten().view(torch.uint8).numpy().tobytes())

@@ -97,8 +97,6 @@ class Subject(Answers):
         there = all(
             weight.device == here and (weight.dtype == kind or not weight.is_floating_point()) for weight in weights
         )
-        if any(weight.is_meta for weight in weights):
-            raise ValueError(f"subject {self.title}: its network is on meta, without numbers: build it on a device")
         network = self.network if there else self._copied(device, dtype).to(device=place, dtype=kind)
         return replace(self, network=network, device=device, dtype=kind)
 

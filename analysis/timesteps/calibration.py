@@ -49,7 +49,7 @@ def calibration(
     """
     if bins < 1 or resamples < 2:
         raise ValueError(f"calibration takes at least 1 bin and 2 resamples, got {bins} and {resamples}")
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    place = np.clip(np.ceil(np.nan_to_num(confidence) * bins).astype(np.int64) - 1, 0, bins - 1)
     excess, images = right - confidence, len(right)
     chosen = (generator.integers(images, size=images) for _ in range(resamples))
     again = [_ece(place[one], excess[one]) for one in chosen]

@@ -84,7 +84,7 @@ def curve(
 
 def _entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy at each step and image, [time, batch]."""
-    return cross_entropy(logits.movedim(0, -1), labels.long()[:, None].expand(-1, len(logits)), reduction="none").T
+    return cross_entropy(logits.movedim(0, -1), labels[:, None].expand(-1, len(logits)), reduction="none").T
 
 
 @torch.no_grad()
@@ -124,7 +124,7 @@ def _columns(subject: Subject, output: Tensor, target: Any) -> Curves:
     """The columns of one batch: of classes those of :func:`curve`, equations 7 and 9 where there is time."""
     if subject.layout.answers != "classes":
         return answered(subject, output, target)
-    found = curve(output, target)
+    found = curve(output, target.long())
     if subject.layout.time is None:
         found = {name: values for name, values in found.items() if not name.startswith("loss_")}
         if subject.spikes:  # of several steps the answer to all alone is known

@@ -115,8 +115,8 @@ def one_treatment(frame: pd.DataFrame) -> pd.DataFrame:
     """
     kinds = set(frame["statistics"])
     chosen = frame[frame["statistics"] == ("recalibrated" if "recalibrated" in kinds else min(kinds))]
-    errors = [str(name) for name in chosen if str(name).endswith("stderr")] if _pairs(chosen).max() > 1 else []
-    chosen = chosen.assign(**dict.fromkeys(errors, np.nan))
+    if _pairs(chosen).max() > 1:
+        chosen = chosen.assign(**{str(name): np.nan for name in chosen if str(name).endswith("stderr")})
     return chosen.assign(path=chosen["fitted"].where(chosen["kind"] == "bezier", _LINE))
 
 

@@ -2,7 +2,7 @@
 
 A file (:func:`save`, :func:`load`) holds a dict that ``torch.load(…, weights_only=True)`` reads: kind "eigenpairs",
 format 2, about (whatever describes the matrix), ranks, eigenvalues, residuals, converged (one entry a pair), products,
-tolerance, asymmetry, vectors (by the name of each weight a tensor [pair, *its shape]; "" for all in one if names were
+tolerance, asymmetry, vectors (by the name of each weight a tensor [pair, …its shape]; "" for all in one if names were
 not given), and sha256 of all that. It is written whole or not at all.
 """
 

@@ -24,7 +24,6 @@ from torch.nn.modules.module import _has_any_global_hook
 from ..neurons import normalized
 from ..neurons.lif import LIF, Neuron
 from ..validation import check_timesteps
-from . import pooling
 
 Maps = Float[Tensor, "time batch _channel _height _width"]
 Given = Float[Tensor, "given batch _channel _height _width"]
@@ -79,10 +78,7 @@ class AvgPool2d(nn.AvgPool2d):
 
     def forward(self, input: Maps) -> Maps:  # noqa: A002 - torch's name
         """[time, batch, C, H, W] to [time, batch, C, H', W']."""
-        return _each_step(self._pooled, input)
-
-    def _pooled(self, maps: Tensor) -> Tensor:
-        return pooling.halved(maps) if pooling.takes(self, maps) else super().forward(maps)
+        return _each_step(super().forward, input)
 
 
 class MaxPool2d(nn.MaxPool2d):

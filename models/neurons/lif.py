@@ -86,7 +86,7 @@ class LIF(nn.Module):
         kernels, graded = self.kernels(current), isinstance(self.surrogate, Smooth)
         if kernels:
             spikes = sweep.spikes(current, self, kernels)
-        elif is_plain(current) and not torch.is_grad_enabled() and not graded:
+        elif _plain(current) and not torch.is_grad_enabled() and not graded:
             return self._spikes(current)
         else:
             spikes = self.reference(current)
@@ -104,7 +104,7 @@ class LIF(nn.Module):
 
     def kernels(self, current: Tensor) -> sweep.Kernels | None:
         """The kernels that take this current, if any may and do."""
-        if self.implementation == "reference" or not is_plain(current):
+        if self.implementation == "reference" or not _plain(current):
             return None
         if self.implementation != "triton" and fused.takes(current):
             return fused
@@ -158,7 +158,7 @@ def _state(current: Tensor) -> torch.dtype:
     return torch.float32 if current.dtype in (torch.float16, torch.bfloat16) else current.dtype
 
 
-def is_plain(current: Tensor) -> bool:
+def _plain(current: Tensor) -> bool:
     """Whether this is numbers to compute with: no transform of torch.func, no tangents, no tracing."""
     return not (
         forward_ad._current_level >= 0

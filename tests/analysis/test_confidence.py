@@ -113,7 +113,7 @@ def test_a_row_and_the_curve_that_it_is_held_against_are_judged_by_one_interval(
     found, _ = compared(pd.DataFrame(rows), "sdt", "tet")
     own = -gaps * (1 + 0.3 * np.arange(len(seeds)))[:, None]
     p = stats.ttest_1samp(own, 0.0).pvalue
-    assert found["here"].tolist() == ["tet" if one < 0.05 else "" for one in p]
+    assert found["here"].tolist() == ["tet" if one < 0.05 else "" for one in np.atleast_1d(p)]
     wide = (found["low"] <= 0) & (found["high"] >= 0)
     assert (wide & (found["here"] == "tet")).any()
     assert found.loc[wide, "flatter"].eq("").all()

@@ -15,7 +15,7 @@ def made(name: str, rows: list[dict[str, object]]) -> pd.DataFrame:
     return found.set_index(["measure", "loss"])
 
 
-def test_the_descent_ratio_is_at_the_step_nearest_to_a_hundredth_on_a_log_scale_along_the_gradient():
+def test_the_descent_ratio_is_at_the_step_nearest_to_a_hundredth_on_a_log_scale_and_named_by_it():
     steps = {0.0001: 1.0, 0.003: 2.0, 0.02: 3.0, 1.0: 4.0}  # 0.003 is the nearer one by difference
     rows = [
         {"loss": loss, "direction": direction, "relative_step": step, "ratio": ratio + 10 * (direction != "gradient")}
@@ -24,7 +24,7 @@ def test_the_descent_ratio_is_at_the_step_nearest_to_a_hundredth_on_a_log_scale_
         for step, ratio in steps.items()
     ]
     found = made("descent", rows)["value"]
-    assert found.to_dict() == {("descent_ratio[0.01]", "sdt"): 3.0, ("descent_ratio[0.01]", "tet"): 3.0}
+    assert found.to_dict() == {("descent_ratio[0.02]", "sdt"): 3.0, ("descent_ratio[0.02]", "tet"): 3.0}
 
 
 def test_gradients_are_those_of_the_whole_and_not_of_a_timestep():

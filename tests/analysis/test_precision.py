@@ -36,12 +36,11 @@ def test_tf32_is_off_while_a_command_measures_and_recorded_beside_its_tables(dig
     assert settings["tf32"] is False
 
 
-def test_the_remark_says_whether_tf32_was_on_where_it_matters(digits_checkpoint, capsys):
+def test_the_remark_says_whether_tf32_was_on_where_it_matters(digits_checkpoint):
     path = digits_checkpoint("tet")
     subject = Subject.load(path)
     for device, said in (("cuda", "float32 on cuda, TF32 off, 1.0 s"), ("cpu", "float32 on cpu, 1.0 s")):
-        command._remark(subject, command.Config((path,), device=device), 1.0)
-        assert said in capsys.readouterr().err
+        assert said in command._remark(subject, command.Config((path,), device=device), 1.0)
 
 
 def test_bfloat16_is_refused_unless_accepted(digits_checkpoint, capsys):

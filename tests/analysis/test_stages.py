@@ -14,7 +14,8 @@ PATIENCE = 60
 
 
 def test_no_worker_waits_for_the_end_of_a_stage():
-    begun, kept = threading.Event(), []
+    begun = threading.Event()
+    kept: list[object] = []
     with ThreadPoolExecutor(2) as pool:
         tasks = {"one": [(begun.wait, (PATIENCE,))], "none": [], "two": [(begun.set, ())]}
         seconds = stages(pool, tasks, kept.append)
@@ -45,7 +46,7 @@ def test_the_first_failure_leaves_out_what_no_worker_has_begun():
 
 
 def test_a_stage_alone_is_one_of_one():
-    kept = []
+    kept: list[object] = []
     with ThreadPoolExecutor(1) as pool:
         assert stage(pool, "one", [(abs, (-3,))], kept.append) >= 0
     assert kept == [3]

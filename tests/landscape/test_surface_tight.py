@@ -79,4 +79,6 @@ def test_losses_of_any_size_are_measured_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = line(lambda w, a, number: 1e30 * steps(w, a, number), 200, 0.02)
-    assert found.errors["loss"].converged
+    plain = line(steps, 200, 0.02)
+    assert found.errors["loss"].error == pytest.approx(1e30 * plain.errors["loss"].error)
+    assert (found.interpolated == plain.interpolated).all()

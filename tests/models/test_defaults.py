@@ -14,7 +14,8 @@ from models.train import Config
 NEURON = {"decay": 0.5, "threshold": 1.0, "surrogate": "triangle", "width": 1.0, "detach_reset": False}
 TRAINING = {
     "loss": "tet", "method": None, "data": "digits", "frames": None, "cut": "count", "binary_frames": False,
-    "split": None, "split_seed": 0, "vary_data": False, "model": None, "timesteps": 4, "epochs": 50, "phases": None,
+    "split": None, "split_seed": 0, "vary_data": False, "random_labels": 0.0,
+    "model": None, "timesteps": 4, "epochs": 50, "phases": None,
     "until_loss": None, "until_loss_of": None, "batch_size": 50, "accumulate": 1, "optimizer": "adam",
     "learning_rate": 2e-3, "momentum": 0.9, "weight_decay": 0.0, "mse_weight": None, "mse_target": 1.0,
     "label_smoothing": 0.0, "trt_eta": 0.05, "trt_lambda": 1e-5, "trt_delta": 0.25,
