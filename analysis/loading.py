@@ -29,9 +29,23 @@ def every(config: Config, subjects: Sequence[Path | Subject] = ()) -> list[Path 
     for path in config.checkpoints:
         found += named_by(path) if code.is_code(path) else [path]
     found += subjects
+    _tell_methods(config, found)
     made = {one.title for one in found if isinstance(one, Subject)}
     check_titles([one for one in found if subjects or title(one) in made])
     return found
+
+
+def _tell_methods(config: Config, found: Sequence[Path | Subject]) -> None:
+    """Say, where files of weights are several, that each is a method of its own, and how to say that they aren't."""
+    files = [one for one in found if isinstance(one, Path)]
+    if config.network is None or config.quiet or len(files) < 2:
+        return
+    print(
+        f"each of the {len(files)} files is a method called as it, of seed 0, so that n = 1 in a comparison. If they "
+        f"are seeds of one method, return subjects from a file of yours: Subject(load_into(Net(), {files[0].name!r}), "
+        "train=…, test=…, method='theirs', seed=0), …",
+        file=sys.stderr,
+    )
 
 
 def check_titles(found: Sequence[Path | Subject]) -> None:

@@ -122,11 +122,14 @@ def refusing(message):
 )
 def test_a_study_is_made_without_the_subject_that_fails(capsys, how, said):
     assert study.main(["--subjects", f"failing_mine.py:mixed?how={how}", "--out", "all", "--reference", "bad"]) == 1
-    line = capsys.readouterr().err.strip().splitlines()[-1]
+    told = capsys.readouterr()
+    line = told.err.strip().splitlines()[-1]
     assert "all/report.html is made without what failed: timesteps, energy of bad: " in line
+    assert told.out.startswith("one method, fine: nothing to compare\n\ntables   all/tables\nfigures  all/figures\n")
     assert line.count(said) == 1
     assert "fine is the reference" in line
-    absent = html.unescape(Path("all/report.html").read_text().partition("<h3>Not here</h3>")[2])
+    summary, _, absent = html.unescape(Path("all/report.html").read_text()).partition("<h3>Not here</h3>")
+    assert "Not in this:</strong> nothing was measured of bad;" in summary.partition("Networks and seeds</h2>")[0]
     assert "<li>timesteps left out of bad: " in absent
     assert said in absent
     assert left_out.read(Path("all")) == json.loads(Path("all/left_out.json").read_text())
@@ -243,6 +246,53 @@ def test_what_failed_for_one_reason_is_told_once():
     other = own.Refused("a", "yes", False)
     failures = [("rise", a), ("rise", b), ("rise", c), ("energy", a), ("energy", b), ("history", other)]
     assert own._summed(failures) == ["rise, energy of a, b: no", "rise of c: no", "history of a: yes"]
+
+
+def test_the_end_tells_the_first_cause_of_every_subject_and_that_there_are_others():
+    a, b, other = (own.Refused(name, why, False) for name, why in (("a", "no"), ("b", "no"), ("a", "yes")))
+    failures = [("rise", a), ("rise", b), ("energy", a), ("history", other)]
+    found = own._once_each(failures)
+    assert found == ["rise, energy of a: no", "rise of b: no", "for other causes, told above, more of a"]
+    assert own._once_each(failures[:2]) == ["rise of a, b: no"]
+
+
+def part(inputs, targets):
+    return TensorDataset(inputs, targets)
+
+
+THREE = torch.arange(12) % 3
+WRONG = {
+    "shape": (nn.Linear(5, 3), part(torch.zeros(12, 4), THREE), None),
+    "index": (nn.Sequential(nn.Embedding(5, 4), nn.Flatten(), nn.Linear(8, 3)), part(THREE[:, None] + 4, THREE), None),
+    "mean": (nn.Linear(4, 3), part(torch.rand(12, 4), THREE), {"l": lambda out, y: (out.sum(1) - y).square().mean()}),
+    "infinite": (nn.Linear(4, 3), part(torch.rand(12, 4), THREE), {"l": lambda out, y: out.sum(1) / 0 * (y + 1)}),
+}
+SAID = {
+    "shape": ("subject net-shape, train data: the model fails on a batch: RuntimeError: ", "(8x4 and 5x3)", "[8, 4]"),
+    "index": ("subject net-index, train data: the model fails on a batch: IndexError: ", "[8, 1] of 4 … 6"),
+    "mean": ("subject net-mean, loss l, train data: the loss returns a mean; ", "reduction='none'"),
+    "infinite": ("net-infinite: the loss is ", "it has no curvature to speak of"),
+}
+
+
+@pytest.mark.parametrize("how", WRONG)
+def test_what_a_user_s_model_or_loss_does_is_told_with_subject_split_and_shapes(how):
+    network, train, losses = WRONG[how]
+    subject = Subject(network, train=train, losses=losses, name=f"net-{how}")
+    with pytest.raises(ValueError, match="net-") as refusal:
+        hessian.run(hessian.Config(quiet=True, images=8, density=False, radius=False), [subject])
+    said = str(refusal.value)
+    assert said.startswith(SAID[how][0])
+    assert all(words in said for words in SAID[how])
+    assert said.count(f"net-{how}") == 1
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_inputs_and_targets_are_as_many(split):
+    good, bad = (torch.zeros(6, 4), torch.zeros(6)), (torch.zeros(60, 4), torch.zeros(50))
+    with pytest.raises(ValueError, match=f"^subject x: its {split} data .* x has 60 examples, y 50$"):
+        Subject(nn.Linear(4, 3), **{"train": good, split: bad}, name="x")
+    Subject(nn.Linear(4, 3), train=(torch.zeros(4, 50, 3), torch.zeros(50)), name="x")  # time may come first
 
 
 def trained(out, *words):

@@ -162,7 +162,8 @@ def _text(both: pd.DataFrame, drawn: int, gap: str, loss: str) -> str:
     total = both["measure"].nunique()
     return (
         f"Gap: {of}. Points: checkpoints. τ: Kendall's rank correlation, in brackets its 95 % interval over seeds. "
-        f"{drawn} of {total} measures on the {loss_label(loss)}; all are in correlation.csv."
+        f"{drawn} of {total} measures of flatness on the {loss_label(loss)}; all, and those of complexity, are in "
+        "correlation.csv."
     )
 
 
@@ -189,9 +190,9 @@ def _reading(tables: Tables, what: str) -> str:
             few = ", too few checkpoints" if part["n"].max() < _FEWEST else ""
             n, left = listed([f"{one:.0f}" for one in sorted(part["n"].unique())]), len(part) - positive - negative
             clauses.append(
-                f"{words} (n = {n}{few}), of {len(part)} measures on the {loss_label(loss)} the rank correlation with "
-                f"the gap in {what} is positive for {positive}, negative for {negative} and undecided for {left} "
-                f"(chance alone would decide {0.05 * len(part):.1f})"
+                f"{words} (n = {n}{few}), of {len(part)} measures of flatness or complexity on the {loss_label(loss)} "
+                f"the rank correlation with the gap in {what} is positive for {positive}, negative for {negative} and "
+                f"undecided for {left} (chance alone would decide {0.05 * len(part):.1f})"
             )
     if not clauses:
         raise TableError(f"no correlation with the gap in {what}")

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tables.reading import TableError
 from tables.rows import check_measured
@@ -21,7 +22,7 @@ from ..style.look import GREY, PAGE, caption, fit_means, fit_scale, legend, refe
 from ..style.methods import looks
 from ..words.comparison import Tables, needed
 from ..words.gaps import gap
-from ..words.prose import number, sentence
+from ..words.prose import listed, number, sentence
 from ..words.verdicts import told
 from .momentum import matching, reference_handle, trained
 from .picture import Picture
@@ -61,14 +62,24 @@ def steps(figure: Figure, frame: pd.DataFrame) -> Curves:
     rows = rows.assign(ratio=(sums["realised"] / sums["predicted"]).where(sums["predicted"] != 0))
     noise = "noise" if "batch_size" in rows else "noise, at most"  # earlier tables: steps in epochs
     curves = _panels(figure, rows, "step", STEPS, f"{noise}; smooth loss, η → 0")
-    fresh = "" if (rows["state"] == "checkpoint").all() else " Some began with a fresh optimizer."
     caption(
         figure,
-        f"Training on with {trained(frame)}, each step's own batch. "
-        f"The learning rate falls to 0.{fresh} Bands may leave the "
-        f"panel. {remark(curves.values())}",
+        f"Training on with {trained(frame)}, each step's own batch. The learning rate falls to 0.{_optimizer(rows)} "
+        f"Bands may leave the panel. {remark(curves.values())}",
     )
     return curves
+
+
+def _optimizer(rows: pd.DataFrame) -> str:
+    """With which optimizer all go on, where the table says, and whether it began anew."""
+    words = {"sgd": "SGD", "adam": "Adam"}
+    found = [words.get(str(one), str(one)) for one in rows["optimizer"].unique()] if "optimizer" in rows else []
+    told = f" All go on with {found[0]}, whatever they were trained with." if len(found) == 1 else ""
+    if not told and found:
+        told = f" With {listed(found)}, as they were trained."
+    fresh = rows["state"] == "fresh"
+    who = "All" if fresh.all() else "Some"
+    return f"{told} {who} began with a fresh optimizer, without momentum." if fresh.any() else told
 
 
 def _panels(figure: Figure, rows: pd.DataFrame, x: str, titles: dict[str, str], dotted: str) -> Curves:
@@ -88,6 +99,7 @@ def _panels(figure: Figure, rows: pd.DataFrame, x: str, titles: dict[str, str], 
         _finish(ax, column, rows, x, own)
     for ax in axes[-1]:
         ax.set_xlabel(x)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend(figure, [*handles(curves.values()), reference_handle(dotted)])
     return curves
 

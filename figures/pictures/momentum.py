@@ -138,9 +138,10 @@ def descent(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]
     rows = matching(frame)
     check_measured(rows, "ratio")
     names = directions(sorted(rows["direction"].unique()))
-    lines = -(-len(names) // 3)
+    columns = min(3, len(names))
+    lines = -(-len(names) // columns)
     figure.set_figheight(0.85 + 1.6 * lines)
-    axes = figure.subplots(lines, 3, sharex=True, sharey=True, squeeze=False)
+    axes = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     axes[0, 0].set_xscale("log")  # before anything is drawn, which may be at a single step
     if rows["relative_step"].nunique() == 1:  # as small as it may be: left alone, matplotlib finds no room around it
         axes[0, 0].set_xlim(rows["relative_step"].iloc[0] / 10, rows["relative_step"].iloc[0] * 10)
@@ -179,7 +180,7 @@ def _trim(axes: np.ndarray, used: int, curves: Sequence[Curve]) -> None:
         ax.remove()
     for ax in axes[:, 0]:
         ax.set_ylabel("realised / predicted")
-    for ax in axes.flat[max(0, used - 3) : used]:
+    for ax in axes.flat[max(0, used - axes.shape[1]) : used]:
         ax.set_xlabel("relative step η‖u‖/‖W‖")
         ax.tick_params(labelbottom=True)
     means = np.concatenate([one.table["mean"].to_numpy() for one in curves])

@@ -50,6 +50,7 @@ def layers(figure: Figure, frame: pd.DataFrame, descent: pd.DataFrame) -> dict[t
     step = -(-len(order) // _MOST)
     for ax in axes:
         ax.set_xticks(range(0, len(order), step), list(order)[::step], rotation=90, fontsize=SMALL)
+        ax.set_xlabel("layer")
     legend(
         figure, [*handles(curves.values()), reference_handle("if these examples had no gradient; smooth loss, η → 0")]
     )

@@ -45,7 +45,7 @@ def rise(
     alongs = [name for name in _ALONG if (rows["along"] == name).any()]
     scales = [name for name in SCALES if (rows["logits"] == name).any()]
     figure.set_figheight(1.0 + 1.6 * len(alongs))
-    axes = figure.subplots(len(alongs), len(scales), squeeze=False, sharex=True, sharey="row")
+    axes = figure.subplots(len(alongs), len(scales), squeeze=False, sharex=True, sharey="col")  # logits differ
     lines: dict[tuple[str, str, str], Line2D] = {}
     for line, along in zip(axes, alongs, strict=True):
         for ax, scale in zip(line, scales, strict=True):

@@ -19,6 +19,7 @@ import tokenize
 import zipfile
 import zlib
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ def of_code(
 
 def _loaded(path: Path) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     if not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
+        alike = get_close_matches(path.name, [one.name for one in path.parent.glob("*.npz")], 1)
+        raise FileNotFoundError(f"no file {path}{f': perhaps {path.with_name(alike[0])}' if alike else ''}")
     try:
         with np.load(path, allow_pickle=False) as file:
             found = {name: torch.from_numpy(file[name]) for name in ("x", "y", "x_test", "y_test") if name in file}

@@ -245,7 +245,10 @@ def test_the_formal_value_is_looked_for_in_every_radius_interval():
 def test_a_correlation_of_few_checkpoints_decides_nothing(frames):
     table = frames["correlation"].assign(tau=0.8, low=0.6, high=0.9)
     sure = READINGS["gap-in-loss"]({"correlation": table.assign(n=6)})
-    assert "(n = 6), of 4 measures on the SDT loss the rank correlation with the gap in loss is positive for 4" in sure
+    said = (
+        "of 4 measures of flatness or complexity on the SDT loss the rank correlation with the gap in loss is positive"
+    )
+    assert f"(n = 6), {said} for 4" in sure
     few = READINGS["gap-in-loss"]({"correlation": table.assign(n=5)})
     assert "positive for 0, negative for 0" in few
     assert "too few checkpoints" in few

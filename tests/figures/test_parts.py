@@ -143,7 +143,7 @@ def test_a_tau_without_an_interval_says_so(tables, figure):
     without = tables["correlation"].assign(tau=1.0, low=np.nan, high=np.nan)
     correlation.gap_in_loss(figure, tables["measures"], without)
     assert figure.axes[0].get_title().splitlines()[0] == "all: τ = 1.00 (no interval)"
-    assert "2 of 4 measures on the SDT loss" in caption_of(figure)
+    assert "2 of 4 measures of flatness on the SDT loss" in caption_of(figure)
 
 
 def test_one_measure_of_a_kind_is_drawn():

@@ -1,11 +1,16 @@
 """Sentences of hand-made tables: numbers are SciPy's; zero in the interval decides nothing, nor does one network."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
+from figures.page import neuron
 from figures.pictures import catalogue
+from figures.report import command as report_command
+from figures.words import kinds
 from tables import reading as tables
 from tests.figure_tables import identity
 
@@ -291,4 +296,32 @@ def test_energy_says_when_the_convention_of_pooling_decides_against_the_twin(twi
 def test_energy_of_an_older_table_says_nothing_of_conventions():
     found = energies((SDT, CLEAR), twin=1.0, share=0.5)["energy"].drop(columns="joules_by_rate")
     assert "Firing" not in read("energy", {"energy": found})
+
+
+def test_of_networks_that_are_their_own_twins_no_firing_rate_is_told():
+    found = energies((SDT, CLEAR), twin=1.0, share=1.0)["energy"]
+    found["twin_joules"] = found["joules"] * (1 + 1e-15)
     assert "firing" not in read("energy", {"energy": found})
+
+
+def settings(spiking: bool, steps: float = 1.0) -> pd.DataFrame:
+    return table((SDT, CLEAR), lambda _: [{"spiking": spiking, "timesteps": steps}])
+
+
+@pytest.mark.parametrize(("spiking", "said"), [(True, "formal Hessian"), (False, "Hessian")])
+def test_only_of_networks_that_spike_the_hessian_is_a_formal_one(spiking, said):
+    frames = {**layers((SDT, CLEAR)), "settings": settings(spiking)}
+    with kinds.pictured(frames):
+        text = read("layers", frames)
+    assert f"({said}, SDT loss)" in text
+    assert ("formal" in text) is spiking
+
+
+@pytest.mark.parametrize(("spiking", "steps"), [(True, 4.0), (False, 1.0)])
+def test_the_methods_of_the_page_are_those_of_its_networks(spiking, steps):
+    html = Path(report_command.__file__).with_name("methods.html").read_text(encoding="utf-8")
+    text = neuron.suited(html, {"settings": settings(spiking, steps)})
+    assert "<!--" not in text
+    assert text.count("<dd>") == text.count("</dd>") == text.count("<dt>")
+    for words in ("spike", "pulses", "analog first layer", "Stopping", "step <var>t</var>", "formal"):
+        assert (words.casefold() in text.casefold()) is spiking, words
