@@ -264,13 +264,11 @@ THREE = torch.arange(12) % 3
 WRONG = {
     "shape": (nn.Linear(5, 3), part(torch.zeros(12, 4), THREE), None),
     "index": (nn.Sequential(nn.Embedding(5, 4), nn.Flatten(), nn.Linear(8, 3)), part(THREE[:, None] + 4, THREE), None),
-    "mean": (nn.Linear(4, 3), part(torch.rand(12, 4), THREE), {"l": lambda out, y: (out.sum(1) - y).square().mean()}),
     "infinite": (nn.Linear(4, 3), part(torch.rand(12, 4), THREE), {"l": lambda out, y: out.sum(1) / 0 * (y + 1)}),
 }
 SAID = {
     "shape": ("subject net-shape, train data: the model fails on a batch: RuntimeError: ", "(8x4 and 5x3)", "[8, 4]"),
     "index": ("subject net-index, train data: the model fails on a batch: IndexError: ", "[8, 1] of 4 … 6"),
-    "mean": ("subject net-mean, loss l, train data: the loss returns a mean; ", "reduction='none'"),
     "infinite": ("net-infinite: the loss is ", "it has no curvature to speak of"),
 }
 

@@ -190,8 +190,8 @@ class Subject(Answers):
     def check(self) -> None:
         """Raise ValueError where its data differ between readings, or its losses aren't functions of weights and batch.
 
-        Nor may they depend on the other examples of the batch (:mod:`.mixing`), and a mean is no value of an example.
-        Costs five passes of a few examples, and is for subjects that aren't checkpoints of this project.
+        Nor may they depend on the other examples of the batch (:mod:`.mixing`). Costs five passes of a few examples,
+        and is for subjects that aren't checkpoints of this project.
         """
         for split in self.there:
             if why := self._images(split).changes():
@@ -199,7 +199,7 @@ class Subject(Answers):
             few = self.batches(split, 16, 8)
             for name, loss in self.asked("all").items():
                 try:
-                    self.objective(loss, few).examples()
+                    self.objective(loss, few).value()
                     if why := mixed(self, loss, few[0]):
                         raise ValueError(why)
                 except ValueError as error:

@@ -213,7 +213,9 @@ def test_fields_of_spiking_are_checked(wrong):
 @pytest.mark.parametrize("word", ["yes", True])
 def test_spiking_is_no_word(word):
     with pytest.raises(ValueError, match=r"spiking must say how .* spiking=Spiking\(neurons=\(MyLIF,\)\)"):
-        check_words(SimpleNamespace(network=network(), train=DATA, test=None, title="one", spiking=word, unpack=None))
+        check_words(
+            SimpleNamespace(network=network(), train=DATA, test=None, title="one", spiking=word, unpack=None, axis=0)
+        )
 
 
 def test_a_number_is_no_data():
