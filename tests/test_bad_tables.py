@@ -272,7 +272,7 @@ def test_one_step_on_a_logarithmic_axis_is_drawn():
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("energy", "Accuracy on 500 test images."),
+        ("energy", "Accuracy on 500 test examples."),
         ("scalability", "Fewer than three seeds: no band."),
         ("scalability", "Differences paired by seed, at T = 1 and the trained T: compare.csv."),
         ("density", "spreads mass by σ, also below zero"),
