@@ -32,7 +32,7 @@ def rows_of(frame: pd.DataFrame, gap: str) -> pd.DataFrame:
     The most common T where there are several. Raises TableError where none has a finite Ψ.
     """
     check_columns(frame, "granulated", "granulated_low", "granulated_high")
-    if "timesteps" in frame:
+    if "timesteps" in frame and frame["timesteps"].notna().any():
         frame = frame[frame["timesteps"] == frame["timesteps"].mode().iloc[0]]
     found = frame[(frame["gap"] == gap) & (frame["among"] == "all") & (frame["given"] == "")]
     found = found[np.isfinite(found["granulated"]) & np.isfinite(found["tau"])]

@@ -61,7 +61,8 @@ def _both(values: pd.DataFrame, measure: str, loss: str, of_gap: str) -> pd.Data
     if of_gap == GAPS["loss"][0] and len(gaps):
         gaps = gaps[gaps["loss"] == gaps["loss"].iloc[0]]
     rows = values[(values["measure"] == measure) & (values["loss"] == loss)]
-    rows = rows.assign(gap=rows["checkpoint"].map(gaps.drop_duplicates("checkpoint").set_index("checkpoint")["value"]))
+    known = gaps.drop_duplicates("checkpoint").set_index("checkpoint")["value"].to_dict()
+    rows = rows.assign(gap=rows["checkpoint"].map(known).astype(float))  # of none, too
     return rows[np.isfinite(rows["value"]) & np.isfinite(rows["gap"])]
 
 
