@@ -148,9 +148,10 @@ def _agreeing(rows: pd.DataFrame, method: str) -> str:
     inside = [length for length, one in found.items() if one.low <= value <= one.high]
     span = f" (relative radius {number(min(inside))} to {number(max(inside))})" if inside else ""
     negative = sum(one.low < 0 for one in found.values())
+    value_of = formal("the formal value").replace("the value", "the Hessian's value")
     below = f"reaches below zero at {negative}" if negative else "nowhere reaches below zero"
     return (
-        f"with {label(method)} {formal('the formal value')} {number(value)} lies in the interval of the true second "
+        f"with {label(method)} {value_of} {number(value)} lies in the interval of the true second "
         f"difference at {len(inside)} of {len(found)} radii{span}, and that interval {below}"
     )
 

@@ -187,6 +187,7 @@ def test_the_verdict_of_a_regression_is_its_test_loss():
         "trust": "",
     }
     row |= {"measure": "test_loss", "difference": 0.25, "low": -0.5, "high": 1.0, "network": "n", "data": "d"}
+    row |= {"trust": "interval contains zero"}
     said = verdict(pd.DataFrame([row]), {})
     assert "test loss +0.25 (-0.5 … 1) by huber, n = 3" in said
     assert "accuracy" not in said
