@@ -2,7 +2,8 @@
 
 A file that was cut off or garbled is noticed where it can be: the last line must end, every line must have the header's
 columns, and rows of a kind must be equally many in all checkpoints of a network (:mod:`tables.schema`). A cut exactly
-between two checkpoints can't be seen so; whether a table is what its record says is :func:`tables.record.changed`.
+between two checkpoints, or between the splits or losses of the last, can't be seen so; whether a table is what its
+record says is :func:`tables.record.changed`.
 
 Tables of earlier versions are read: without ``method`` it is the loss trained with.
 """
@@ -25,6 +26,7 @@ class TableError(ValueError):
 
 _LARGEST = 1e100  # squares of what is smaller are numbers
 _FLAGS = {"true": True, "false": False, "1": True, "0": False, "": None}
+_OWN = ("split", "loss")  # of which a subject may have fewer than another
 _ESTIMATORS = ("xtrace", "hutchinson", "none")
 
 
@@ -154,24 +156,35 @@ def _unfit(numbers: pd.Series, kind: str) -> Iterator[tuple[pd.Series, str]]:
 
 
 def _check_even(frame: pd.DataFrame, table: Table) -> None:
-    """Rows of a kind are equally many in all checkpoints of a network, and in all that repeats within one."""
+    """Rows of a kind are equally many in all checkpoints of a network, and in all that repeats within one.
+
+    In all that were measured on the same splits by the same losses: not every subject has test data.
+    """
     if table.even is None:
         return
     apart, repeat = (tuple(name for name in names if name in frame) for names in table.even)
-    kind = ["network", "data", *apart]
-    for part in (("checkpoint", *repeat), ("checkpoint",)):
+    own = {f"its {name}": _held(frame, name) for name in _OWN if name in repeat}
+    frame = frame.assign(**own)
+    for part, same in ((("checkpoint", *repeat), ()), (("checkpoint",), own)):
+        kind = ["network", "data", *apart, *same]
         keys = list(dict.fromkeys([*kind, *part]))
         sizes = frame.groupby(keys, sort=False).size().rename("rows").reset_index()
         most = sizes.groupby(kind)["rows"].transform("max")
         fewer = np.flatnonzero(sizes["rows"] < most)
         if len(fewer):
             row = sizes.iloc[int(fewer[-1])]  # a file is cut at its end
-            named = ((key, row[key]) for key in keys[2:])
+            named = ((key, row[key]) for key in keys[2:] if key not in own)
             place = ", ".join(
                 f"{key} {word:.0f}" if isinstance(word, float) else f"{key} {word}" for key, word in named
             )
             raise TableError(f"{place}: {row['rows']} rows, others {most.iloc[fewer[-1]]}; the table looks cut short")
     if "alpha" in frame and table.name == "surface":
-        twice = frame.duplicated(["checkpoint", *kind, *repeat, "alpha", "beta"])
+        twice = frame.duplicated(["checkpoint", "network", "data", *apart, *repeat, "alpha", "beta"])
         if twice.any():
             raise TableError(f"line {int(np.flatnonzero(twice.to_numpy())[0]) + 2} has a point of a surface twice")
+
+
+def _held(frame: pd.DataFrame, name: str) -> pd.Series:
+    """All that a row's checkpoint has in a column, in one word."""
+    words = frame.groupby("checkpoint")[name].agg(lambda column: "|".join(sorted(set(column.astype(str)))))
+    return frame["checkpoint"].map(words)

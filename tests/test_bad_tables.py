@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from analysis import compare
 from figures import paper
 from figures.pictures import catalogue
+from tables.reading import TableError, read
 from tables.schema import SCHEMA
 from tests.figure_tables import LOSSES, complete, identity, made_up
 
@@ -127,6 +128,20 @@ def test_a_bad_table_is_one_line_that_names_file_fault_and_remedy(name, wrong, s
     assert f"tables/{name}.csv: " in line
     assert says in line
     assert line.endswith(f"make it again with python -m analysis.{SCHEMA[name].command}")
+
+
+@pytest.mark.parametrize(("column", "words"), [("split", ["train", "test"]), ("loss", ["mine", "other"])])
+def test_a_subject_without_a_split_or_a_loss_of_the_others_is_no_damage(column, words, tmp_path):
+    whole = TABLES["surface"][TABLES["surface"][column] == TABLES["surface"][column].iloc[0]]
+    both = pd.concat([whole.assign(**{column: word}) for word in words], ignore_index=True)
+    last = both["checkpoint"].iloc[-1]
+    fewer = both[(both["checkpoint"] != last) | (both[column] == words[0])]
+    save(tmp_path, "surface", fewer)
+    assert len(read(tmp_path, "surface")) == len(fewer) < len(both)
+    own = fewer[fewer["checkpoint"] == last]
+    save(tmp_path, "surface", fewer.drop(index=own.index[-5:]))
+    with pytest.raises(TableError, match="rows, others"):
+        read(tmp_path, "surface")
 
 
 def test_tables_of_networks_of_other_lengths_are_complete(tmp_path):
