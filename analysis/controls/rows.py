@@ -1,6 +1,7 @@
 """Table controls: every measure put to every control, a row for each level."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -51,11 +52,11 @@ def _trained(values: pd.DataFrame, cells: Cells, gap_in: str, loss: str) -> Iter
     base, gap = cells.base, generalization(values, gap_in, loss)
     right = generalization(values, "train_accuracy", loss)
     for level, label in cells.sam.items():
-        yield "sam", level, lambda one, label=label: flatter(one, base, label)  # type: ignore[misc]
+        yield "sam", level, partial(flatter, base=base, other=label)
     if other := cells.random_labels:
         yield "random-labels", "all labels", lambda one: memorised(one, base, other, gap, right)
     for level, (less, more) in cells.counter.items():
-        yield "counter", level, lambda one, less=less, more=more: follows(one, gap, less, more)  # type: ignore[misc]
+        yield "counter", level, partial(follows, gap=gap, less=less, more=more)
     if radii := dict(cells.forced):
         yield "forced", "falls with ρ", lambda one: falls(one, radii)
         yield "forced", "gap follows", lambda one: followed(one, gap, radii)
