@@ -2,25 +2,20 @@
 
 import hashlib
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
-
-from models.checkpoint import Diverged
 
 from ..compare.measures import measures, read_tables
 from ..study.executors import executor
-from ..study.measuring import finished
 from ..study.stacking import stack
 from ..study.stages import Task, stage
 from ..study.trainings import folder_name
 from ..sweep.command import carried_out
-from ..sweep.network import Outcome, standard
+from ..sweep.network import Analysis, Outcome, measured, standard
 from ..sweep.plan import Plan
 from .copies import BY, copy
 from .flags import Config
@@ -121,16 +116,9 @@ def carry_out(
     loss: str,
 ) -> Outcome:  # fmt: skip
     """Measure a checkpoint, or its copy for a ``control``, on one thread, unless that is done."""
-    torch.set_num_threads(1)
-    begun = time.perf_counter()
-    try:
+
+    def made() -> Mapping[str, Analysis]:
         path = copy(source, control, level, out, how) if control else source
-        for name, (analysis, settings) in standard(path, out / "tables", images, names, how, loss).items():
-            if not finished(name, settings):
-                analysis(settings)
-        status, reason = "measured", ""
-    except Diverged as error:
-        status, reason = "diverged", str(error)
-    except (ValueError, OSError) as error:
-        status, reason = "failed", str(error)
-    return Outcome(out, status, " ".join(reason.split()), time.perf_counter() - begun)
+        return standard(path, out / "tables", images, names, how, loss)
+
+    return measured(out, made)

@@ -32,26 +32,31 @@ class Outcome:
 
 
 def carry_out(config: recipe.Config, images: int, measures: Sequence[str]) -> Outcome:
-    """Train and measure one network on one thread, for any process that has the file system.
+    """Train and measure one network on one thread, for any process that has the file system."""
+
+    def made() -> Mapping[str, Analysis]:
+        train.run(config)
+        return analyses(config, images, measures)
+
+    return measured(config.out, made)
+
+
+def measured(folder: Path, made: Callable[[], Mapping[str, Analysis]]) -> Outcome:
+    """Make a network in ``folder`` and carry out those of its analyses that aren't finished, on one thread.
 
     A network whose weights are no numbers any more has diverged; it is told so, and not measured.
     """
     torch.set_num_threads(1)
-    begun = time.perf_counter()
-
-    def ended(status: str, reason: str = "") -> Outcome:
-        return Outcome(config.out, status, " ".join(reason.split()), time.perf_counter() - begun)
-
+    begun, status, reason = time.perf_counter(), "measured", ""
     try:
-        train.run(config)
-        for name, (analysis, settings) in analyses(config, images, measures).items():
+        for name, (analysis, settings) in made().items():
             if not finished(name, settings):
                 analysis(settings)
     except Diverged as error:
-        return ended("diverged", str(error))
+        status, reason = "diverged", str(error)
     except (ValueError, OSError) as error:
-        return ended("failed", str(error))
-    return ended("measured")
+        status, reason = "failed", str(error)
+    return Outcome(folder, status, " ".join(reason.split()), time.perf_counter() - begun)
 
 
 def analyses(config: recipe.Config, images: int, measures: Sequence[str]) -> dict[str, Analysis]:
