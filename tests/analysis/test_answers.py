@@ -165,7 +165,7 @@ def test_an_axis_that_there_is_not_is_refused(axis):
 )
 def test_a_subject_that_cannot_be_is_refused_when_it_is_made(given, said):
     whole = {"network": nn.Linear(2, 3), "train": [], "test": None, "title": "one", "name": "", "data": "", "seed": 0}
-    whole["unpack"] = None
+    whole |= {"unpack": None, "axis": 0}
     whole |= {"method": "m", "architecture": "", "losses": None, "factors": {}, "spiking": None}
     with pytest.raises(ValueError, match=said):
         check_words(SimpleNamespace(**whole | given))
