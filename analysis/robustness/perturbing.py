@@ -93,12 +93,18 @@ def _reasons(subject: Subject, name: str, sites: Sequence[Site]) -> list[str]:
         return [why_not(site, kind, partial(evaluation.ready, None)) for site in sites]
 
 
-def channel_spread(batches: Sequence[Batch], subject: Subject) -> Float[Tensor, "*channel"]:
+def channel_spread(batches: Sequence[Batch], subject: Subject, split: str = "") -> Float[Tensor, "*channel"]:
     """Standard deviation of each channel's pixels over all images (and frames), so that it broadcasts over them.
 
     Channels are the third axis from behind of images and of their frames, the second of other inputs of more than four
-    axes, and the features, the last axis, of those of two and three.
+    axes, and the features, the last axis, of those of two and three. Raises ValueError where the inputs, those of
+    ``split``, aren't finite.
     """
+    if wrong := sum(not inputs.isfinite().all() for inputs, _ in batches):
+        where = f"{subject.title}, {split} data" if split else subject.title
+        raise ValueError(
+            f"{where}: inputs hold NaN or infinity ({wrong} of {len(batches)} batches): no noise is scaled to them"
+        )
     axes = batches[0][0].ndim
     framed = subject.spiking is not None and subject.spiking.frames is not None
     volume = axes > 5 or (axes == 5 and not framed)

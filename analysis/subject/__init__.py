@@ -2,6 +2,7 @@
 
 from .answers import correct, per_image
 from .examples import Unsuited
+from .finite import NotFinite, check_answers
 from .foreign import in_network
 from .recognised import recognised
 from .sources import Batch
@@ -11,10 +12,12 @@ from .targets import Subjects, listed, subjects
 
 __all__ = [
     "Batch",
+    "NotFinite",
     "Spiking",
     "Subject",
     "Subjects",
     "Unsuited",
+    "check_answers",
     "correct",
     "in_network",
     "listed",

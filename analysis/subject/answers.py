@@ -17,6 +17,7 @@ from . import outputs
 from .examples import Examples, Unsuited
 from .outputs import Layout, Loss, through
 from .passes import Seen, look
+from .single import held
 from .words import ALL
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class Answers(Examples):
 
         Raises ValueError for a name that there isn't, and where no loss is known.
         """
-        every = dict(self.losses or {name: self._seen.through(one) for name, one in self._seen.usual.items()})
+        own = {name: held(name, one) for name, one in (self.losses or {}).items()}
+        every = own or {name: self._seen.through(one) for name, one in self._seen.usual.items()}
         if not every:
             raise ValueError(
                 f"subject {self.title}: which loss? Its output, {self._seen.shown}, doesn't say; give one value per "
@@ -91,7 +93,7 @@ class Answers(Examples):
         """
         if not self._seen.tensor:
             raise Unsuited(f"{self.title}: its network returns {self._seen.shown}; pick a tensor with output=")
-        function = (self.losses or self._seen.usual)[loss]
+        function = held(loss, self.losses[loss]) if self.losses else self._seen.usual[loss]
         ours = isinstance(self.network, Network)
         return per_image(loss) if ours and self.checkpoint else partial(_back, function, self.layout.time)
 
@@ -115,6 +117,6 @@ def per_image(loss: str) -> Loss:
 
 
 def correct(logits: Tensor, labels: Tensor) -> Tensor:
-    """1 where the class with the largest mean output is the label, else 0, as where one is NaN; shape ``[batch]``."""
+    """1 where the class with the largest mean output is the label, else 0; NaN without one; shape ``[batch]``."""
     mean = logits.mean(0)
-    return ((mean.argmax(1) == labels) & ~mean.isnan().any(1)).to(logits.dtype)
+    return outputs.where_known(mean.argmax(1) == labels, mean, 1)

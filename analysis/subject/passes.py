@@ -1,7 +1,7 @@
 """Passes of a subject's network: what it returns for given batches, with a given number of steps, and what that is."""
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -88,9 +88,20 @@ def passes(subject: "Subject", batches: Source, steps: int | None) -> Iterator[t
     for batch in evaluation.batches:
         with torch.no_grad(), evaluation.evaluating():
             inputs = spiking.shortened(batch.inputs, steps) if cut and steps else batch.inputs
-            with nullcontext() if steps is None or more else spiking.given(network, steps):
+            with asked_for(subject, steps), nullcontext() if steps is None or more else spiking.given(network, steps):
                 returned = evaluation.output(inputs)
         yield returned, batch.target
+
+
+@contextmanager
+def asked_for(subject: "Subject", steps: int | None) -> Iterator[None]:
+    """Refusals in here say that the network was asked for T = ``steps``, where that isn't its own T."""
+    try:
+        yield
+    except Refusal as error:
+        if steps is None or not subject.spikes or steps == subject.trained_timesteps:
+            raise
+        raise Refusal(f"asked for T = {steps}, where its own T is {subject.trained_timesteps}: {error}") from error
 
 
 def told(keyword: str, steps: int, network: nn.Module, inputs: Any) -> Any:
