@@ -2,6 +2,7 @@
 
 import importlib
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,12 @@ from analysis.sweep.network import measured
 from analysis.timesteps.agreement import agreement
 from analysis.timesteps.anytime import anytime
 from analysis.timesteps.curves import curve
+from figures.words.gaps import Gap
+from figures.words.verdicts import told
 
 INF, NAN = float("inf"), float("nan")
 X, Y = torch.randn(40, 4, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 3
-SMALL = {
+SMALL: dict[str, dict[str, Any]] = {
     "timesteps": {},
     "energy": {"images": 20},
     "hessian": {"images": 20, "top": 1, "radius": False, "density": False, "trace": False},
@@ -83,7 +86,7 @@ def test_a_loss_of_nan_is_refused_where_nothing_disturbs(name):
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("how", ["mean", "half", "stack"])
 def test_a_loss_that_is_not_one_value_per_example_is_refused_alike(name, how):
-    change = {"mean": torch.mean, "half": lambda v: v[::2], "stack": lambda v: torch.stack([v, v])}[how]
+    change: Any = {"mean": torch.mean, "half": lambda v: v[::2], "stack": lambda v: torch.stack([v, v])}[how]
     made = Subject(network(), train=(X, Y), test=(X, Y), losses={"own": lambda o, y: change(each(o, y))})
     refused(name, made, r"loss own must be one value per example \(\[8\].*, got shape \[")
 
@@ -222,6 +225,14 @@ class Net(nn.Module):
 )
 def test_what_fails_at_another_number_of_steps_says_so(analysis, how, said):
     pytest.importorskip("snntorch")
-    held = {}
+    held: dict[str, Any] = {}
     exec(MINE, held)
     refused(analysis, Subject(held["Net"](how), train=(X, Y), test=(X, Y), name="x"), f"^x: asked for {said}")
+
+
+@pytest.mark.parametrize(
+    ("doubts", "said"),
+    [(("not finite",), "test loss isn't finite on both sides"), ((), "test loss was not measured on both sides")],
+)
+def test_what_was_measured_and_is_not_finite_is_not_called_unmeasured(doubts, said):
+    assert told("test loss", {"": Gap(NAN, 1.0, NAN, NAN, NAN, 3, doubts)}) == said
