@@ -29,6 +29,9 @@ def lines(picture: Picture) -> tuple[str, str, str]:
     draw = "python -m figures.paper runs"
     if command == "compare":
         return "python -m analysis.study --out runs", "python -m analysis.compare runs", draw
+    if command == "controls":
+        trained = "for seed in 0 1 2; do python -m models.train --loss sdt --seed $seed --out runs/sdt-$seed; done"
+        return trained, "python -m analysis.controls runs/sdt-*/ckpt.pt --out runs", draw
     if command == "generalization":
         return "python -m analysis.sweep plan.toml --out runs", "python -m analysis.generalization runs", draw
     flags = " ".join(
@@ -51,8 +54,9 @@ def gallery() -> str:
     parts = [
         "# Gallery",
         "Every picture, with the three lines that make it: networks, its table, and all pictures that the tables of a "
-        "folder allow. `analysis.study` does all three for most of them. Any number of methods up to eight; PDF and "
-        "PNG. A picture that isn't here is drawn from your tables as soon as they have what it needs.",
+        "folder allow. `analysis.study` does all three for most of them. Any number of methods up to eight; PDF, PNG "
+        "and SVG, the caption in a text file beside them (`--captions` draws it, too), as wide as one column with "
+        "`--width 3.4`. A picture that isn't here is drawn from your tables as soon as they have what it needs.",
     ]
     for picture in PICTURES:
         table = f"[{picture.table}](../reference/tables/{picture.table}.md)"
