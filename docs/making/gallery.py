@@ -29,9 +29,6 @@ def lines(picture: Picture) -> tuple[str, str, str]:
     draw = "python -m figures.paper runs"
     if command == "compare":
         return "python -m analysis.study --out runs", "python -m analysis.compare runs", draw
-    if command == "controls":
-        trained = "for seed in 0 1 2; do python -m models.train --loss sdt --seed $seed --out runs/sdt-$seed; done"
-        return trained, "python -m analysis.controls runs/sdt-*/ckpt.pt --out runs", draw
     if command == "generalization":
         return "python -m analysis.sweep plan.toml --out runs", "python -m analysis.generalization runs", draw
     flags = " ".join(
@@ -40,7 +37,8 @@ def lines(picture: Picture) -> tuple[str, str, str]:
     asked = _FLAGS.get(picture.name, f"analysis.{command} {_BOTH}")
     if command == "stability":
         asked = "analysis.stability runs/sdt-0 runs/tet-0"
-    return f"{flags}; done", f"python -m {asked} --out runs/tables", draw
+    out = "runs" if command == "controls" else "runs/tables"
+    return f"{flags}; done", f"python -m {asked} --out {out}", draw
 
 
 def drawn(name: str) -> list[Path]:
