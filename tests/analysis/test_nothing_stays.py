@@ -1,4 +1,4 @@
-"""What an analysis computed with is gone when it has its tables: one process of a sweep measures hundreds of networks."""
+"""What an analysis computed with is gone when it has its tables: a process may measure hundreds of networks."""
 
 import gc
 
