@@ -13,3 +13,5 @@ class Config:
 
     directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
     """Folder that holds tables/; the pictures go to figures/ in it."""
+    quiet: bool = False
+    """Say nothing of pictures that the tables don't allow; what is wrong with a table is said all the same."""
