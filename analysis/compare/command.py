@@ -114,7 +114,7 @@ def run(config: Config) -> Result:
         raise ValueError(
             f"no measure is there for {reference} and for another one on the same network, data and T{inside}"
         )
-    asked = {name: str(value) for name, value in asdict(config).items()}
+    asked = asdict(config)
     tables |= {"measures": values[columns_of("measures")]}
     record = provenance(asked, {}, time.perf_counter() - started)
     files = [f"{folder}: {name}.csv" for folder, names in changed.items() for name in names]

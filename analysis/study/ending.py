@@ -22,7 +22,7 @@ _NAMES = 4  # methods that are named; of more, how many
 def ending(config: Config, seconds: Mapping[str, float]) -> str:
     """The lines, from the tables in ``config.out``."""
     tables = _read(config.out)
-    known = next((tables[name] for name in ("settings", "history") if name in tables), pd.DataFrame({"method": []}))
+    known = next((tables[name] for name in ("settings", "history", "timesteps") if name in tables), pd.DataFrame({"method": []}))
     methods = list(dict.fromkeys(map(str, known["method"])))
     if "compare" in tables:
         methods = list(dict.fromkeys([*tables["compare"]["reference"], *tables["compare"]["method"]]))
@@ -43,7 +43,7 @@ def ending(config: Config, seconds: Mapping[str, float]) -> str:
 
 def _read(out: Path) -> dict[str, pd.DataFrame]:
     found: dict[str, pd.DataFrame] = {}
-    for name in ("compare", "crossovers", "settings", "history"):
+    for name in ("compare", "crossovers", "settings", "history", "timesteps"):
         if name in available(out):
             try:
                 found[name] = read(out, name)
