@@ -22,7 +22,9 @@ _NAMES = 4  # methods that are named; of more, how many
 def ending(config: Config, seconds: Mapping[str, float]) -> str:
     """The lines, from the tables in ``config.out``."""
     tables = _read(config.out)
-    known = next((tables[name] for name in ("settings", "history", "timesteps") if name in tables), pd.DataFrame({"method": []}))
+    known = next(
+        (tables[name] for name in ("settings", "history", "timesteps") if name in tables), pd.DataFrame({"method": []})
+    )
     methods = list(dict.fromkeys(map(str, known["method"])))
     if "compare" in tables:
         methods = list(dict.fromkeys([*tables["compare"]["reference"], *tables["compare"]["method"]]))
