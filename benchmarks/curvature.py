@@ -112,18 +112,18 @@ def one(name: str, contestant: str, folder: Path) -> dict[str, object]:
     task = problem(name, folder)
     task.objective.gradient()  # first calls pick kernels
     run, tolerance = CONTESTANTS[contestant]
-    before, begun = _peak_megabytes(reset=True), time.perf_counter()
+    before, begun = peak_megabytes(reset=True), time.perf_counter()
     values, products = run(task, tolerance)
     seconds = time.perf_counter() - begun
     return {
         "values": values,
         "products": products,
         "seconds": seconds,
-        "megabytes": _peak_megabytes() - before,
+        "megabytes": peak_megabytes() - before,
     }
 
 
-def _peak_megabytes(*, reset: bool = False) -> float:
+def peak_megabytes(*, reset: bool = False) -> float:
     """The largest resident memory since the last reset (Linux; getrusage would count the parent's before the fork)."""
     if reset:
         Path("/proc/self/clear_refs").write_text("5")

@@ -18,7 +18,7 @@ def over_strengths(curve: pd.DataFrame, *, rounding: bool) -> tuple[pd.Series, s
     curve = curve.sort_index()
     if rounding:
         curve = curve.drop(index=UNROUNDED, errors="ignore")
-        return curve.mean(), f"to {', '.join(f'{bits:g}' for bits in curve.index)} bits"
+        return curve.mean(skipna=False), f"to {', '.join(f'{bits:g}' for bits in curve.index)} bits"
     strength = curve.index.to_numpy()
     area = np.trapezoid(curve, strength, axis=0)
     return pd.Series(area / (np.ptp(strength) or np.nan), curve.columns), f"up to {strength[-1]:g}"

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tables.measures import MEASURES
 
-from .rows import KEYS, rows
+from .rows import KEYS, rows, whole_mean
 
 _RADIUS = 0.5  # that the mean rise on a surface is taken within, and rises with logits at one scale are taken at
 
@@ -34,7 +34,7 @@ def surface(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
         near = chosen[np.hypot(chosen["alpha"], chosen["beta"]) <= _RADIUS].set_index(keys)
         near = near[near.index.isin(centre.index)]
         near["rise"] = near["value"] - centre.reindex(near.index)
-        plan = {"rise": ("rise", "mean")} | ({"images": ("images", "max")} if "images" in near else {})
+        plan = {"rise": ("rise", whole_mean)} | ({"images": ("images", "max")} if "images" in near else {})
         rise = near.groupby(keys, sort=False).agg(**plan).reset_index()
         if len(rise):
             yield rows(rise, MEASURES["rise_within"].asked(kind, f"{_RADIUS:g}"), "rise")

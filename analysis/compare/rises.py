@@ -23,6 +23,9 @@ def verdicts(
 ) -> Iterator[tuple[dict[str, Any], pd.DataFrame, pd.DataFrame, Verdict]]:
     """For every curve: what it is of, the reference's and the method's rises [seed, radius], and the verdict.
 
+    Rises are as long as all of them are finite: from the first radius at which one isn't, a curve says nothing, which
+    the difference of its radii from the table's tells. A curve of fewer than two radii is none.
+
     Raises ValueError where a method isn't there, where fewer than two seeds are common to both, and where two
     checkpoints of a method have one seed.
     """
@@ -38,18 +41,22 @@ def verdicts(
                 f"{reference} and {method} need two seeds in common and the same radii, got seeds {list(one.index)} "
                 f"and {list(other.index)}"
             )
-        one, other = one.loc[seeds], other.loc[seeds]
+        finite = np.isfinite([one.loc[seeds], other.loc[seeds]]).all((0, 1)).cumprod().astype(bool)
+        if finite.sum() < 2:
+            continue
+        one, other = one.loc[seeds, finite], other.loc[seeds, finite]
         found = verdict(one.columns.to_numpy(float), one.to_numpy(float), other.to_numpy(float), seed=seed)
         yield place, one, other, found
 
 
 def _curves(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Mean over draws, [seed, radius]."""
+    """Mean over draws, [seed, radius]; NaN where a draw's is."""
     twice = rows.groupby("seed")["checkpoint"].nunique()
     if (twice > 1).any():
         seed = twice[twice > 1].index[0]
         raise ValueError(f"{seed} is the seed of several checkpoints of {name!r}: compare them apart")
-    return rows.pivot_table(index="seed", columns="radius", values="rise", aggfunc="mean", dropna=False)
+    sums = rows.groupby(["seed", "radius"])["rise"]
+    return (sums.sum(skipna=False) / sums.size()).unstack()
 
 
 def compared(
@@ -65,6 +72,8 @@ def compared(
     scale, "network: 0.6 to 1"; else empty), n.
     """
     found = list(verdicts(table, reference, method, by=by, seed=seed))
+    if not found:
+        return pd.DataFrame(), pd.DataFrame()
     every: dict[tuple[str, ...], dict[str, Verdict]] = {}
     for place, _, _, said in found:
         every.setdefault(_of(place), {})[place["logits"]] = said
@@ -72,8 +81,13 @@ def compared(
     for place, one, other, said in found:
         head = place | {"reference": reference, "method": method}
         scaled = every[_of(place)] if place["logits"] == "plain" else {}
+        curve = table[(table[list(place)] == pd.Series(place)).all(axis=1)]
+        beyond = curve.loc[curve["radius"] > one.columns[-1], "radius"].min()
         curves.append(_curve(head, one, other, said))
-        rows.append(head | _verdict(said, method, reference) | {"depends_on_scale": _dependence(said, scaled)})
+        own = _verdict(said, method, reference) | {"depends_on_scale": _dependence(said, scaled)}
+        if np.isfinite(beyond):
+            own["verdict"] += f"; not every loss is finite at {beyond:.3g}"
+        rows.append(head | own)
     return pd.concat(curves, ignore_index=True), pd.DataFrame(rows)
 
 
@@ -91,7 +105,7 @@ def against(rise: pd.DataFrame, values: pd.DataFrame, reference: str) -> tuple[l
     for method in seeds:
         if method != reference and len(seeds[method] & seeds.get(reference, set())) > 1:
             for found, rows in zip((curves, said), compared(own, reference, str(method), by="group"), strict=True):
-                found.append(rows)
+                found.extend([rows] if len(rows) else [])
     return curves, said
 
 

@@ -12,6 +12,8 @@ import pandas as pd
 from tables.measures import MEASURES, SHIFTS, Measure
 from tables.schema import IDENTITY
 
+from .rows import whole_mean
+
 
 def shifted(table: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Measure, str]]:
     """Rows with a value per checkpoint (and landscape loss), the measure, and the column of its values."""
@@ -30,7 +32,7 @@ def shifted(table: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Measure, str]]:
 
 def _means(rows: pd.DataFrame) -> dict[str, object]:
     """Means over shifts of the means over severities; which they are."""
-    means = rows.groupby("perturbation")[["accuracy", "value"]].mean().mean()
+    means = rows.groupby("perturbation")[["accuracy", "value"]].agg(whole_mean).agg(whole_mean)
     names = [name for name in SHIFTS if name in set(rows["perturbation"])]
     severities = "+".join(f"{one:g}" for one in sorted(rows["strength"].unique()))
     return {"names": "+".join(names), "severities": severities, "images": rows["images"].max(), **means}

@@ -1,7 +1,7 @@
 """Controls whose answer is known beforehand: a measure of flatness is worth believing only where it passes them.
 
     python -m analysis.controls --out runs/controls                      # trains what it takes, on digits
-    python -m analysis.controls --only sam null --method tet --seeds 8
+    python -m analysis.controls --only sam halves --method tet --seeds 8
     python -m analysis.controls runs/*/ckpt.pt --out runs/mine           # your networks: those that train nothing
 
 trains networks as :mod:`analysis.sweep` does (each a task of its own; after a kill the same command goes on), makes
@@ -12,7 +12,7 @@ in docs/concepts/controls.md:
 - ``sam``: trained to be flat at its radius, SAM and ASAM (:mod:`analysis.controls.compared`)
 - ``rescaled``: the same function with weights before BatchNorms rescaled (:mod:`analysis.controls.copies`)
 - ``random-labels``: memorised labels at random: the gap is as large as can be
-- ``null``: two halves of one method's seeds (:mod:`analysis.controls.halves`)
+- ``halves``: two halves of one method's seeds (:mod:`analysis.controls.halves`)
 - ``confident``: the same decisions with logits multiplied
 - ``counter``: learning rate and batch size, which change curvature more than the gap
 - ``forced``: SAM at growing radii: does the gap fall with the measure? (:mod:`analysis.controls.forced`)

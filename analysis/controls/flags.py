@@ -12,11 +12,11 @@ class Config:
     """Put measures to controls whose answers are known: on networks trained for it, or on yours."""
 
     checkpoints: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Your networks, for the controls that train none: rescaled, confident, null. Without any, digits are trained."""
+    """Your networks, for the controls that train none: rescaled, confident, halves. Without any, digits are trained."""
     out: Path = Path("runs/controls")
     """Folder for checkpoints and tables."""
     only: tuple[str, ...] = ()
-    """Controls: sam, rescaled, random-labels, null, confident, counter, forced; by default all that can be had."""
+    """Controls: sam, rescaled, random-labels, halves, confident, counter, forced; by default all that can be had."""
     data: str = "digits"
     """Data set that networks are trained on, as models.train takes it."""
     model: str | None = None

@@ -63,7 +63,7 @@ def usual(count: int) -> Float[np.ndarray, " set"]:
     return share(values, halves(count))
 
 
-def null(measure: Measured, method: str) -> Answer:
+def of_one_method(measure: Measured, method: str) -> Answer:
     """How often two halves of a method's seeds are told apart by ``measure``."""
     side = measure.of(method)
     values = side[np.isfinite(side)].to_numpy(float)

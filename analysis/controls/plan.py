@@ -11,8 +11,8 @@ from ..study.trainings import method
 from ..sweep.plan import STANDARD, Plan, planned
 from .flags import Config
 
-CONTROLS = ("sam", "rescaled", "random-labels", "null", "confident", "counter", "forced")
-UNTRAINED = ("rescaled", "null", "confident")  # that can be put to networks that are there
+CONTROLS = ("sam", "rescaled", "random-labels", "halves", "confident", "counter", "forced")
+UNTRAINED = ("rescaled", "halves", "confident")  # that can be put to networks that are there
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def plan(config: Config, controls: tuple[str, ...], wanted: Cells) -> Plan:
     } | {"quiet": True}
     drawn = recipe.drawn(recipe.Config(out=config.out, **shared | dict(wanted.settings[wanted.base])))
     shared |= {"vary_data": drawn}
-    of_base = max(config.seeds, config.null_seeds) if "null" in controls else config.seeds
+    of_base = max(config.seeds, config.null_seeds) if "halves" in controls else config.seeds
     runs = []
     for label, settings in wanted.settings.items():
         for seed in range(of_base if label == wanted.base else config.seeds):

@@ -11,7 +11,7 @@ from tables.controls import UNDECIDED
 from .answers import FLATNESS, Answer, Measured, generalization, measured
 from .compared import flatter, follows, memorised
 from .forced import falls, followed
-from .halves import null
+from .halves import of_one_method
 from .moved import moved
 from .networks import Networks
 from .plan import Cells
@@ -41,8 +41,8 @@ def _rows(
     method: str,
 ) -> Iterator[dict[str, Any]]:
     asked = list(_trained(values, cells, f"gap_in_{gap}", loss)) if cells else []
-    if "null" in controls:
-        asked.append(("null", "halves", lambda one: null(one, method)))
+    if "halves" in controls:
+        asked.append(("halves", "halves", lambda one: of_one_method(one, method)))
     for one in measured(values, FLATNESS):
         yield from (_row(one, control, level, answer(one)) for control, level, answer in asked)
     yield from _copied(values[values["method"] == method], found)

@@ -7,7 +7,7 @@ from .markup import folded, prose, table
 
 _ABOUT = (
     "A measure of flatness is worth believing only where it passes controls whose answer is known beforehand: trained "
-    "to be flat (sam), the same function rescaled, random labels, halves of one method's seeds (null), the "
+    "to be flat (sam), the same function rescaled, random labels, two halves of one method's seeds (halves), the "
     "same decisions with other logits (confident), curvature changed otherwise (counter), flatness forced step by step."
 )
 

@@ -159,24 +159,24 @@ def test_the_share_of_splits_is_that_of_a_loop_over_them(count):
 
 
 def test_the_null_is_passed_by_noise_and_failed_by_what_splits_find_too_often():
-    assert halves.null(put(x=np.random.default_rng(0).normal(size=8)), "x").verdict == "passed"
+    assert halves.of_one_method(put(x=np.random.default_rng(0).normal(size=8)), "x").verdict == "passed"
     usual = halves.usual(8)
     assert 0.02 < usual.mean() < 0.06
-    found = halves.null(put(x=np.random.default_rng(0).normal(size=8)), "x")
+    found = halves.of_one_method(put(x=np.random.default_rng(0).normal(size=8)), "x")
     assert found.p == pytest.approx((1 + (usual >= found.value - 1e-9).sum()) / 2001)
-    rare = [halves.null(put(x=row), "x") for row in np.random.default_rng(5).normal(size=(400, 8))]
+    rare = [halves.of_one_method(put(x=row), "x") for row in np.random.default_rng(5).normal(size=(400, 8))]
     assert np.mean([one.verdict == "failed" for one in rare]) <= 0.03
-    split = halves.null(put(x=[0.0, 0.001, 0.002, 0.003, 1, 1.001, 1.002, 1.003]), "x")
+    split = halves.of_one_method(put(x=[0.0, 0.001, 0.002, 0.003, 1, 1.001, 1.002, 1.003]), "x")
     assert split.value > 0
 
 
 def test_too_few_seeds_make_no_halves():
-    found = halves.null(put(x=BASE), "x")
+    found = halves.of_one_method(put(x=BASE), "x")
     assert (found.verdict, found.why) == ("undecided", "6 seeds or more make two halves, there are 5")
-    assert halves.null(put(x=[3.0] * 8), "x").why == "no spread"
-    assert halves.null(put(), "x").n == 0
+    assert halves.of_one_method(put(x=[3.0] * 8), "x").why == "no spread"
+    assert halves.of_one_method(put(), "x").n == 0
     twice = Measured(HEAD, {"x": pd.Series(np.arange(8.0), [0, 1, 2, 3, 0, 1, 2, 3])})
-    assert halves.null(twice, "x").why == "two networks have one seed, so they differ in more than that"
+    assert halves.of_one_method(twice, "x").why == "two networks have one seed, so they differ in more than that"
 
 
 @pytest.mark.parametrize(

@@ -137,15 +137,15 @@ def done(runs, tmp_path_factory):
 
 def test_networks_that_are_there_are_put_to_what_trains_none(done):
     config, frame = done
-    assert set(frame["control"]) == {"rescaled", "confident", "null"}
+    assert set(frame["control"]) == {"rescaled", "confident", "halves"}
     assert list(frame["network"].unique()) == ["digits-cnn"]
     one = frame[frame["measure"] == "rise_at_one_scale[noise,0.5]"].set_index(["control", "level"])
     assert one["verdict"].to_dict() == {
-        ("null", "halves"): "undecided", ("rescaled", "by layers"): "passed", ("rescaled", "by filters"): "passed",
+        ("halves", "halves"): "undecided", ("rescaled", "by layers"): "passed", ("rescaled", "by filters"): "passed",
         ("confident", "logits × 2"): "passed",
     }  # fmt: skip
     assert (one.loc["rescaled", "value"] == 1).all()
-    assert "there are 2" in one.loc[("null", "halves"), "why"]
+    assert "there are 2" in one.loc[("halves", "halves"), "why"]
     again = read_file(config.out / "tables" / "controls.csv", "controls")
     assert len(again) == len(frame)
 
@@ -207,7 +207,7 @@ def test_cells_that_controls_share_are_trained_once(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--only", "nothing"], "there is no control 'nothing'; there are sam, rescaled, random-labels, null"),
+        (["--only", "nothing"], "there is no control 'nothing'; there are sam, rescaled, random-labels, halves"),
         (["--seeds", "1"], "--seeds must be at least 2, for differences have to spread, got 1"),
         (["--sam", "0"], "--sam takes positive numbers, none twice, got 0"),
         (["--forced", "0.1", "0.1"], "--forced takes positive numbers, none twice, got 0.1 0.1"),
@@ -246,7 +246,7 @@ def test_the_comparison_doubts_what_fails_a_control(tmp_path):
     told = {"level": "a", "value": 1.0, "unit": "loss", "low": 0.5, "high": 1.5, "n": 5}
     rows = [
         head | told | {"measure": "top_eigenvalue[hessian]", "control": control, "verdict": verdict}
-        for control, verdict in (("sam", "failed"), ("sam", "passed"), ("null", "passed"), ("confident", "failed"))
+        for control, verdict in (("sam", "failed"), ("sam", "passed"), ("halves", "passed"), ("confident", "failed"))
     ]
     file = tmp_path / "elsewhere" / "controls.csv"
     file.parent.mkdir()

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.compare.measures import KEYS, measures
+from analysis.compare.measures import KEYS, READ, measures
+from tests.figure_tables import complete
 
 HEAD = dict(zip(KEYS, ("a", "digits-cnn", "digits", "sdt", "sdt", 0), strict=True))
 
@@ -81,3 +82,29 @@ def test_rises_at_one_scale_are_at_half_a_unit_and_logits_are_as_large_as_they_a
     assert found.loc[("rise_at_one_scale[noise,0.5]", "sdt"), "title"] == "rise at 0.5 on noise, logits at one scale"
     nowhere = made("rise", [row | {"radius": row["radius"] / 2} for row in rows if row["radius"] != 1.0])  # type: ignore[operator]
     assert list(nowhere.index) == [("logit_scale", "")]
+
+
+MADE = {
+    name: table for name, table in complete(seeds=2).items() if name in READ and name not in ("outcomes", "settings")
+}
+
+PLACES = {"alpha", "beta", "radius", "strength", "relative_step", "draw"}  # what says where a number is taken
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_number_that_is_missing_is_never_averaged_away(name):
+    """Each number of a checkpoint's rows in turn: a measure is what it was, or missing, and no other number."""
+    table, rng = MADE[name], np.random.default_rng(0)
+    table = table[table["checkpoint"] == table["checkpoint"].iloc[0]]
+    before = measures({name: table}).set_index(["checkpoint", "measure", "loss"])["value"]
+    measured = [column for column in table.select_dtypes("float") if column not in PLACES]
+    changed = 0
+    for column in measured:
+        for place in rng.choice(len(table), min(len(table), 60), replace=False):
+            broken = table.astype({column: float})
+            broken.iloc[place, broken.columns.get_loc(column)] = np.nan
+            after = measures({name: broken}).set_index(["checkpoint", "measure", "loss"])["value"].reindex(before.index)
+            told = after.dropna()
+            assert told.to_numpy() == pytest.approx(before[told.index].to_numpy()), (column, place)
+            changed += len(before) - len(told)
+    assert changed

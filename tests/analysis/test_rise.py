@@ -184,6 +184,35 @@ def test_what_the_scale_doesn_t_bear_out_stands_beside_plain_logits():
     assert np.isnan(rows["network"]["crossover"])
 
 
+@pytest.mark.parametrize("broken", [np.inf, np.nan])
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_a_curve_goes_as_far_as_all_its_rises_are_finite(broken, place):
+    """And the others are what they are: one loss that isn't finite says nothing about other curves or radii."""
+    table = made_up()
+    radii = np.sort(table["radius"].unique())
+    place = min(place, len(radii) - 1)
+    one = table.index[(table["logits"] == "plain") & (table["radius"] == radii[place]) & (table["method"] == "tet")][0]
+    whole_curves, whole = compared(table, "sdt", "tet")
+    table.loc[one, "rise"] = broken
+    curves, rows = compared(table, "sdt", "tet")
+    own = curves[curves["logits"] == "plain"]
+    there = [] if place < 2 else radii[:place].tolist()
+    assert own["radius"].tolist() == there
+    same = whole_curves[whole_curves["logits"] != "plain"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(curves[curves["logits"] != "plain"].reset_index(drop=True), same)
+    verdicts = rows.loc[rows["logits"] == "plain", "verdict"]
+    assert verdicts.str.endswith(f"; not every loss is finite at {radii[place]:.3g}").all()
+    assert len(verdicts) == bool(there)
+    assert not whole["verdict"].str.contains("finite").any()
+
+
+def test_one_radius_is_no_curve():
+    table = made_up()
+    curves, rows = compared(table[table["radius"] == table["radius"].min()], "sdt", "tet")
+    assert curves.empty
+    assert rows.empty
+
+
 def test_curves_of_two_seeds_have_a_band_and_no_side():
     table = made_up(seeds=2)
     table["rise"] += 10.0 * ((table["training"] == "tet") & (table["radius"] > 0.5))
@@ -204,7 +233,6 @@ def test_curves_of_two_seeds_have_a_band_and_no_side():
         (lambda table: table[(table["training"] == "tet") | (table["seed"] < 1)], "two seeds in common"),
         (lambda table: table[(table["training"] == "tet") | (table["radius"] < 1)], "the same radii"),
         (lambda table: pd.concat([table, table.assign(checkpoint="x")]), "the seed of several checkpoints"),
-        (lambda table: table.assign(rise=table["rise"].where(table["radius"] < 1, np.inf)), "radius 1 is not finite"),
     ],
 )
 def test_tables_that_don_t_compare_are_refused(change, says):

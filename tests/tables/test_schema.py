@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pandas._libs.parsers import STR_NA_VALUES
 
+from analysis.controls.plan import CONTROLS
 from tables.columns import COLUMNS
-from tables.measures import MEASURES, SHARPNESS, family
+from tables.measures import MEASURES, NORMS, OPERATORS, SHARPNESS, SHIFTS, family
 from tables.reading import TableError, read_file
 from tables.record import altered, provenance
 from tables.result import Result
@@ -129,3 +131,10 @@ def test_no_edit_of_a_table_with_a_record_goes_unseen(tmp_path):
         text = edited(whole, rng)
         file.write_text(text)
         assert (altered(tmp_path) == ["trace"]) is (text != whole)
+
+
+def test_no_word_of_a_table_is_one_that_its_readers_take_for_a_missing_value():
+    """What pandas reads as NaN unasked: a control or a measure of that name would be gone from a table."""
+    words = {*CONTROLS, *MEASURES, *OPERATORS, *SHARPNESS, *NORMS, *SHIFTS, *SCHEMA}
+    words |= {word for table in SCHEMA.values() for column in table.columns for word in column.words or ()}
+    assert not words & STR_NA_VALUES
