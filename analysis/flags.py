@@ -12,7 +12,7 @@ class Config:
     """Flags of every analysis."""
 
     checkpoints: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Checkpoint files, or subjects of your own: FILE.py:FUNCTION."""
+    """Checkpoint files, folders of runs that hold one, or subjects of your own: FILE.py:FUNCTION."""
     out: Path | None = None
     """Folder for the tables; without it they are only printed."""
     loss: str = "both"
@@ -56,7 +56,12 @@ class Config:
                     f"checkpoints are files, got a {type(one).__name__}: subjects are given beside the settings, "
                     "run(Config(), [subject])"
                 )
-        object.__setattr__(self, "checkpoints", tuple(map(Path, given)))
+        object.__setattr__(self, "checkpoints", tuple(held(Path(one)) for one in given))
+
+
+def held(path: Path) -> Path:
+    """The checkpoint that a run's folder holds; any other path as it is."""
+    return path / "ckpt.pt" if (path / "ckpt.pt").is_file() else path
 
 
 @dataclass(frozen=True)

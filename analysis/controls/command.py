@@ -58,7 +58,7 @@ def run(config: Config) -> Result:
     if not every:
         raise ValueError(f"no measure of flatness comes from {', '.join(config.measures)}: ask for more --measures")
     frame = pd.DataFrame(every)[columns_of("controls")]
-    told = {name: str(value) for name, value in asdict(config).items()}
+    told = asdict(config)
     digests = {path.as_posix(): sha256(path) for path in config.checkpoints}
     record = provenance(told, digests, time.perf_counter() - started)
     result = Result({"controls": frame}, record | ({"failed": list(found.failed)} if found.failed else {}))

@@ -82,10 +82,15 @@ def _drawn(picture: Picture, frames: Sequence[pd.DataFrame]) -> tuple[str, str, 
         matplotlib.rcParams["svg.hashsalt"] = "snn-landscape"
         figure = Figure(figsize=(picture.width, picture.height), layout="constrained")
         caption = picture.onto(figure, *frames)
-        file = io.BytesIO()
-        figure.savefig(file, format="svg", metadata={"Creator": "snn-landscape", "Date": None})
-    image = f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
+        image = embedded(figure)
     return image, described(figure), caption, figure.get_figwidth()
+
+
+def embedded(figure: Figure) -> str:
+    """A drawn figure as a data URI."""
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Creator": "snn-landscape", "Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def described(figure: Figure) -> str:

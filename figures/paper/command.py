@@ -56,9 +56,9 @@ def run(config: Config, say: command.Say) -> list[Path]:
                 say(f"{picture.name}: {wrong[0]}")
             else:
                 files += _pictures(config, picture, found, say, timeless)
-    if timeless:
+    if timeless and not config.quiet:
         say(f"with T = 1 alone there is nothing to see against time: {', '.join(timeless)}")
-    if absent and files:
+    if absent and files and not config.quiet:
         say(_left_out(absent))
     return files
 
@@ -78,15 +78,15 @@ def _pictures(
         except rows.Timeless:
             timeless.append(f"{picture.name}{suffix}")
         except tables.TableError as error:
-            say(f"{picture.name}{suffix}: {tables.path(config.directory, picture.table)}: {error}")
+            if not config.quiet:
+                say(f"{picture.name}{suffix}: {tables.path(config.directory, picture.table)}: {error}")
     return files
 
 
 def _left_out(absent: Mapping[str, Sequence[str]]) -> str:
-    """The pictures that nothing was measured for, each with the tables that it needs."""
+    """The pictures that nothing was measured for, each with the tables that it would need."""
     named = ", ".join(f"{name} ({' and '.join(missing)})" for name, missing in absent.items())
-    which = f"{len(absent)} of {len(catalogue.PICTURES)} pictures are" if len(absent) > 1 else "one picture is"
-    return f"{which} left out, as {'their' if len(absent) > 1 else 'its'} tables (in brackets) are not there: {named}"
+    return f"{len(absent)} of {len(catalogue.PICTURES)} pictures are of what was not measured here: {named}"
 
 
 def _make(config: Config, picture: Picture, frames: Mapping[str, pd.DataFrame], stem: Path) -> list[Path]:

@@ -17,6 +17,8 @@ class Config:
     """Draw captions below the pictures, too; they are in NAME.txt beside them."""
     width: float | None = None
     """Inches that each picture is wide, 3.4 for one column, 7 for both; each has a width of its own by default."""
+    quiet: bool = False
+    """Say nothing of pictures that the tables don't allow; what is wrong with a table is said all the same."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for a width that no picture can have."""

@@ -26,6 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..curvature import Hessian, Operator
+from ..displayed import Displayed
 from ..objective import Objective, Parameters
 from ..spectrum import trace
 
@@ -34,7 +35,7 @@ _TOGETHER = 64
 
 
 @dataclass(frozen=True)
-class RelativeFlatness:
+class RelativeFlatness(Displayed):
     """κ of a weight matrix; the standard error is over probes, and 0 where the trace was summed exactly."""
 
     name: str

@@ -31,6 +31,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from ..displayed import Displayed
 from ..evaluation import Reading, Source
 from ..objective import Parameters
 from ..surfaces import mean_and_stderr, random_direction
@@ -44,7 +45,7 @@ Values = dict[str, Float64[Tensor, " example"]]
 
 
 @dataclass(frozen=True)
-class RiseCurve:
+class RiseCurve(Displayed):
     """The mean rise of each metric at each radius, for each draw; ``stderr`` is over examples, paired with the centre.
 
     ``centre`` is each metric's mean at the weights as found, from which it rises.
