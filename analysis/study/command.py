@@ -31,6 +31,7 @@ from typing import Any
 from models import train
 from models.training import recipe
 from tables import left_out
+from tables.files import alone
 from tables.reading import available, read
 from tables.result import Result
 
@@ -57,8 +58,14 @@ class Partly(ValueError):
 def run(config: Config) -> tuple[str, dict[str, float]]:
     """Carry the study out; returns the verdict in words and the seconds that each stage took.
 
-    Raises Partly where some of it failed and the rest is there, ValueError where nothing is.
+    Raises Partly where some of it failed and the rest is there, ValueError where nothing is, OSError where another
+    study is being carried out in the same folder.
     """
+    with alone(config.out):
+        return _carried_out(config)
+
+
+def _carried_out(config: Config) -> tuple[str, dict[str, float]]:
     if min(config.seeds, config.jobs, config.images, config.twins + 1) < 1:
         raise ValueError(
             "seeds, jobs and images must be at least 1 and twins at least 0,"
