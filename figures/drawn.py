@@ -13,7 +13,7 @@ from tables.reading import TableError
 from tables.result import Result
 
 from .pictures import catalogue
-from .style.look import paper
+from .style.look import caption, paper
 from .style.methods import compared, methods_of
 from .words.kinds import pictured
 
@@ -53,7 +53,7 @@ def draw(name: str, table: pd.DataFrame | Result | Mapping[str, pd.DataFrame], *
     frames = [first, *(rows.same(first, given[one]) for one in picture.beside)]
     with compared(methods_of(given) or _compared(first)), pictured(given), paper():
         figure = Drawn(figsize=(picture.width, picture.height), layout="constrained")
-        picture.draw(figure, *frames)
+        caption(figure, picture.onto(figure, *frames))
     return figure
 
 
