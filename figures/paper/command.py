@@ -71,6 +71,8 @@ def _pictures(
             files += _make(picture, (part, *(rows.same(part, other) for other in others)), stem)
         except rows.Timeless:
             timeless.append(f"{picture.name}{suffix}")
+        except rows.Unasked:  # its lack is no news
+            continue
         except tables.TableError as error:
             say(f"{picture.name}{suffix}: {tables.path(config.directory, picture.table)}: {error}")
     return files
