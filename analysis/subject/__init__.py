@@ -1,9 +1,9 @@
 """What an analysis is put to: a network with its data and losses, from Python, from a file, or from a checkpoint."""
 
 from .answers import correct, per_image
-from .examples import Unsuited
+from .examples import Unsuited, complex_weight
 from .foreign import in_network
-from .recognised import recognised
+from .recognised import likely, recognised
 from .sources import Batch
 from .spiking import Spiking
 from .subject import Subject
@@ -15,8 +15,10 @@ __all__ = [
     "Subject",
     "Subjects",
     "Unsuited",
+    "complex_weight",
     "correct",
     "in_network",
+    "likely",
     "listed",
     "per_image",
     "recognised",
