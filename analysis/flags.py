@@ -12,7 +12,7 @@ class Config:
     """Flags of every analysis."""
 
     checkpoints: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Checkpoint files, or subjects of your own: FILE.py:FUNCTION."""
+    """Checkpoint files, folders of runs that hold one, or subjects of your own: FILE.py:FUNCTION."""
     out: Path | None = None
     """Folder for the tables; without it they are only printed."""
     loss: str = "both"
@@ -47,6 +47,8 @@ class Config:
     """No progress and no remarks on stderr."""
 
     less_memory: ClassVar[str] = "a smaller --chunk"
+    of_folders: ClassVar[bool] = False
+    """Whether a run's folder is more to the analysis than the checkpoint in it."""
 
     def __post_init__(self) -> None:
         given: Any = self.checkpoints
@@ -57,7 +59,13 @@ class Config:
                     f"checkpoints are files, got a {type(one).__name__}: subjects are given beside the settings, "
                     "run(Config(), [subject])"
                 )
-        object.__setattr__(self, "checkpoints", tuple(map(Path, given)))
+        object.__setattr__(self, "checkpoints", tuple(map(Path if self.of_folders else held, given)))
+
+
+def held(given: str | Path) -> Path:
+    """The checkpoint that a run's folder holds; any other path as it is."""
+    path = Path(given)
+    return path / "ckpt.pt" if (path / "ckpt.pt").is_file() else path
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,14 @@ import io
 import re
 import sys
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import tyro
 
-from . import later
+from . import helping, later
 
 C = TypeVar("C")
 
@@ -26,11 +28,13 @@ def parse(config: type[C], argv: Sequence[str] | None, prog: str) -> C:
 
     Raises SystemExit: 0 after ``--help``, 2 after one line on stderr for unusable arguments.
     """
-    complaint = io.StringIO()
+    complaint, shown = io.StringIO(), io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stderr(complaint), contextlib.redirect_stdout(shown):
             return tyro.cli(config, prog=prog, args=argv, config=(tyro.conf.OmitSubcommandPrefixes,))
     except SystemExit as stop:
+        if not stop.code:
+            print(helping.ordered(shown.getvalue(), config.__module__.rpartition(".")[0]), end="")
         if stop.code:
             print(f"{prog}: error: {_one_line(complaint.getvalue())} (see --help)", file=sys.stderr)
         raise
@@ -44,16 +48,28 @@ def of(package: str, config: type[object]) -> "partial[int]":
 def command(config: type[C], run: Callable[[C], object], argv: Sequence[str] | None = None, prog: str = "") -> int:
     """Parse, run, and turn the foreseen failures into one line on stderr and an exit status."""
     try:
-        run(parse(config, argv, prog))
+        asked = parse(config, argv, prog)
+        run(asked)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         return 130
     except (ValueError, OSError) as failure:
-        print(f"{prog}: error: {' '.join(str(failure).split())}", file=sys.stderr)
+        said = _no_folder(asked, failure) or " ".join(str(failure).split())
+        print(f"{prog}: error: {said}", file=sys.stderr)
         return 1
     return 0
+
+
+def _no_folder(config: object, failure: Exception) -> str:
+    """What is wrong where ``--out`` is to be a folder, and it or a folder above it is a file; "" for other failures."""
+    out = getattr(config, "out", None)
+    if isinstance(out, Path) and isinstance(failure, NotADirectoryError | FileExistsError):
+        for one in (out, *out.parents):
+            if one.is_file():
+                return f"--out {out}: {one} is a file, and has to be a folder"
+    return ""
 
 
 def _one_line(box: str) -> str:
@@ -61,9 +77,17 @@ def _one_line(box: str) -> str:
     wrong, *others = _sections(box)
     unknown = [section for section in others if section[0].startswith("Unrecognized options")]
     similar = [section for section in others if section[0].startswith(("Perhaps you meant", "Arguments similar to"))]
+    wrong = [_near(" ".join(map(str.strip, wrong)))]
     message = "; ".join(" ".join(map(str.strip, section)).rstrip(".") for section in (wrong, *unknown))
     meant = sorted({flag for section in similar for flag in re.findall(r"^    (--[\w-]+)", "\n".join(section), re.M)})
     return f"{message}: perhaps {' or '.join(meant)}" if meant else message
+
+
+def _near(said: str) -> str:
+    """What tyro says of a choice that isn't one, with the choice that may have been meant."""
+    invalid = re.search(r"invalid choice '([^']*)' .*one of \((.*)\)", said)
+    near = get_close_matches(invalid[1], re.findall(r"'([^']*)'", invalid[2]), 1) if invalid else []
+    return f"{said.rstrip('. ')}: perhaps {near[0]}" if near else said
 
 
 def _sections(box: str) -> list[list[str]]:

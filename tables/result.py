@@ -32,6 +32,16 @@ class Result:
         """The main table."""
         return next(iter(self.tables.values()))
 
+    def _repr_html_(self) -> str:
+        from .displayed import result
+
+        return result(self.tables)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        from .displayed import plain
+
+        printer.text("…" if cycle else plain(self.tables))
+
     def save(self, out: Path) -> list[Path]:
         """Write every table and its provenance into the folder ``out``; returns the CSV files' paths.
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+MISSING = "no chromium and chromedriver on the path (Debian: apt-get install -y chromium chromium-driver)"
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
     "--disable-sync --disable-quic --no-first-run --use-angle=swiftshader --enable-unsafe-swiftshader "

@@ -16,7 +16,7 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 
 from landscape.evaluation import Evaluation
 from models.train import Config, run
-from tests import slow
+from tests import browser, slow
 from tests.zoo.given_back import Snapshot, assert_as_found
 
 SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -30,6 +30,14 @@ torch.set_num_threads(1)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Some cases of every slow test are not."""
     slow.keep_first(items)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The last line says so where pages were not looked at in a browser."""
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if number := sum(browser.MISSING in str(one.longrepr) for one in skipped):
+        reporter.write_line(f"{number} tests of pages in a browser were skipped: {browser.MISSING}")
 
 
 @pytest.fixture(scope="session")

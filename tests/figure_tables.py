@@ -31,7 +31,7 @@ from tests.figure_rows import (
     switch,
     trained,
 )
-from tests.sweep_rows import generalization, sign_errors
+from tests.sweep_rows import controls, generalization, sign_errors
 
 
 def identity(method: str, seed: int) -> dict[str, object]:
@@ -50,6 +50,7 @@ def made_up(*, seeds: int = 5, methods: Sequence[str] = LOSSES) -> dict[str, pd.
     frames |= {name: away(frames[name], identity(methods[-1], 0)) for name in ("path", "barrier")}
     frames["correlation"] = pd.DataFrame(correlation(np.random.default_rng(1), methods))
     frames["generalization"] = pd.DataFrame(generalization(np.random.default_rng(3)))
+    frames["controls"] = pd.DataFrame(controls(methods))
     frames["sign_errors"] = pd.DataFrame(sign_errors(np.random.default_rng(4)))
     if len(methods) > 1:
         frames["compare"] = pd.DataFrame(compare(rng, methods))

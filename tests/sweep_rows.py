@@ -1,5 +1,6 @@
 """Made-up rows of the tables on a sweep."""
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -57,4 +58,22 @@ def sign_errors(rng: np.random.Generator) -> Rows:
         rows.append(
             head | place | {"sign_error": rng.uniform(0, 0.9), "effective": 14.0, "pairs": 25, "weighting": "images"}
         )
+    return rows
+
+
+def controls(methods: Sequence[str]) -> Rows:
+    """Three measures, two controls of two levels and one of one; not every measure is put to each."""
+    head = {"network": "digits-cnn", "data": "digits", "loss": "sdt", "side": "flatness"}
+    told = {"value": 1.5, "unit": "factor", "low": 1.0, "high": 2.0, "n": 5, "p": 0.1, "why": ""}
+    said = {
+        ("sam", "0.05"): ("passed", "passed", "undecided"),
+        ("sam", "0.1"): ("passed", "failed", "undecided"),
+        ("rescaled", "10"): ("passed", "failed", ""),
+        ("null", "halves"): ("undecided", "passed", "passed"),
+    }
+    rows: Rows = []
+    for method, ((control, level), verdicts) in product(methods, said.items()):
+        for measure, verdict in zip((*RISES[:2], TOP), verdicts, strict=True):
+            place = head | {"method": method, "measure": measure.id, "title": measure.title}
+            rows += [place | told | {"control": control, "level": level, "verdict": verdict}] if verdict else []
     return rows

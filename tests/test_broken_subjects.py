@@ -136,11 +136,12 @@ def test_a_study_is_made_without_the_subject_that_fails(capsys, how, said):
     told = capsys.readouterr()
     line = told.err.strip().splitlines()[-1]
     assert "all/report.html is made without what failed: timesteps, energy of bad: " in line
-    assert told.out.startswith("one method, fine: nothing to compare\n\ntables   all/tables\nfigures  all/figures\n")
+    assert "\nfine alone: nothing to compare it with" in told.out
+    assert "\nreport: all/report.html; tables: all/tables; pictures: all/figures\n" in told.out
     assert line.count(said) == 1
     assert "fine is the reference" in line
     summary, _, absent = html.unescape(Path("all/report.html").read_text()).partition("<h3>Not here</h3>")
-    assert "Not in this:</strong> nothing was measured of bad;" in summary.partition("Networks and seeds</h2>")[0]
+    assert "Not in this:</strong> nothing was measured of bad;" in summary.partition("Comparison</h2>")[0]
     assert "<li>timesteps, energy left out of bad: " in absent
     assert sum("left out of bad: " in line for line in told.err.splitlines()) == 1  # told when it first came
     assert said in absent

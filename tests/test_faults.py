@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 import torch
 
-from analysis import command, energy, surface
+from analysis import command, controls, energy, study, surface, sweep
 from analysis.command import analyse
 from analysis.subject import Subject
 from analysis.surface.journal import Journal
@@ -309,3 +309,22 @@ def test_without_locks_in_the_file_system_everything_is_written_all_the_same(tmp
     journal = Journal(tmp_path, "surface", {})
     journal.add("key", 1)
     journal.remove()
+
+
+@pytest.mark.parametrize(
+    ("command", "argv"),
+    [
+        (study, []),
+        (controls, ["--only", "sam"]),
+        (sweep, ["plan.toml"]),
+    ],
+    ids=["study", "controls", "sweep"],
+)
+def test_a_second_one_in_the_same_folder_is_refused_before_it_trains(command, argv, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("plan.toml").write_text("seeds = 2\n[factors]\nlearning_rate = [0.1, 0.2]\n")
+    with alone(tmp_path / "runs"):
+        assert command.main([*argv, "--out", "runs"]) == 1
+        line = "runs is being written by another run: wait for that one, or name another --out"
+        assert line in capsys.readouterr().err
+        assert [file.name for file in Path("runs").iterdir()] == [".lock"]

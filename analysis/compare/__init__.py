@@ -9,9 +9,10 @@ from .flags import Config
 if TYPE_CHECKING:
     from .command import run
     from .shown import table, verdict
+    from .spoken import brief
 else:
-    __getattr__ = later.names(__name__, "command", "shown")
+    __getattr__ = later.names(__name__, "command", "shown", "spoken")
 
-__all__ = ["Config", "main", "run", "table", "verdict"]
+__all__ = ["Config", "brief", "main", "run", "table", "verdict"]
 
 main = command_line.of(__name__, Config)

@@ -20,6 +20,7 @@ Each table is held against the digest in its record: those changed since are nam
 is written (``changed``), and the rows made of them carry that doubt.
 """
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -47,6 +48,7 @@ from .measures import READ, measures, read_tables
 from .outcomes import SPLITS, sampling
 from .rises import against
 from .shown import latex, table
+from .spoken import brief
 from .tally import tallies
 
 
@@ -112,7 +114,7 @@ def run(config: Config) -> Result:
         raise ValueError(
             f"no measure is there for {reference} and for another one on the same network, data and T{inside}"
         )
-    asked = {name: str(value) for name, value in asdict(config).items()}
+    asked = asdict(config)
     tables |= {"measures": values[columns_of("measures")]}
     record = provenance(asked, {}, time.perf_counter() - started)
     files = [f"{folder}: {name}.csv" for folder, names in changed.items() for name in names]
@@ -195,8 +197,13 @@ def _sides(row: dict[str, Any]) -> dict[str, str]:
 
 
 def show(config: Config) -> None:
-    """Compare, write the tables, and print the comparison."""
+    """Compare, write the tables, and print the answer and what speaks first, or every row."""
     result = run(config)
     with written(config.latex, lambda: latex(result.to_frame())):
         made_of(config.folders, result, "compare", config.out)
-    print(table(result.to_frame(), result.tables))
+    if config.all_rows:
+        print(table(result.to_frame(), result.tables))
+    else:
+        folders = " ".join(shlex.quote(str(folder)) for folder in config.folders)
+        settings = _all([read_tables(folder) for folder in config.folders], "settings")
+        print(f"{brief(result.tables | {'settings': settings})}\nall rows: python -m analysis.compare {folders} --all")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -26,3 +27,5 @@ class Config:
     """Table controls.csv of python -m analysis.controls, whose failures are doubts; by default one among the tables."""
     latex: Path | None = None
     """File for a table in LaTeX, with booktabs."""
+    all_rows: Annotated[bool, tyro.conf.arg(name="all")] = False
+    """Print every row, with its doubts, instead of the answer and the eight rows that speak first."""

@@ -27,6 +27,7 @@ from dataclasses import asdict
 
 import pandas as pd
 
+from tables.files import alone
 from tables.record import provenance, sha256
 from tables.result import Result
 from tables.schema import columns_of
@@ -43,11 +44,16 @@ def run(config: Config) -> Result:
     """Table controls.
 
     Raises ValueError for controls that can't be made, and FileNotFoundError for a checkpoint that isn't there; networks
-    that failed are in the provenance, as ``failed``.
+    that failed are in the provenance, as ``failed``; OSError where others are being made in the same folder.
     """
-    started = time.perf_counter()
     controls = asked(config)
     check(config)
+    with alone(config.out):
+        return _carried_out(config, controls)
+
+
+def _carried_out(config: Config, controls: tuple[str, ...]) -> Result:
+    started = time.perf_counter()
     if config.checkpoints:
         wanted, found = None, given(config, controls)
     else:
@@ -58,7 +64,7 @@ def run(config: Config) -> Result:
     if not every:
         raise ValueError(f"no measure of flatness comes from {', '.join(config.measures)}: ask for more --measures")
     frame = pd.DataFrame(every)[columns_of("controls")]
-    told = {name: str(value) for name, value in asdict(config).items()}
+    told = asdict(config)
     digests = {path.as_posix(): sha256(path) for path in config.checkpoints}
     record = provenance(told, digests, time.perf_counter() - started)
     result = Result({"controls": frame}, record | ({"failed": list(found.failed)} if found.failed else {}))

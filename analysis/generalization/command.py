@@ -59,7 +59,7 @@ def run(config: Config) -> Result:
             found.setdefault(name, []).extend(some)
     frames = {name: pd.DataFrame(some, columns=columns_of(name)) for name, some in found.items() if some}
     frames["measures"] = tables.values[columns_of("measures")]
-    asked = {name: str(value) for name, value in asdict(config).items()}
+    asked = asdict(config)
     record = provenance(asked, {}, time.perf_counter() - started)
     return Result(frames, record | ({"changed": list(tables.changed)} if tables.changed else {}))
 

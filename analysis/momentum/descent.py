@@ -20,9 +20,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
-from landscape.objective import Objective
+from landscape.objective import Objective, Replay
 
 
 def descent(
@@ -47,7 +47,7 @@ def descent(
     """
     if not all(step > 0 for step in relative_steps):
         raise ValueError(f"relative steps must be positive, got {', '.join(map(str, relative_steps))}")
-    rows = []
+    rows, replay = [], Replay(objective, _within(objective, piece))
     with objective.parameters.restored() as weights:
         known = (objective.examples() if before is None else before).double()
         for name, direction in directions.items():
@@ -56,11 +56,22 @@ def descent(
                 moved = weights.clone()
                 moved[piece] -= step * direction
                 objective.parameters.assign(moved)
-                decrease = known - objective.examples().double()
+                decrease = known - replay.examples().double()
                 predicted = step * float(gradient[piece].double() @ direction.double())
                 rows.append({"direction": name, "step": step, "relative_step": relative, "predicted": predicted})
                 rows[-1] |= _ratio(decrease, images.to(decrease.device), predicted)
     return pd.DataFrame(rows)
+
+
+def _within(objective: Objective, piece: slice) -> list[nn.Parameter]:
+    """The parameters that have entries in ``piece`` of the vector of all."""
+    parameters, begin, found = objective.parameters, 0, []
+    first, last, _ = piece.indices(parameters.dimension)
+    for weight, size in zip(parameters.tensors, parameters.sizes, strict=True):
+        if begin < last and begin + size > first:
+            found.append(weight)
+        begin += size
+    return found
 
 
 def _ratio(decrease: Tensor, images: Tensor, predicted: float) -> dict[str, float]:

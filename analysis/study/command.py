@@ -19,7 +19,6 @@ tables of an earlier time stay in ``OUT/NAME/tables``, and count nowhere. One wh
 were, as far as that is seen without reading all of them (:mod:`analysis.subject.digest`), is not measured again.
 """
 
-import shlex
 import subprocess
 import sys
 import time
@@ -32,12 +31,14 @@ from typing import Any
 from models import train
 from models.training import recipe
 from tables import left_out
+from tables.files import alone
 from tables.reading import available, read
 from tables.result import Result
 
 from .. import compare
 from .. import flags as common
 from . import own
+from .ending import ending
 from .executors import executor
 from .flags import Config
 from .measuring import analyses, finished
@@ -57,8 +58,14 @@ class Partly(ValueError):
 def run(config: Config) -> tuple[str, dict[str, float]]:
     """Carry the study out; returns the verdict in words and the seconds that each stage took.
 
-    Raises Partly where some of it failed and the rest is there, ValueError where nothing is.
+    Raises Partly where some of it failed and the rest is there, ValueError where nothing is, OSError where another
+    study is being carried out in the same folder.
     """
+    with alone(config.out):
+        return _carried_out(config)
+
+
+def _carried_out(config: Config) -> tuple[str, dict[str, float]]:
     if min(config.seeds, config.jobs, config.images, config.twins + 1) < 1:
         raise ValueError(
             "seeds, jobs and images must be at least 1 and twins at least 0,"
@@ -143,7 +150,8 @@ def _draw(config: Config, modules: Sequence[str]) -> None:
     """Have each of the ``modules`` draw, as many at a time as there are ``config.jobs``. None needs another's files."""
 
     def drawn(module: str) -> bool:
-        drawing = [sys.executable, "-m", module, str(config.out)]
+        quiet = ["--quiet"] if module == "figures.paper" else []  # the page has a list of what wasn't measured
+        drawing = [sys.executable, "-m", module, str(config.out), *quiet]
         return not subprocess.run(drawing, check=False, stdout=subprocess.DEVNULL).returncode
 
     with ThreadPoolExecutor(config.jobs) as threads:
@@ -159,36 +167,14 @@ def _analyse(analysis: Callable[..., Any], settings: common.Config) -> None:
     analysis(settings)
 
 
-def _equal(config: Config) -> str:
-    """The command that trains the methods to one loss, the highest that one of them ended at, and a little more."""
-    history = read(config.out, "history")
-    loss = min(name.removeprefix("train_loss_") for name in map(str, history) if name.startswith("train_loss_"))
-    last = history[history["epoch"] == history.groupby("checkpoint")["epoch"].transform("max")]
-    level = 1.1 * last.groupby("method")[f"train_loss_{loss}"].mean().max()
-    methods = " ".join(shlex.quote(one) for one in config.methods)
-    return (
-        f"python -m analysis.study --out {shlex.quote(str(config.out) + '-equal')} --methods {methods} "
-        f"--until-loss {level:.2g} --until-loss-of {loss}"
-    )
-
-
 def show(config: Config) -> None:
-    """Carry the study out, and print the verdict, where everything lies, and how long it took.
+    """Carry the study out, and print what :mod:`analysis.study.ending` says of it.
 
     Where some of it failed, what there is is told all the same, and then, as an error, what there isn't.
     """
     try:
-        _tell(config, *run(config))
+        _, seconds = run(config)
     except Partly as partly:
-        _tell(config, partly.verdict, partly.seconds)
+        print(ending(config, partly.seconds))
         raise
-
-
-def _tell(config: Config, verdict: str, seconds: dict[str, float]) -> None:
-    print(verdict)
-    print(f"\ntables   {config.out / 'tables'}\nfigures  {config.out / 'figures'}")
-    print(f"report   {config.out / 'report.html'}")
-    if config.until_loss is None and len(config.methods) > 1 and config.subjects is None:
-        print(f"at equal training loss: {_equal(config)}")
-    times = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
-    print(f"seconds  {sum(seconds.values()):.0f} in all: {times}")
+    print(ending(config, seconds))

@@ -28,7 +28,10 @@ def analyses(config: Config, folder: Path, checkpoints: Sequence[Path] = ()) -> 
     }
     landscape = shared | {"images": config.images, "chunk": config.images}
     return {
-        "hessian": (hessian.run, hessian.Config(**landscape, trace_tolerance=0.1, steps=10, radius_top=1)),
+        "hessian": (
+            hessian.run,
+            hessian.Config(**landscape, tolerance=0.03, trace_tolerance=0.1, probes=2, steps=10, radius_top=1),
+        ),
         "surface": (surface.run, surface.Config(**landscape)),
         "sharpness": (
             sharpness.run,

@@ -23,6 +23,7 @@ import pandas as pd
 
 from models.networks import parse
 from models.training import recipe
+from tables.files import alone
 from tables.record import provenance, sha256
 from tables.result import Result
 from tables.schema import TWIN
@@ -42,12 +43,18 @@ _BRIEFLY = 2  # epochs, of which the second is a usual one
 def run(config: Config) -> pd.DataFrame:
     """Carry the plan out; returns table ``runs``.
 
-    Raises ValueError for a plan that can't be read or trained, and where nothing at all could be measured.
+    Raises ValueError for a plan that can't be read or trained, and where nothing at all could be measured; OSError
+    where another sweep is being carried out in the same folder.
     """
     begun = time.perf_counter()
     if config.jobs < 1:
         raise ValueError(f"--jobs must be at least 1, got {config.jobs}")
     plan = read(config)
+    with alone(config.out):
+        return _carried_out(config, plan, begun)
+
+
+def _carried_out(config: Config, plan: Plan, begun: float) -> pd.DataFrame:
     outcomes = carried_out(plan, config.jobs, config.executor)
     there = [outcome.folder / "tables" for outcome in outcomes if outcome.status == "measured"]
     if not there:

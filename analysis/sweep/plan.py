@@ -33,6 +33,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from models.data import NAMES
 from models.networks import parse
 from models.training import recipe
 from models.training.usual import EVENTS
@@ -104,8 +105,14 @@ def _plan(said: Mapping[str, Any], config: Config) -> Plan:
         raise ValueError(f'measures must be a list, as in measures = ["timesteps"], got {measures!r}')
     if unknown := [name for name in measures if name not in EVERY]:
         raise ValueError(f"there is no measurement {unknown[0]!r} in a sweep; there are {', '.join(EVERY)}")
-    if "shifted" in measures and (data := shared.get("data", recipe.Config.data)) in EVENTS:
+    data = shared.get("data", recipe.Config.data)
+    if "shifted" in measures and data in EVENTS:
         raise ValueError(f'"shifted" is of images that stand still, and {data} are events: leave it out of measures')
+    if "shifted" in measures and data not in NAMES:
+        raise ValueError(
+            f"what black and white are in {data} isn't known, which shifted needs: leave it out of measures, and put "
+            "python -m analysis.robustness, --shifts all --pixels BLACK WHITE, to the checkpoints"
+        )
     methods = _methods(shared.pop("method", None), factors)
     kinds = get_type_hints(recipe.Config)
     shared = {key: checked(key, value, kinds[key]) for key, value in shared.items()}

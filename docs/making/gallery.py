@@ -37,7 +37,8 @@ def lines(picture: Picture) -> tuple[str, str, str]:
     asked = _FLAGS.get(picture.name, f"analysis.{command} {_BOTH}")
     if command == "stability":
         asked = "analysis.stability runs/sdt-0 runs/tet-0"
-    return f"{flags}; done", f"python -m {asked} --out runs/tables", draw
+    out = "runs" if command == "controls" else "runs/tables"
+    return f"{flags}; done", f"python -m {asked} --out {out}", draw
 
 
 def drawn(name: str) -> list[Path]:
@@ -51,8 +52,9 @@ def gallery() -> str:
     parts = [
         "# Gallery",
         "Every picture, with the three lines that make it: networks, its table, and all pictures that the tables of a "
-        "folder allow. `analysis.study` does all three for most of them. Any number of methods up to eight; PDF and "
-        "PNG. A picture that isn't here is drawn from your tables as soon as they have what it needs.",
+        "folder allow. `analysis.study` does all three for most of them. Any number of methods up to eight; PDF, PNG "
+        "and SVG, the caption in a text file beside them (`--captions` draws it, too), as wide as one column with "
+        "`--width 3.4`. A picture that isn't here is drawn from your tables as soon as they have what it needs.",
     ]
     for picture in PICTURES:
         table = f"[{picture.table}](../reference/tables/{picture.table}.md)"

@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..words.comparison import Tables
 
+ALIKE = "same network, data and T"
 _WORDS = {
     "epochs": "{} epochs, not {}",
     "mse_weight": "λ = {} (the regulariser's weight), not {}",
@@ -31,7 +32,7 @@ def differences(entry: Mapping[str, Any], tables: Tables, pairs: Sequence[tuple[
     if "history" in tables:
         found += _trained(entry, tables["history"])
     found += [f"T = {mine}, not {at}" for at, mine in pairs if mine and at != mine]
-    return ", ".join(found) or "same network, data and T"
+    return ", ".join(found) or ALIKE
 
 
 def _trained(entry: Mapping[str, Any], history: pd.DataFrame) -> Iterator[str]:

@@ -83,13 +83,16 @@ def _drawn(picture: Picture, frames: Sequence[pd.DataFrame]) -> tuple[str, str, 
     with style.paper():
         matplotlib.rcParams["svg.hashsalt"] = "snn-landscape"
         figure = Figure(figsize=(picture.width, picture.height), layout="constrained")
-        picture.draw(figure, *frames)
-        caption = " ".join(figure.get_supxlabel().split())
-        figure.supxlabel("")
-        file = io.BytesIO()
-        figure.savefig(file, format="svg", metadata={"Creator": "snn-landscape", "Date": None})
-    image = f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
+        caption = picture.onto(figure, *frames)
+        image = embedded(figure)
     return image, described(figure), caption, figure.get_figwidth()
+
+
+def embedded(figure: Figure) -> str:
+    """A drawn figure as a data URI."""
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Creator": "snn-landscape", "Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def described(figure: Figure) -> str:

@@ -25,7 +25,7 @@ from ..style.methods import facing, loss_label, losses
 from ..words.comparison import Tables, needed
 from ..words.gaps import Gap, Mean, gap, mean
 from ..words.prose import number
-from .differences import differences
+from .differences import ALIKE, differences
 
 _FILE, _DEFINED = (Path(__file__).with_name(f"published.{kind}") for kind in ("toml", "html"))
 _PLACE = 0.5
@@ -40,7 +40,8 @@ Ours = dict[int, Mean]
 class Beside:
     """One row: what was asked, where the paper answers it, its answer, ours, their difference, and why they differ.
 
-    ``paper``, ``ours`` and ``difference`` have a line for each T; the last two are empty where nothing compares.
+    ``paper``, ``ours`` and ``difference`` have a line for each T; the last two are empty where nothing compares, the
+    last one too where networks, data or training differ: a difference is told only between like and like.
     """
 
     source: str
@@ -95,10 +96,9 @@ def _row(entry: Mapping[str, Any], tables: Tables) -> Beside:
         )
     pairs = _pairs(theirs, ours)
     told = tuple(f"{_at(mine)}{number(ours[mine].mean)} ({ours[mine].interval})" for _, mine in pairs)
-    apart = tuple(_difference(theirs[at], ours[mine], at, mine) for at, mine in pairs)
-    return Beside(
-        **place, paper=paper, ours=told, difference=apart, why=_join(differences(entry, tables, pairs), about)
-    )
+    other = differences(entry, tables, pairs)
+    apart = tuple(_difference(theirs[at], ours[mine], mine) for at, mine in pairs) if other == ALIKE else ()
+    return Beside(**place, paper=paper, ours=told, difference=apart, why=_join(other, about))
 
 
 def _theirs(entry: Mapping[str, Any], *, quotient: bool, base: str, first: bool) -> dict[int, float]:
@@ -123,8 +123,8 @@ def _pairs(theirs: Mapping[int, float], ours: Ours) -> list[tuple[int, int]]:
     return common or [min(((at, mine) for at in theirs for mine in ours), key=lambda pair: abs(pair[0] - pair[1]))]
 
 
-def _difference(paper: float, ours: Mean, at: int, mine: int) -> str:
-    text = (_at(mine) if at == mine or not mine else f"T = {mine}, theirs {at}: ") + number(ours.mean - paper)
+def _difference(paper: float, ours: Mean, mine: int) -> str:
+    text = _at(mine) + number(ours.mean - paper)
     if not ours.known:
         return text + ", no interval"
     return text + (", inside" if ours.low <= paper <= ours.high else ", outside")

@@ -3,10 +3,8 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
-from tables.interval import bounds
 from tables.record import Record, contents
 
 from ..style.methods import label, looks, loss_label, methods_of
@@ -14,8 +12,11 @@ from ..words.comparison import Tables
 from ..words.gaps import of_row
 from ..words.prose import listed, number
 from . import ending, published
+from .finding import finding, interval
 from .markup import folded, lines, prose, table, text
+from .rows import spoken
 
+_PLACES = 4  # from which on they are counted
 _MOST = 8  # numbers of the paper in one cell
 _IDENTITY = ["network", "data", "method", "training", "seed"]
 
@@ -41,6 +42,18 @@ def networks(tables: Tables) -> str:
     said = [place for place in range(len(header)) if any(row[place] != ending.UNSAID for row in rows)]
     rows = [[row[place] for place in said] for row in rows]
     return table("What was trained, and where it ended", [header[i] for i in said], rows) + _conditional(tables)
+
+
+def counted(tables: Tables) -> str:
+    """How many networks of what, in a line."""
+    found = [one[[*_IDENTITY, "checkpoint"]] for one in tables.values() if {*_IDENTITY, "checkpoint"} <= set(one)]
+    if not found:
+        return ""
+    identity = pd.concat(found).drop_duplicates()
+    count, seeds = identity["checkpoint"].nunique(), identity["seed"].nunique()
+    places = [f"{a} on {b}" for a, b in sorted(set(zip(identity["network"], identity["data"], strict=True)))]
+    what = listed(places) if len(places) < _PLACES else f"{len(places)} networks and data sets"
+    return f"{count} network{'s' * (count != 1)}, {what}; {seeds} seed{'s' * (seeds != 1)} a method."
 
 
 def _conditional(tables: Tables) -> str:
@@ -71,14 +84,14 @@ def _of(frame: pd.DataFrame, network: str, data: str, method: str) -> pd.DataFra
 
 
 def comparison(tables: Tables) -> str:
-    """Every row of the comparison, by what it is about, with its doubts; a table for each method and the reference."""
+    """The rows that speak first; folded, every row by what it is about, with its doubts, for each method."""
     if "compare" not in tables and len(methods_of(tables)) == 1:
         return "<p>One method alone: there is nothing to compare.</p>"
     if "compare" not in tables:
         return "<p>No usable table compare: python -m analysis.compare DIR makes one.</p>"
     frame = tables["compare"]
     pairs = list(dict.fromkeys(zip(frame["reference"], frame["method"], strict=True)))
-    said = []
+    said = [spoken(frame)]
     for reference, method in pairs:
         own = frame[(frame["reference"] == reference) & (frame["method"] == method)]
         said.append(_about(own, f"{label(method)} against {label(reference)}. " if len(pairs) > 1 else ""))
@@ -86,7 +99,7 @@ def comparison(tables: Tables) -> str:
 
 
 def _about(frame: pd.DataFrame, named: str) -> str:
-    """The rows of one pair: those on flatness, and others folded."""
+    """All rows of one pair, folded, by what they are about."""
     flat, robust = frame["side"] == "flatness", frame["side"] == "robustness"
     columns = _columns(frame)
     shown = {"Flatness (less is flatter)": flat, "Robustness": robust, "Everything else": ~(flat | robust)}
@@ -95,9 +108,7 @@ def _about(frame: pd.DataFrame, named: str) -> str:
         rows = [[prose(str(cell(row))) for cell in columns.values()] for _, row in frame[which].iterrows()]
         if rows:
             made = table(f"{named}{name}, means over seeds", list(columns), rows, "comparison")
-            said.append(
-                made if which is flat else folded(f"{named}{name}: {len(rows)} row{'s' * (len(rows) > 1)}", made)
-            )
+            said.append(folded(f"{named}{name}: {len(rows)} row{'s' * (len(rows) > 1)}", made))
     return "".join(said)
 
 
@@ -112,10 +123,10 @@ def _columns(frame: pd.DataFrame) -> dict[str, Callable[[pd.Series], object]]:
         method: lambda row: number(row["method_mean"], 4),
         "no spikes": lambda row: number(float(row["twin_mean"]), 4),
         f"{method} − {reference}": lambda row: number(row["difference"]),
-        "95 % interval": _interval,
+        "95 % interval": interval,
         "adjusted p": lambda row: number(float(row["p_adjusted"]), 2),
         "n": lambda row: f"{row['n']:.0f}",
-        "finding": _finding,
+        "finding": finding,
         "doubts (trust)": lambda row: "; ".join(of_row(row).doubts) or "none found",
     }
     shown = {
@@ -126,37 +137,29 @@ def _columns(frame: pd.DataFrame) -> dict[str, Callable[[pd.Series], object]]:
     return {name: cell for name, cell in columns.items() if shown.get(name, True)}
 
 
-def _interval(row: pd.Series) -> str:
-    low, high = bounds(row)
-    return "none" if np.isnan(low) else f"{number(low)}\u00a0…\u00a0{number(high)}"
-
-
-def _finding(row: pd.Series) -> str:
-    verdict = of_row(row).verdict
-    if verdict in ("few", "lost"):
-        return {"few": "too few seeds", "lost": "not measured"}[verdict]
-    if verdict == "undecided":
-        return "can't be told apart"
-    if row["flatter"]:
-        return f"{label(row['flatter'])} flatter"
-    return (
-        f"{label(row['more_robust'])} more robust" if row["more_robust"] else f"{verdict} with {label(row['method'])}"
-    )
-
-
 def beside(tables: Tables) -> str:
     """The paper's tables and figures beside ours, where networks were trained with one of its methods."""
     if not published.concerns(tables, "method"):
         return "<p>No network here was trained with a method that is called as one of the paper's.</p>"
+    found = published.beside(tables)
     header = ["in the paper", "question", "theirs", "ours (95 % interval)", "ours − theirs", "what differs"]
     rows = [
         [text(one.source), f'{text(one.question)}<span class="line quiet">{prose(one.setting)}</span>',
          text(f"{len(one.paper)} numbers") if len(one.paper) > _MOST else lines(one.paper, "line whole"),
          lines(one.ours) or "nothing comparable", lines(one.difference, "line whole") or "–",
          prose(one.why) + (folded("theirs", lines(one.paper)) if len(one.paper) > _MOST else "")]
-        for one in published.beside(tables)
+        for one in found
     ]  # fmt: skip
-    return table("The paper's numbers beside ours", header, rows, "beside")
+    if not any(one.difference for one in found):  # nothing is compared like with like
+        header, rows = _without(header, rows, 4)
+    made = table("The paper's numbers beside ours", header, rows, "beside")
+    return folded(f"{len(rows)} tables and figures of the paper, beside ours", made)
+
+
+def _without(header: list[str], rows: list[list[str]], place: int) -> tuple[list[str], list[list[str]]]:
+    """A table without one of its columns."""
+    header, *rows = [[*one[:place], *one[place + 1 :]] for one in (header, *rows)]
+    return header, rows
 
 
 def provenance(records: Mapping[str, Record], tables: Tables, without: Sequence[str], changed: Sequence[str]) -> str:

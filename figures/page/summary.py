@@ -5,11 +5,14 @@ Of one method alone the questions that compare are left out, and what it did by 
 
 from dataclasses import dataclass
 
+import pandas as pd
+
+from tables.measures import family
 from tables.reading import TableError
 
 from ..pictures import correlation, energy, flatness, robustness, sharpness, training
 from ..style.methods import loss_label
-from ..words.comparison import Reading, Tables, comparison
+from ..words.comparison import Reading, Tables, asked, comparison
 from ..words.gaps import of_row
 from ..words.pairs import read
 from ..words.prose import sentence
@@ -46,11 +49,25 @@ def generalization(tables: Tables) -> str:
     return sentence(*clauses, *([told("test loss", loss)] if loss else []))
 
 
+def survival(tables: Tables) -> str:
+    """What is left under disturbances; and where the rise of a loss is decided, that too."""
+    said = robustness.reading(tables)
+    rows = comparison(tables)
+    rises = rows[(rows["measure"].map(family) == "loss_rise") & (rows["more_robust"] != "")]
+    claims = {f"under {_asked(row)} by the {loss_label(row['loss'])}": of_row(row) for _, row in rises.iterrows()}
+    return f"{said} {sentence(told('the rise of loss', claims))}" if claims else said
+
+
+def _asked(row: pd.Series) -> str:
+    return " ".join(asked(row["measure"])).replace("_", " ")
+
+
+GAP = "Does flatness go with the gap?"
 QUESTIONS = (
     Question("Which generalizes better?", generalization, "compare"),
     Question("Which minimum is flatter?", flatness.reading, "compare"),
-    Question("Does flatness go with the gap?", correlation.in_loss, "correlation", together=True),
-    Question("Which survives more?", robustness.reading, "robustness"),
+    Question(GAP, correlation.in_loss, "correlation", together=True),
+    Question("Which survives more?", survival, "robustness"),
     Question("What does it cost?", energy.reading, "energy"),
 )
 ALONE = (

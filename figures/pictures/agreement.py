@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tables.rows import check_columns, check_measured, check_timed, most_trained, one_split
 
-from ..style.bands import Curve, curve, handles, remark
+from ..style.bands import FAINT, Curve, curve, faint, handles, remark
 from ..style.look import PAGE, caption, fit_percent, legend
 from ..style.methods import looks
 from ..words.comparison import Tables
@@ -22,7 +22,7 @@ from .picture import Picture
 from .scalability import as_trained, tested
 
 _PANELS = (
-    (("agreement_cumulative", "", 1.0), ("agreement_at_step", ", step T alone", 0.5)),
+    (("agreement_cumulative", "", 1.0), ("agreement_at_step", ", alone", FAINT)),
     (("settling", "", 1.0),),
 )
 
@@ -41,12 +41,13 @@ def agreement(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curv
     curves: dict[tuple[str, str], Curve] = {}
     for ax, columns in zip(axes, _PANELS, strict=True):
         for column, suffix, alpha in columns:
+            percent = rows.assign(percent=100 * rows[column])
             for method, look in looks(rows["method"]).items():
-                part = rows[rows["method"] == method]
+                part = percent[percent["method"] == method]
                 if len(part):
                     curves[column, method] = curve(
-                        ax, part.assign(percent=100 * part[column]), "timesteps", "percent", method,
-                        alpha=alpha, marker="" if suffix else None, name=f"{look.label}{suffix}",
+                        ax, part, "timesteps", "percent", method, beside=percent, alpha=alpha,
+                        marker="" if suffix else None, name=look.label,
                     )  # fmt: skip
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.set_xlabel("timesteps T at inference")
@@ -56,7 +57,8 @@ def agreement(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curv
     axes[1].set_yscale("symlog", linthresh=1.0)
     axes[1].set_yticks([0, 1, 10, 100], ["0", "1", "10", "100"])
     axes[1].set_ylim(bottom=0)
-    legend(figure, handles(curves.values()))
+    whole = [one for (column, _), one in curves.items() if column != "agreement_at_step"]
+    legend(figure, [*handles(whole), faint("faint: step T alone")])
     caption(
         figure,
         f"On {rows['images'].max():.0f} {split} examples; trained at T = {trained}; final: with T ="

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from tables.rows import check_measured, most_trained, one_split
 
-from ..style.bands import Curve, drawn, handles, over_seeds, remark
+from ..style.bands import FAINT, Curve, drawn, faint, handles, over_seeds, remark
 from ..style.look import PAGE, caption, fit_percent, legend, reference
 from ..style.methods import label, look_of, looks
 from ..words.comparison import Tables, needed
@@ -36,15 +36,13 @@ def anytime(figure: Figure, frame: pd.DataFrame, fixed: pd.DataFrame) -> dict[tu
     rows = rows.assign(accuracy=100 * rows["accuracy"], gain=100 * rows["gain"])
     left, right = figure.subplots(1, 2, sharex=True)
     curves: dict[tuple[str, str], Curve] = {}
-    for method, look in looks(rows["method"]).items():
+    for method in looks(rows["method"]):
         part = rows[rows["method"] == method]
         same = fixed[fixed["method"] == method]
         if len(same):
             table = over_seeds(same.assign(percent=100 * same["accuracy_cumulative"]), ["timesteps"], "percent")
             table = table.sort_values("timesteps").assign(low=np.nan, high=np.nan)  # its band hides the other's
-            curves["fixed", method] = drawn(
-                left, table, "timesteps", method, dash="-", marker="", alpha=0.45, name=f"{look.label}, T for all"
-            )
+            curves["fixed", method] = drawn(left, table, "timesteps", method, marker="", alpha=FAINT)
         if len(part):
             curves["accuracy", method] = _against_steps(left, part, "accuracy", method)
             curves["gain", method] = _against_steps(right, part, "gain", method)
@@ -54,7 +52,8 @@ def anytime(figure: Figure, frame: pd.DataFrame, fixed: pd.DataFrame) -> dict[tu
     right.set_ylabel("gain over T for all (points)")
     for ax in (left, right):
         ax.set_xlabel("mean timesteps used")
-    legend(figure, handles(curves.values()))
+    own = [one for (kind, _), one in curves.items() if kind != "fixed"]
+    legend(figure, [*handles(own), faint("faint: T for all")])
     sweep = sorted(rows["threshold"].unique())
     caption(
         figure,
@@ -70,7 +69,7 @@ def _against_steps(ax: Axes, rows: pd.DataFrame, column: str, method: str) -> Cu
     table = over_seeds(rows, ["threshold"], column)
     steps = over_seeds(rows, ["threshold"], "mean_steps").set_index("threshold")["mean"]
     table["steps"] = table["threshold"].map(steps)
-    return drawn(ax, table.sort_values("threshold"), "steps", method, name=f"{look_of(method).label}, when confident")
+    return drawn(ax, table.sort_values("threshold"), "steps", method, name=look_of(method).label)
 
 
 def reading(tables: Tables) -> str:

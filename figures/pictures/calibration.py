@@ -14,9 +14,9 @@ from matplotlib.ticker import MaxNLocator
 
 from tables.rows import check_columns, check_measured, most_trained, one_split
 
-from ..style.bands import Curve, bars, curve, handles, offsets, over_seeds, remark
+from ..style.bands import Curve, bars, compared_means, drawn, handles, offsets, over_seeds, remark
 from ..style.look import GREY, PAGE, caption, legend, reference
-from ..style.methods import look_of, looks
+from ..style.methods import looks
 from ..words.comparison import Tables
 from ..words.gaps import gap
 from ..words.prose import sentence
@@ -45,11 +45,14 @@ def calibration(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cu
         if part.empty:
             continue
         for column, ax in axes.items():
-            curves[column, method] = curve(ax, part, "at", column, method)
+            beside = rows if column == "ece" else None  # the other is told from 0
+            table, against = compared_means(part, "timesteps", column, beside)
+            table["at"] = table["timesteps"].map(part.groupby("timesteps")["at"].first())
+            curves[column, method] = drawn(ax, table, "at", method, against=against)
             if not timed:
-                bars(ax, part["at"].iloc[0], over_seeds(part, ["at"], column), method)
+                bars(ax, part["at"].iloc[0], table, method)
         null = over_seeds(part, ["at"], "null").sort_values("at")
-        axes["ece"].plot(null["at"], null["mean"], ":" if timed else "_", color=look_of(method).colour)
+        axes["ece"].plot(null["at"], null["mean"], ":" if timed else "_", color=GREY, linewidth=0.7, zorder=1)
     reference(axes["overconfidence"], 0.0)
     for ax in axes.values():
         _across(ax, timed=timed)

@@ -1,11 +1,13 @@
-"""Each measure of flatness against the generalization gap, a point a checkpoint, with Kendall's τ and its interval.
+"""Measures of flatness against the generalization gap: a forest of Kendall's τ, and the three strongest as points.
 
-Panels are measures on the first loss that a gap was taken of: one of each kind, in the order of the table, the middle
-one where a kind was taken at several radii. Which they are has nothing to do with τ. τ is among all checkpoints;
-*within* counts only pairs of one method, and a correlation that is gone within says that the method moves both.
+Rows are measures on the first loss that a gap was taken of: one of each kind, in the order of the table, the middle
+one where a kind was taken at several radii. Which they are has nothing to do with τ; the order is by it. τ is among
+all checkpoints; *within* counts only pairs of one method, and a correlation that is gone within says that the method
+moves both. The three with the largest |τ| are chosen by what is shown, so that their points look better than those of
+any three would.
 """
 
-import re
+import textwrap
 from functools import partial
 from typing import Any
 
@@ -22,7 +24,7 @@ from tables.measures import MEASURES, family
 from tables.reading import TableError
 
 from ..style.bands import counted
-from ..style.look import PAGE, PAPER, SMALL, caption, legend
+from ..style.look import GREY, PAGE, PAPER, SMALL, caption, legend, narrow
 from ..style.methods import first_loss, look_of, looks, loss_label
 from ..words.comparison import Tables, asked, at_radius, needed
 from ..words.prose import listed, sentence
@@ -35,15 +37,16 @@ GAPS = {
 }
 _FEWEST = 2 * FEWEST  # checkpoints: of fewer an interval says little
 _FILTER = "_filter"  # ends the names of measures in filter-normalized coordinates
-_MOST, _COLUMNS = 12, 3
+_MOST, _POINTS = 12, 3  # rows of the forest, and panels of points
+_AMONG = {"all": ("among all", "black", "o", -0.17), "within": ("within methods", GREY, "D", 0.17)}
 Points = dict[tuple[str, str], PathCollection]
 
 
 def scatter(figure: Figure, values: pd.DataFrame, taus: pd.DataFrame, *, gap: str) -> Points:
-    """Draw the panels into ``figure``, whose height is set to hold them: the points by (measure, method).
+    """Draw forest and points into ``figure``, whose height is set to hold them: the points by (measure, method).
 
     ``values`` is the table measures, ``taus`` the table correlation. Raises TableError when no checkpoint has both the
-    gap and a measure.
+    gap and a measure, or no measure has a τ.
     """
     measure, ylabel, scale = GAPS[gap]
     if "within" in taus and taus["within"].nunique() > 1:
@@ -52,26 +55,84 @@ def scatter(figure: Figure, values: pd.DataFrame, taus: pd.DataFrame, *, gap: st
         values = values[values["timesteps"] == values["timesteps"].mode().iloc[0]]
     loss = _loss(values)
     both = _paired(values, measure, loss)
-    chosen = one_of_each_kind(list(dict.fromkeys(both["measure"])))
-    if not chosen:
+    known = list(dict.fromkeys(both["measure"]))
+    if not known:
         raise TableError(f"no checkpoint has both a measure of flatness and the {MEASURES[measure].title}")
-    lines = -(-len(chosen) // _COLUMNS)
-    figure.set_figheight(0.95 + 1.75 * lines)
-    axes = figure.subplots(lines, min(_COLUMNS, len(chosen)), sharey=True, squeeze=False)
+    of_gap = taus[(taus["loss"] == loss) & (taus["gap"] == gap)]
+    table = _rows(of_gap, one_of_each_kind(known))
+    forest, panels = _axes(figure, table)
+    for height, name in enumerate(table.index):
+        for among in _AMONG:
+            _bar(forest, height, of_gap, name, among)
+    _finish(forest, list(table["title"]))
     points: Points = {}
-    for ax, name in zip(axes.flat, chosen, strict=False):
+    strongest = table["tau"].abs().sort_values(ascending=False, kind="stable").index[: len(panels)]
+    for ax, name in zip(panels, strongest, strict=True):
         for method in looks(both["method"]):
             part = both[(both["measure"] == name) & (both["method"] == method)]
             if len(part):
                 points[name, method] = points_of(ax, part, method, scale)
-        _finish(ax, both[both["measure"] == name], _of(taus, name, loss, gap), loss)
-    for ax in axes.flat[len(chosen) :]:
-        ax.remove()
-    for ax in axes[:, 0]:
-        ax.set_ylabel(ylabel.format(loss_unit([loss])))
-    legend(figure, handles_of(points))
-    caption(figure, _text(both, len(chosen), gap, loss))
+        part = both[both["measure"] == name].iloc[0]
+        ax.set_xlabel(f"{part['title']}{_unit(str(part['unit']), loss)}", fontsize=SMALL)
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+        ax.set_ylabel(ylabel.format(loss_unit([loss])), fontsize=SMALL)
+    kinds = [
+        Line2D([], [], color=colour, marker=marker, label=f"τ {words}", linestyle="none", markersize=4)
+        for among, (words, colour, marker, _) in _AMONG.items()
+        if (taus["among"] == among).any()
+    ]
+    legend(figure, [*kinds, *handles_of(points)])
+    caption(figure, _text(both, len(table), gap, loss))
     return points
+
+
+def _rows(taus: pd.DataFrame, chosen: list[str]) -> pd.DataFrame:
+    """Title and τ among all of the ``chosen`` measures that have one, the largest first; TableError where none has."""
+    rows = taus[(taus["among"] == "all") & taus["measure"].isin(chosen) & np.isfinite(taus["tau"])]
+    if rows.empty:
+        raise TableError("no measure of flatness has a rank correlation with the gap")
+    rows = rows.drop_duplicates("measure").set_index("measure")
+    return rows.sort_values("tau", ascending=False, kind="stable")[["title", "tau"]]
+
+
+def _axes(figure: Figure, table: pd.DataFrame) -> tuple[Axes, list[Axes]]:
+    """The forest, and beside it the panels of points: below it where the figure is narrow."""
+    panels = min(_POINTS, len(table))
+    forest = sum(0.09 + 0.12 * len(_wrapped(title).split("\n")) for title in table["title"])
+    if narrow(figure):
+        figure.set_figheight(1.1 + forest + 1.5 * panels)
+        axes = figure.subplots(1 + panels, 1, height_ratios=[forest + 0.4, *[1.3] * panels])
+        return axes[0], list(axes[1:])
+    figure.set_figheight(max(0.9 + forest, 0.5 + 1.35 * panels))
+    grid = figure.add_gridspec(panels, 2, width_ratios=[1.25, 1])
+    return figure.add_subplot(grid[:, 0]), [figure.add_subplot(grid[row, 1]) for row in range(panels)]
+
+
+def _bar(ax: Axes, height: int, taus: pd.DataFrame, name: str, among: str) -> None:
+    """τ of one measure with its interval, where it has one that says something."""
+    rows = taus[(taus["measure"] == name) & (taus["among"] == among)].head(1)
+    _, colour, marker, side = _AMONG[among]
+    if rows.empty or not np.isfinite(rows["tau"].iloc[0]):
+        return
+    if settled(rows).all():
+        ends = rows[["low", "high"]].iloc[0]
+        ax.plot(ends, [height + side] * 2, "-", color=colour, linewidth=1.0, solid_capstyle="butt")
+    ax.plot(rows["tau"], [height + side], marker, color=colour, markersize=3.5, zorder=3)
+
+
+def _finish(ax: Axes, titles: list[str]) -> None:
+    ax.set_yticks(range(len(titles)), [_wrapped(title) for title in titles])
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.grid(axis="y", color="#e8e8e8", linewidth=0.5)
+    ax.set_axisbelow(True)
+    ax.axvline(0.0, color="black", linewidth=0.7, zorder=1)
+    ax.set(xlabel="Kendall's τ with the gap", xlim=(-1.05, 1.05), ylim=(len(titles) - 0.4, -0.6))
+
+
+def _unit(unit: str, loss: str) -> str:
+    """In brackets; nothing for a number without one."""
+    return "" if unit in ("", "1") else f" ({unit.replace('loss', loss_unit([loss]))})"
 
 
 gap_in_loss = partial(scatter, gap="loss")
@@ -104,10 +165,6 @@ def _paired(values: pd.DataFrame, measure: str, loss: str) -> pd.DataFrame:
     return rows[np.isfinite(rows["value"]) & np.isfinite(rows["gap"])]
 
 
-def _of(taus: pd.DataFrame, measure: str, loss: str, gap: str) -> pd.DataFrame:
-    return taus[(taus["measure"] == measure) & (taus["loss"] == loss) & (taus["gap"] == gap)]
-
-
 def points_of(ax: Axes, part: pd.DataFrame, method: str, scale: float) -> PathCollection:
     """Columns value and gap (times ``scale``) of a method's checkpoints, a point each."""
     look = look_of(method)
@@ -117,24 +174,6 @@ def points_of(ax: Axes, part: pd.DataFrame, method: str, scale: float) -> PathCo
     )  # fmt: skip
 
 
-def _finish(ax: Axes, part: pd.DataFrame, taus: pd.DataFrame, loss: str) -> None:
-    """The measure below, and τ with its interval above."""
-    name, unit = str(part["title"].iloc[0]), str(part["unit"].iloc[0]).replace("loss", loss_unit([loss]))
-    ax.set_xlabel(f"{_wrapped(name)}\n({unit})", fontsize=SMALL)
-    ax.xaxis.set_major_locator(MaxNLocator(4))
-    ax.set_title("\n".join(_tau(taus, among) for among in ("all", "within") if (taus["among"] == among).any()))
-    ax.title.set_fontsize(SMALL)
-
-
-def _tau(taus: pd.DataFrame, among: str) -> str:
-    rows = taus[taus["among"] == among]
-    if rows.empty or not np.isfinite(rows["tau"].iloc[0]):
-        return f"{among}: no τ"
-    tau, low, high = rows[["tau", "low", "high"]].iloc[0]
-    interval = f"{low:.2f} … {high:.2f}" if settled(rows).all() else "no interval"
-    return f"{among}: τ = {tau:.2f} ({interval})".replace("-", "−")
-
-
 def settled(taus: pd.DataFrame) -> pd.Series:
     """Whether the interval of each row says something: one of which all resamples are alike doesn't."""
     known = np.isfinite(taus["low"]) & np.isfinite(taus["high"])
@@ -142,8 +181,8 @@ def settled(taus: pd.DataFrame) -> pd.Series:
 
 
 def _wrapped(name: str) -> str:
-    """On two lines where it is long, broken where it says of what or where."""
-    return re.sub(r",? (?=(formal|Gauss|at radius|within))", ",\n" if "," in name else "\n", name, count=1)
+    """On two lines where it is long."""
+    return "\n".join(textwrap.wrap(name, 30))
 
 
 def handles_of(points: Points) -> list[Line2D]:
@@ -161,9 +200,9 @@ def _text(both: pd.DataFrame, drawn: int, gap: str, loss: str) -> str:
     of = "test minus training loss" if gap == "loss" else "training minus test accuracy"
     total = both["measure"].nunique()
     return (
-        f"Gap: {of}. Points: checkpoints. τ: Kendall's rank correlation, in brackets its 95 % interval over seeds. "
-        f"{drawn} of {total} measures of flatness on the {loss_label(loss)}; all, and those of complexity, are in "
-        "correlation.csv."
+        f"Gap: {of}. τ: Kendall's rank correlation of measure and gap, bars its 95 % intervals over seeds; on the "
+        f"{loss_label(loss)}, {drawn} of {total} measures of flatness, one of each kind; all, and those of complexity, "
+        f"are in correlation.csv. Points: checkpoints, for the {_POINTS} with the largest |τ|."
     )
 
 

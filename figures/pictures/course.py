@@ -91,7 +91,7 @@ def _panels(figure: Figure, rows: pd.DataFrame, x: str, titles: dict[str, str], 
         for method in looks(rows["method"]):
             part = rows[rows["method"] == method]
             if np.isfinite(part[column]).any():
-                one = curve(ax, part, x, column, method)
+                one = curve(ax, part, x, column, method, beside=rows)
                 one.line.set_markevery(max(1, len(one.table) // 8))
                 curves[column, method] = one
                 own.append(one)

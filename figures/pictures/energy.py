@@ -18,7 +18,7 @@ from tables.interval import FEWEST
 from tables.reading import TableError
 from tables.rows import check_measured, check_timed, most_trained, one_split
 
-from ..style.bands import counted, over_seeds
+from ..style.bands import compared_means, counted, half_of
 from ..style.look import COLUMN, GREY, SMALL, caption, fit_percent, legend
 from ..style.methods import look_of, looks
 from ..words.comparison import Tables, needed
@@ -28,6 +28,10 @@ from ..words.verdicts import told
 from .picture import Picture
 
 _ABOVE, _BELOW = (4, "bottom"), (-4, "top")
+_INTERVALS = {
+    False: "Mean and 95 % t-intervals over seeds, both ways.",
+    True: "Bars: 95 % intervals of differences from the reference, by seed, both ways.",
+}
 _UNITS = {"J": 1.0, "mJ": 1e-3, "µJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12}
 
 
@@ -58,9 +62,8 @@ def accuracy(figure: Figure, frame: pd.DataFrame) -> dict[str, ErrorbarContainer
     sides = {order[0]: _BELOW} | {order[-1]: _ABOVE}  # those between would be labelled over each other
     drawn = {}
     for method in looks(rows["method"]):
-        part = rows[rows["method"] == method]
-        if len(part):
-            drawn[method] = _points(ax, part, method, size, sides.get(method))
+        if (rows["method"] == method).any():
+            drawn[method] = _points(ax, rows, method, size, sides.get(method))
     ax.set(xlabel=f"energy per example ({name})", ylabel=f"{split} accuracy (%)")
     ax.margins(0.12)
     fit_percent(ax)
@@ -74,18 +77,19 @@ def accuracy(figure: Figure, frame: pd.DataFrame) -> dict[str, ErrorbarContainer
         figure,
         f"Accuracy on {images} {split} examples. Labels: timesteps T{between}{at}. "
         f"Energy of the whole network per example, all its steps together, operations as counted. {said}"
-        + ("Mean and 95 % t-intervals over seeds, both ways." if several else "Fewer than three seeds: no interval."),
+        + (_INTERVALS[rows["method"].nunique() > 1] if several else "Fewer than three seeds: no interval."),
     )
     return drawn
 
 
-def _points(ax: Axes, rows: pd.DataFrame, method: str, size: float, side: tuple[int, str] | None) -> ErrorbarContainer:
-    """The points of one method, joined in the order of T, their labels to a side, or none."""
+def _points(ax: Axes, every: pd.DataFrame, method: str, size: float, side: tuple[int, str] | None) -> ErrorbarContainer:
+    """The points of one method among ``every``, joined in the order of T, their labels to a side, or none."""
     look = look_of(method)
-    x = over_seeds(rows.assign(joules=rows["joules"] / size), ["timesteps"], "joules")
-    y = over_seeds(rows.assign(accuracy=100 * rows["accuracy"]), ["timesteps"], "accuracy")
+    every = every.assign(joules=every["joules"] / size, accuracy=100 * every["accuracy"])
+    rows = every[every["method"] == method]
+    x, y = (compared_means(rows, "timesteps", column, every)[0] for column in ("joules", "accuracy"))
     bars = ax.errorbar(
-        x["mean"], y["mean"], (y["high"] - y["mean"]).fillna(0.0), (x["high"] - x["mean"]).fillna(0.0),
+        x["mean"], y["mean"], half_of(y), half_of(x),
         color=look.colour, marker=look.marker, linestyle=look.dash, linewidth=0.8, elinewidth=0.8,
         label=f"{look.label}, {counted(y['n'])}",
     )  # fmt: skip
@@ -104,7 +108,7 @@ def _twin(ax: Axes, rows: pd.DataFrame, size: float, name: str) -> str:
     low, high = ax.get_xlim()
     shown = bool(low - (high - low) <= twin[0] <= high + (high - low))
     if shown:
-        ax.axvline(twin[0], color=GREY, linewidth=0.8, linestyle="--", zorder=0)
+        ax.axvline(twin[0], color=GREY, linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=0)
     return f"Without spikes{' (line)' * shown}: {twin[0]:.3g}\u00a0{name}. "
 
 

@@ -222,5 +222,15 @@ def _by_radius(tables: Tables) -> str:
 
 
 PICTURES = (
-    Picture("flatness", "compare", forest, PAGE, 4.0, "Which minimum is flatter, by every measure", reading, 310),
+    Picture(
+        "flatness",
+        "compare",
+        forest,
+        PAGE,
+        4.0,
+        "Which minimum is flatter, by every measure",
+        reading,
+        310,
+        narrowest=PAGE,
+    ),
 )

@@ -128,6 +128,7 @@ PICTURES = tuple(
     Picture(
         f"generalization-{gap}", "generalization", partial(forest, gap=gap), PAGE, 5.0,
         f"Which measures order networks as their gaps in {gap}", partial(reading, gap=gap), order, together=True,
+        narrowest=PAGE,
     )
     for order, gap in ((304, "loss"), (305, "accuracy"))
 )  # fmt: skip

@@ -22,8 +22,9 @@ from matplotlib.lines import Line2D
 from tables.reading import TableError
 from tables.rows import check_measured, check_timed
 
-from ..style.bands import Curve, bars, curve, handles, offsets, over_seeds, remark
-from ..style.look import GREY, PAGE, caption, fit_scale, legend, reference
+from ..style.bands import Curve, bars, compared_means, curve, handles, offsets, over_seeds, remark
+from ..style.decided import decided, shade
+from ..style.look import GREY, PAGE, across, caption, fit_scale, legend, reference
 from ..style.methods import alone, first_loss, looks, loss_label
 from ..words.comparison import RESCALED, Tables, incomparable, needed
 from ..words.gaps import gap
@@ -67,13 +68,15 @@ def statistics(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cur
     steps = rows[rows["timestep"] > 0]
     check_measured(steps, *COLUMNS)
     check_timed(steps, "timestep")
-    axes = figure.subplots(2, 3, sharex=True)
+    columns = across(figure, len(COLUMNS), 3)
+    figure.set_figheight(0.4 + 1.65 * len(COLUMNS) / columns)
+    axes = figure.subplots(len(COLUMNS) // columns, columns, sharex=True)
     curves: dict[tuple[str, str], Curve] = {}
     for ax, column in zip(axes.flat, COLUMNS, strict=True):
         for method in looks(steps["method"]):
             part = steps[steps["method"] == method]
             if len(part):
-                curves[column, method] = curve(ax, part, "timestep", column, method)
+                curves[column, method] = curve(ax, part, "timestep", column, method, beside=steps)
         if column in _WITH_WHOLE:
             _whole(ax, rows, column)
         _finish(ax, column, rows)
@@ -99,7 +102,7 @@ def _whole(ax: Axes, rows: pd.DataFrame, column: str) -> None:
     for method, side in offsets(looks(rows["method"]), 0.2).items():
         part = whole[whole["method"] == method]
         if len(part):
-            bars(ax, last + 1 + side, over_seeds(part, ["timestep"], column), method)
+            bars(ax, last + 1 + side, compared_means(part, "timestep", column, whole)[0], method)
 
 
 def _finish(ax: Axes, column: str, rows: pd.DataFrame) -> None:
@@ -138,7 +141,7 @@ def descent(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]
     rows = matching(frame)
     check_measured(rows, "ratio")
     names = directions(sorted(rows["direction"].unique()))
-    columns = min(3, len(names))
+    columns = across(figure, len(names), 3)
     lines = -(-len(names) // columns)
     figure.set_figheight(0.85 + 1.6 * lines)
     axes = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
@@ -150,17 +153,31 @@ def descent(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]
         for method in looks(rows["method"]):
             part = rows[(rows["direction"] == name) & (rows["method"] == method)]
             if len(part):
-                curves[name, method] = curve(ax, part, "relative_step", "ratio", method)
+                curves[name, method] = _followed_by(ax, part, method)
+        shade(ax, [_undecided(one.table) for (which, _), one in curves.items() if which == name])
         reference(ax, 1.0)
         ax.set_title(name.replace("step-", "gradient of step "))
     _trim(axes, len(names), list(curves.values()))
     legend(figure, [*handles(curves.values()), reference_handle("smooth loss, η → 0")])
     caption(
         figure,
-        f"Realised over predicted decrease of {trained(frame)}, (L(W) − L(W − ηu)) / (η⟨ḡ, u⟩). Bands may "
-        f"leave the panel. {remark(curves.values())}",
+        f"Realised over predicted decrease of {trained(frame)}, (L(W) − L(W − ηu)) / (η⟨ḡ, u⟩). Faint, without a band: "
+        "the 95 % interval holds both 0 and 1, so that it can't be said whether the loss follows; shaded where that is "
+        f"so of every method. Bands may leave the panel. {remark(curves.values())}",
     )
     return curves
+
+
+def _followed_by(ax: Axes, part: pd.DataFrame, method: str) -> Curve:
+    """One method's ratios, with its band where it says something, faint where it doesn't."""
+    table = over_seeds(part, ["relative_step"], "ratio").sort_values("relative_step")
+    return decided(ax, table, "relative_step", method, _undecided(table).set_axis(table.index))
+
+
+def _undecided(table: pd.DataFrame) -> pd.Series:
+    """Where the interval holds both 0, nothing gained, and 1, all that was predicted; by place."""
+    known = (table["low"] <= 0) & (table["high"] >= 1)
+    return known.set_axis(pd.Index(table["relative_step"]))
 
 
 def directions(found: Sequence[str]) -> list[str]:

@@ -37,11 +37,13 @@ def layers(figure: Figure, frame: pd.DataFrame, descent: pd.DataFrame) -> dict[t
     curves: dict[tuple[str, str], Curve] = {}
     for ax, (name, title) in zip(axes, TITLES.items(), strict=True):
         table = nearest(matching(descent)) if name == "ratio" else rows
+        table = table[table["layer"].isin(list(order))]
+        table = table.assign(at=table["layer"].map(order))
         for method in looks(table["method"]):
-            part = table[(table["method"] == method) & table["layer"].isin(list(order))]
+            part = table[table["method"] == method]
             if np.isfinite(part[name]).any():
-                part = part.assign(at=part["layer"].map(order))
-                curves[name, method] = curve(ax, part, "at", name, method, dash=(0, (1, 2)))  # layers are no scale
+                curves[name, method] = curve(ax, part, "at", name, method, beside=table)
+                curves[name, method].line.set(linewidth=0.5)  # layers are no scale
         ax.set_title(title)
         _fit(ax, [one for (which, _), one in curves.items() if which == name], -np.inf if name == "ratio" else 0.0)
     for null in nulls(rows):

@@ -43,7 +43,7 @@ def layers(figure: Figure, frame: pd.DataFrame) -> Curves:
     axes = figure.subplots(2, len(shown), sharex=True, sharey="row", squeeze=False)
     curves = _draw(axes, rows, shown)
     for one in curves.values():
-        one.line.set_linestyle((0, (1, 2)))  # layers are no scale: the line only leads the eye
+        one.line.set(linewidth=0.5)  # layers are no scale: the line only leads the eye
     step = -(-len(order) // _MOST)
     for ax in axes[-1]:
         ax.set_xticks(range(0, len(order), step), list(order)[::step], rotation=90, fontsize=SMALL)
@@ -71,10 +71,11 @@ def _draw(axes: np.ndarray, rows: pd.DataFrame, shown: list[str]) -> Curves:
     for line, (name, (title, _)) in zip(axes, QUANTITIES.items(), strict=True):
         chosen = of_quantity(rows, name)
         for ax, loss in zip(line, shown, strict=True):
-            for method in looks(chosen["method"]):
-                part = chosen[(chosen["method"] == method) & (chosen["loss"] == loss)]
+            here = chosen[chosen["loss"] == loss]
+            for method in looks(here["method"]):
+                part = here[here["method"] == method]
                 if np.isfinite(part[name]).any():
-                    curves[name, loss, method] = curve(ax, part, "at", name, method)
+                    curves[name, loss, method] = curve(ax, part, "at", name, method, beside=here)
             ax.set_title(f"{loss_label(loss)}, {formal(OPERATORS.get(operator(rows, name), ''))}", fontsize=SMALL)
             ax.set_ylabel(title if ax is line[0] else "")
         ends = [one.table[["mean", "low", "high"]] for key, one in curves.items() if key[0] == name]

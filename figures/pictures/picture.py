@@ -3,6 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ..style.fitting import fit
+from ..style.look import COLUMN
 from ..words.comparison import Reading, Tables
 from ..words.pairs import read
 
@@ -13,7 +18,7 @@ class Picture:
 
     ``draw`` is given the figure, the table, and each table ``beside`` it. ``heading`` and ``reading`` are for pages: a
     sentence computed from the tables, for each method against the reference, or ``together`` for all methods at once.
-    Pages have pictures by ``order``.
+    Pages have pictures by ``order``. Names of measures make some wider than a column, whatever width is asked for.
     """
 
     name: str
@@ -26,6 +31,15 @@ class Picture:
     order: int
     beside: tuple[str, ...] = ()
     together: bool = False
+    narrowest: float = COLUMN
+
+    def onto(self, figure: Figure, *frames: pd.DataFrame) -> str:
+        """Draw into ``figure`` and see that everything fits; returns the caption, which is no longer in it."""
+        self.draw(figure, *frames)
+        caption = " ".join(figure.get_supxlabel().split())
+        figure.supxlabel("")
+        fit(figure)
+        return caption
 
     def read(self, tables: Tables) -> str:
         """What the tables say. Raises TableError where they lack what the reading needs."""

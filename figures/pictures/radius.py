@@ -2,8 +2,9 @@
 
 A spiking network's loss is a staircase: its second difference [L(w + ru) − 2L(w) + L(w − ru)]/r² has no limit as r → 0
 but grows like noise/r², and only at a stated radius is it a number. A log axis can't show negative values: what is
-drawn is the absolute value of the mean over seeds, with a hollow marker where the mean is negative, a marker on the
-bottom edge where it is zero, and a band that reaches the bottom where the interval contains zero.
+drawn is the absolute value of the mean over seeds, with a hollow marker where the mean is negative, and a marker on the
+bottom edge where it is zero. Where the interval contains zero the curve is faint and has no band: there a difference of
+losses can't be told from noise. Radii at which that is so of every method are shaded.
 """
 
 from collections.abc import Sequence
@@ -14,12 +15,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.typing import LineStyleType
 
 from tables.reading import TableError
 from tables.rows import check_measured
 
-from ..style.bands import Curve, drawn, handles, over_seeds, remark
+from ..style.bands import Curve, handles, over_seeds, remark
+from ..style.decided import FAINT, decided, shade
 from ..style.look import GREY, PAGE, caption, empty, legend, log_scale
 from ..style.methods import first_loss, label, look_of, looks, loss_label, losses
 from ..words.comparison import Tables, needed
@@ -29,7 +30,6 @@ from ..words.prose import number, sentence
 from ..words.units import loss_unit
 from .picture import Picture
 
-_DOTTED: LineStyleType = (0, (1, 1))
 _TINY = 1e-12  # stands for zero on a log axis: below every panel
 DIRECTIONS = {"top": "top formal eigenvector", "random": "random, filter-normalised"}
 
@@ -45,9 +45,10 @@ def radii(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Cur
     curves: dict[tuple[str, str, str], Curve] = {}
     for row, direction in zip(axes, directions, strict=True):
         for ax, loss in zip(row, shown, strict=True):
-            part = frame[(frame["direction"] == direction) & (frame["loss"] == loss)]
+            part = on_ladder(frame[(frame["direction"] == direction) & (frame["loss"] == loss)])
             here = {method: _draw(ax, part[part["method"] == method], method) for method in looks(part["method"])}
             curves |= {(direction, loss, method): one for method, one in here.items()}
+            shade(ax, [_undecided(one.table) for one in here.values()])
             ax.set_title(f"{formal(DIRECTIONS.get(direction, direction))}, {loss_label(loss)}")
             if not here:
                 empty(ax, "not measured")
@@ -57,14 +58,14 @@ def radii(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Cur
         ax.set(xscale="log", xlabel="relative radius ‖Δw‖/‖w‖")
     for ax in axes[:, 0]:
         ax.set_ylabel("|second difference|")
-    quadratic = Line2D([], [], color=GREY, linestyle=_DOTTED, linewidth=1.0, label=formal("formal uᵀHu"))
+    quadratic = Line2D([], [], color=GREY, linewidth=0.6, label=formal("formal uᵀHu"))
     hollow = Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none", label="negative mean")
     legend(figure, [*handles(curves.values()), quadratic, hollow])
     caption(
         figure,
-        f"Second differences of the true loss ({loss_unit(shown)} per squared weight), absolute value of the mean; a "
-        "band that reaches the bottom contains zero. Over random directions it is the curvature of the "
-        "Gaussian-smoothed loss. Dotted: "
+        f"Second differences of the true loss ({loss_unit(shown)} per squared weight), absolute value of the mean. "
+        "Faint, without a band: the 95 % interval contains zero; shaded where that is so of every method. Over random "
+        "directions it is the curvature of the Gaussian-smoothed loss. Level: "
         f"{formal('the value by the formal Hessian')} along the same directions, same colours. "
         f"{remark(curves.values())}",
     )
@@ -83,14 +84,24 @@ def on_ladder(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw(ax: Axes, rows: pd.DataFrame, method: str) -> Curve:
-    """The curve of one method, its signs, and its formal value."""
-    signed = over_seeds(on_ladder(rows), ["at"], "second_difference")
-    curve = drawn(ax, absolute(signed), "at", method, marker="")
+    """The curve of one method, its signs, and its formal value, from rows of :func:`on_ladder`."""
+    signed = over_seeds(rows, ["at"], "second_difference")
+    curve = decided(ax, absolute(signed), "at", method, _across(signed), marker="")
     _signs(ax, signed, method)
     value = over_seeds(rows.assign(all=0), ["all"], "formal")["mean"].iloc[0]
     if value and np.isfinite(value):
-        ax.axhline(abs(value), color=look_of(method).colour, linestyle=_DOTTED, linewidth=1.0, zorder=1.5)
+        ax.axhline(abs(value), color=look_of(method).colour, linestyle=look_of(method).dash, linewidth=0.6, zorder=1.5)
     return curve
+
+
+def _across(signed: pd.DataFrame) -> pd.Series:
+    """Where the interval contains zero."""
+    return (signed["low"] <= 0) & (signed["high"] >= 0)
+
+
+def _undecided(table: pd.DataFrame) -> pd.Series:
+    """The same by place, from a table of :func:`absolute`."""
+    return (table["low"] == _TINY).set_axis(pd.Index(table["at"]))
 
 
 def absolute(signed: pd.DataFrame) -> pd.DataFrame:
@@ -99,7 +110,7 @@ def absolute(signed: pd.DataFrame) -> pd.DataFrame:
     A mean of exactly zero becomes NaN, which breaks the line there.
     """
     ends = signed[["low", "high"]].abs()
-    across = (signed["low"] <= 0) & (signed["high"] >= 0)
+    across = _across(signed)
     return signed.assign(
         mean=signed["mean"].abs().where(signed["mean"] != 0),
         low=ends.min(axis=1).where(~across, _TINY),
@@ -112,8 +123,11 @@ def _signs(ax: Axes, signed: pd.DataFrame, method: str) -> None:
     look = look_of(method)
     style: dict[str, Any] = {"linestyle": "none", "marker": look.marker, "color": look.colour}
     for sign, face in ((1, look.colour), (-1, "white")):
-        at = signed[np.sign(signed["mean"]) == sign]
-        ax.plot(at["at"], at["mean"].abs(), markerfacecolor=face, **style)
+        for faint in (False, True):
+            at = signed[(np.sign(signed["mean"]) == sign) & (_across(signed) == faint)]
+            if len(at):
+                alpha = FAINT if faint else 1.0
+                ax.plot(at["at"], at["mean"].abs(), markerfacecolor=face, alpha=alpha, **style)
     zero = signed[signed["mean"] == 0]
     bottom: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False, "markerfacecolor": "white"}
     if len(zero):

@@ -1,8 +1,10 @@
-"""What a network still knows when its weights, neurons, spikes or images are not as they were: accuracy and strength.
+"""What a network still knows when its weights, neurons, spikes or images are not as they were.
 
-Of networks that have no accuracy, the loss. One panel a perturbation, all on one scale. Where strength begins, at 0 or
-at unrounded weights, the network is as trained. Draws are averaged within a seed, and the band is that of the mean over
-seeds: none below three, whatever the draws.
+Of several methods the differences of their losses from the reference's, network by network of one seed: what differs
+between seeds is common to both and would hide what differs between methods. Of one method its loss. One panel a
+perturbation, all on one scale; where strength begins, at 0 or at unrounded weights, the network is as trained. Draws
+are averaged within a seed, and the band is that of the mean over seeds: none below three, whatever the draws. What is
+said of the picture is about the accuracy, or of networks that have none, about the loss.
 """
 
 import numpy as np
@@ -15,12 +17,14 @@ from tables.reading import TableError
 from tables.rows import any_measured, check_measured, one_split
 from tables.strengths import UNROUNDED, over_strengths, undisturbed
 
-from ..style.bands import Curve, curve, handles, remark
-from ..style.look import PAGE, caption, fit_means, legend
-from ..style.methods import first_loss, looks, loss_label
+from ..style.bands import Curve, curve, drawn, handles, remark
+from ..style.look import PAGE, across, caption, fit_means, legend, reference
+from ..style.methods import first_loss, label, looks, loss_label, reference_among
+from ..style.paired import differences
 from ..words.comparison import Tables, needed, row_of
 from ..words.gaps import Gap, gap
 from ..words.prose import sentence
+from ..words.units import loss_unit
 from ..words.verdicts import told
 from .picture import Picture
 
@@ -46,12 +50,13 @@ UNDISTURBED = "undisturbed accuracies differ"
 def robustness(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
     """Draw a panel per perturbation into ``figure``, whose height is set to hold them: curves by (it, method)."""
     split, rows = one_split(frame, "test")
-    rows, what, high = kept(rows)
+    rows, what = _drawable(rows)
+    against = _against(rows)
     names = [name for name in PERTURBATIONS if (rows["perturbation"] == name).any()]
     names += sorted(set(rows["perturbation"]) - set(names))
-    columns = min(_COLUMNS, len(names))
+    columns = across(figure, len(names), _COLUMNS)
     lines = -(-len(names) // columns)
-    figure.set_figheight(0.95 + 1.55 * lines)
+    figure.set_figheight(0.55 + 1.5 * lines)
     axes = figure.subplots(lines, columns, sharey=True, squeeze=False)
     curves: dict[tuple[str, str], Curve] = {}
     for ax, name in zip(axes.flat, names, strict=False):
@@ -59,16 +64,36 @@ def robustness(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Cur
         title, unit = PERTURBATIONS.get(name, (name, "strength"))
         ax.set(title=title, xlabel=unit)
         part = part.assign(at=_bits(ax, part["strength"]) if name == "rounding" else part["strength"])
-        curves |= {(name, method): one for method, one in _panel(ax, part).items()}
+        curves |= {(name, method): one for method, one in _panel(ax, part, against).items()}
+        if against:
+            reference(ax, 0.0)
     for ax in axes.flat[len(names) :]:
         ax.remove()
     for ax in axes[:, 0]:
-        ax.set_ylabel(f"{split} {what}")
+        ax.set_ylabel(f"{split} {what}" + (f"\nminus {label(against)}'s" if against else ""))
+    if not curves:
+        raise TableError(f"no strength at which two methods have a {what.split(' (')[0]}")
     ends = pd.concat([one.table[["mean", "low", "high"]] for one in curves.values()])
-    fit_means(axes[0, 0], ends["mean"], ends[["low", "high"]].to_numpy().ravel(), low=0, high=high)
+    low = -np.inf if against else 0.0
+    fit_means(axes[0, 0], ends["mean"], ends[["low", "high"]].to_numpy().ravel(), low=low, high=np.inf)
     legend(figure, handles(curves.values()))
-    caption(figure, _text(rows, split, list(curves.values())))
+    caption(figure, _text(rows, split, list(curves.values()), against))
     return curves
+
+
+def _drawable(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Rows with what is drawn as ``kept``, and what that is: the first loss, else the accuracy in percent."""
+    if not any_measured(rows, "value"):
+        found, what, _ = kept(rows)
+        return found, what
+    loss = first_loss(rows)
+    rows = rows[rows["loss"] == loss]
+    return rows.assign(kept=rows["value"]), f"{loss_label(loss)} ({loss_unit([loss])})"
+
+
+def _against(rows: pd.DataFrame) -> str:
+    """The reference, where there is another method beside it; "" where there is nothing to compare."""
+    return reference_among(rows["method"]) if rows["method"].nunique() > 1 else ""
 
 
 def kept(rows: pd.DataFrame) -> tuple[pd.DataFrame, str, float]:
@@ -94,20 +119,33 @@ def _bits(ax: Axes, strength: pd.Series) -> pd.Series:
     return strength.map({one: place for place, one in enumerate(bits)})
 
 
-def _panel(ax: Axes, part: pd.DataFrame) -> dict[str, Curve]:
+def _panel(ax: Axes, part: pd.DataFrame, against: str) -> dict[str, Curve]:
+    """Of each method its difference from the reference, or itself where there is none."""
     curves = {}
+    other = part[part["method"] == against]
     for method, look in looks(part["method"]).items():
         one = part[part["method"] == method]
-        if np.isfinite(one["kept"]).any():
+        if method == against or not np.isfinite(one["kept"]).any():
+            continue
+        if not against:
             curves[method] = curve(ax, one, "at", "kept", method, name=look.label)
+            continue
+        table = differences(one, other, "at", "kept")
+        if len(table):
+            name = f"{look.label} minus {label(against)}"
+            curves[method] = drawn(ax, table, "at", method, name=name, against=against)
     return curves
 
 
-def _text(rows: pd.DataFrame, split: str, curves: list[Curve]) -> str:
+def _text(rows: pd.DataFrame, split: str, curves: list[Curve], against: str) -> str:
     images = " or ".join(f"{one:.0f}" for one in sorted(rows["images"].unique()))
-    said = remark(curves)
     draws = f"{max(rows['draws']):.0f} draws of everything random, averaged within a seed"
-    return f"On {images} {split} examples, {draws}. Bands may leave the panel. {said}"
+    said = remark(curves)
+    if against and any(one.band for one in curves):
+        said = "Bands: 95 % intervals over seeds of the differences; below zero the method survives better."
+    lost = int((~np.isfinite(rows["kept"])).sum())
+    left = f" {lost} values are not finite and in no mean." if lost and against else ""
+    return f"On {images} {split} examples, {draws}. Bands may leave the panel. {said}{left}"
 
 
 def reading(tables: Tables) -> str:

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tables.rows import check_columns, check_measured, check_timed, most_trained, one_split
 
-from ..style.bands import Curve, counted, curve, handles, over_seeds, remark
+from ..style.bands import FAINT, Curve, counted, curve, faint, handles, over_seeds, remark
 from ..style.look import COLUMN, GREY, PAGE, caption, fit_means, fit_percent, legend, wrapped
 from ..style.methods import look_of, looks
 from ..words.comparison import Tables, needed
@@ -30,7 +30,7 @@ from .picture import Picture
 Curves = dict[tuple[str, str, int], Curve]
 _MARKERS = {"train": "", "test": None}
 _MEAN = "Class of the mean output. Differences paired by seed, at T = 1 and the trained T: compare.csv."
-_ALPHAS = {"train": 0.45, "test": 1.0}
+_ALPHAS = {"train": FAINT, "test": 1.0}
 _SEVERAL = "o^Dv*"
 
 
@@ -82,12 +82,14 @@ def _one(figure: Figure, rows: pd.DataFrame) -> tuple[Curves, str]:
         if part.empty:
             continue
         curves[method, split, trained] = curve(
-            ax, part, "timesteps", "percent", method,
-            marker=_MARKERS.get(split), alpha=_ALPHAS.get(split, 1.0), name=f"{look_of(method).label} {split}",
+            ax, part, "timesteps", "percent", method, beside=rows[rows["split"] == split],
+            marker=_MARKERS.get(split), alpha=_ALPHAS.get(split, 1.0), name=look_of(method).label,
         )  # fmt: skip
     fit_percent(ax)
     ax.axvline(trained, color=GREY, linewidth=0.6, zorder=0)
-    legend(figure, handles(one for _, one in sorted(curves.items(), key=lambda item: methods.index(item[0][0]))))
+    shown = "test" if "test" in splits else splits[0]
+    others = [faint(f"faint: {split}") for split in splits if _ALPHAS.get(split, 1.0) < 1 and split != shown]
+    legend(figure, [*handles(one for (_, split, _), one in curves.items() if split == shown), *others])
     return curves, "Vertical line:"
 
 

@@ -50,7 +50,7 @@ def sharpness(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str],
             part = shown[(shown["measure"] == name) & (shown["loss"] == loss)]
             for method in looks(part["method"]):
                 chosen = part[part["method"] == method]
-                curves[name, loss, method] = curve(ax, chosen, "radius", "value", method)
+                curves[name, loss, method] = curve(ax, chosen, "radius", "value", method, beside=part)
             ax.set(title=f"{title}, {loss_label(loss)}", xlabel=unit)
             if part.empty:
                 empty(ax, "not measured")

@@ -83,6 +83,6 @@ def reading(tables: Tables) -> str:
 PICTURES = (
     Picture(
         "sign-errors", "sign_errors", environments, PAGE, 5.0, "Where each measure is wrong", reading, 306,
-        ("generalization",), together=True,
+        ("generalization",), together=True, narrowest=PAGE,
     ),
 )  # fmt: skip

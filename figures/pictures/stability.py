@@ -25,7 +25,7 @@ from .picture import Picture
 
 TRAINED = "trained"
 MATRICES = {"hessian": "Hessian", "preconditioned": "preconditioned Hessian"}
-_DASHED: LineStyleType = (0, (3, 1.5))
+_DOTTED: LineStyleType = (0, (3, 1.5))
 
 
 def stability(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
@@ -50,7 +50,7 @@ def stability(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curv
         line[0].set_ylabel(f"top eigenvalue,\n{MATRICES[matrix]}")
     for ax in axes[-1]:
         ax.set_xlabel("epoch")
-    dashed = Line2D([], [], color=GREY, linestyle=_DASHED, linewidth=1.0, label="stability limit")
+    dashed = Line2D([], [], color=GREY, linestyle=_DOTTED, linewidth=1.0, label="stability limit")
     legend(figure, [*handles(curves.values()), dashed])
     caption(figure, f"{_whose(rows)}, of the objective of training. {remark(curves.values())}")
     return curves
@@ -69,7 +69,7 @@ def limited(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _panel(ax: Axes, part: pd.DataFrame, method: str) -> Curve:
     limit = over_seeds(part, ["epoch"], "limit").sort_values("epoch")
-    ax.plot(limit["epoch"], limit["mean"], color=GREY, linestyle=_DASHED, linewidth=1.0, zorder=1.5, label="_limit")
+    ax.plot(limit["epoch"], limit["mean"], color=GREY, linestyle=_DOTTED, linewidth=1.0, zorder=1.5, label="_limit")
     one = curve(ax, part, "epoch", "top_eigenvalue", method)
     one.line.set_markevery(max(1, len(one.table) // 8))
     return one

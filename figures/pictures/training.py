@@ -9,14 +9,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.typing import LineStyleType
 
 from tables.reading import TableError
 from tables.rows import any_measured, check_measured
 
-from ..style.bands import Curve, curve, handles, remark
-from ..style.look import GREY, PAGE, caption, fit_percent, legend, log_scale
+from ..style.bands import FAINT, Curve, curve, faint, handles, remark
+from ..style.look import PAGE, caption, fit_percent, legend, log_scale
 from ..style.methods import looks, loss_label
 from ..words.comparison import Tables, needed
 from ..words.gaps import gap
@@ -25,7 +23,7 @@ from ..words.units import loss_unit
 from ..words.verdicts import told
 from .picture import Picture
 
-_DASHES: dict[str, LineStyleType] = {"train": (0, (2, 1.2)), "test": "-"}
+_SPLITS = ("train", "test")
 
 
 def history(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], Curve]:
@@ -34,7 +32,7 @@ def history(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], C
     What no network has a value of has no panel.
     """
     shown = measured(frame)
-    columns = [f"{split}_{what}" for split in _DASHES for what in (*(f"loss_{loss}" for loss in shown), "accuracy")]
+    columns = [f"{split}_{what}" for split in _SPLITS for what in (*(f"loss_{loss}" for loss in shown), "accuracy")]
     check_measured(frame, *columns)
     rows = frame.assign(train_accuracy=100 * frame["train_accuracy"], test_accuracy=100 * frame["test_accuracy"])
     rows = rows[rows[columns].notna().any(axis=1)]  # some evaluate every n-th epoch only
@@ -56,7 +54,7 @@ def history(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str], C
     if "accuracy" in panels:
         axes[-1].set(title="accuracy", ylabel="accuracy (%)")
         fit_percent(axes[-1])
-    splits = [Line2D([], [], color=GREY, linestyle=dash, label=split) for split, dash in _DASHES.items()]
+    splits = [faint("faint: training")]
     legend(figure, [*handles(one for key, one in curves.items() if key[1] == "test"), *splits])
     cut = " Seeds ended at different epochs: drawn as far as all went." if (ended > common).any() else ""
     caption(figure, remark(curves.values()) + cut)
@@ -67,7 +65,7 @@ def measured(frame: pd.DataFrame) -> list[str]:
     """The losses that some network has a value of, in the order of their columns."""
     start = "train_loss_"
     names = [str(name).removeprefix(start) for name in frame if str(name).startswith(start)]
-    columns = {name: [f"{split}_loss_{name}" for split in _DASHES] for name in names}
+    columns = {name: [f"{split}_loss_{name}" for split in _SPLITS] for name in names}
     return [
         name for name, pair in columns.items() if set(pair) <= set(frame) and np.isfinite(frame[pair]).any(axis=None)
     ]
@@ -78,9 +76,10 @@ def _panel(ax: Axes, rows: pd.DataFrame, panel: str) -> dict[tuple[str, str], Cu
     methods = list(looks(rows["method"]))
     for place, method in enumerate(methods):
         part = rows[rows["method"] == method]
-        for split, dash in _DASHES.items():
+        for split in _SPLITS:
             column = f"{split}_accuracy" if panel == "accuracy" else f"{split}_loss_{panel}"
-            one = curve(ax, part, "epoch", column, method, dash=dash, marker=None if split == "test" else "")
+            marker, alpha = (None, 1.0) if split == "test" else ("", FAINT)
+            one = curve(ax, part, "epoch", column, method, beside=rows, marker=marker, alpha=alpha)
             gap = max(1, len(one.table) // 6)
             one.line.set_markevery((gap * place // len(methods), gap))
             curves[split, method] = one

@@ -23,10 +23,10 @@ from tables.files import replacing_alone
 from tables.record import Record, changed, record
 
 from .. import command
-from ..page import controls, neuron, published, sections, turning
-from ..page.markup import prose, text, wide
+from ..page import controls, lead, neuron, published, sections, turning
+from ..page.markup import folded, prose, text, wide
 from ..page.plates import Plate, plates
-from ..page.summary import answers
+from ..page.summary import GAP, answers
 from ..style.look import COLUMN
 from ..style.methods import compared, label, looks, methods_of
 from ..words.comparison import Tables
@@ -88,12 +88,16 @@ def page(
     names = listed(list(methods))
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=text(f"{names or 'Networks'}: {listed([name for name, _ in _families(found)])} – snn-landscape"),
-        heading=text(_heading(list(methods))),
+        heading=text(lead.question(list(methods))),
+        trained=text(sections.counted(found)),
         colours=text(", ".join(f"{name} {words}" for name, words in methods.items())),
-        summary=_titled(found, _summary) + _gone(missing),
+        lead=_titled(found, lead.first) + _gone(missing),
         networks=sections.networks(found),
-        comparison=_titled(found, sections.comparison) + controls.passed(found),
-        figures="".join(_article(one, places.get(one.name, "")) for one in made) + _absent(missing),
+        comparison=_titled(found, lambda own: sections.comparison(own) + _worded(own)),
+        figures="".join(_article(one, places.get(one.name, "")) for one in made if not _about_gap(one)),
+        absent=_absent(missing),
+        controls=controls.passed(found) or "<p>No controls of known answer were made: python -m analysis.controls.</p>",
+        generalization=_titled(found, _explained) + "".join(_article(one, "") for one in made if _about_gap(one)),
         beside=_titled(found, sections.beside),
         methods=Template(neuron.suited(_METHODS.read_text(encoding="utf-8"), found)).substitute(
             losses=published.defined(found), neuron=neuron.described(found)
@@ -101,13 +105,6 @@ def page(
         provenance=sections.provenance(records, found, without, other),
         scripts=scripts,
     )
-
-
-def _heading(methods: list[str]) -> str:
-    if len(methods) < 2:
-        return f"Trained{''.join(f' with {name}' for name in methods)}: where training ended, and how flat it is there"
-    *others, last = (f"with {name}" for name in methods)
-    return f"Trained {', '.join(others)} or {last}: which minimum is flatter, and does it matter?"
 
 
 def _families(found: Tables) -> list[tuple[str, Tables]]:
@@ -145,11 +142,26 @@ def _titled(found: Tables, inner: Callable[[Tables], str]) -> str:
     return "".join((f"<h3>{text(name)}</h3>" if len(parts) > 1 else "") + inner(own) for name, own in parts)
 
 
-def _summary(found: Tables) -> str:
-    """What a reader asks first, answered where the tables do."""
-    told = answers(found, alone=len(methods_of(found)) == 1)
-    said = [f"<li><strong>{text(words)}</strong> {prose(answer)}</li>" for words, answer in told.items()]
-    return f'<ul class="summary">{"".join(said)}</ul>' if said else "<p>No table answers a question here.</p>"
+def _worded(found: Tables) -> str:
+    """The comparison in sentences, by question, folded; of one method alone the first screen tells."""
+    if len(methods_of(found)) == 1:
+        return ""
+    told = answers(found, alone=False)
+    said = [
+        f"<li><strong>{text(words)}</strong> {prose(answer)}</li>" for words, answer in told.items() if words != GAP
+    ]
+    return folded("The same in sentences, by question", f'<ul class="summary">{"".join(said)}</ul>')
+
+
+def _explained(found: Tables) -> str:
+    """Whether flatness goes with the gap, as far as correlations were taken."""
+    alone = len(methods_of(found)) == 1
+    told = "" if alone else answers(found, alone=False).get(GAP, "")
+    return f"<p>{prose(told)}</p>" if told else "<p>One method alone: nothing that flatness could explain.</p>"
+
+
+def _about_gap(one: Plate) -> bool:
+    return bool({"correlation", "generalization", "sign_errors"} & set(one.tables))
 
 
 def _gone(missing: Sequence[str]) -> str:

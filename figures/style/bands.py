@@ -3,7 +3,8 @@
 Repeats inside a seed (random draws, probes, images) are averaged first, so that n counts trainings and not
 measurements. The band is Student's: mean ± t(0.975, n−1)·s/√n, s the standard deviation over seeds with n−1 in the
 denominator. It is an interval for the mean and not the range of the seeds. Fewer than three seeds have
-no band.
+no band. Where the reference is drawn in the same panel it is what others are compared with: it has no band then, and
+theirs are those of their differences from it (:mod:`figures.style.paired`).
 
 NaN is "not measured" and left out. Infinite values would take mean and axis with them: they are left out too, counted,
 and shown as arrowheads on the edge of the panel.
@@ -23,7 +24,9 @@ from matplotlib.typing import LineStyleType
 
 from tables.interval import FEWEST, student
 
-from .methods import Look, look_of
+from .look import GREY
+from .methods import Look, label, look_of, reference_among
+from .paired import beside as laid_beside
 
 
 def over_seeds(frame: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
@@ -50,15 +53,23 @@ def counted(n: Sequence[int] | pd.Series) -> str:
     return f"n = {low}" if low == high else f"n = {low}–{high}"
 
 
+FAINT = 0.45
+"""Opacity of what stands back: the other images, the other way."""
+
+
 @dataclass(frozen=True)
 class Curve:
-    """What :func:`curve` drew: ``band`` is None below three seeds, ``edge`` the arrowheads, ``table`` the numbers."""
+    """What :func:`curve` drew: ``band`` is None below three seeds, ``edge`` the arrowheads, ``table`` the numbers.
+
+    ``against`` is the method that the band is a difference from; "" for one of the method's own seeds.
+    """
 
     line: Line2D
     band: PolyCollection | None
     table: pd.DataFrame
     edge: list[Line2D]
     name: str
+    against: str = ""
 
     @property
     def infinite(self) -> int:
@@ -77,13 +88,29 @@ def curve(
     marker: str | None = None,
     alpha: float = 1.0,
     name: str | None = None,
+    beside: pd.DataFrame | None = None,
 ) -> Curve:
     """Draw mean and band of ``y`` over seeds against ``x`` in the look of ``method``, or in a look; return the artists.
 
-    ``dash``, ``marker`` and ``name`` replace the look's own; ``alpha`` makes faint.
+    ``dash``, ``marker`` and ``name`` replace the look's own; ``alpha`` makes faint. ``beside`` has the rows of all
+    methods of the panel: with the reference among them, bands are those of differences from it.
+    """
+    table, against = compared_means(frame, x, y, beside)
+    return drawn(axes, table, x, method, dash=dash, marker=marker, alpha=alpha, name=name, against=against)
+
+
+def compared_means(frame: pd.DataFrame, x: str, y: str, beside: pd.DataFrame | None) -> tuple[pd.DataFrame, str]:
+    """The table of :func:`over_seeds` of one method by ``x``, and the reference that its intervals are beside.
+
+    "" for none, where the intervals are those of the method's own seeds. The reference itself has none.
     """
     table = over_seeds(frame, [x], y).sort_values(x)
-    return drawn(axes, table, x, method, dash=dash, marker=marker, alpha=alpha, name=name)
+    against = "" if beside is None else reference_among(beside["method"])
+    if beside is None or not against or beside["method"].nunique() < 2:
+        return table, ""
+    if set(frame["method"]) == {against}:
+        return table.assign(low=math.nan, high=math.nan), against
+    return laid_beside(table, frame, beside[beside["method"] == against], x, y), against
 
 
 def drawn(
@@ -96,6 +123,7 @@ def drawn(
     marker: str | None = None,
     alpha: float = 1.0,
     name: str | None = None,
+    against: str = "",
 ) -> Curve:
     """The drawing half of :func:`curve`: a ``table`` of :func:`over_seeds`, or one that was changed since."""
     look = method if isinstance(method, Look) else look_of(method)
@@ -113,7 +141,7 @@ def drawn(
         band = axes.fill_between(
             table[x], table["low"], table["high"], color=look.colour, alpha=shade, linewidth=0, zorder=1
         )
-    return Curve(line, band, table, _edge(axes, table, x, look.colour), look.label if name is None else name)
+    return Curve(line, band, table, _edge(axes, table, x, look.colour), look.label if name is None else name, against)
 
 
 def _edge(axes: Axes, table: pd.DataFrame, x: str, colour: str) -> list[Line2D]:
@@ -136,12 +164,23 @@ def offsets(names: Iterable[str], step: float) -> dict[str, float]:
     return {name: (place - (len(listed) - 1) / 2) * apart for place, name in enumerate(listed)}
 
 
+def half_of(table: pd.DataFrame) -> pd.Series:
+    """Half the width of each interval of a table, 0 where there is none."""
+    return (0.5 * (table["high"] - table["low"])).fillna(0.0)
+
+
 def bars(axes: Axes, x: float, table: pd.DataFrame, method: str) -> ErrorbarContainer:
     """One row of :func:`over_seeds` as a point with its interval, at ``x``."""
     row, look = table.iloc[0], look_of(method)
-    half = 0.0 if math.isnan(row["low"]) else row["high"] - row["mean"]
     return axes.errorbar(
-        [x], [row["mean"]], [half], color=look.colour, marker=look.marker, linestyle="none", elinewidth=0.8, capsize=1.5
+        [x],
+        [row["mean"]],
+        half_of(table.head(1)),
+        color=look.colour,
+        marker=look.marker,
+        linestyle="none",
+        elinewidth=0.8,
+        capsize=1.5,
     )
 
 
@@ -162,12 +201,25 @@ def handles(curves: Iterable[Curve]) -> list[Line2D]:
     return named((one.name, one.line, one.table["n"]) for one in curves)
 
 
+def faint(label: str) -> Line2D:
+    """A legend entry for what is drawn faint, whatever its method."""
+    return Line2D([], [], color=GREY, alpha=FAINT, label=label)
+
+
 def remark(curves: Iterable[Curve]) -> str:
     """What a caption has to say of the curves: what the band is, if there is one, and how many values are infinite."""
     curves = list(curves)
     band = "Fewer than three seeds: no band."
     if any(one.band for one in curves):
         some = any(one.band is None and one.table["n"].max() < FEWEST for one in curves)
-        band = f"Mean and 95 % t-band over each method's own seeds{', none of fewer than three' * some}."
+        against = next((one.against for one in curves if one.band and one.against), "")
+        band = (
+            f"Bands: 95 % intervals of differences from {label(against)}, by seed, undecided where they hold its line"
+            if against
+            else "Mean and 95 % t-band over each method's own seeds"
+        )
+        if against and any(one.band and not one.against for one in curves):
+            band += "; beside a dotted line, bands are of the method's own seeds"
+        band += f"{', none of fewer than three' * some}."
     count = sum(one.infinite for one in curves)
     return band + (f" Arrowheads on the edge: {count} infinite value{'s' * (count > 1)}, in no mean." if count else "")

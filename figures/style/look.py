@@ -8,6 +8,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import matplotlib
@@ -16,11 +17,16 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
 from matplotlib.text import Text
+from matplotlib.textpath import TextPath
 
 COLUMN, PAGE = 3.4, 7.0  # inches: one column, and the full width of two
+_NARROW = 5.0  # inches, up to which a figure is laid out as one column
 SMALL = 7.0  # points: the smallest type
+_COLUMNS = 4  # of a legend, at most
+_HANDLE = (2.4 + 0.8 + 2.0) * SMALL / 72  # inches that a legend's line, and the space around it, take beside a name
 Handle = Artist | ErrorbarContainer
 GREY = "#6e6e6e"
 PAPER = "#ffffff"
@@ -52,6 +58,8 @@ RC: dict[Any, Any] = {
     "ytick.minor.size": 1.5,
     "lines.linewidth": 1.2,
     "lines.markersize": 3.5,
+    "hatch.linewidth": 0.35,
+    "hatch.color": GREY,
     "figure.constrained_layout.use": True,
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
@@ -66,6 +74,16 @@ def paper() -> Iterator[None]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(RC)
         yield
+
+
+def across(figure: Figure, panels: int, most: int) -> int:
+    """How many of ``panels`` stand beside each other: ``most`` on a page, no more than two in a column."""
+    return max(1, min(panels, most if figure.get_figwidth() > _NARROW else 2))
+
+
+def narrow(figure: Figure) -> bool:
+    """Whether a figure is but a column wide."""
+    return bool(figure.get_figwidth() <= _NARROW)
 
 
 def reference(axes: Axes, y: float, label: str | None = None) -> Artist:
@@ -88,22 +106,40 @@ def wrapped(text: str, inches: float) -> str:
 
 
 def legend(figure: Figure, handles: Iterable[Handle]) -> Legend | None:
-    """One legend for the whole picture, above its panels; None when there is nothing to name."""
+    """One legend for the whole picture, above its panels; None when there is nothing to name.
+
+    As many columns as the figure is wide enough for, four at most; a name that is wider than the figure is wrapped.
+    """
     named = {str(handle.get_label()): handle for handle in handles if not str(handle.get_label()).startswith("_")}
     if not named:
         return None
-    columns = min(len(named), 4 if figure.get_figwidth() > COLUMN else 2)
-    while columns > 1 and _width(list(named), columns) > 1.2 * figure.get_figwidth():
+    room = figure.get_figwidth() - 0.1
+    labels = [_narrow(name, room) for name in named]
+    columns = min(len(named), _COLUMNS)
+    while columns > 1 and _width(labels, columns) > room:
         columns -= 1
-    figure.set_figheight(figure.get_figheight() + 0.14 * max(0, -(-len(named) // columns) - 3))
-    return figure.legend(handles=list(named.values()), labels=list(named), loc="outside upper center", ncols=columns)
+    lines = -(-len(labels) // columns) + sum(name.count("\n") for name in labels)
+    figure.set_figheight(figure.get_figheight() + 0.14 * max(0, lines - 1))
+    return figure.legend(handles=list(named.values()), labels=labels, loc="outside upper center", ncols=columns)
+
+
+def _narrow(name: str, room: float) -> str:
+    wide = _width([name], 1)
+    return name if wide <= room else textwrap.fill(name, max(10, int(len(name) * (room - _HANDLE) / (wide - _HANDLE))))
 
 
 def _width(labels: list[str], columns: int) -> float:
-    """About how wide a legend is, in inches."""
-    lines = -(-len(labels) // columns)
-    longest = [max(map(len, labels[start : start + lines])) for start in range(0, len(labels), lines)]
-    return sum(0.5 + 0.054 * one for one in longest)
+    """How wide a legend is, in inches."""
+    lines, longer = divmod(len(labels), columns)  # as matplotlib fills them: the first columns have one more
+    starts = np.cumsum([0, *[lines + 1] * longer, *[lines] * (columns - longer)])
+    parts = [labels[start:end] for start, end in pairwise(starts)]
+    return sum(_HANDLE + max(map(_inches, part)) for part in parts if part)
+
+
+def _inches(text: str) -> float:
+    """How wide a text of the smallest type is."""
+    family = FontProperties(family="DejaVu Sans", size=SMALL)
+    return max(TextPath((0, 0), line, prop=family).get_extents().width for line in text.split("\n")) / 72
 
 
 def empty(axes: Axes, text: str) -> Text:

@@ -102,6 +102,13 @@ def looks(*names: Iterable[str]) -> dict[str, Look]:
     return {name: Look(_drawable(label(name)), *_PALETTE[place]) for name, place in places.items()}
 
 
+def reference_among(names: Iterable[str]) -> str:
+    """The method that the others among ``names`` are compared with; "" where it isn't one of them."""
+    found = list(dict.fromkeys(map(str, names)))
+    first = next(iter(_COMPARED.get() or found), "")
+    return first if first in found else ""
+
+
 def look_of(name: str) -> Look:
     """The look of one method."""
     return looks([name])[name]

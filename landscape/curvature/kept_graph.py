@@ -7,6 +7,7 @@ and the batches that lie in a list.
 """
 
 import types
+from collections import OrderedDict
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from ..evaluation import Evaluation, checksum, same_bits
 
 _NUMBERS = (bool, int, float, complex, str, bytes, type(None))
+_CONTAINERS = (tuple, list, dict, set, OrderedDict)
 _BY_IDENTITY = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
@@ -70,6 +72,8 @@ def _shown(name: str, value: Any) -> Any:
         return None
     if isinstance(value, _NUMBERS):
         return value
+    if type(value) in _CONTAINERS and (not value or (type(value) is tuple and all(type(one) is int for one in value))):
+        return type(value), len(value), value if type(value) is tuple else ()  # all but a few: nothing to look into
     if isinstance(value, _BY_IDENTITY):
         return id(getattr(value, "__func__", value))
     return type(value), checksum([value])

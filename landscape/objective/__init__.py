@@ -5,5 +5,6 @@ from .derivative import cut, derivative
 from .memory import fits
 from .objective import Objective, check_gradient
 from .parameters import Parameters, as_reals
+from .replay import Replay
 
-__all__ = ["Closure", "Objective", "Parameters", "as_reals", "check_gradient", "cut", "derivative", "fits"]
+__all__ = ["Closure", "Objective", "Parameters", "Replay", "as_reals", "check_gradient", "cut", "derivative", "fits"]

@@ -31,7 +31,7 @@ def graph_bytes(objective: Objective) -> int:
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         saved[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        return tensor.detach()  # the tensor itself, in its own graph, would be a circle that nothing frees
 
     weight, inputs, target = first
     weights = objective.parameters.tensors

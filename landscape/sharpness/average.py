@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
+from ..displayed import Displayed
 from ..objective import Objective
 from ..surfaces import mean_and_stderr
 from .noise import centre_losses, noise_scale, noises
@@ -25,7 +26,7 @@ from .radius import pair_rise, positive
 
 
 @dataclass(frozen=True)
-class AverageRise:
+class AverageRise(Displayed):
     """Mean rise at each radius, with its standard error over draws and, separately, over examples (paired).
 
     ``rises`` holds the rise of each antithetic pair, the same draws at every radius.

@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..displayed import Displayed
 from ..objective import Objective, cut, derivative
 from ..surfaces import mean_and_stderr
 
@@ -32,7 +33,7 @@ FISHERS = ("gauss_newton", "empirical")
 
 
 @dataclass(frozen=True)
-class FisherRao:
+class FisherRao(Displayed):
     """⟨w, F w⟩ and its standard error over examples."""
 
     fisher: str

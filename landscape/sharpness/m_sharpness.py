@@ -19,13 +19,14 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
+from ..displayed import Displayed
 from ..objective import Objective
 from ..surfaces import mean_and_stderr
 from .worst import worst_rise
 
 
 @dataclass(frozen=True)
-class MSharpness:
+class MSharpness(Displayed):
     """The mean over groups of their largest rises, its standard error over groups, and the groups' own rises.
 
     ``residual`` is the part of the mean that the second half of the ascents' steps added; ``converged`` says that it is

@@ -28,6 +28,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..displayed import Displayed
 from ..objective import Objective
 from ..surfaces import mean_and_stderr
 from .noise import centre_losses, noise_scale, noises
@@ -38,7 +39,7 @@ _LARGEST, _SMALLEST = 2.0**20, 2.0**-40
 
 
 @dataclass(frozen=True)
-class NoiseBorne:
+class NoiseBorne(Displayed):
     """The noise σ at which the mean rise is ``rise``, and its standard error over draws.
 
     The error is that of the mean rise divided by its slope in σ. ``residual`` is the width of the last bracket relative

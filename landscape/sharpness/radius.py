@@ -27,12 +27,13 @@ import pandas as pd
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from ..displayed import Displayed
 from ..objective import Objective
 from ..surfaces import mean_and_stderr
 
 
 @dataclass(frozen=True)
-class CurvatureAtRadius:
+class CurvatureAtRadius(Displayed):
     """Second difference and mean rise at each radius; standard errors are over examples, paired at both ends.
 
     ``relative_radii`` are radii over ‖w‖; ``participation`` is p, 0 where no example changed.

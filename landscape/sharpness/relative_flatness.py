@@ -26,14 +26,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..curvature import Hessian, Operator
+from ..displayed import Displayed
 from ..objective import Objective, Parameters
 from ..spectrum import trace
 
 EXACT = 2000
+_TOGETHER = 64
 
 
 @dataclass(frozen=True)
-class RelativeFlatness:
+class RelativeFlatness(Displayed):
     """κ of a weight matrix; the standard error is over probes, and 0 where the trace was summed exactly."""
 
     name: str
@@ -106,19 +108,20 @@ class _Relative:
         """The Hessian's products so far."""
         return self.hessian.products
 
-    def __matmul__(self, vector: Float[Tensor, " dimension"]) -> Float[Tensor, " dimension"]:
-        """The product with ``vector``."""
-        return self._mixed(self.hessian @ self._mixed(vector))
+    def __matmul__(self, vectors: Float[Tensor, "*block dimension"]) -> Float[Tensor, "*block dimension"]:
+        """The product with a vector, or with each of several, one a row."""
+        return self._mixed(self.hessian @ self._mixed(vectors))
 
-    def _mixed(self, vector: Float[Tensor, " dimension"]) -> Float[Tensor, " dimension"]:
-        return (self.root @ vector.view(len(self.root), -1)).reshape(-1)
+    def _mixed(self, vectors: Float[Tensor, "*block dimension"]) -> Float[Tensor, "*block dimension"]:
+        return (self.root @ vectors.unflatten(-1, (len(self.root), -1))).flatten(-2)
 
 
 def _diagonal_sum(operator: Operator) -> float:
+    """tr A from the products with all unit vectors, so many together that what a product has to look at counts once."""
     total = 0.0
-    unit = torch.zeros(operator.dimension, dtype=operator.dtype, device=operator.device)
-    for place in range(operator.dimension):
-        unit[place] = 1
-        total += float((operator @ unit)[place])
-        unit[place] = 0
+    for begin in range(0, operator.dimension, _TOGETHER):
+        count = min(_TOGETHER, operator.dimension - begin)
+        units = torch.zeros(count, operator.dimension, dtype=operator.dtype, device=operator.device)
+        units[range(count), range(begin, begin + count)] = 1
+        total += float((operator @ units).diagonal(begin).double().sum())
     return total

@@ -31,6 +31,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from ..displayed import Displayed
 from ..evaluation import Reading, Source
 from ..objective import Parameters
 from ..surfaces import mean_and_stderr, random_direction
@@ -44,7 +45,7 @@ Values = dict[str, Float64[Tensor, " example"]]
 
 
 @dataclass(frozen=True)
-class RiseCurve:
+class RiseCurve(Displayed):
     """The mean rise of each metric at each radius, for each draw; ``stderr`` is over examples, paired with the centre.
 
     ``centre`` is each metric's mean at the weights as found, from which it rises.
@@ -123,15 +124,20 @@ def rise_curve(
         raise ValueError(f"angles must be even and at least 4, got {angles}")
     centre: Values = {}
     found = []
+    space: Points | None = None
     for directions in spans:
         rings = [ring(len(directions), radius, angles) for radius in radii.tolist()]
-        space = Points(
-            model, metrics, batches, directions,
-            parameters=parameters, mode=mode, channels_last=channels_last, **reading,
-        )  # fmt: skip
-        centre = centre or _centre(space)
-        found.append([_risen(space, centre, points, progress or (lambda _: None)) for points in rings])
-    if not found:
+        if space:
+            space = space.along(directions)
+        else:
+            space = Points(
+                model, metrics, batches, directions,
+                parameters=parameters, mode=mode, channels_last=channels_last, **reading,
+            )  # fmt: skip
+        with space.lent():
+            centre = centre or _centre(space)
+            found.append([_risen(space, centre, points, progress or (lambda _: None)) for points in rings])
+    if not space:
         raise ValueError("no direction to rise along")
     rise, stderr = (
         {name: np.array([[point[name][which] for point in draw] for draw in found]) for name in centre}

@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ..displayed import Displayed
 from ..objective import Objective, Parameters
 from ..surfaces import filter_scale
 from .noise import standard_normal
@@ -31,7 +32,7 @@ from .radius import CurvatureAtRadius, curvature_at_radius
 
 
 @dataclass(frozen=True)
-class SmoothedCurvature:
+class SmoothedCurvature(Displayed):
     """E[uᵀ∇²L_σ u] at each radius, from the draws' second differences, which ``draws`` holds one by one.
 
     ``stderr`` is over draws, at these examples; ``examples_stderr`` over examples, at these draws, and an upper bound:

@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..displayed import Displayed
 from ..objective import Objective
 from ..surfaces import filter_scale, mean_and_stderr
 from .noise import centre_losses, standard_normal
@@ -33,7 +34,7 @@ _FIRST = 8
 
 
 @dataclass(frozen=True)
-class WorstRise:
+class WorstRise(Displayed):
     """The largest rise seen in a ball: a lower bound of the maximum.
 
     ``stderr`` is over examples, paired, with the perturbation held fixed. ``first`` is the rise after SAM's single step

@@ -20,12 +20,13 @@ from torch import Tensor
 
 from ..curvature import Operator, products, rademacher
 from ..deadline import Deadline
+from ..displayed import Displayed
 from .krylov import Krylov
 from .trace import TraceEstimate, check_probes, from_forms
 
 
 @dataclass(frozen=True, eq=False)
-class Density:
+class Density(Displayed):
     """Nodes and weights of every probe, unsmoothed, and the trace from the same products.
 
     A probe whose space was exhausted early has fewer nodes; its row is filled up with nodes of weight zero.

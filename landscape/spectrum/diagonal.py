@@ -17,11 +17,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..curvature import Operator, products, rademacher
+from ..displayed import Displayed
 from .trace import check_probes
 
 
 @dataclass(frozen=True, eq=False)
-class DiagonalEstimate:
+class DiagonalEstimate(Displayed):
     """An estimated diagonal, each entry's standard error over probes, and the number of probes."""
 
     value: Float[Tensor, " dimension"]

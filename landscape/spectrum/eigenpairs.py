@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ..displayed import Displayed
 from ..files import replace
 from ..objective import Parameters
 
@@ -31,7 +32,7 @@ Word = str | int | float
 
 
 @dataclass(frozen=True, eq=False)
-class Eigenpairs:
+class Eigenpairs(Displayed):
     """The pairs asked for: ranks 1, 2 … from the largest eigenvalue, then −1, −2 … from the smallest.
 
     Fewer where the time was up before there were as many. ``residuals`` are ‖Av − λv‖ for the unit ``vectors``, and

@@ -18,11 +18,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..curvature import Operator
+from ..displayed import Displayed
 from .trace import trace
 
 
 @dataclass(frozen=True)
-class FrobeniusEstimate:
+class FrobeniusEstimate(Displayed):
     """An estimated Frobenius norm, its standard error, the number of probes, and the products made.
 
     ``converged`` is False when a tolerance was asked for and ``max_products`` came first.

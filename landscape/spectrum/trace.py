@@ -47,11 +47,12 @@ from jaxtyping import Float
 
 from ..curvature import Operator, products, rademacher
 from ..deadline import Deadline
+from ..displayed import Displayed
 from .xtrace import XTrace
 
 
 @dataclass(frozen=True)
-class TraceEstimate:
+class TraceEstimate(Displayed):
     """An estimated trace, its standard error, the number of probes, the products that these take, and the method used.
 
     ``converged`` is False when a tolerance was asked for and ``max_products`` came first, and when the time was up

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from ..displayed import Displayed
 from .adaptive import Error
 
 _ERRORS = ("stderr", "rise_stderr", "sampling_stderr")
 
 
 @dataclass(frozen=True)
-class Surface:
+class Surface(Displayed):
     """Mean, standard error, and paired standard error of the rise above the centre, of each metric at each point.
 
     Arrays are ``[alpha, beta]``; a line has the single β = 0. ``images`` is the number of examples a point took, out of

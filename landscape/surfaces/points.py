@@ -15,6 +15,7 @@ it the example's loss. That happens between any two orders of summation, at a fe
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Unpack
@@ -62,19 +63,14 @@ class Points:
         channels_last: bool = False,
         **reading: Unpack[Reading],
     ):
-        parameters = parameters or Parameters(model)
-        for direction in directions:
-            if len(direction) != parameters.dimension or not direction.isfinite().all():
-                raise ValueError(f"a direction must hold {parameters.dimension} finite numbers, got {len(direction)}")
-            if not direction.any():
-                raise ValueError("a direction is zero: along it nothing moves")
+        self._parameters = parameters = parameters or Parameters(model)
+        _check_directions(parameters, directions)
         self._evaluation = Evaluation(model, batches, device=parameters.device, mode=mode, **reading)
         self.model, self.metrics, self.prepare = self._evaluation.model, metrics, prepare
-        self.dimension = len(directions)
-        self._moves = _moves(parameters, directions)
-        lay_out = partial(laid_out, channels_last=channels_last)
+        self._lay_out = partial(laid_out, channels_last=channels_last)
         self._batches = [
-            Batch(mapped(batch.inputs, lay_out), batch.target, batch.size) for batch in self._evaluation.batches.kept()
+            Batch(mapped(batch.inputs, self._lay_out), batch.target, batch.size)
+            for batch in self._evaluation.batches.kept()
         ]
         self._sums = [checksum((batch.inputs, batch.target)) for batch in self._batches]
         self._unused = set(range(len(self._batches)))
@@ -84,9 +80,24 @@ class Points:
         self._still: list[bool] = []
         if self._evaluation.checked:
             check(self._evaluation, self._stacked)
-        steps = {move.weight: (move.found, move.steps) for move in self._moves}
-        self._first = FirstLayers(self.model, steps, lay_out=lay_out)
         self._lent = False
+        self._lead(directions)
+
+    def _lead(self, directions: Sequence[Float[Tensor, " dimension"]]) -> None:
+        self.dimension = len(directions)
+        self._moves = _moves(self._parameters, directions)
+        steps = {move.weight: (move.found, move.steps) for move in self._moves}
+        self._first = FirstLayers(self.model, steps, lay_out=self._lay_out)
+
+    def along(self, directions: Sequence[Float[Tensor, " dimension"]]) -> "Points":
+        """The points of other directions from the weights as they are now: same batches, read and checked already.
+
+        Raises ValueError for a direction that does not fit, is not finite or is zero.
+        """
+        _check_directions(self._parameters, directions)
+        other = copy(self)
+        other._lead(directions)
+        return other
 
     def values(self, point: Point, start: int = 0, stop: int | None = None) -> dict[str, Float64[Tensor, " example"]]:
         """Every metric of every example of the batches from ``start`` to before ``stop``, on the CPU, in their order.
@@ -173,6 +184,14 @@ class Points:
             finally:
                 for move in self._moves:
                     move.back()
+
+
+def _check_directions(parameters: Parameters, directions: Sequence[Tensor]) -> None:
+    for direction in directions:
+        if len(direction) != parameters.dimension or not direction.isfinite().all():
+            raise ValueError(f"a direction must hold {parameters.dimension} finite numbers, got {len(direction)}")
+        if not direction.any():
+            raise ValueError("a direction is zero: along it nothing moves")
 
 
 def evaluate_points(

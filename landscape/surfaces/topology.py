@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from ..displayed import Displayed
+
 
 @dataclass(frozen=True, eq=False)
-class Topology:
+class Topology(Displayed):
     """The minima of a surface, the most persistent first, each with the saddle at which it ends.
 
     ``minimum`` and ``saddle`` hold grid indices, ``parent`` the number of the minimum into which one merges; of those

@@ -24,6 +24,7 @@ from torch.nn.modules.module import _has_any_global_hook
 from ..neurons import normalized
 from ..neurons.lif import LIF, Neuron
 from ..validation import check_timesteps
+from .settled import settled, takes
 
 Maps = Float[Tensor, "time batch _channel _height _width"]
 Given = Float[Tensor, "given batch _channel _height _width"]
@@ -38,6 +39,7 @@ class Conv2d(nn.Conv2d):
     """Convolution of every step's maps."""
 
     linear_in_weights: ClassVar[bool] = True
+    of_its_input: ClassVar[bool] = True
 
     def forward(self, input: Maps) -> Maps:  # noqa: A002 - torch's name
         """[time, batch, in_channels, H, W] to [time, batch, out_channels, H', W']."""
@@ -47,16 +49,22 @@ class Conv2d(nn.Conv2d):
 class BatchNorm2d(nn.BatchNorm2d):
     """BatchNorm with statistics over time, batch and space; ``scale`` is tdBN's α · threshold."""
 
+    of_its_input: ClassVar[bool] = True
+
     def __init__(self, num_features: int, scale: float = 1.0):
         super().__init__(num_features)
         self.scale = scale
 
     def forward(self, input: Maps) -> Maps:  # noqa: A002 - torch's name
         """The same shape back."""
-        output = _each_step(super().forward, input)
+        output = _each_step(self._normalized, input)
         if self.scale == 1:
             return output
         return torch.lerp(self.bias[:, None, None], output, self.scale)
+
+    def _normalized(self, maps: Tensor) -> Tensor:
+        held = self.weight, self.bias, self.running_mean, self.running_var
+        return super().forward(maps) if self.training or not takes(maps, *held) else settled(maps, *held, self.eps)
 
     def trained(self) -> normalized.Norm:
         """What it does in training."""
@@ -76,6 +84,8 @@ class BatchNorm2d(nn.BatchNorm2d):
 class AvgPool2d(nn.AvgPool2d):
     """Mean over windows of every step's maps; of spikes, a graded value that no neuron turns back into spikes."""
 
+    of_its_input: ClassVar[bool] = True
+
     def forward(self, input: Maps) -> Maps:  # noqa: A002 - torch's name
         """[time, batch, C, H, W] to [time, batch, C, H', W']."""
         return _each_step(super().forward, input)
@@ -84,6 +94,8 @@ class AvgPool2d(nn.AvgPool2d):
 class MaxPool2d(nn.MaxPool2d):
     """Maximum over windows of every step's maps; of spikes, spikes again."""
 
+    of_its_input: ClassVar[bool] = True
+
     def forward(self, input: Maps) -> Maps:  # noqa: A002 - torch's name
         """[time, batch, C, H, W] to [time, batch, C, H', W']."""
         return _each_step(super().forward, input)
@@ -91,6 +103,8 @@ class MaxPool2d(nn.MaxPool2d):
 
 class GlobalAvgPool(nn.Module):
     """Mean over space."""
+
+    of_its_input: ClassVar[bool] = True
 
     def forward(self, maps: Maps) -> Float[Tensor, "time batch _channel"]:
         """[time, batch, C, H, W] to [time, batch, C]."""

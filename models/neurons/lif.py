@@ -37,7 +37,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -59,6 +59,8 @@ class LIF(nn.Module):
     ``surrogate`` and ``width`` as in :func:`models.neurons.surrogate.surrogate`, whose result is kept as
     ``.surrogate``. ``detach_reset`` cuts the gradient through the reset. ValueError for anything else.
     """
+
+    of_its_input: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -86,7 +88,7 @@ class LIF(nn.Module):
         kernels, graded = self.kernels(current), isinstance(self.surrogate, Smooth)
         if kernels:
             spikes = sweep.spikes(current, self, kernels)
-        elif _plain(current) and not torch.is_grad_enabled() and not graded:
+        elif is_plain(current) and not torch.is_grad_enabled() and not graded:
             return self._spikes(current)
         else:
             spikes = self.reference(current)
@@ -104,7 +106,7 @@ class LIF(nn.Module):
 
     def kernels(self, current: Tensor) -> sweep.Kernels | None:
         """The kernels that take this current, if any may and do."""
-        if self.implementation == "reference" or not _plain(current):
+        if self.implementation == "reference" or not is_plain(current):
             return None
         if self.implementation != "triton" and fused.takes(current):
             return fused
@@ -158,7 +160,7 @@ def _state(current: Tensor) -> torch.dtype:
     return torch.float32 if current.dtype in (torch.float16, torch.bfloat16) else current.dtype
 
 
-def _plain(current: Tensor) -> bool:
+def is_plain(current: Tensor) -> bool:
     """Whether this is numbers to compute with: no transform of torch.func, no tangents, no tracing."""
     return not (
         forward_ad._current_level >= 0
@@ -166,7 +168,7 @@ def _plain(current: Tensor) -> bool:
         or torch.compiler.is_compiling()
         or torch.jit.is_tracing()
         or current.is_meta
-        or type(current) is not Tensor
+        or type(current) not in (Tensor, nn.Parameter)
         or not current.is_floating_point()
     )
 

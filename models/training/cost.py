@@ -98,7 +98,7 @@ def _traced(net: Network, shape: tuple[int, ...], as_bits: bool) -> tuple[int, i
 
     def keep(tensor: Tensor) -> Tensor:
         saved[tensor.untyped_storage()._cdata] = tensor.untyped_storage()
-        return tensor
+        return tensor.detach()  # the tensor itself, in its own graph, would be a circle that nothing frees
 
     for module in net.modules():
         module.register_forward_hook(count)

@@ -298,7 +298,7 @@ def test_a_table_for_a_paper_has_every_row(tmp_path):
 def test_of_two_seeds_no_interval_is_told_anywhere(seeds, tmp_path, capsys):
     write(tmp_path, tables({"sdt": [10.0, 11, 12][:seeds], "tet": [5.0, 5.7, 6.1][:seeds]}))
     file = tmp_path / "table.tex"
-    assert compare.main([str(tmp_path), "--resamples", "5", "--latex", str(file)]) == 0
+    assert compare.main([str(tmp_path), "--resamples", "5", "--all", "--latex", str(file)]) == 0
     told = capsys.readouterr().out
     found = row(compare.run(compare.Config((tmp_path,), resamples=5)), "top_eigenvalue[hessian]")
     assert np.isfinite(found["low"])  # in the table it is there

@@ -133,6 +133,12 @@ def test_a_plan_that_can_t_be_carried_out_is_one_line(change, says, tmp_path, ca
     assert not config.out.exists()
 
 
+def test_shifts_of_data_of_one_s_own_are_refused_before_anything_is_trained(tmp_path):
+    text = PLAN.replace('"rise"]', '"shifted"]').replace('data = "digits"', 'data = "mine.npz"')
+    with pytest.raises(ValueError, match=r"black and white are in mine\.npz isn't known"):
+        sweep.read(planned(tmp_path, text))
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from figures import interactive
-from tests.browser import CHROMIUM, DRIVER, opened
+from tests.browser import CHROMIUM, DRIVER, MISSING, opened
 from tests.figure_rows import coarse
 from tests.figure_tables import made_up, write
 
@@ -21,7 +21,7 @@ def table():
 def browser(table, tmp_path_factory):
     """The page, drawn, in a Chromium without a window."""
     if not (CHROMIUM and DRIVER):
-        pytest.skip("no chromium and chromedriver on the path")
+        pytest.skip(MISSING)
     folder = write(tmp_path_factory.mktemp("page"), {"surface": table})
     assert interactive.main([str(folder)]) == 0
     page = folder / "figures" / "surfaces.html"
@@ -61,7 +61,7 @@ def test_nothing_is_asked_of_the_network_and_nothing_fails(browser):
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = [one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"]
     assert any(url.endswith("surfaces.html") for url in asked)
-    assert {url.split(":")[0] for url in asked} <= {"file", "data", "blob", "chrome"}
+    assert {url.split(":")[0] for url in asked} <= {"file", "data", "blob", "chrome", "chrome-untrusted"}
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 

@@ -12,9 +12,23 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from scipy import stats
 
-from figures.pictures import energy, flatness, momentum, radius, scalability, spectra, surfaces, training
+from figures.pictures import (
+    density,
+    energy,
+    flatness,
+    momentum,
+    planes,
+    radius,
+    scalability,
+    spectra,
+    surface_lines,
+    surfaces,
+    training,
+)
+from figures.pictures.surfaces import Panel
 from figures.style import contours
 from figures.style import look as style
+from figures.style.bands import FAINT
 from figures.style.methods import looks
 from tables.reading import TableError, read
 from tests.figure_tables import LOSSES, complete, made_up, write
@@ -52,9 +66,23 @@ def by_hand(frame, x, y):
     return np.array(points).T
 
 
-def assert_curve(one, frame, x, y, scale=1.0):
+def against(frame, other, x, y):
+    """The mean over seeds of the differences, and half its interval: one point at a time, pair by pair."""
+    points = []
+    for at in sorted(set(frame[x])):
+        sides = [one[one[x] == at].groupby("seed")[y].mean() for one in (other, frame)]
+        pairs = sides[1] - sides[0]
+        half = stats.t.ppf(0.975, len(pairs) - 1) * pairs.std(ddof=1) / np.sqrt(len(pairs))
+        points.append((at, sides[0].mean() + pairs.mean(), half))
+    return np.array(points).T
+
+
+def assert_curve(one, frame, x, y, scale=1.0, other=None):
+    """The means over seeds, and their band; beside another method, that of the differences."""
     at, mean, half = by_hand(frame, x, y)
     np.testing.assert_allclose(one.line.get_xydata().T, [at, scale * mean])
+    if other is not None:
+        _, mean, half = against(frame, other, x, y)
     np.testing.assert_allclose(one.table["high"] - one.table["low"], 2 * scale * half, atol=1e-12)
     heights = one.band.get_paths()[0].vertices[:, 1]
     np.testing.assert_allclose(
@@ -77,36 +105,113 @@ def caption_of(figure):
 # surfaces
 
 
-def test_the_four_panels_share_levels_and_colours(tables, figure):
+def test_two_methods_stand_beside_each_other_and_their_difference_on_shared_levels(tables, figure):
     panels = surfaces.planes(figure, tables["surface"])
-    assert set(panels) == {(training, loss) for training in LOSSES for loss in LOSSES}
-    first = panels["sdt", "sdt"]
-    for one in panels.values():
-        np.testing.assert_array_equal(one.levels, first.levels)
-        assert one.get_cmap().name == "viridis"
-        assert (one.norm.vmin, one.norm.vmax) == (first.norm.vmin, first.norm.vmax)
-    assert [ax.get_title() for ax in figure.axes[:2]] == ["SDT loss", "TET loss"]
-    assert figure.axes[0].get_ylabel().startswith("trained with SDT (n = 3)")
-    assert figure.axes[-1].get_ylabel() == "loss on training examples (nats)"
+    expected = {Panel("rise", training, loss) for training in LOSSES for loss in LOSSES}
+    assert set(panels) == expected | {Panel("difference", "tet", loss) for loss in LOSSES}
+    for kind, colours in (("rise", "viridis"), ("difference", "PuOr_r")):
+        ones = [one for panel, one in panels.items() if panel.kind == kind]
+        for one in ones:
+            np.testing.assert_array_equal(one.levels, ones[0].levels)
+            assert one.get_cmap().name == colours
+            assert (one.norm.vmin, one.norm.vmax) == (ones[0].norm.vmin, ones[0].norm.vmax)
+    titles = [ax.get_title().replace("\u00a0", " ") for ax in figure.axes[:3]]
+    assert titles == ["trained with SDT (n = 3)\nSDT loss", "trained with TET (n = 3)\nSDT loss", "TET − SDT\nSDT loss"]
+    words = [ax.get_xlabel() for ax in figure.axes if ax.get_label() == "<colorbar>"]
+    assert words == ["rise on training examples (nats)", "difference of rises (nats)"]
 
 
-def test_a_plane_is_the_mean_over_draws_then_seeds():
-    rows = [(0, 0, 1.0), (0, 1, 3.0), (1, 0, 6.0)]  # seed, draw, value: 2 and 6, mean 4
-    corners = [(a, b) for a in (-1.0, 1.0) for b in (-1.0, 1.0)]
-    frame = pd.DataFrame([(s, d, a, b, v + a + 10 * b) for s, d, v in rows for a, b in corners])
-    one = surfaces.plane(frame.set_axis(["seed", "draw", "alpha", "beta", "value"], axis=1))
-    np.testing.assert_allclose(one.mean, [[-7, -5], [13, 15]])  # beta down, alpha across
-    assert one.lowest == (-1.0, -1.0, -7.0)
-    assert one.spread == pytest.approx(np.sqrt(8))  # of 2 and 6
-    assert one.draws == 2
+def surface_rows(values):
+    """Rows of corners of a plane and its centre: ``values`` by (seed, draw), to which α + 10 β is added."""
+    places = [(a, b) for a in (-1.0, 0.0, 1.0) for b in (-1.0, 0.0, 1.0)]
+    rows = [(s, d, a, b, v + (a + 10 * b) * (1 + s)) for s, d, v in values for a, b in places]
+    return pd.DataFrame(rows, columns=["seed", "draw", "alpha", "beta", "value"])
+
+
+def test_a_rise_is_from_the_weights_seed_by_seed_and_the_mean_over_draws_then_seeds():
+    one = planes.plane(surface_rows([(0, 0, 1.0), (0, 1, 3.0), (1, 0, 6.0)]))
+    np.testing.assert_allclose(one.mean, 1.5 * np.array([[-11, -10, -9], [-1, 0, 1], [9, 10, 11]]))
+    np.testing.assert_allclose(one.seeds[1], 2 * one.seeds[0])
+    assert one.lowest == (-1.0, -1.0)
+    assert (one.draws, one.centred) == (2, True)
+
+
+def test_a_grid_without_the_weights_rises_from_its_lowest_point():
+    frame = surface_rows([(0, 0, 1.0)]).query("alpha != 0 and beta != 0")
+    one = planes.plane(frame)
+    assert not one.centred
+    assert one.mean.min() == 0.0
+
+
+def test_a_difference_is_decided_where_its_interval_leaves_zero_out():
+    """Differences of 1, 1 ± a little, at one point; of −1, 0, 1 elsewhere."""
+    rows = surface_rows([(seed, 0, 0.0) for seed in range(3)]).assign(value=0.0)
+    other = rows.assign(value=rows["seed"] - 1.0)
+    other.loc[(other["alpha"] == 1) & (other["beta"] == 1), "value"] = [0.9, 1.0, 1.1]
+    other.loc[(other["alpha"] == 0) & (other["beta"] == 0), "value"] = 0.0
+    mean, decided = planes.apart(planes.plane(rows), planes.plane(other))
+    assert mean[2, 2] == pytest.approx(1.0)
+    assert np.argwhere(decided).tolist() == [[2, 2]]
+    assert not planes.apart(planes.plane(rows.query("seed < 2")), planes.plane(other.query("seed < 2")))[1].any()
+
+
+def test_what_is_not_decided_is_hatched(tables, figure):
+    surfaces.planes(figure, tables["surface"])
+    hatched = [one for ax in figure.axes for one in ax.collections if getattr(one, "hatches", [None]) != [None]]
+    rows = chosen(tables["surface"], kind="plane", loss="sdt")
+    one, other = (planes.plane(chosen(rows, method=name)) for name in ("sdt", "tet"))
+    assert bool(hatched) is bool((~planes.apart(one, other)[1]).any())
+
+
+def test_more_than_two_methods_have_a_row_each_and_one_has_its_losses(tables):
+    many = surfaces.arranged(["sdt", "tet", "sam"], ["sdt", "tet"], column=False)
+    assert [[panel and panel.kind for panel in line] for line in many] == [
+        ["rise", None, "rise", None],
+        ["rise", "difference", "rise", "difference"],
+        ["rise", "difference", "rise", "difference"],
+    ]
+    assert [len(line) for line in surfaces.arranged(["sdt", "tet", "sam"], ["sdt", "tet"], column=True)] == [2] * 6
+    assert surfaces.arranged(["sdt"], ["sdt", "tet"], column=False) == [
+        [Panel("rise", "sdt", "sdt"), Panel("rise", "sdt", "tet")]
+    ]
 
 
 def test_the_minimum_is_marked_where_the_mean_is_lowest(tables, figure):
     surfaces.planes(figure, tables["surface"])
     rows = chosen(tables["surface"], kind="plane", method="tet", loss="sdt")
     at = rows.groupby(["alpha", "beta"])["value"].mean().idxmin()
-    (cross,) = (line for line in figure.axes[2].lines if line.get_marker() == "x")
+    (cross,) = (line for line in figure.axes[1].lines if line.get_marker() == "x")
     assert cross.get_xydata().tolist() == [list(at)]
+
+
+@given(st.floats(1e-6, 1e6), st.floats(1.5, 1e6))
+def test_levels_of_rises_are_geometric_and_within_the_values(low, factor):
+    levels = contours.geometric(np.geomspace(low, low * factor, 500))
+    assert 2 <= len(levels) <= 12
+    steps = levels[1:] / levels[:-1]
+    assert steps.min() > 1.4
+    assert steps.max() < 10.1
+    if len(levels) > 2:
+        assert levels[0] >= low * 0.999
+        assert levels[-1] <= low * factor * 1.001
+
+
+@given(st.floats(1e-6, 1e6))
+def test_levels_of_differences_are_symmetric(size):
+    levels = contours.symmetric(np.linspace(-size, size / 3, 500))
+    np.testing.assert_allclose(levels, -levels[::-1])
+    assert 3 <= len(levels) <= 11
+
+
+def test_smoothing_keeps_the_grids_points_and_leaves_what_is_not_finite_alone():
+    at = np.linspace(-1, 1, 9)
+    values = at[:, None] ** 2 + np.sin(at)[None, :]
+    fine = contours.smooth(at, at, values, fewest=9)
+    np.testing.assert_allclose(fine[2], values, atol=1e-12)
+    alphas, betas, more = contours.smooth(at, at, values)
+    np.testing.assert_allclose(more, betas[:, None] ** 2 + np.sin(alphas)[None, :], atol=2e-4)
+    values[0, 0] = np.inf
+    assert contours.smooth(at, at, values)[2] is values
 
 
 def test_levels_are_the_papers_where_they_fit():
@@ -130,18 +235,19 @@ def test_levels_lie_within_the_data_and_are_neither_few_nor_many(low, extent):
 def test_a_flat_surface_and_an_infinite_point_are_drawn(tables, figure):
     frame = tables["surface"].assign(value=0.5)
     frame.loc[chosen(frame, kind="plane").index[7], "value"] = np.inf
-    assert len(surfaces.planes(figure, frame)) == 4
+    panels = surfaces.planes(figure, frame)
+    assert {panel for panel in panels if panel.kind == "rise"} == {Panel("rise", a, b) for a in LOSSES for b in LOSSES}
     assert "1 infinite point" in caption_of(figure)
 
 
-def test_a_method_has_a_row_of_panels_and_one_that_was_not_measured_on_a_loss_leaves_its_own_empty(tables, figure):
+def test_a_method_that_was_not_measured_on_a_loss_leaves_its_panel_empty(tables, figure):
     frame = tables["surface"]
     panels = surfaces.planes(figure, chosen(frame, method="sdt"))
-    assert set(panels) == {("sdt", "sdt"), ("sdt", "tet")}
+    assert set(panels) == {Panel("rise", "sdt", "sdt"), Panel("rise", "sdt", "tet")}
     assert len(figure.axes) == 2 + 1  # and the colours
     figure.clear()
     surfaces.planes(figure, frame[(frame["method"] == "sdt") | (frame["loss"] == "sdt")])
-    assert "nothing measured" in figure.axes[3].texts[0].get_text()
+    assert [ax.texts[0].get_text() for ax in figure.axes[4:6]] == ["nothing measured"] * 2
 
 
 def test_a_plane_of_one_line_is_refused(tables, figure):
@@ -150,11 +256,14 @@ def test_a_plane_of_one_line_is_refused(tables, figure):
 
 
 def test_lines_are_means_with_bands_over_seeds_on_one_scale(tables, figure):
-    curves = surfaces.lines(figure, tables["surface"])
+    curves = surface_lines.lines(figure, tables["surface"])
     rows = chosen(tables["surface"], kind="line")
     for loss in LOSSES:
-        assert_curve(curves[loss, "tet"], chosen(rows, loss=loss, method="tet"), "alpha", "value")
-    assert_curve(curves["accuracy", "sdt"], chosen(rows, method="sdt"), "alpha", "accuracy", scale=100)
+        own, other = (chosen(rows, loss=loss, method=name) for name in ("tet", "sdt"))
+        assert_curve(curves[loss, "tet"], own, "alpha", "value", other=other)
+        assert curves[loss, "sdt"].band is None  # what the other is compared with
+    own, other = (chosen(rows, method=name) for name in ("tet", "sdt"))
+    assert_curve(curves["accuracy", "tet"], own, "alpha", "accuracy", scale=100, other=other)
     assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
     assert "2 filter-normalised random directions" in caption_of(figure)
 
@@ -172,21 +281,32 @@ def test_eigenvalues_are_points_of_seeds_hollow_where_not_converged(tables, figu
     assert "12 not converged" in caption_of(figure)  # rank −2 of 6 networks, 2 losses, of the formal Hessian
 
 
-@pytest.mark.parametrize(("draw", "table"), [(spectra.eigenvalues, "hessian"), (spectra.density, "density")])
-def test_only_raw_coordinates_are_drawn(draw, table, tables, figure):
-    raw = tables[table].assign(coordinates="raw")
-    value = {"hessian": "eigenvalue", "density": "node"}[table]
-    other = raw.assign(coordinates="filter", **{value: 1e3 + raw[value]})
-    plain, mixed = draw(figure, tables[table]), draw(figure, pd.concat([raw, other], ignore_index=True))
+def test_only_raw_coordinates_of_eigenvalues_are_drawn(tables, figure):
+    raw = tables["hessian"].assign(coordinates="raw")
+    other = raw.assign(coordinates="filter", eigenvalue=1e3 + raw["eigenvalue"])
+    plain = spectra.eigenvalues(figure, tables["hessian"])
+    mixed = spectra.eigenvalues(figure, pd.concat([raw, other], ignore_index=True))
     assert set(plain) == set(mixed)
     for key, artist in plain.items():
-        offsets = [
-            one.get_offsets() if table == "hessian" else np.column_stack([xs(one), ys(one)])
-            for one in (artist, mixed[key])
-        ]
-        np.testing.assert_array_equal(*offsets)
+        np.testing.assert_array_equal(artist.get_offsets(), mixed[key].get_offsets())
     with pytest.raises(TableError, match="no row in raw coordinates"):
-        draw(figure, other)
+        spectra.eigenvalues(figure, other)
+
+
+def test_only_raw_coordinates_of_a_density_are_drawn(tables, figure):
+    raw = tables["density"].assign(coordinates="raw")
+    other = raw.assign(coordinates="filter", node=1e3 + raw["node"])
+    values = tables["hessian"].assign(coordinates="raw")
+    far = values.assign(coordinates="filter", eigenvalue=9e9)
+    plain = density.density(figure, tables["density"], tables["hessian"])
+    said = [text.get_text() for text in figure.axes[0].texts]
+    figure.clear()
+    mixed = density.density(figure, pd.concat([raw, other]), pd.concat([values, far]))
+    assert [text.get_text() for text in figure.axes[0].texts] == said
+    for key, line in plain.items():
+        np.testing.assert_array_equal(line.get_xydata(), mixed[key].get_xydata())
+    with pytest.raises(TableError, match="no row in raw coordinates"):
+        density.density(figure, other, values)
 
 
 def test_fisher_matrices_have_panels_of_their_own(tables, figure):
@@ -203,33 +323,40 @@ def test_bars_are_the_means_of_eigenvalues(tables, figure):
     assert ys(bars[0])[ranks.index(1)] == pytest.approx(rows["eigenvalue"].mean())
 
 
-def test_a_smoothed_density_has_area_one_and_its_nodes_mean():
-    grid = np.linspace(-5, 12, 20001)
-    density = spectra.smoothed(np.array([-1.0, 0.0, 7.0]), np.array([0.2, 0.7, 0.1]), grid, 0.3)
-    assert np.trapezoid(density, grid) == pytest.approx(1.0, rel=1e-9)
-    assert np.trapezoid(grid * density, grid) == pytest.approx(-0.2 + 0.7, rel=1e-9)
-    assert np.interp(7.0, grid, density) == pytest.approx(0.1 * stats.norm.pdf(0, scale=0.3))
+def test_the_share_above_is_the_weight_of_the_nodes_above():
+    found = density.above(np.array([-1.0, 0.5, 7.0]), np.array([0.2, 0.7, 0.1]), np.array([-2.0, 0.5, 1.0, 7.0]))
+    np.testing.assert_allclose(found, [1.0, 0.1, 0.1, 0.0])  # above, not at
 
 
-def test_the_density_is_the_mean_over_probes_then_seeds(tables, figure):
+def test_the_share_of_large_eigenvalues_is_the_mean_over_probes_then_seeds(tables, figure):
     frame = chosen(tables["density"], operator="hessian")
     frame = frame[(frame["seed"] > 0) | (frame["probe"] == 0)]  # seed 0 has one probe only
-    line = spectra.density(figure, frame)["hessian", "tet", "sdt"]
-    rows = chosen(frame, loss="tet")
-    width = 0.01 * (rows["node"].max() - rows["node"].min())
-    at = xs(line)[200]
+    line = density.density(figure, frame, tables["hessian"])["hessian", "tet", "sdt"]
+    rows = chosen(frame, loss="tet", method="sdt")
+    at = xs(line)[250]
     seeds = []
     for seed in range(3):
         probes = []
         for probe in range(2 if seed else 1):
-            mine = chosen(rows, method="sdt", seed=seed, probe=probe)
-            probes.append(
-                sum(w * stats.norm.pdf(at, n, width) for n, w in zip(mine["node"], mine["weight"], strict=True))
-            )
+            mine = chosen(rows, seed=seed, probe=probe)
+            probes.append(sum(w for n, w in zip(mine["node"], mine["weight"], strict=True) if n > at))
         seeds.append(np.mean(probes))
-    assert ys(line)[200] == pytest.approx(np.mean(seeds))
-    assert xs(line).min() < rows["node"].min() < 0  # the negative side is in the picture
-    assert figure.axes[0].get_yscale() == "log"
+    assert ys(line)[250] == pytest.approx(np.mean(seeds))
+    assert (figure.axes[0].get_xscale(), figure.axes[0].get_yscale()) == ("log", "log")
+    faint = [one for one in figure.axes[0].lines if one.get_alpha() == density._FAINT]
+    assert len(faint) >= 2  # below −λ, of both methods
+    assert "faint: below −λ" in caption_of(figure)
+
+
+def test_the_largest_eigenvalue_and_its_quotient_to_the_fifth_are_printed(tables, figure):
+    density.density(figure, tables["density"], tables["hessian"])
+    rows = chosen(tables["hessian"], operator="hessian", loss="sdt", method="tet")
+    first, fifth = (chosen(rows, rank=rank).set_index("seed")["eigenvalue"] for rank in (1, 5))
+    said = [text.get_text() for text in figure.axes[0].texts]
+    assert said[1] == f"TET: λ₁ = {first.mean():.3g}, λ₁/λ₅ = {(first / fifth).mean():.2g}"
+    figure.clear()
+    density.density(figure, tables["density"], tables["hessian"].query("rank != 5"))
+    assert figure.axes[0].texts[1].get_text() == f"TET: λ₁ = {first.mean():.3g}"
 
 
 # radius
@@ -259,6 +386,25 @@ def test_the_formal_curvature_is_a_horizontal_line(tables, figure):
         assert any(colour == look.colour and level == pytest.approx(formal) for colour, level in levels)
 
 
+def test_where_no_sign_is_decided_curves_are_faint_and_the_panel_is_shaded(tables, figure):
+    frame = chosen(tables["radius"], direction="top", loss="sdt").copy()
+    frame["second_difference"] = 5.0 + 0.1 * frame["seed"]
+    first = frame["radius"] == frame["radius"].min()
+    frame.loc[first, "second_difference"] = 40.0 * (frame.loc[first, "seed"] - 1.0)  # −40, 0, 40
+    one = radius.radii(figure, frame)["top", "sdt", "tet"]
+    ax = figure.axes[0]
+    assert np.isnan(ys(one.line)[0])
+    assert np.isfinite(ys(one.line)[1:]).all()
+    (shaded,) = ax.patches
+    at = np.sort(radius.on_ladder(frame)["at"].unique())
+    assert shaded.get_x() == pytest.approx(at[0])
+    assert shaded.get_x() + shaded.get_width() == pytest.approx(np.sqrt(at[0] * at[1]))
+    figure.clear()
+    frame.loc[first & (frame["method"] == "sdt"), "second_difference"] = 40.0 + frame["seed"]
+    radius.radii(figure, frame)
+    assert not figure.axes[0].patches  # one of them is decided
+
+
 def test_an_interval_that_contains_zero_reaches_the_bottom():
     table = pd.DataFrame({"mean": [2.0, -2.0, 0.0], "low": [-1.0, -3.0, -1.0], "high": [5.0, -1.0, 1.0]})
     found = radius.absolute(table)
@@ -284,11 +430,12 @@ def test_curves_are_averaged_over_the_radii_that_seeds_share(shared):
 def test_accuracy_against_timesteps_in_percent(tables, figure, draw, column):
     curves = draw(figure, tables["timesteps"])
     for split in ("train", "test"):
-        rows = chosen(tables["timesteps"], method="sdt", split=split)
-        assert_curve(curves["sdt", split, 4], rows, "timesteps", column, scale=100)
+        own, other = (chosen(tables["timesteps"], method=name, split=split) for name in ("tet", "sdt"))
+        assert_curve(curves["tet", split, 4], own, "timesteps", column, scale=100, other=other)
     assert curves["sdt", "train", 4].line.get_alpha() < 1 == curves["sdt", "test", 4].line.get_alpha()
     assert [4, 4] in [list(line.get_xdata()) for line in figure.axes[0].lines]  # the trained T
-    assert figure.legends[0].get_texts()[0].get_text() == "SDT test, n = 3"
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named == ["SDT, n = 3", "TET, n = 3", "faint: train"]
     assert "test 1497, train 300" in caption_of(figure)
 
 
@@ -306,8 +453,12 @@ def test_step_statistics_are_of_the_loss_trained_with(tables, figure):
     curves = momentum.statistics(figure, tables["momentum"])
     assert set(curves) == {(column, training) for column in momentum.COLUMNS for training in LOSSES}
     for (column, name), one in curves.items():
-        rows = chosen(tables["momentum"], method=name, loss=name)
-        assert_curve(one, rows[rows["timestep"] > 0], "timestep", column)
+        rows, other = (chosen(tables["momentum"], method=who, loss=who).query("timestep > 0") for who in (name, "sdt"))
+        if name == "tet":
+            assert_curve(one, rows, "timestep", column, other=other)
+        else:
+            np.testing.assert_allclose([xs(one.line), ys(one.line)], by_hand(rows, "timestep", column)[:2])
+            assert one.band is None
 
 
 def test_shares_and_coherence_have_their_reference_lines(tables, figure):
@@ -324,8 +475,8 @@ def test_shares_and_coherence_have_their_reference_lines(tables, figure):
 def test_the_whole_gradient_stands_beside_its_steps(tables, figure):
     momentum.statistics(figure, tables["momentum"])
     panel = next(ax for ax in figure.axes if ax.get_title() == "gradient norm")
-    rows = chosen(tables["momentum"], method="tet", loss="tet", timestep=0)
-    _, (mean,), (half,) = by_hand(rows, "timestep", "gradient_norm")
+    rows, other = (chosen(tables["momentum"], method=name, loss=name, timestep=0) for name in ("tet", "sdt"))
+    _, (mean,), (half,) = against(rows, other, "timestep", "gradient_norm")
     bar = panel.containers[1]
     assert ys(bar[0])[0] == pytest.approx(mean)
     np.testing.assert_allclose(bar[2][0].get_segments()[0][:, 1], [mean - half, mean + half])
@@ -346,8 +497,28 @@ def test_descent_has_a_panel_a_direction_with_the_line_at_one(tables, figure):
     assert_curve(curves["momentum", "sdt"], rows, "relative_step", "ratio")
     assert [ax.get_title() for ax in figure.axes[:3]] == ["gradient", "momentum", "gradient of step 1"]
     for ax in figure.axes:
+        assert not ax.patches  # all is decided here
         assert ax.get_xscale() == "log"
         assert any(list(line.get_ydata()) == [1, 1] for line in ax.lines)
+
+
+def test_where_ratios_may_be_0_or_1_nothing_is_said_of_them(tables, figure):
+    frame = chosen(tables["descent"], direction="gradient").copy()
+    wild = frame["relative_step"] == frame["relative_step"].min()
+    frame.loc[wild, "ratio"] = 0.5 + 9.0 * (frame.loc[wild, "seed"] - 1.0)
+    curves = momentum.descent(figure, frame)
+    one = curves["gradient", "tet"]
+    assert np.isnan(ys(one.line)[0])
+    assert np.isfinite(ys(one.line)[1:]).all()
+    assert np.isfinite(one.table["mean"]).all()
+    (shaded,) = figure.axes[0].patches
+    assert shaded.get_x() == pytest.approx(frame["relative_step"].min())
+    (whole,) = (
+        line
+        for line in figure.axes[0].lines
+        if (line.get_alpha() or 1) < 1 and line.get_color() == looks()["tet"].colour
+    )
+    np.testing.assert_allclose(ys(whole), one.table["mean"])
 
 
 def test_large_ratios_go_on_a_logarithmic_scale(tables, figure):
@@ -369,9 +540,9 @@ def test_directions_are_thinned_from_first_to_last():
 
 def test_energy_is_that_of_the_whole_network_with_intervals_both_ways(tables, figure):
     bars = energy.accuracy(figure, tables["energy"])["tet"]
-    rows = chosen(tables["energy"], method="tet", layer="total")
-    _, joules, wide = by_hand(rows, "timesteps", "joules")
-    _, accuracy, high = by_hand(rows, "timesteps", "accuracy")
+    rows, other = (chosen(tables["energy"], method=name, layer="total") for name in ("tet", "sdt"))
+    _, joules, wide = against(rows, other, "timesteps", "joules")
+    _, accuracy, high = against(rows, other, "timesteps", "accuracy")
     np.testing.assert_allclose(bars[0].get_xydata().T, [1e9 * joules, 100 * accuracy])
     across, up = (np.array(one.get_segments()) for one in bars[2])
     np.testing.assert_allclose(np.ptp(across[:, :, 0], axis=1), 2e9 * wide)
@@ -403,14 +574,17 @@ def test_the_unit_of_energy_suits_the_median(joules, name):
     assert energy.unit(pd.Series(joules))[0] == name
 
 
-def test_training_curves_are_dashed_for_train_and_solid_for_test(tables, figure):
+def test_training_curves_are_faint_for_training_and_dashes_are_the_methods(tables, figure):
     curves = training.history(figure, tables["history"])
-    rows = chosen(tables["history"], method="tet")
-    assert_curve(curves["tet", "test", "tet"], rows, "epoch", "test_loss_tet")
-    assert_curve(curves["sdt", "train", "tet"], rows, "epoch", "train_loss_sdt")
-    assert_curve(curves["accuracy", "test", "tet"], rows, "epoch", "test_accuracy", scale=100)
-    assert curves["sdt", "test", "sdt"].line.get_linestyle() == "-"
-    assert curves["sdt", "train", "sdt"].line.get_linestyle() == "--"
+    rows, other = (chosen(tables["history"], method=name) for name in ("tet", "sdt"))
+    assert_curve(curves["tet", "test", "tet"], rows, "epoch", "test_loss_tet", other=other)
+    assert_curve(curves["sdt", "train", "tet"], rows, "epoch", "train_loss_sdt", other=other)
+    assert_curve(curves["accuracy", "test", "tet"], rows, "epoch", "test_accuracy", scale=100, other=other)
+    for split, faint in (("test", False), ("train", True)):
+        for name in LOSSES:
+            line = curves["sdt", split, name].line
+            assert (line.get_alpha() == FAINT) is faint
+            assert line.get_linestyle() == ("-" if name == "sdt" else "--")
     assert [ax.get_yscale() for ax in figure.axes] == ["log", "log", "linear"]
     assert "different epochs" not in caption_of(figure)
 

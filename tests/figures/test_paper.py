@@ -19,20 +19,23 @@ pytestmark = pytest.mark.filterwarnings("error")
 NAMES = {picture.name for picture in catalogue.PICTURES}
 
 
+KINDS = {"pdf": b"%PDF", "png": b"\x89PNG", "svg": b"<?xml", "txt": b""}
+
+
 def only(monkeypatch, *names):
     monkeypatch.setattr(catalogue, "PICTURES", tuple(one for one in catalogue.PICTURES if one.name in names))
 
 
-def test_every_figure_is_made_in_both_formats(tmp_path, capsys):
+def test_every_figure_is_made_in_all_formats_with_its_caption_beside_it(tmp_path, capsys):
     write(tmp_path, complete(seeds=2))
     assert paper.main([str(tmp_path)]) == 0
     out, err = capsys.readouterr()
-    made = {tmp_path / "figures" / f"{name}.{kind}" for name in NAMES for kind in ("pdf", "png")}
+    made = {tmp_path / "figures" / f"{name}.{kind}" for name in NAMES for kind in KINDS}
     assert {Path(line) for line in out.splitlines()} == made
     assert set((tmp_path / "figures").iterdir()) == made
     assert err == ""
     for file in made:
-        assert file.read_bytes().startswith(b"%PDF" if file.suffix == ".pdf" else b"\x89PNG")
+        assert file.read_bytes().startswith(KINDS[file.suffix[1:]])
     for pdf in (tmp_path / "figures").glob("*.pdf"):
         assert b"/Type3" not in pdf.read_bytes()  # TrueType, fonttype 42
         assert b"CreationDate" not in pdf.read_bytes()
@@ -48,8 +51,37 @@ def test_the_same_tables_give_the_same_bytes_in_another_process(tmp_path, monkey
         [*command, str(there)], cwd=Path(__file__).parents[2], env={**os.environ, "PYTHONHASHSEED": "7"}, check=False
     )
     assert done.returncode == 0  # and torch was not needed
-    for name in ("energy.pdf", "energy.png"):
+    for name in ("energy.pdf", "energy.png", "energy.svg", "energy.txt"):
         assert (here / "figures" / name).read_bytes() == (there / "figures" / name).read_bytes()
+
+
+def test_captions_are_in_the_picture_where_that_is_asked_for(tmp_path, monkeypatch):
+    only(monkeypatch, "energy")
+    write(tmp_path, {"energy": made_up(seeds=2)["energy"]})
+    figures, sizes = tmp_path / "figures", []
+    for flags, burnt in (([], False), (["--captions"], True)):
+        assert paper.main([str(tmp_path), *flags]) == 0
+        heading, caption, reading = (figures / "energy.txt").read_text().strip().split("\n\n")
+        assert heading == next(one.heading for one in catalogue.PICTURES)
+        assert reading.endswith(".")
+        assert "test examples" in caption
+        words = (figures / "energy.svg").read_text()
+        assert ("Labels: timesteps" in words) is burnt  # matplotlib writes the words of a path beside it
+        sizes.append(len(words))
+    assert sizes[1] > sizes[0]
+
+
+def test_all_pictures_are_as_wide_as_asked_for_or_as_their_names_need(tmp_path, monkeypatch):
+    only(monkeypatch, "energy", "momentum", "flatness")
+    frames = made_up(seeds=2)
+    write(tmp_path, {name: frames[name] for name in ("energy", "momentum", "compare")})
+    assert paper.main([str(tmp_path), "--width", "3.4"]) == 0
+    widths = {}
+    for name in ("energy", "momentum", "flatness"):
+        words = (tmp_path / "figures" / f"{name}.svg").read_text()
+        widths[name] = float(words.split('width="')[1].split("pt")[0]) / 72
+    assert widths == pytest.approx({"energy": 3.4, "momentum": 3.4, "flatness": 7.0})
+    assert paper.main([str(tmp_path), "--width", "1"]) == 2
 
 
 def test_pictures_without_their_tables_are_named_on_one_line(tmp_path, capsys):
@@ -61,7 +93,7 @@ def test_pictures_without_their_tables_are_named_on_one_line(tmp_path, capsys):
     assert {Path(line).stem for line in out.splitlines()} == made
     (absent,) = err.splitlines()
     assert "scalability-ways" not in absent  # which nobody asked for
-    start = "python -m figures.paper: 30 of 36 pictures are left out, as their tables (in brackets) are not there: "
+    start = "python -m figures.paper: 31 of 37 pictures are of what was not measured here: "
     assert absent.startswith(start)
     named = dict(one.removesuffix(")").split(" (") for one in absent.removeprefix(start).split(", "))
     assert set(named) == NAMES - made - {"scalability-ways"}
@@ -69,12 +101,14 @@ def test_pictures_without_their_tables_are_named_on_one_line(tmp_path, capsys):
     assert named["trajectory"] == "surface_path and surface and surface_axes"
 
 
-def test_one_picture_without_its_table_is_a_line_in_the_singular(tmp_path, capsys, monkeypatch):
-    only(monkeypatch, "energy", "switch")
+def test_a_study_says_nothing_of_pictures_that_nothing_was_measured_for_but_of_damage(tmp_path, capsys, monkeypatch):
+    only(monkeypatch, "energy", "switch", "surfaces")
     write(tmp_path, {"energy": made_up(seeds=1)["energy"]})
-    assert paper.main([str(tmp_path)]) == 0
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("paper: one picture is left out, as its tables (in brackets) are not there: switch (switch)")
+    assert paper.main([str(tmp_path), "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+    (tmp_path / "tables" / "switch.csv").write_text("a,b\n1\n")
+    assert paper.main([str(tmp_path), "--quiet"]) == 0
+    assert "switch.csv" in capsys.readouterr().err
 
 
 def test_no_table_at_all_is_one_line(tmp_path, capsys):
@@ -217,7 +251,7 @@ def test_type_is_never_below_seven_points_and_widths_are_the_pages(picture):
     frames = complete(seeds=2)
     with paper.command.style.paper():
         figure = Figure(figsize=(picture.width, picture.height), layout="constrained")
-        picture.draw(figure, *(frames[name] for name in (picture.table, *picture.beside)))
+        picture.onto(figure, *(frames[name] for name in (picture.table, *picture.beside)))
         sizes = [float(text.get_fontsize()) for text in figure.findobj(Text)]
     assert min(sizes) >= 7
     assert figure.get_figwidth() in (3.4, 7.0)

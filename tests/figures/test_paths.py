@@ -142,7 +142,7 @@ def test_an_infinite_point_has_its_sign(tables, figure):
     frame = tables["surface"].query("directions == 'random' and kind == 'plane'").reset_index(drop=True)
     frame.loc[(frame["alpha"] == 1) & (frame["beta"] == -1), "value"] = np.inf
     surfaces.planes(figure, frame)
-    for ax in figure.axes[:4]:
+    assert "4 infinite points: ∞, in the last colour" in caption_of(figure)
+    for ax in (figure.axes[place] for place in (0, 1, 3, 4)):  # rises, two a row
         (sign,) = (line for line in ax.lines if line.get_marker() == r"$\infty$")
         assert sign.get_xydata().tolist() == [[1, -1]]
-    assert "4 infinite points: ∞, in the last colour" in caption_of(figure)

@@ -20,7 +20,7 @@ from tests.figure_tables import complete, made_up, write
 pytestmark = pytest.mark.filterwarnings("error")
 DRAWN = ("surfaces", "scalability", "steps")
 PICTURES = {one.name: one for one in catalogue.PICTURES}
-TABLES = 6  # networks, flatness, the rest of the comparison, beside the paper, tables, checkpoints
+TABLES = 7  # networks, what speaks first, flatness, the rest of the comparison, beside the paper, tables, checkpoints
 VOID = {"meta", "link", "br", "img"}
 VERSIONS = {"snn-landscape": "0.1.0", "python": "3.11.7"}
 
@@ -106,7 +106,7 @@ class Seen(HTMLParser):
 
 def test_every_section_is_there_and_the_tags_are_nested(seen):
     assert seen.open == []
-    titles = ["in-short", "networks-and-seeds", "comparison", "figures", "beside-the-paper", "methods", "provenance"]
+    titles = ["comparison", "figures", "controls", "generalization", "beside-the-paper", "methods", "provenance"]
     assert [one["id"] for one in seen.all("h2")] == titles
     ids = [one["id"] for _, one in seen.elements if "id" in one]
     assert len(ids) == len(set(ids))

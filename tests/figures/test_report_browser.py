@@ -100,5 +100,5 @@ def test_nothing_is_asked_of_the_network_and_nothing_fails(browser):
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = [one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"]
     assert any(url.endswith("report.html") for url in asked)
-    assert {url.split(":")[0] for url in asked} <= {"file", "data", "blob", "about", "chrome"}
+    assert {url.split(":")[0] for url in asked} <= {"file", "data", "blob", "about", "chrome", "chrome-untrusted"}
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []

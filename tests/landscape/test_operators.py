@@ -282,6 +282,8 @@ CHANGES = {
     "a frozen weight": lambda model, loss, x: model.frozen.data.add_(1),
     "a buffer": lambda model, loss, x: model[1].running_mean.add_(1),
     "a number": lambda model, loss, x: setattr(model[2], "negative_slope", 0.9),
+    "a tuple of whole numbers": lambda model, loss, x: setattr(model, "factors", (3,)),
+    "a list that was empty": lambda model, loss, x: model.more.append(2.0),
     "a list of numbers": lambda model, loss, x: model.scales.append(2.0),
     "a tensor in a list": lambda model, loss, x: model.shifts[0].add_(1),
     "a function": lambda model, loss, x: setattr(model, "last", torch.sin),
@@ -298,10 +300,13 @@ class Changing(nn.Sequential):
     def __init__(self):
         super().__init__(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.LeakyReLU(0.3), nn.Linear(4, 3))
         self.frozen = nn.Parameter(torch.ones(3), requires_grad=False)
+        self.factors, self.more = (1,), []
         self.scales, self.shifts, self.last = [0.5], [torch.zeros(3, dtype=torch.float64)], torch.tanh
 
     def forward(self, x):
-        return self.last(super().forward(x) * self.frozen * sum(self.scales) + self.shifts[0])
+        return self.last(
+            super().forward(x) * self.frozen * self.factors[0] * sum(self.scales, sum(self.more)) + self.shifts[0]
+        )
 
 
 @BOTH

@@ -86,6 +86,21 @@ def test_the_first_convolution_runs_three_times_a_batch_for_any_number_of_points
     assert before == 3 + 3 * len(batches)  # the check, and three outputs of each batch
 
 
+def test_other_directions_take_batches_that_are_read_and_checked_and_give_what_points_made_anew_give(counted):
+    net, batches, (one, other) = network()
+    space = Points(net, loss, batches, [one])
+    counted.clear()
+    along = space.along([other, one])
+    assert not counted
+    again = Points(net, loss, batches, [other, one])
+    for point in POINTS:
+        assert torch.equal(along.values(point)["loss"], again.values(point)["loss"])
+        torch.testing.assert_close(along.values(point)["loss"], plain(net, batches, [other, one], point))
+    torch.testing.assert_close(space.values((0.7,))["loss"], plain(net, batches, [one], (0.7,)))
+    with pytest.raises(ValueError, match="a direction is zero"):
+        space.along([torch.zeros_like(one)])
+
+
 def test_a_first_layer_that_would_take_too_much_memory_is_computed_as_usual(counted, monkeypatch):
     monkeypatch.setattr(first_layer, "BUDGET", 1000)
     net, batches, directions = network()
