@@ -41,7 +41,8 @@ class Config:
     data: str | None = None
     """Data for --network: a data set's name, mine.npz, a folder of images by class, mine.py:data."""
     weights: str = "raw"
-    """Which weights of a file for --network: raw, ema (their moving average), or the key that they lie under."""
+    """Which weights of a file for --network: raw, ema (their moving average), the key that they lie under, or what
+    their names begin with, as ema_net beside net."""
     quiet: bool = False
     """No progress and no remarks on stderr."""
 

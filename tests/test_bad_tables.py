@@ -246,7 +246,9 @@ def test_a_bad_number_costs_its_picture_and_no_later_one(name, column, value, ex
     save(tmp_path, later.table, FRAMES[later.table])
     assert paper.main([str(tmp_path)]) == 0
     out, err = capsys.readouterr()
-    assert [file.rsplit("/", 1)[1] for file in out.splitlines()] == [f"energy.{kind}" for kind in ("pdf", "png", "svg", "txt")]
+    assert [file.rsplit("/", 1)[1] for file in out.splitlines()] == [
+        f"energy.{kind}" for kind in ("pdf", "png", "svg", "txt")
+    ]
     (line,) = err.splitlines()
     assert f"{name}: " in line
     assert f"{table}.csv: line 5 has {value!r} as {column}, expected {expected}" in line

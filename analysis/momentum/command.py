@@ -56,7 +56,7 @@ from tables.result import Result
 
 from ..command import analyse
 from ..hessian.layers import by_layer
-from ..subject import Batch, NotFinite, Subject, Subjects
+from ..subject import Batch, NotFinite, Subject, Subjects, Unsuited, complex_weight
 from ..subject.sources import selected
 from .descent import descent
 from .flags import Config
@@ -90,6 +90,11 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
 
 
 def _measured(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
+    if named := complex_weight(subject.network):
+        raise Unsuited(
+            f"{subject.title}: parameter {named!r} is complex, and gradients by timestep are of real weights: they "
+            "can't be measured"
+        )
     pool = subject.batch(config.split, config.images)
     number, beta = examples(None, pool[1]), _beta(subject, config)
     size = _batch_size(subject, config, number)

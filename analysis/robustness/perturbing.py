@@ -16,7 +16,7 @@ from landscape.sharpness import rounded
 from landscape.surfaces import filter_scale
 from models.perturbation import Site, mismatched, noisy, own, unreliable, why_not
 
-from ..subject import Batch, Subject
+from ..subject import Batch, Subject, complex_weight
 from ..subject.watched import sites_of
 
 
@@ -73,6 +73,8 @@ def possible(subject: Subject, name: str, sites: Sequence[Site]) -> tuple[Sequen
         if isinstance(inputs, Tensor) and inputs.is_floating_point():
             return sites, ""
         return None, f"is left out: its input is {described(inputs)}, no tensor of real numbers"
+    if name == "rounding" and (named := complex_weight(subject.network)):
+        return None, f"is left out: parameter {named!r} is complex, and real weights alone are rounded"
     reasons = _reasons(subject, name, sites)
     able = [site for site, why in zip(sites, reasons, strict=True) if not why]
     told = list(filter(None, reasons))

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .subject import Subject
 
 
+_OWN = "; give one value per example: losses={'mine': lambda output, target: …}"
+
+
 @dataclass(frozen=True, eq=False)
 class Answers(Examples):
     """What the network says of its examples, and how that is judged."""
@@ -75,8 +78,8 @@ class Answers(Examples):
         every = own or {name: self._seen.through(one) for name, one in self._seen.usual.items()}
         if not every:
             raise ValueError(
-                f"subject {self.title}: which loss? Its output, {self._seen.shown}, doesn't say; give one value per "
-                "example: losses={'mse': lambda output, target: (output - target).square().flatten(1).mean(1)}"
+                f"subject {self.title}: which loss? Its output, {self._seen.shown}, doesn't say"
+                f"{self._seen.advice or _OWN}"
             )
         if self.losses and self.output:
             every = {name: partial(through, self.output, function) for name, function in every.items()}

@@ -39,7 +39,7 @@ import torch
 from tables.result import Result
 
 from ..command import analyse
-from ..subject import Subject, Subjects, Unsuited, check_answers
+from ..subject import Subject, Subjects, Unsuited, check_answers, likely
 from .agreement import agreement
 from .anytime import anytime, check_thresholds
 from .calibration import calibration
@@ -115,13 +115,19 @@ def _check_known(subject: Subject) -> None:
     if not subject.spikes or spiking is None or spiking.settable or subject.causal:
         return
     what = (
-        "answers at a step depend on later ones"
+        "what its network answers at a step depends on later steps"
         if subject.layout.time is not None
-        else "gives one answer for all its steps"
+        else "its network gives one answer for all its steps"
+    )
+    named = likely(subject.network)
+    found = (
+        f"its {named} looks like their number, and was not seen to set it alone. If it does, say so: "
+        f'spiking=Spiking(timesteps="{named}")'
+        if named
+        else "nothing was found that sets their number. Say what does: spiking=Spiking(timesteps='T')"
     )
     raise Unsuited(
-        f"{subject.title}: its network {what}, and nothing was found that sets their number. Say what "
-        "does: spiking=Spiking(timesteps='T'), the name of forward's keyword or of an attribute, or a function of "
+        f"{subject.title}: {what}, and {found}, the name of forward's keyword or of an attribute, or a function of "
         "network and T"
     )
 
