@@ -64,7 +64,8 @@ class Tally:
 
     def counted(self, count: Callable[[str], Tensor]) -> "Tally":
         """The same with other counts, of spikes and each operation by name."""
-        return replace(self, **{name: count(name) for name in OPERATIONS})
+        found: dict[str, Any] = {name: count(name) for name in OPERATIONS}
+        return replace(self, **found)
 
     def __add__(self, other: "Tally") -> "Tally":
         both = self.counted(lambda name: getattr(self, name) + getattr(other, name))
