@@ -16,8 +16,8 @@ the operation should have, from what it does:
 - ``surface``: points of a plane, evaluated one after the other: time 1, memory 0
 - ``timesteps``: the analysis, of several networks in turn: time 1, memory 0
 - ``compare``: from tables of networks: time and memory 1, passes over rows; ``generalization``: 2, all pairs of them
-- ``shared surface``: a plane's points over processes that torchrun starts: the work is divided, so that its sum stays, 0,
-  when what the processes take to start is taken off
+- ``shared surface``: a plane's points over processes that torchrun starts: the work is divided, so that its sum stays
+  (0) when what the processes take to start is taken off
 
 The tables go to stdout, ``benchmarks/scaling.csv`` and ``benchmarks/exponents.csv``, the picture to
 ``benchmarks/scaling.png``.
