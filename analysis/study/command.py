@@ -172,6 +172,8 @@ def show(config: Config) -> None:
 
     Where some of it failed, what there is is told all the same, and then, as an error, what there isn't.
     """
+    if config.subjects is not None:  # whose code may go to another folder
+        config = replace(config, out=config.out.absolute())
     try:
         _, seconds = run(config)
     except Partly as partly:

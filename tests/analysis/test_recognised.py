@@ -150,7 +150,7 @@ def test_steps_that_nothing_sets_are_measured_up_to_their_number():
 
 @pytest.mark.parametrize(
     ("network", "says"),
-    [(Fixed(mixed=True), "answers at a step depend on later ones"), (Fixed(mean=True), "one answer for all its steps")],
+    [(Fixed(mixed=True), "at a step depends on later steps"), (Fixed(mean=True), "one answer for all its steps")],
 )
 def test_steps_that_one_pass_does_not_hold_are_refused_where_nothing_sets_them(network, says):
     with pytest.raises(Unsuited, match=says) as refusal:

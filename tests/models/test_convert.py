@@ -533,6 +533,7 @@ def test_one_of_two_networks_in_a_file_is_converted(plain, tmp_path, capsys):
         argv, capsys
     )
     assert convert.main([*argv, "--weights", "ema_net"]) == 0
+    capsys.readouterr()
     made = load(tmp_path / "c.pt")
     assert made.training["source_weights"] == "state_dict.ema_net"
     torch.testing.assert_close(made.state_dict["stem.conv.weight"], 2 * raw["conv1.weight"])
