@@ -20,7 +20,7 @@ from tables.result import Result
 
 from .failing import Failures, told
 from .flags import Config
-from .loading import every, loaded, on_what_there_is, title
+from .loading import every, loaded, on_what_there_is, settled, title
 from .precision import check_precision, tf32
 from .subject import Subject, Subjects, listed
 from .turns import check_enough, in_turn
@@ -52,7 +52,7 @@ def analyse(
     splits its work over :mod:`models.processes`; of others the processes take subjects in turn
     (:mod:`analysis.turns`), one those of one ``chain``. All of them get the tables, and the first one writes.
     """
-    given = listed(subjects)
+    asked, config, given = recorded(config), settled(config), listed(subjects)
     _check(config, given)
     started, named = time.perf_counter(), every(config, given)
     if not shared:
@@ -75,7 +75,7 @@ def analyse(
             tables[name] = pd.concat([tables[name], rows], ignore_index=True) if name in tables else rows
         hashes[found.title] = found.sha256
         files |= found.code
-        made = provenance(recorded(config), hashes, time.perf_counter() - started)
+        made = provenance(asked, hashes, time.perf_counter() - started)
         more = {"code": files, LEFT_OUT: left_out}
         result = Result(tables, made | {name: value for name, value in more.items() if value})
         if config.out and processes.is_main():

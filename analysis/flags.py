@@ -41,11 +41,14 @@ class Config:
     data: str | None = None
     """Data for --network: a data set's name, mine.npz, a folder of images by class, mine.py:data."""
     weights: str = "raw"
-    """Which weights of a file for --network: raw, ema (their moving average), or the key that they lie under."""
+    """Which weights of a file for --network: raw, ema (their moving average), the key that they lie under, or what
+    their names begin with, as ema_net beside net."""
     quiet: bool = False
     """No progress and no remarks on stderr."""
 
     less_memory: ClassVar[str] = "a smaller --chunk"
+    of_folders: ClassVar[bool] = False
+    """Whether a run's folder is more to the analysis than the checkpoint in it."""
 
     def __post_init__(self) -> None:
         given: Any = self.checkpoints
@@ -56,11 +59,12 @@ class Config:
                     f"checkpoints are files, got a {type(one).__name__}: subjects are given beside the settings, "
                     "run(Config(), [subject])"
                 )
-        object.__setattr__(self, "checkpoints", tuple(held(Path(one)) for one in given))
+        object.__setattr__(self, "checkpoints", tuple(map(Path if self.of_folders else held, given)))
 
 
-def held(path: Path) -> Path:
+def held(given: str | Path) -> Path:
     """The checkpoint that a run's folder holds; any other path as it is."""
+    path = Path(given)
     return path / "ckpt.pt" if (path / "ckpt.pt").is_file() else path
 
 

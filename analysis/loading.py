@@ -16,6 +16,15 @@ from .subject import subjects as named_by
 C = TypeVar("C", bound=Config)
 
 
+def settled(config: C) -> C:
+    """The settings with the folders that they name as they are now, whatever folder the user's code goes to."""
+    changed: dict[str, Any] = {
+        "out": config.out and config.out.absolute(),
+        "data_root": config.data_root and str(Path(config.data_root).absolute()),
+    }
+    return replace(config, **changed)
+
+
 def every(config: Config, subjects: Sequence[Path | Subject] = ()) -> list[Path | Subject]:
     """The checkpoints, and the subjects given or named as code, in order.
 

@@ -4,6 +4,7 @@
 
     network = load_into(Net(), "theirs.pth")                    # says in a line on stderr which weights it took
     network = load_into(Net(), "theirs.pth", weights="ema")     # their moving average, where the file has one
+    network = load_into(Net(), "last.ckpt", weights="ema_net")  # of names beginning with net. and ema_net. the latter
 
 Read unasked, with what projects call it:
 
@@ -37,11 +38,14 @@ __all__ = ["Found", "State", "fit", "load_into", "read"]
 Module = TypeVar("Module", bound=nn.Module)
 _USUAL = ("state_dict", "model_state_dict", "model", "net", "network", "best_net", "best_model", "weights")
 _AVERAGED = re.compile(r"(^|[._])(ema|swa|averaged?)([._]|$)")
+_FEW = 6
 _ASIDE = ("optim", "sched", "scaler", "criterion", "loss", "resume")
 
 
 class Found(NamedTuple):
     """Weights of a file, the key in it that they lie under ("" for the whole file), and the choice in a sentence.
+
+    Where it was asked for by what names begin with, that is behind the key.
 
     ``others`` are the keys of other weights in it.
     """
@@ -77,7 +81,8 @@ def load_into(
 def read(path: Path | str, weights: str = "raw", *, prefix: str = "") -> Found:
     """The weights in a file, without what wrappers put before all names.
 
-    ``weights``: "raw", "ema" (their moving average) or, where several lie in one file, the key of those that are meant.
+    ``weights``: "raw", "ema" (their moving average) or, where several lie in one file, the key of those that are meant,
+    or what their names begin with, as "ema_net" beside "net" in a file of Lightning's.
     With ``prefix`` only the names that begin with it, without it. Raises FileNotFoundError, and CheckpointError, naming
     the file, where there are no such weights, or several.
     """
@@ -91,7 +96,9 @@ def read(path: Path | str, weights: str = "raw", *, prefix: str = "") -> Found:
                 f"{path} holds no state dict: expected tensors by name, or a dict with them under {usual} or another "
                 f"key; found {_described(content)}"
             )
-        key = _key(held, weights)
+        key, under = _named(held, weights)
+        if under:
+            held[key] = {name.removeprefix(under): one for name, one in held[key].items() if name.startswith(under)}
         held[key] = _of_average(held[key])
         taken = _beginning(held[key], prefix)
         state = {name.removeprefix(taken): value for name, value in held[key].items() if name.startswith(taken)}
@@ -99,9 +106,9 @@ def read(path: Path | str, weights: str = "raw", *, prefix: str = "") -> Found:
             raise CheckpointError(f"no name begins with the prefix {prefix!r}: the first is {next(iter(held[key]))!r}")
     others = tuple(other for other in held if other != key)
     chosen = f"the weights under {key!r}" if key else "all of its weights"
-    chosen += f", without the prefix {taken!r}" if taken else ""
+    chosen += f", without the prefix {under + taken!r}" if under + taken else ""
     chosen += f"; beside them {_listed(others, held)}" if others else ""
-    return Found(state, key, f"{path}: {chosen}", others)
+    return Found(state, ".".join(filter(None, [key, under.rstrip(".")])), f"{path}: {chosen}", others)
 
 
 def suggestion(path: Path | str, found: Found, fits: Callable[[State], object]) -> str:
@@ -127,11 +134,20 @@ def _held(content: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, St
             yield from _held(value, f"{key}.{name}" if key else name, depth + 1)
 
 
+def _named(held: Mapping[str, State], weights: str) -> tuple[str, str]:
+    """The key of the weights that are meant, and what the names of those begin with where several share a key."""
+    if weights in held or weights in ("raw", "ema"):
+        return _key(held, weights), ""
+    under = f"{weights.rstrip('.')}."
+    keys = [key for key, state in held.items() if any(name.startswith(under) for name in state)]
+    return (keys[0], under) if len(keys) == 1 else (_key(held, weights), "")
+
+
 def _key(held: Mapping[str, State], weights: str) -> str:
     """Which of the weights in a file are meant."""
     if weights in held:
         return weights
-    there = "one set of weights alone" if "" in held else _listed(held, held)
+    there = ("one set of weights alone" if "" in held else _listed(held, held)) + _parts(held)
     if weights not in ("raw", "ema"):
         raise CheckpointError(f"no weights lie under {weights!r}, there are {there}")
     meant = _group(held, averaged=weights == "ema")
@@ -142,6 +158,13 @@ def _key(held: Mapping[str, State], weights: str) -> str:
         raise CheckpointError(f"which weights are meant? There are {there}")
     what = "no moving average of the weights" if weights == "ema" else "nothing but averaged weights"
     raise CheckpointError(f"it holds {what}: there are {there}")
+
+
+def _parts(held: Mapping[str, State]) -> str:
+    """What the names in each set of weights begin with, where that is two things and more; as the end of a sentence."""
+    begun = [dict.fromkeys(name.partition(".")[0] for name in state) for state in held.values()]
+    parts = [part for one in begun if 1 < len(one) <= _FEW for part in one]
+    return f", of which names begin with {', '.join(map(repr, parts))}" if parts else ""
 
 
 def _listed(keys: Iterable[str], held: Iterable[str]) -> str:

@@ -24,7 +24,7 @@ def fit(state: Mapping[str, Tensor], network: nn.Module) -> State:
     """``state`` under the names and in the types of ``network``'s, wrappers' names left out of the comparison.
 
     ``num_batches_tracked``, which older files lack, counts as 0, and may be a float, as ``{k: v.half() …}`` makes it.
-    Raises CheckpointError with every name that is missing, unknown, or of another shape or kind, and the prefix that
+    Raises CheckpointError with every name that is missing, unknown, or of another shape or kind, and the prefixes that
     would make most fit; for weights and BatchNorm's statistics that are not finite; ValueError for a network whose
     state is more than tensors, or that is on ``meta``.
     """
@@ -74,10 +74,14 @@ def listed(complaints: Iterable[Complaint]) -> str:
 def hint(found: Iterable[str], expected: Iterable[str]) -> str:
     """What to do where most names of the one are those of the other but for what they begin with; else ""."""
     one, other = list(found), set(expected)
-    more, count = _beginning(one, other)
-    if 2 * count > len(other):
+    fitting = [(more, count) for more, count in _beginnings(one, other) if 2 * count > len(other)]
+    if len(fitting) > 1:
+        told = ", ".join(f"{count} with {more!r} (weights {more.rstrip('.')})" for more, count in fitting)
+        return f"; of {len(other)} would be named as expected, with a prefix: {told}"
+    if fitting:
+        ((more, count),) = fitting
         return f"; {count} of {len(other)} would be named as expected with prefix {more!r}"
-    less, count = _beginning(other, set(one))
+    less, count = next(iter(_beginnings(other, set(one))), ("", 0))
     if 2 * count > len(one):
         return f"; {count} of {len(one)} are names in the module's {less.rstrip('.')}: load them into that"
     return ""
@@ -115,12 +119,12 @@ def _bare(name: str) -> str:
     return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
 
 
-def _beginning(longer: Iterable[str], shorter: set[str]) -> tuple[str, int]:
-    """The prefix without which most of ``longer`` are among ``shorter``, and how many those are."""
+def _beginnings(longer: Iterable[str], shorter: set[str]) -> list[tuple[str, int]]:
+    """The prefixes without which some of ``longer`` are among ``shorter``, and how many those are, most first."""
     found = Counter[str]()
     for name in longer:
         parts = name.split(".")
         for cut in range(1, len(parts)):
             if ".".join(parts[cut:]) in shorter:
                 found[".".join(parts[:cut]) + "."] += 1
-    return found.most_common(1)[0] if found else ("", 0)
+    return found.most_common()

@@ -332,6 +332,7 @@ COLUMNS |= _read(
     additions      per image
     multiplications per image
     updates        of membranes, per image
+    window         how many neurons' spikes one value that is read averages, 1 without average pooling; the largest
     joules         [J] per image
     joules_stderr  over images
     twin_joules    [J] of the twin without spikes

@@ -69,6 +69,10 @@ class Timeless(TableError):
     """What needs several timesteps, put to networks that have one."""
 
 
+class Unasked(TableError):
+    """What is measured only where it is asked for, and wasn't."""
+
+
 def check_timed(frame: pd.DataFrame, column: str = "timesteps") -> None:
     """Raise Timeless where T is 1 alone, as of networks without time: nothing can be seen against it."""
     if frame[column].max() <= 1:

@@ -207,8 +207,8 @@ SCHEMA: dict[str, Table] = {
         _table(
             "energy", "energy", "operations and joules, layer by layer",
             "split timesteps trained_timesteps? layer kind? neurons? spikes? firing_rate? additions? multiplications? "
-            "updates? joules joules_stderr? joules_by_rate? joules_by_rate_stderr? twin_joules? share?:number "
-            "accuracy accuracy_stderr? images",
+            "updates? joules joules_stderr? joules_by_rate? joules_by_rate_stderr? window?:number "
+            "twin_joules? share?:number accuracy accuracy_stderr? images",
             "trained_timesteps|timesteps",
         ),
         _table(

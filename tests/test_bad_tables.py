@@ -246,7 +246,9 @@ def test_a_bad_number_costs_its_picture_and_no_later_one(name, column, value, ex
     save(tmp_path, later.table, FRAMES[later.table])
     assert paper.main([str(tmp_path)]) == 0
     out, err = capsys.readouterr()
-    assert [file.rsplit("/", 1)[1] for file in out.splitlines()] == ["energy.pdf", "energy.png"]
+    assert [file.rsplit("/", 1)[1] for file in out.splitlines()] == [
+        f"energy.{kind}" for kind in ("pdf", "png", "svg", "txt")
+    ]
     (line,) = err.splitlines()
     assert f"{name}: " in line
     assert f"{table}.csv: line 5 has {value!r} as {column}, expected {expected}" in line
@@ -290,7 +292,7 @@ def test_one_step_on_a_logarithmic_axis_is_drawn():
         ("energy", "Accuracy on 500 test examples."),
         ("scalability", "Fewer than three seeds: no band."),
         ("scalability", "Differences paired by seed, at T = 1 and the trained T: compare.csv."),
-        ("density", "spreads mass by σ, also below zero"),
+        ("density", "of eigenvalues above a thousandth of the largest"),
         ("momentum", "the cross-entropy part of the loss trained with (no regulariser)"),
         ("momentum-pairs", "the cross-entropy part of the loss trained with (no regulariser)"),
         ("descent", "the cross-entropy part of the loss trained with (no regulariser)"),
@@ -299,5 +301,5 @@ def test_one_step_on_a_logarithmic_axis_is_drawn():
 def test_captions_say_what_was_measured(name, says):
     picture = PICTURES[name]
     figure = Figure(figsize=(picture.width, picture.height))
-    picture.draw(figure, FRAMES[picture.table])
+    picture.draw(figure, *(FRAMES[table] for table in (picture.table, *picture.beside)))
     assert says in figure.get_supxlabel().replace("\n", " ").replace("\u00a0", " ")

@@ -11,7 +11,18 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from analysis import hessian, path, stability, study, timesteps
+from analysis import (
+    compare,
+    energy,
+    hessian,
+    momentum,
+    path,
+    robustness,
+    sharpness,
+    stability,
+    study,
+    timesteps,
+)
 from analysis.stability import has_steps
 from analysis.study import own
 from analysis.study.trainings import folders
@@ -131,7 +142,8 @@ def test_a_study_is_made_without_the_subject_that_fails(capsys, how, said):
     assert "fine is the reference" in line
     summary, _, absent = html.unescape(Path("all/report.html").read_text()).partition("<h3>Not here</h3>")
     assert "Not in this:</strong> nothing was measured of bad;" in summary.partition("Comparison</h2>")[0]
-    assert "<li>timesteps left out of bad: " in absent
+    assert "<li>timesteps, energy left out of bad: " in absent
+    assert sum("left out of bad: " in line for line in told.err.splitlines()) == 1  # told when it first came
     assert said in absent
     assert left_out.read(Path("all")) == json.loads(Path("all/left_out.json").read_text())
     assert set(pd.read_csv("all/tables/timesteps.csv")["checkpoint"]) == {"fine"}
@@ -337,3 +349,134 @@ def test_stability_and_paths_take_networks_of_the_user_s_own():
     assert set(pd.read_csv("stable/stability.csv")["curvature"]) == {"exact"}
     assert path.main(["run0/ckpt.pt", "run1/ckpt.pt", *flags, "between"]) == 0
     assert not has_steps(Subject.load(Path("run0/ckpt.pt"), code=("failing_mine.py",)))
+
+
+@pytest.mark.parametrize(
+    ("n", "said", "told"),
+    [
+        (2, "2 seeds are too few to say", "2 seeds are too few to say"),
+        (3, "sharper from 0.1 to 1", "fast is sharper from 0.1 to 1"),
+    ],
+)
+def test_the_line_by_radius_is_a_sentence_for_any_number_of_seeds(n, said, told):
+    sides = {"method": "fast", "reference": "slow"}
+    row = {"along": "plane", "loss": "ce", "logits": "plain", "verdict": f"fast against slow: {said}", "n": n}
+    found = compare.verdict(pd.DataFrame([sides | {"measure": "energy"}]), {"crossovers": pd.DataFrame([sides | row])})
+    assert found.splitlines()[-1] == f"  by radius: {told} (ce loss)"
+
+
+def batch(target, classes=3, steps=0):
+    """A network's data, or what one that takes steps of its own returns for them."""
+    inputs = torch.randn(len(target), 4, generator=torch.Generator().manual_seed(0))
+    return Subject(nn.Linear(4, classes) if not steps else Several(steps), train=(inputs, target), name="x")
+
+
+class Several(nn.Module):
+    def __init__(self, steps):
+        super().__init__()
+        self.inner, self.steps = nn.Linear(4, 3), steps
+
+    def forward(self, x):
+        return self.inner(x).expand(self.steps, len(x), 3)
+
+
+@pytest.mark.parametrize(
+    ("target", "classes", "steps", "seen", "line"),
+    [
+        (THREE.float(), 3, 0, "Tensor [8] of float32", "target.long(), or unpack"),
+        (THREE.float(), 3, 4, "Tensor [8] of float32", "target.long(), or unpack"),
+        (THREE[:, None], 3, 0, "Tensor [8, 1] of int64", "target.squeeze(1), or unpack"),
+        (THREE[:, None].float(), 3, 0, "Tensor [8, 1] of float32", "target.squeeze(1).long(), or unpack"),
+        (THREE + 0.5, 3, 0, "Tensor [8] of float32", "{'mine': "),
+        (torch.rand(12, 3), 3, 0, "Tensor [8, 3] of float32", "{'mse': lambda output, target: (output - target)"),
+        (torch.rand(12), 1, 0, "Tensor [8] of float32", "{'mse': lambda output, target: (output.squeeze(-1) - target)"),
+    ],
+)
+def test_a_target_that_says_no_loss_is_shown_with_the_line_that_suits_it(target, classes, steps, seen, line):
+    with pytest.raises(ValueError, match="which loss") as refusal:
+        batch(target, classes, steps).asked("all")
+    said = str(refusal.value)
+    assert f"beside its target, {seen}" in said
+    assert line in said
+    assert ("mse" in said) is ("mse" in line)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_one_hot_targets_are_asked_about(whole):
+    target = torch.eye(3)[THREE].long() if whole else torch.eye(3)[THREE]
+    subject = batch(target)
+    with pytest.raises(ValueError, match="one of several classes, or labels") as refusal:
+        subject.asked("all")
+    _, _, line = str(refusal.value).partition("say so: ")
+    said = eval(f"dict({line})", {"torch": torch})
+    named = Subject(subject.network, train=subject.train, name="x", **said)
+    assert list(named.asked("all")) == ["bce"]
+    assert named.layout.answers == "labels"
+    classes = Subject(subject.network, train=subject.train, unpack=lambda pair: (pair[0], pair[1].argmax(1)), name="x")
+    assert list(classes.asked("all")) == ["ce"]
+    own_loss = Subject(subject.network, train=subject.train, losses={"ce": nn.CrossEntropyLoss(reduction="none")})
+    assert own_loss.score is None  # of classes or of labels isn't said
+    two = torch.cat([torch.eye(3)[THREE][:4], torch.ones(8, 3)])
+    assert list(batch(two).asked("all")) == ["bce"]
+
+
+class Complex(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(4, 3, dtype=torch.complex64, generator=torch.Generator().manual_seed(0)))
+
+    def forward(self, x):
+        return (x.to(torch.complex64) @ self.w).abs()
+
+
+def complex_one():
+    return Subject(Complex(), train=(torch.rand(12, 4), THREE), name="x")
+
+
+@pytest.mark.parametrize("analysis", [energy, momentum])
+def test_complex_weights_are_refused_in_one_line(analysis):
+    with pytest.raises(ValueError, match=r"^x: parameter 'w' is complex, and .* of real"):
+        analysis.run(analysis.Config(quiet=True), [complex_one()])
+
+
+@pytest.mark.parametrize("measure", ["norms", "relative-flatness", "fisher-rao"])
+def test_measures_of_real_weights_refuse_complex_ones(measure):
+    with pytest.raises(ValueError, match="parameter 'w' is complex"):
+        sharpness.run(sharpness.Config(quiet=True, measures=(measure,)), [complex_one()])
+
+
+def test_complex_weights_are_not_rounded_and_keep_their_imaginary_parts_under_noise(capsys):
+    table = robustness.run(robustness.Config(draws=2), [complex_one()]).tables["robustness"]
+    assert "rounding is left out: parameter 'w' is complex" in capsys.readouterr().err
+    assert "weight_noise" in set(table["perturbation"])
+    assert "rounding" not in set(table["perturbation"])
+
+
+GOES = """
+import os
+from failing_mine import *
+
+
+def elsewhere():
+    os.makedirs("other", exist_ok=True)
+    os.chdir("other")
+    return [Subject(Net(), train=part(), test=part(), name=name, method=name) for name in ("a", "b")]
+"""
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("command", ["timesteps", "study"])
+def test_tables_lie_where_they_are_said_to_whatever_folder_the_code_goes_to(monkeypatch, tmp_path, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    Path("goes_mine.py").write_text(GOES)
+    Path("failing_mine.py").write_text(MINE)
+    if command == "study":
+        assert study.main(["--subjects", "goes_mine.py:elsewhere", "--out", "here"]) == 0
+        assert "tables   " in capsys.readouterr().out
+        assert (tmp_path / "here" / "report.html").exists()
+    else:
+        assert timesteps.main(["goes_mine.py:elsewhere", "--out", "here/tables", "--data-root", "root"]) == 0
+        assert json.loads((tmp_path / "here/tables/timesteps.json").read_text())["settings"]["data_root"] == "root"
+    assert (tmp_path / "here" / "tables" / "timesteps.csv").exists()
+    assert not (tmp_path / "other" / "here").exists()
+    sys.modules.pop("goes_mine", None)

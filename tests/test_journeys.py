@@ -171,7 +171,7 @@ def test_a_folder_of_eight_files_of_two_methods_is_one_study(network, folder, mo
     assert set(rows["n"]) == {4}
     assert set(rows["reference"] + rows["method"]) == {"adamsgd"}
     assert rows[["low", "high"]].notna().any(axis=None)
-    assert "sgd against adam" in capsys.readouterr().out
+    assert "adam and sgd, 4 seeds each\nWhich is flatter?" in capsys.readouterr().out
 
 
 def test_files_of_trainers_go_into_a_network_from_the_command_line(network, folder, capsys):

@@ -103,11 +103,16 @@ def _by_radius(crossovers: pd.DataFrame) -> list[str]:
     own = own[own["loss"] == own["loss"].iloc[0]] if len(own) else own
     names = {"plain": "by radius", "network": "with logits at one scale"}
     return [
-        f"  {words}: {one['method']} is {one['verdict'].partition(': ')[2]} ({one['loss']} loss)"
-        + (f"; in doubt: {one['trust']}" if one.get("trust") else "")
+        f"  {words}: {_side(one)} ({one['loss']} loss)" + (f"; in doubt: {one['trust']}" if one.get("trust") else "")
         for logits, words in names.items()
         for _, one in own[own["logits"] == logits].iterrows()
     ]
+
+
+def _side(one: pd.Series) -> str:
+    """What the method is, flatter or sharper where, in words; of too few seeds, which have no verdict, that alone."""
+    said = one["verdict"].partition(": ")[2]
+    return f"{one['method']} is {said}" if one["n"] >= FEWEST else said
 
 
 def _counted(one: pd.Series, rows: pd.DataFrame, words: str) -> str:

@@ -48,7 +48,9 @@ Table ``energy.csv``, after checkpoint, network, data, method, training, seed, a
   none
 - additions, multiplications, updates (of membranes), joules, joules_by_rate, twin_joules; these and the spikes are per
   image, for T steps together, means over images with ``joules_stderr`` and ``joules_by_rate_stderr``
-- share; accuracy, accuracy_stderr: of the whole network at T, NaN where nothing counts as right; images
+- window: of how many neurons' spikes a value that the layer reads is a mean, 1 without average pooling; the largest
+- share; accuracy, accuracy_stderr: of the whole network at T, NaN where nothing counts as right, and at other T than
+  its own where an output isn't finite; images
 """
 
 import sys
@@ -63,7 +65,7 @@ from torch import Tensor
 from tables.result import Result
 
 from ..command import analyse
-from ..subject import Spiking, Subject, Subjects
+from ..subject import Spiking, Subject, Subjects, Unsuited, check_answers, complex_weight
 from ..subject.sources import Batch
 from ..timesteps import horizon
 from .counts import Counted, counted
@@ -80,13 +82,22 @@ _ROUNDING = 1e-12  # of the largest
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """The energy table of one subject.
 
-    Raises ValueError for a negative energy.
+    Raises ValueError for a negative energy, and where the network as it is has outputs that aren't finite; Unsuited for
+    complex weights.
     """
     _check(config)
+    if named := complex_weight(subject.network):
+        raise Unsuited(
+            f"{subject.title}: parameter {named!r} is complex, and operations are counted of real numbers: its energy "
+            "can't be told"
+        )
     (split, *_) = subject.splits((config.split,))
     batches, few = subject.batches(split, config.images, config.chunk), subject.batches(split, FEW, FEW)[:1]
     network, unfolded = folded(subject, few[0])
     found = counted(network, batches, _steps(subject, config), once=config.first_layer == "once")
+    for steps, right in zip(found.timesteps, found.accuracy, strict=True):
+        if steps == subject.trained_timesteps:
+            check_answers(subject, split, config.images, right=right, losses={})
     multiplied, why = _twin(subject, few, config)
     if not config.quiet:
         _say(subject, unfolded, found, why)
@@ -149,7 +160,8 @@ def _table(found: Counted, twin_joules: Mapping[Key, float] | None, config: Conf
     }
     count = sum(spent["neurons"] for spent in neurons.values())
     rows = [_rows(key, spent, found, config) for key, spent in within.items()]
-    rows.append(_rows(("total", "total"), total | {"neurons": count, "image": False}, found, config))
+    widest = max((spent["window"] for spent in within.values()), default=1)
+    rows.append(_rows(("total", "total"), total | {"neurons": count, "image": False, "window": widest}, found, config))
     rows += [_rows(key, spent, found, config) for key, spent in rated.items() if key not in within]
     table = pd.concat(rows, ignore_index=True)
     made = table["additions"] + table["multiplications"]
@@ -189,6 +201,7 @@ def _rows(key: Key, spent: Mapping[str, Any], found: Counted, config: Config) ->
         "joules_stderr": (unknown * _stderr(joules)).numpy(),
         "joules_by_rate": by_rate.mean(1).numpy(),
         "joules_by_rate_stderr": (unknown * _stderr(by_rate)).numpy(),
+        "window": spent["window"],
     }
     return pd.DataFrame(columns)
 
@@ -200,9 +213,12 @@ def _joules(spent: Mapping[str, Any], additions: str, config: Config) -> Tensor:
 
 
 def _stderr(values: Tensor) -> Tensor:
-    """Of the mean over images, at each T; 0 where what they spread is the rounding of one number."""
+    """Of the mean over images, at each T; 0 where their spread is the rounding of one number, NaN of one image."""
+    if values.shape[1] < 2:
+        return torch.full((len(values),), nan, dtype=values.dtype)
     spread = values.std(1)
-    return spread.where(spread > _ROUNDING * values.abs().amax(1), torch.zeros_like(spread)) / values.shape[1] ** 0.5
+    rounding = spread <= _ROUNDING * values.abs().amax(1)
+    return torch.zeros_like(spread).where(rounding, spread) / values.shape[1] ** 0.5
 
 
 def run(config: Config, subjects: Subjects = ()) -> Result:

@@ -17,7 +17,7 @@ from landscape.evaluation import examples, leaves
 from models.networks.layers import Network
 
 from ..subject import Spiking, Subject, Unsuited
-from ..subject.passes import passes
+from ..subject.passes import asked_for, passes
 from ..subject.sources import Batch, selected
 from ..timesteps.curves import curve
 from .meter import Key, Meter, Tally
@@ -29,8 +29,8 @@ class Counted:
     """Tallies with a row for each of ``timesteps``: what each layer did up to then.
 
     ``neurons`` and ``synapses`` are those of a step.
-    ``accuracy`` is each image's at each T, nan where nothing counts as right. ``unknown`` says why it isn't known which
-    image did how much, so that all have the mean; empty where it is.
+    ``accuracy`` is each image's at each T, nan where nothing counts as right, or the output is no answer. ``unknown``
+    says why it isn't known which image did how much, so that all have the mean; empty where it is.
     """
 
     timesteps: Sequence[int]
@@ -71,7 +71,8 @@ def _pass(
         meter = Meter(subject.network, spiking, images, where, steps=steps if apart and where else 0, binary=binary)
         with meter.attached():
             returned, target = next(passes(subject, [batch], steps))
-        accuracy.append(_accuracy(subject, returned, target, images))
+        with asked_for(subject, steps):
+            accuracy.append(_accuracy(subject, returned, target, images))
         parts.append((meter.found, images))
     right = torch.cat(accuracy, 1).cpu()
     return _together(parts), right if apart else right[-1:], unknown

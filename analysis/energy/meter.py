@@ -28,6 +28,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
+from landscape.refusal import Refusal
+
 from ..subject import Spiking
 from .flow import GRADED, SPIKES, Flow, Values, tensors
 from .looking import looked_at
@@ -47,7 +49,8 @@ class Tally:
 
     A row is the whole pass, or a step where they are kept apart (one row: each the same). ``neurons`` feed the layer,
     or are in it; ``synapses`` is how many products it would take without spikes; both of one image in one row.
-    ``image`` says that it reads the network's input. Spikes are nan where values are graded.
+    ``image`` says that it reads the network's input. Spikes are nan where values are graded. ``window`` is the largest
+    number of neurons whose spikes a value that it reads averages, 1 without pooling.
     """
 
     neurons: float
@@ -57,10 +60,12 @@ class Tally:
     additions: Float64[Tensor, "row image"]
     multiplications: Float64[Tensor, "row image"]
     updates: Float64[Tensor, "row image"]
+    window: int = 1
 
     def counted(self, count: Callable[[str], Tensor]) -> "Tally":
         """The same with other counts, of spikes and each operation by name."""
-        return Tally(self.neurons, self.synapses, self.image, *map(count, OPERATIONS))
+        found: dict[str, Any] = {name: count(name) for name in OPERATIONS}
+        return replace(self, **found)
 
     def __add__(self, other: "Tally") -> "Tally":
         both = self.counted(lambda name: getattr(self, name) + getattr(other, name))
@@ -69,6 +74,7 @@ class Tally:
             neurons=self.neurons + other.neurons,
             synapses=self.synapses + other.synapses,
             image=self.image and other.image,
+            window=max(self.window, other.window),
         )
 
 
@@ -103,6 +109,8 @@ class Meter(Watch):
 
     def product(self, layer: str, made: Product) -> None:
         """Count a product, by the first of its operands that depends on the image."""
+        if any(operand.is_complex() for operand in made.operands):
+            raise Refusal("a product of complex numbers, and operations are counted of real ones")
         met = zip(made.operands, made.fans, self._next(made.operands), strict=True)
         active = [_Operand(operand, fan, place) for operand, fan, place in met if place]
         if active:
@@ -130,7 +138,8 @@ class Meter(Watch):
         neurons = sum(spikes.numel() * window for spikes, window, _ in firing)
         arrived = sum((self._by_image(where.place, spikes) for spikes, _, where in firing), none)
         counts = _count(seen[0].spikes, one.values) * _on(one, one.fan(seen[1].spikes if seen[1:] else None))
-        return Tally(neurons / each, synapses, image, arrived, self._by_image(one.place, counts), none, none)
+        widest = max(window for _, window, _ in firing)
+        return Tally(neurons / each, synapses, image, arrived, self._by_image(one.place, counts), none, none, widest)
 
     def neurons(self, layer: str, output: Tensor, *, spiking: bool) -> None:
         """Count what neurons gave."""

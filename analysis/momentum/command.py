@@ -37,7 +37,8 @@ CPU with the fused neuron. BatchNorm ties a batch's images together, so it is on
 smaller ``--batch-size``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import pandas as pd
 import torch
@@ -47,6 +48,7 @@ from tqdm import tqdm
 
 from landscape.evaluation import examples
 from landscape.objective import Objective, Parameters
+from landscape.refusal import Refusal
 from models.data.splits import independent_draws
 from models.training.nulls import coherence_null, sampled_null
 from models.training.step_gradients import cosine, statistics, step_gradients
@@ -54,7 +56,7 @@ from tables.result import Result
 
 from ..command import analyse
 from ..hessian.layers import by_layer
-from ..subject import Batch, Subject, Subjects
+from ..subject import Batch, NotFinite, Subject, Subjects, Unsuited, complex_weight
 from ..subject.sources import selected
 from .descent import descent
 from .flags import Config
@@ -62,6 +64,7 @@ from .onward import Plan, onward
 from .streams import Stream
 
 WHOLE = "whole"
+_OF_ONE = "more than 1 value per channel"
 _USUAL = {"batch_size": 50, "momentum": 0.9}  # of subjects that don't say
 Streams = dict[str, dict[int, Stream]]
 
@@ -87,6 +90,11 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
 
 
 def _measured(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
+    if named := complex_weight(subject.network):
+        raise Unsuited(
+            f"{subject.title}: parameter {named!r} is complex, and gradients by timestep are of real weights: they "
+            "can't be measured"
+        )
     pool = subject.batch(config.split, config.images)
     number, beta = examples(None, pool[1]), _beta(subject, config)
     size = _batch_size(subject, config, number)
@@ -154,7 +162,9 @@ def _stream(
         bar = tqdm(objective.batches(), unit="batch", disable=config.quiet, delay=2, leave=False)
         for share, inputs, target in bar:
             at_once = max(1, config.chunk // examples(None, target))
-            output = subject.time_first(objective.output(inputs))
+            with _in_training(config):
+                output = subject.time_first(objective.output(inputs))
+            _check(subject, loss, function(output.detach(), target), config)
             for t, error, gradient in step_gradients(output, target, function, weights, at_once=at_once):
                 for layer, piece in pieces.items():
                     if t in streams[layer]:
@@ -164,6 +174,23 @@ def _stream(
                 squares[t] = squares.get(t, 0.0) + share * float(error.square().flatten(1).sum(1).mean())
     ordered = {layer: dict(sorted(found.items())) for layer, found in streams.items()}
     return ordered, {t: square**0.5 for t, square in squares.items()}
+
+
+@contextmanager
+def _in_training(config: Config) -> Iterator[None]:
+    """Of BatchNorm, which in training has nothing to normalise one example by, the way out is said."""
+    try:
+        yield
+    except Refusal as error:
+        if config.mode == "train" and _OF_ONE in str(error):
+            raise Refusal(f"{error}. Take its running statistics, --mode eval, or larger batches") from error
+        raise
+
+
+def _check(subject: Subject, loss: str, values: Tensor, config: Config) -> None:
+    if not values.isfinite().all():
+        said = f"the loss {loss} is {float(values.mean())} at these weights: it has no gradient to speak of"
+        raise NotFinite(f"{subject.title}, {config.split} data: {said}")
 
 
 def _statistics(streams: Mapping[int, Stream], errors: Mapping[int, float], *, size: int, images: int) -> pd.DataFrame:

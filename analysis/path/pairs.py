@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,6 +54,7 @@ def analyse_pairs(
     files, is not measured again; rows of other pairs stay. Raises ValueError for an odd number of checkpoints, for two
     that do not fit together, and where ``config.out`` holds tables made with other settings.
     """
+    config = replace(config, out=config.out and config.out.absolute())  # whatever folder the user's code goes to
     pairs = _pairs(every(config, listed(subjects)))
     code = {file: digest for pair in pairs for one in pair for file, digest in _code(one).items()}
     check_precision(config.dtype, allowed=config.low_precision)

@@ -33,12 +33,13 @@ translation
 ==================  ==================================================================================================
 
 The formulas of the neurons and spikes are in :mod:`models.perturbation`. Biases and BatchNorm stay as they are.
-Strength 0 is the network as trained (draws 1, standard error over draws 0). A network without spikes has no rows about
-thresholds, decays and spikes. What else a network can't suffer has no rows either, and a line on stderr says why, as
-does ``left_out`` in the table's record: inputs that aren't one tensor of real numbers, neurons whose spikes have sizes,
-other libraries' neurons of which no threshold or decay is known or that take one for all
-(:mod:`models.perturbation.acting` tries it out). Where only some layers of neurons can't suffer it, the rows are of a
-perturbation of all others, and line and record name those left out.
+Strength 0 is the network as trained (draws 1, standard error over draws 0), which must answer every image in numbers,
+else it is refused. A disturbed network whose outputs for an image overflow isn't right there, and its loss is nan.
+A network without spikes has no rows about thresholds, decays and spikes. What else a network can't suffer has no rows
+either, and a line on stderr says why, as does ``left_out`` in the table's record: inputs that aren't one tensor of real
+numbers, neurons whose spikes have sizes, other libraries' neurons of which no threshold or decay is known or that take
+one for all (:mod:`models.perturbation.acting` tries it out). Where only some layers of neurons can't suffer it, the
+rows are of a perturbation of all others, and line and record name those left out.
 
 Draws come from the seed, whatever the strength and the checkpoint: a curve is one of growing disturbance, and networks
 of one structure meet the same ones, so that the difference between them has less error than the values. The two
@@ -65,7 +66,7 @@ from tables.result import Result
 
 from ..budget import check_seconds
 from ..command import LEFT_OUT, analyse
-from ..subject import Batch, Subject, Subjects
+from ..subject import Batch, Subject, Subjects, check_answers
 from ..subject.passes import passes
 from .flags import Config
 from .perturbing import channel_spread, perturbed, possible, sites_in
@@ -152,10 +153,13 @@ def _curves(
 ) -> pd.DataFrame:
     """Draw after draw, each of everything, as long as there is time; two at least."""
     batches = subject.batches(split, config.images, config.chunk)
-    spread = channel_spread(batches, subject) if "input_noise" in plan else torch.ones(1)
-    known = pixels_of(subject, config.pixels) if set(plan) & set(SHIFTS) else None
     losses = list(subject.asked(config.loss))
-    clean = _summary([_outcomes(subject, batches, config.loss)], losses)
+    undisturbed = _outcomes(subject, batches, config.loss)
+    each = dict(zip(losses, undisturbed, strict=False))
+    check_answers(subject, split, config.images, right=undisturbed[-1], losses=each)
+    clean = _summary([undisturbed], losses)
+    spread = channel_spread(batches, subject, split) if "input_noise" in plan else torch.ones(1)
+    known = pixels_of(subject, config.pixels) if set(plan) & set(SHIFTS) else None
     found: dict[tuple[str, float], list[Tensor]] = {
         (name, strength): [] for name, one in plan.items() for strength in one.strengths
     }
@@ -167,11 +171,11 @@ def _curves(
             seed = (config.seed, _ORDER.index(name), draw)
             if known and name in SHIFTS:
                 moved = under(batches, name, int(strength), pixels=known, seed=seed, title=subject.title)
-                outcomes.append(_outcomes(subject, moved, config.loss))
+                outcomes.append(_disturbed(_outcomes(subject, moved, config.loss), subject))
             else:
                 how: dict[str, Any] = {"pixels": spread, "seed": seed, "sites": plan[name].sites, "axis": subject.axis}
                 with perturbed(subject.network, name, strength, **how):
-                    outcomes.append(_outcomes(subject, batches, config.loss))
+                    outcomes.append(_disturbed(_outcomes(subject, batches, config.loss), subject))
             done()
         draws = draw + 1
     if draws < config.draws and not config.quiet:
@@ -188,13 +192,20 @@ def _curves(
 
 @torch.no_grad()
 def _outcomes(subject: Subject, batches: Sequence[Batch], loss: str) -> Float64[Tensor, "metric image"]:
-    """The losses and whether the answer is right (NaN where nothing counts as that), for every image."""
+    """The losses and whether the answer is right, for every image; NaN without an answer, or a right one."""
     losses, right, found = subject.asked(loss).values(), subject.score, []
     for output, target in passes(subject, batches, None):
         values = [function(output, target) for function in losses]
         values.append(values[0].new_full(values[0].shape, nan) if right is None else right(output, target))
         found.append(torch.stack(values))
     return torch.cat(found, dim=1).double().cpu()
+
+
+def _disturbed(outcomes: Tensor, subject: Subject) -> Tensor:
+    """The same, where what the disturbance robbed of its answer isn't right: it is what the disturbance cost."""
+    if subject.score is not None:
+        outcomes[-1] = outcomes[-1].nan_to_num(0)
+    return outcomes
 
 
 def _summary(outcomes: Sequence[Float64[Tensor, "metric image"]], losses: Sequence[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from landscape.sharpness import rounded
 from landscape.surfaces import filter_scale
 from models.perturbation import Site, mismatched, noisy, own, unreliable, why_not
 
-from ..subject import Batch, Subject
+from ..subject import Batch, Subject, complex_weight
 from ..subject.watched import sites_of
 
 
@@ -73,6 +73,8 @@ def possible(subject: Subject, name: str, sites: Sequence[Site]) -> tuple[Sequen
         if isinstance(inputs, Tensor) and inputs.is_floating_point():
             return sites, ""
         return None, f"is left out: its input is {described(inputs)}, no tensor of real numbers"
+    if name == "rounding" and (named := complex_weight(subject.network)):
+        return None, f"is left out: parameter {named!r} is complex, and real weights alone are rounded"
     reasons = _reasons(subject, name, sites)
     able = [site for site, why in zip(sites, reasons, strict=True) if not why]
     told = list(filter(None, reasons))
@@ -93,12 +95,18 @@ def _reasons(subject: Subject, name: str, sites: Sequence[Site]) -> list[str]:
         return [why_not(site, kind, partial(evaluation.ready, None)) for site in sites]
 
 
-def channel_spread(batches: Sequence[Batch], subject: Subject) -> Float[Tensor, "*channel"]:
+def channel_spread(batches: Sequence[Batch], subject: Subject, split: str = "") -> Float[Tensor, "*channel"]:
     """Standard deviation of each channel's pixels over all images (and frames), so that it broadcasts over them.
 
     Channels are the third axis from behind of images and of their frames, the second of other inputs of more than four
-    axes, and the features, the last axis, of those of two and three.
+    axes, and the features, the last axis, of those of two and three. Raises ValueError where the inputs, those of
+    ``split``, aren't finite.
     """
+    if wrong := sum(not inputs.isfinite().all() for inputs, _ in batches):
+        where = f"{subject.title}, {split} data" if split else subject.title
+        raise ValueError(
+            f"{where}: inputs hold NaN or infinity ({wrong} of {len(batches)} batches): no noise is scaled to them"
+        )
     axes = batches[0][0].ndim
     framed = subject.spiking is not None and subject.spiking.frames is not None
     volume = axes > 5 or (axes == 5 and not framed)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import tyro
 
@@ -27,3 +27,5 @@ class Config(flags.Config):
     """Products of the matrix with a vector to stop at, converged or not."""
     keep_graph: bool | None = None
     """Keep each batch's gradient graph for all products: faster, more memory. By default where the graphs fit."""
+
+    of_folders: ClassVar[bool] = True

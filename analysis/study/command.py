@@ -74,6 +74,7 @@ def _carried_out(config: Config) -> tuple[str, dict[str, float]]:
     failed: list[str] = []
     stale: Stale = {}
     if config.subjects is not None:
+        config = replace(config, out=config.out.absolute())  # whatever folder the user's code goes to
         if config.executor is not None:
             raise ValueError("--executor is for methods that are trained: --subjects are measured on this machine")
         folders, methods, seconds, failed, stale = own.measure(config)

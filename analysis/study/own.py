@@ -28,6 +28,7 @@ from .stacking import Stale, written_with
 from .stages import begin_worker, stage
 from .trainings import folders
 
+_LEFT_OUT = "{} left out of {}: {}"
 _AT_HAND: list[Path | Subject] = []  # what forked workers have
 
 
@@ -55,8 +56,8 @@ class Measured(NamedTuple):
 def measure(config: Config) -> Measured:
     """Put every analysis to the subjects that the study names.
 
-    What a subject can't have is said on stderr, and is no failure. Raises ValueError where there is none, for subjects
-    that can't be told apart, and where nothing at all could be measured.
+    What a subject can't have is said on stderr, and is no failure; why it fails, once for every cause. Raises
+    ValueError where there is none, for subjects that can't be told apart, and where nothing at all could be measured.
     """
     if not config.subjects:
         raise ValueError("no subject: name one or more, as in --subjects mine.py:subjects runs/sdt-0/ckpt.pt")
@@ -71,15 +72,16 @@ def measure(config: Config) -> Measured:
     named = [one for one in named if title(one) in methods]
     places = [place for place, name in zip(places, titles, strict=True) if name in methods]
     seconds: dict[str, float] = {}
-    lacking, failures = [*failed], list[tuple[str, Refused]]()
+    unsuited, failures = list[str](), list[tuple[str, Refused]]()
     _AT_HAND[:] = named
     try:
         for name in analyses(config, config.out) if named else ():
             begun = time.perf_counter()
             refused = _stage(config, places, name)
-            told = _told(name, refused)
-            print(*(f"{line}\n" for line in told), sep="", end="", file=sys.stderr)
-            lacking += told
+            known = {(one.title, one.reason) for _, one in failures}
+            news = [one for one in refused if one.unsuited or (one.title, one.reason) not in known]
+            print(*(f"{line}\n" for line in _told(name, news)), sep="", end="", file=sys.stderr)
+            unsuited += _told(name, [one for one in refused if one.unsuited])
             failures += [(name, one) for one in refused if not one.unsuited]
             for one in refused:
                 folder = places[[title(each) for each in named].index(one.title)] / "tables"
@@ -87,6 +89,7 @@ def measure(config: Config) -> Measured:
             seconds[name] = time.perf_counter() - begun
     finally:
         _AT_HAND.clear()
+    lacking = [*failed, *_summed(failures, _LEFT_OUT), *unsuited]
     failed += _once_each(failures)
     there = [i for i, place in enumerate(places) if _fresh(place / "tables", stale)]
     gone = [name for name in titles if name not in {title(named[i]) for i in there}]
@@ -191,7 +194,7 @@ def _measured(config: Config, folder: Path, index: int, name: str) -> dict[int, 
     return {index: None}
 
 
-def _told(name: str, refused: Sequence[Refused], words: str = "{} left out of {}: {}") -> list[str]:
+def _told(name: str, refused: Sequence[Refused], words: str = _LEFT_OUT) -> list[str]:
     """What was refused, each reason once with whose it is, in these words."""
     lines = []
     for reason in dict.fromkeys(one.reason for one in refused):
@@ -211,7 +214,7 @@ def _once_each(failures: Sequence[tuple[str, Refused]]) -> list[str]:
     return [*whole, *([f"for other causes, told above, more of {', '.join(more)}"] if more else [])]
 
 
-def _summed(failures: Sequence[tuple[str, Refused]]) -> list[str]:
+def _summed(failures: Sequence[tuple[str, Refused]], words: str = "{} of {}: {}") -> list[str]:
     """A line for each reason with the analyses that failed for it, of the same subjects together."""
     names: dict[tuple[str, str], list[str]] = {}
     for name, one in failures:
@@ -219,4 +222,4 @@ def _summed(failures: Sequence[tuple[str, Refused]]) -> list[str]:
     alike: dict[str, list[Refused]] = {}
     for (whose, reason), found in names.items():
         alike.setdefault(", ".join(found), []).append(Refused(whose, reason, False))
-    return [line for found, refused in alike.items() for line in _told(found, refused, "{} of {}: {}")]
+    return [line for found, refused in alike.items() for line in _told(found, refused, words)]

@@ -1,9 +1,10 @@
 """What an analysis is put to: a network with its data and losses, from Python, from a file, or from a checkpoint."""
 
 from .answers import correct, per_image
-from .examples import Unsuited
+from .examples import Unsuited, complex_weight
+from .finite import NotFinite, check_answers
 from .foreign import in_network
-from .recognised import recognised
+from .recognised import likely, recognised
 from .sources import Batch
 from .spiking import Spiking
 from .subject import Subject
@@ -11,12 +12,16 @@ from .targets import Subjects, listed, subjects
 
 __all__ = [
     "Batch",
+    "NotFinite",
     "Spiking",
     "Subject",
     "Subjects",
     "Unsuited",
+    "check_answers",
+    "complex_weight",
     "correct",
     "in_network",
+    "likely",
     "listed",
     "per_image",
     "recognised",

@@ -17,10 +17,14 @@ from . import outputs
 from .examples import Examples, Unsuited
 from .outputs import Layout, Loss, through
 from .passes import Seen, look
+from .single import held
 from .words import ALL
 
 if TYPE_CHECKING:
     from .subject import Subject
+
+
+_OWN = "; give one value per example: losses={'mine': lambda output, target: …}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +74,12 @@ class Answers(Examples):
 
         Raises ValueError for a name that there isn't, and where no loss is known.
         """
-        every = dict(self.losses or {name: self._seen.through(one) for name, one in self._seen.usual.items()})
+        own = {name: held(name, one) for name, one in (self.losses or {}).items()}
+        every = own or {name: self._seen.through(one) for name, one in self._seen.usual.items()}
         if not every:
             raise ValueError(
-                f"subject {self.title}: which loss? Its output, {self._seen.shown}, doesn't say; give one value per "
-                "example: losses={'mse': lambda output, target: (output - target).square().flatten(1).mean(1)}"
+                f"subject {self.title}: which loss? Its output, {self._seen.shown}, doesn't say"
+                f"{self._seen.advice or _OWN}"
             )
         if self.losses and self.output:
             every = {name: partial(through, self.output, function) for name, function in every.items()}
@@ -91,7 +96,7 @@ class Answers(Examples):
         """
         if not self._seen.tensor:
             raise Unsuited(f"{self.title}: its network returns {self._seen.shown}; pick a tensor with output=")
-        function = (self.losses or self._seen.usual)[loss]
+        function = held(loss, self.losses[loss]) if self.losses else self._seen.usual[loss]
         ours = isinstance(self.network, Network)
         return per_image(loss) if ours and self.checkpoint else partial(_back, function, self.layout.time)
 
@@ -115,6 +120,6 @@ def per_image(loss: str) -> Loss:
 
 
 def correct(logits: Tensor, labels: Tensor) -> Tensor:
-    """1 where the class with the largest mean output is the label, else 0, as where one is NaN; shape ``[batch]``."""
+    """1 where the class with the largest mean output is the label, else 0; NaN without one; shape ``[batch]``."""
     mean = logits.mean(0)
-    return ((mean.argmax(1) == labels) & ~mean.isnan().any(1)).to(logits.dtype)
+    return outputs.where_known(mean.argmax(1) == labels, mean, 1)

@@ -19,6 +19,11 @@ class Unsuited(ValueError):
     """What is asked can't be had of this subject: it lacks what that takes."""
 
 
+def complex_weight(network: nn.Module) -> str:
+    """The name of the first parameter of complex numbers, for analyses of real ones; empty where there is none."""
+    return next((name for name, weight in network.named_parameters() if weight.is_complex()), "")
+
+
 @dataclass(frozen=True, eq=False)
 class Examples:
     """A network's data, read in batches."""

@@ -115,8 +115,8 @@ def usual_losses(found: Layout, output: Tensor) -> dict[str, Loss]:
 def _labelled(loss: Loss, found: Layout, output: Tensor, target: Tensor) -> Tensor:
     """``loss``, with one line for a class that the output hasn't got, −100 of a whole example included."""
     classes = output.shape[1 if found.answers == "pixels" else -1]
-    if found.answers == "classes" and target.numel() and not ((target >= 0) & (target < classes)).all():
-        raise Refusal(_outside(classes, target))
+    if found.answers == "classes":
+        check_labels(classes, target)
     try:
         return loss(output, target.long() if found.answers != "labels" else target)  # cross_entropy takes no other
     except IndexError as error:
@@ -126,6 +126,12 @@ def _labelled(loss: Loss, found: Layout, output: Tensor, target: Tensor) -> Tens
 def _outside(classes: int, target: Tensor) -> str:
     got = f"{int(target.min())} … {int(target.max())}"
     return f"labels must be 0 … {classes - 1}, the network has {classes} outputs; got {got}"
+
+
+def check_labels(classes: int, target: Tensor) -> None:
+    """Raise Refusal for a label that is none of so many classes."""
+    if target.numel() and not ((target >= 0) & (target < classes)).all():
+        raise Refusal(_outside(classes, target))
 
 
 def _check_logits(found: Layout, output: Tensor) -> None:
@@ -176,16 +182,26 @@ def through(pick: Callable[[Any], Tensor], function: Loss, returned: Any, target
 
 
 def score(found: Layout) -> Loss | None:
-    """What counts as accuracy, one value per example; None where nothing does."""
+    """What counts as accuracy, one value per example, NaN where the output is no answer; None where nothing does."""
     return None if found.answers == "values" else partial(_right, found)
 
 
 def _right(found: Layout, output: Tensor, target: Tensor) -> Tensor:
     if found.answers == "classes":
         mean = found.time_first(output).mean(0)
-        return ((mean.argmax(1) == target) & ~mean.isnan().any(1)).to(output.dtype)  # argmax takes NaN for the largest
+        return where_known(mean.argmax(1) == target, mean, 1)
     if found.answers == "labels":
-        return ((output > 0) == (target > 0)).to(output.dtype).mean(1)
+        right = ((output > 0) == (target > 0)).to(output.dtype)
+        return right.where(~output.isnan(), torch.nan).mean(1)
     axis = -1 if found.answers == "places" else 1
-    right = (output.argmax(axis) == target) & ~output.isnan().any(axis)
-    return _mean(right.to(output.dtype), target)
+    right = where_known(output.argmax(axis) == target, output, axis)
+    return _mean(right.where(target != IGNORED, 0), target)
+
+
+def where_known(values: Tensor, logits: Tensor, axis: int) -> Tensor:
+    """``values`` in the dtype of the ``logits`` of classes along ``axis``, NaN where these say no class.
+
+    They do where their softmax is a distribution: none is NaN or +∞, one is finite; −∞ rules a class out. (argmax takes
+    NaN for the largest.)
+    """
+    return values.to(logits.dtype).where(logits.amax(axis).isfinite(), torch.nan)

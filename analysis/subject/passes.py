@@ -1,8 +1,8 @@
 """Passes of a subject's network: what it returns for given batches, with a given number of steps, and what that is."""
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from landscape.evaluation import Source, described
 from landscape.refusal import Refusal
 
-from . import outputs
+from . import outputs, wanted
 from .outputs import Layout, Loss
 from .spiking import Spiking
 
@@ -27,7 +27,8 @@ class Seen:
     """What a first batch showed: the output's layout, the losses it has by itself, and what the network returns.
 
     ``usual`` are functions of the tensor that ``pick`` takes out of what is returned; ``tensor`` says that there is
-    one, ``plain`` that it is what is returned; ``shown`` describes what is.
+    one, ``plain`` that it is what is returned; ``shown`` describes what is. ``advice`` ends the sentence that it says
+    no loss.
     """
 
     layout: Layout
@@ -36,6 +37,7 @@ class Seen:
     tensor: bool
     plain: bool
     shown: str
+    advice: str = ""
 
     def through(self, function: Loss) -> Loss:
         """A function of the tensor as one of what the network returns."""
@@ -67,8 +69,14 @@ def look(subject: "Subject") -> Seen:
         returned, target = next(passes(subject, fewer, None))
         output = pick(returned)
     found = outputs.layout(output, target, time=time)
+    if found.answers == "labels" and wanted.one_hot(target):
+        if not subject.losses:
+            raise ValueError(f"subject {subject.title}, {split} data: {wanted.ONE_HOT}")
+        if "bce" not in subject.losses:  # whose loss may be of classes: a share of labels would be no accuracy
+            found = replace(found, answers="values")
     usual = {} if subject.losses else outputs.usual_losses(found, output)
-    return Seen(found, usual, pick, True, plain, described(returned))
+    advice = "" if usual or subject.losses else wanted.advice(output, target)
+    return Seen(found, usual, pick, True, plain, described(returned), advice)
 
 
 def passes(subject: "Subject", batches: Source, steps: int | None) -> Iterator[tuple[Any, Any]]:
@@ -88,9 +96,20 @@ def passes(subject: "Subject", batches: Source, steps: int | None) -> Iterator[t
     for batch in evaluation.batches:
         with torch.no_grad(), evaluation.evaluating():
             inputs = spiking.shortened(batch.inputs, steps) if cut and steps else batch.inputs
-            with nullcontext() if steps is None or more else spiking.given(network, steps):
+            with asked_for(subject, steps), nullcontext() if steps is None or more else spiking.given(network, steps):
                 returned = evaluation.output(inputs)
         yield returned, batch.target
+
+
+@contextmanager
+def asked_for(subject: "Subject", steps: int | None) -> Iterator[None]:
+    """Refusals in here say that the network was asked for T = ``steps``, where that isn't its own T."""
+    try:
+        yield
+    except Refusal as error:
+        if steps is None or not subject.spikes or steps == subject.trained_timesteps:
+            raise
+        raise Refusal(f"asked for T = {steps}, where its own T is {subject.trained_timesteps}: {error}") from error
 
 
 def told(keyword: str, steps: int, network: nn.Module, inputs: Any) -> Any:

@@ -152,13 +152,24 @@ def _candidates(subject: "Subject", batch: Batch) -> Iterator[Spiking]:
     for name in NAMES:
         if subject.forward is None and name in signature(network.forward).parameters:
             yield replace(spiking, timesteps=name)
-    holders = [(place, name) for name in NAMES for place, module in network.named_modules() if _whole(module, name)]
+    holders = _holders(network)
     for place, name in holders:
         yield replace(spiking, timesteps=f"{place}.{name}" if place else name)
     for name in dict.fromkeys(name for _, name in holders):
         yield replace(spiking, timesteps=Everywhere(name))
     if isinstance(inputs, Tensor) and inputs.ndim >= 3:
         yield replace(spiking, frames=1)
+
+
+def _holders(network: nn.Module) -> list[tuple[str, str]]:
+    """Where attributes lie that are called as a number of steps is, and hold one: places and names."""
+    return [(place, name) for name in NAMES for place, module in network.named_modules() if _whole(module, name)]
+
+
+def likely(network: nn.Module) -> str:
+    """The keyword of forward, or the attribute, that is called as a number of steps is; empty where there is none."""
+    keywords = [name for name in NAMES if name in signature(network.forward).parameters]
+    return next(iter([*keywords, *(f"{place}.{name}".lstrip(".") for place, name in _holders(network))]), "")
 
 
 def _whole(module: nn.Module, name: str) -> bool:

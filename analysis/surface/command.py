@@ -57,7 +57,7 @@ from tables.result import Result
 from .. import command
 from ..budget import check_seconds
 from ..command import analyse
-from ..subject import Batch, Subject, Subjects
+from ..subject import Batch, NotFinite, Subject, Subjects
 from .errors import ordered, stated
 from .flags import Config
 from .journal import Journal
@@ -95,11 +95,22 @@ def measure(subject: Subject, config: Config, journal: Callable[[], Journal]) ->
             label: list[str | int] = [subject.sha256, sheet.split, sheet.kind, sheet.draw]
             run = partial(carried_out, journal(), label, bar)
             found = _measured(subject, sheet, config, run, seconds)
+            _check(subject, sheet, found, losses)
             frames.append(_rows(found, sheet, config, losses))
             errors.append(stated(found, losses).assign(**_place(sheet, config)))
     table = pd.concat(frames, ignore_index=True)
     said = {} if config.tolerance is None else {"surface_errors": ordered(pd.concat(errors, ignore_index=True))}
     return {"surface": table, **said, "shapes": shapes(table), "minima": minima(table), **_about(sheets)}
+
+
+def _check(subject: Subject, sheet: _Sheet, found: Surface, losses: Sequence[str]) -> None:
+    """Raise NotFinite where a loss at the centre, the weights as they are, isn't finite."""
+    table = found.to_frame()
+    centre = table[(table["alpha"] == 0) & (table["beta"] == 0)].set_index("metric")["value"]
+    for name in losses if len(centre) else ():
+        if not math.isfinite(centre[name]):
+            said = f"the loss {name} is {centre[name]} at the weights: there is no rise to measure from it"
+            raise NotFinite(f"{subject.title}, {sheet.split} data: {said}")
 
 
 def _sheets(subject: Subject, config: Config) -> Iterator[_Sheet]:

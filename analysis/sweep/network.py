@@ -16,6 +16,7 @@ from tables.result import Result
 
 from .. import flags, hessian, history, rise, robustness, sharpness, timesteps
 from ..study.measuring import finished
+from ..subject import NotFinite
 
 Analysis = tuple[Callable[..., Result], flags.Config]
 _SHIFTED_IMAGES = 500  # of the test set
@@ -44,7 +45,7 @@ def carry_out(config: recipe.Config, images: int, measures: Sequence[str]) -> Ou
 def measured(folder: Path, made: Callable[[], Mapping[str, Analysis]]) -> Outcome:
     """Make a network in ``folder`` and carry out those of its analyses that aren't finished, on one thread.
 
-    A network whose weights are no numbers any more has diverged; it is told so, and not measured.
+    A network whose weights, or whose outputs, are no numbers any more has diverged; it is told so, and not measured.
     """
     torch.set_num_threads(1)
     begun, status, reason = time.perf_counter(), "measured", ""
@@ -52,7 +53,7 @@ def measured(folder: Path, made: Callable[[], Mapping[str, Analysis]]) -> Outcom
         for name, (analysis, settings) in made().items():
             if not finished(name, settings):
                 analysis(settings)
-    except Diverged as error:
+    except (Diverged, NotFinite) as error:
         status, reason = "diverged", str(error)
     except (ValueError, OSError) as error:
         status, reason = "failed", str(error)

@@ -8,7 +8,7 @@ The final prediction is that of the mean output over all T steps measured. For e
   images is a distribution over T' (it sums to one), and its sum up to T' the share that is settled by then, which is
   less than the agreement at T' where predictions come and go.
 
-Where what is said at a step alone isn't known (NaN), neither is whether it agrees.
+Where what is said isn't known (NaN), at a step alone or of outputs that aren't finite, neither is whether it agrees.
 
 Nothing here asks whether a prediction is right, and T is the reader's choice: with a larger one less is settled.
 """
@@ -23,11 +23,16 @@ def agreement(
 ) -> dict[str, Float64[Tensor, "time batch"]]:
     """Each of the columns above as 0 or 1 for every T' and image, from the classes predicted."""
     final = cumulative[-1]
-    agrees = cumulative == final
+    agrees = _same(cumulative, final)
     settled = agrees.flip(0).cumprod(0).flip(0)
     before = torch.cat([torch.zeros_like(settled[:1]), settled[:-1]])
     return {
-        "agreement_cumulative": agrees.double(),
-        "agreement_at_step": (at_step == final).double().where(at_step == at_step, torch.nan),
-        "settling": (settled - before).double(),
+        "agreement_cumulative": agrees,
+        "agreement_at_step": _same(at_step, final),
+        "settling": settled - before,
     }
+
+
+def _same(classes: Tensor, final: Tensor) -> Tensor:
+    """1 where they are, else 0; NaN where one isn't known."""
+    return (classes == final).double().where(~(classes.isnan() | final.isnan()), torch.nan)

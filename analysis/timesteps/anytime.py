@@ -21,6 +21,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+Answers = Bool[np.ndarray, "time image"] | Float[np.ndarray, "time image"]
+
 
 def check_thresholds(thresholds: tuple[float, ...]) -> None:
     """Raise ValueError for none, or one outside [0, 1]."""
@@ -28,10 +30,10 @@ def check_thresholds(thresholds: tuple[float, ...]) -> None:
         raise ValueError(f"--thresholds takes probabilities between 0 and 1, at least one, got {list(thresholds)}")
 
 
-def anytime(
-    confidence: Float[np.ndarray, "time image"], right: Bool[np.ndarray, "time image"], thresholds: tuple[float, ...]
-) -> pd.DataFrame:
+def anytime(confidence: Float[np.ndarray, "time image"], right: Answers, thresholds: tuple[float, ...]) -> pd.DataFrame:
     """A row for each threshold, in rising order; ``confidence`` and ``right`` of the mean output up to each step.
+
+    Both are NaN where that is no answer: nothing stops there, and what is made of it is NaN.
 
     Columns: threshold, mean_steps, accuracy, fixed_accuracy (the rival's), gain, each of these but the rival's with its
     ``_stderr`` over images, and undecided, the share of images that never reach the threshold.

@@ -37,13 +37,13 @@ class Calibration:
 
 def calibration(
     confidence: Float[np.ndarray, " image"],
-    right: Bool[np.ndarray, " image"],
+    right: Bool[np.ndarray, " image"] | Float[np.ndarray, " image"],
     *,
     generator: np.random.Generator,
     bins: int = BINS,
     resamples: int = RESAMPLES,
 ) -> Calibration:
-    """The calibration of predictions with these confidences, in [0, 1], ``right`` or wrong.
+    """The calibration of predictions with these confidences, in [0, 1], ``right`` (1) or wrong (0); NaN where one is.
 
     Raises ValueError for fewer than one bin or two resamples.
     """

@@ -21,6 +21,9 @@ Table ``timesteps.csv``, after checkpoint, network, data, method, training, seed
   accuracy p is √(p(1−p)/(images−1)), and for the ece the bootstrap's. It says nothing of other training runs; spread
   over seeds does.
 
+The network as it is must answer every image in numbers, else it is refused. At other T what an image's output that
+isn't finite goes into is empty.
+
 Table ``anytime.csv``: split, trained_timesteps, limit (the largest T'), images, and the columns of
 :mod:`analysis.timesteps.anytime`, a row for each threshold. Of the first way alone: statistics of T' steps, or frames
 of a T'-th of the stream, take knowing T' before beginning.
@@ -31,11 +34,12 @@ largest T' reaches it.
 
 import numpy as np
 import pandas as pd
+import torch
 
 from tables.result import Result
 
 from ..command import analyse
-from ..subject import Subject, Subjects, Unsuited
+from ..subject import Subject, Subjects, Unsuited, check_answers, likely
 from .agreement import agreement
 from .anytime import anytime, check_thresholds
 from .calibration import calibration
@@ -47,7 +51,8 @@ from .outcomes import outcomes
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """The scalability curves of one checkpoint on both splits, its anytime inference, and every image's outcome.
 
-    Raises ValueError for flags out of range, and for --recut where there is no stream.
+    Raises ValueError for flags out of range, for --recut where there is no stream, and where the network as it is has
+    outputs or a loss that aren't finite.
     """
     check_thresholds(config.thresholds)
     steps, trained = horizon(subject, config.max_timesteps), subject.trained_timesteps
@@ -59,6 +64,8 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
         for way, splits in found.items()
         for split, one in splits.items()
     ]
+    for split, one in found[every[0]].items():
+        _check(subject, split, one, min(trained, steps), config)
     named = {"timesteps": tables}
     if subject.layout.time is not None and subject.layout.answers == "classes":
         named["anytime"] = [
@@ -69,6 +76,17 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
         splits = found[every[0]]
         named["outcomes"] = [_headed({"split": split}, outcomes(one, trained)) for split, one in splits.items()]
     return {name: pd.concat(parts, ignore_index=True) for name, parts in named.items()}
+
+
+def _check(subject: Subject, split: str, found: Curves, steps: int, config: Config) -> None:
+    """Raise NotFinite where the network as it is has no answer to an image of ``split``, or a loss of NaN."""
+    losses = {name.removeprefix("loss_"): values[steps - 1] for name, values in found.items() if _is_loss(name)}
+    right = found["accuracy_cumulative"][steps - 1]
+    check_answers(subject, split, config.images, right=right, losses=losses)
+
+
+def _is_loss(name: str) -> bool:
+    return name.startswith("loss_") and name != "loss_at_step"
 
 
 def horizon(subject: Subject, asked: int | None) -> int:
@@ -97,13 +115,19 @@ def _check_known(subject: Subject) -> None:
     if not subject.spikes or spiking is None or spiking.settable or subject.causal:
         return
     what = (
-        "answers at a step depend on later ones"
+        "what its network answers at a step depends on later steps"
         if subject.layout.time is not None
-        else "gives one answer for all its steps"
+        else "its network gives one answer for all its steps"
+    )
+    named = likely(subject.network)
+    found = (
+        f"its {named} looks like their number, and was not seen to set it alone. If it does, say so: "
+        f'spiking=Spiking(timesteps="{named}")'
+        if named
+        else "nothing was found that sets their number. Say what does: spiking=Spiking(timesteps='T')"
     )
     raise Unsuited(
-        f"{subject.title}: its network {what}, and nothing was found that sets their number. Say what "
-        "does: spiking=Spiking(timesteps='T'), the name of forward's keyword or of an attribute, or a function of "
+        f"{subject.title}: {what}, and {found}, the name of forward's keyword or of an attribute, or a function of "
         "network and T"
     )
 
@@ -122,13 +146,14 @@ def _summary(found: Curves, trained: int, config: Config) -> pd.DataFrame:
     table = pd.DataFrame({"timesteps": range(1, steps + 1), "trained_timesteps": trained, "images": images})
     for name, values in measured.items():
         table[name] = values.mean(1).numpy()
-        table[f"{name}_stderr"] = values.std(1).numpy() / images**0.5
+        spread = values.std(1) if images > 1 else torch.full((steps,), torch.nan)
+        table[f"{name}_stderr"] = spread.numpy() / images**0.5
     return table.join(_calibration(*_certainty(found), config)) if "confidence" in found else table
 
 
 def _certainty(found: Curves) -> tuple[np.ndarray, np.ndarray]:
-    """How confident the mean output is, and whether it is right, [time, image]."""
-    return found["confidence"].numpy(), found["accuracy_cumulative"].bool().numpy()
+    """How confident the mean output is, and whether it is right, [time, image]; NaN where it is no answer."""
+    return found["confidence"].numpy(), found["accuracy_cumulative"].numpy()
 
 
 def _calibration(confidence: np.ndarray, right: np.ndarray, config: Config) -> pd.DataFrame:

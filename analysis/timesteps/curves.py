@@ -28,6 +28,8 @@ from landscape.evaluation import preserved, recalibrate
 from models import data
 
 from ..subject import Subject
+from ..subject.outputs import check_labels, where_known
+from ..subject.passes import asked_for
 from .own import answered, own_losses
 
 RECUT, RECALIBRATED = "recut", "recalibrated"
@@ -66,19 +68,22 @@ def ways(subject: Subject, *, recut: bool, recalibrated: bool) -> list[Way]:
 def curve(
     logits: Float[Tensor, "time batch class"], labels: Int[Tensor, " batch"]
 ) -> dict[str, Float64[Tensor, "time batch"]]:
-    """What T' steps give for each image, in row T' − 1: losses in nats, and the classes predicted."""
+    """What T' steps give for each image, in row T' − 1: losses in nats, and the classes predicted.
+
+    NaN where the outputs say none. Raises ValueError for a label that is no class.
+    """
     logits = logits.double()
     counts = torch.arange(1, len(logits) + 1, dtype=logits.dtype, device=logits.device)[:, None]
     mean = logits.cumsum(0) / counts[:, :, None]
-    at_step, classes = _entropy(logits, labels), {"cumulative": mean.argmax(2), "at_step": logits.argmax(2)}
-    known = {"cumulative": ~mean.isnan().any(2), "at_step": ~logits.isnan().any(2)}  # argmax takes NaN for the largest
+    check_labels(logits.shape[2], labels)
+    at_step, said = _entropy(logits, labels), {"cumulative": mean, "at_step": logits}
     return {
-        **{f"accuracy_{name}": ((found == labels) & known[name]).double() for name, found in classes.items()},
+        **{f"accuracy_{name}": where_known(one.argmax(2) == labels, one, 2) for name, one in said.items()},
         "loss_sdt": _entropy(mean, labels),
         "loss_tet": at_step.cumsum(0) / counts,
         "loss_at_step": at_step,
         "confidence": mean.softmax(2).amax(2),
-        **{f"class_{name}": found.double() for name, found in classes.items()},
+        **{f"class_{name}": where_known(one.argmax(2), one, 2) for name, one in said.items()},
     }
 
 
@@ -116,7 +121,10 @@ def _first(subject: Subject, split: str, steps: int, sample: Sample) -> Curves:
 
 def _pass(subject: Subject, split: str, steps: int, sample: Sample) -> Curves:
     batches = subject.batches(split, sample.images, sample.chunk)
-    parts = [_columns(subject, output, target) for output, target in subject.outputs(batches, steps)]
+    parts = []
+    for output, target in subject.outputs(batches, steps):
+        with asked_for(subject, steps):
+            parts.append(_columns(subject, output, target))
     return {name: torch.cat([part[name] for part in parts], dim=1).cpu() for name in parts[0]}
 
 

@@ -40,7 +40,7 @@ class Plate:
 
 
 def plates(found: Mapping[str, pd.DataFrame]) -> tuple[list[Plate], list[str]]:
-    """A plate for each picture that the tables ``found`` allow, and a line for each that they don't."""
+    """A plate for each picture that the tables ``found`` allow, and a line for each that lacks what is usual."""
     made: list[Plate] = []
     missing: list[str] = []
     timeless: list[str] = []
@@ -56,6 +56,8 @@ def plates(found: Mapping[str, pd.DataFrame]) -> tuple[list[Plate], list[str]]:
                 made.append(_plate(picture, suffix, part, {name: one for name, one in own.items() if len(one)}))
             except rows.Timeless:
                 timeless.append(picture.heading)
+            except rows.Unasked:  # its lack is no news
+                continue
             except tables.TableError as error:
                 missing.append(f"{picture.heading}: {error}")
     if timeless:

@@ -77,6 +77,8 @@ def _pictures(
             files += _make(config, picture, {name: rows.same(part, one) for name, one in found.items()}, stem)
         except rows.Timeless:
             timeless.append(f"{picture.name}{suffix}")
+        except rows.Unasked:  # its lack is no news
+            continue
         except tables.TableError as error:
             if not config.quiet:
                 say(f"{picture.name}{suffix}: {tables.path(config.directory, picture.table)}: {error}")

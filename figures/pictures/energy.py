@@ -117,9 +117,19 @@ def own_twin(rows: pd.DataFrame) -> bool:
     return "twin_joules" in rows and bool(np.allclose(rows["twin_joules"], rows["joules"], rtol=1e-6, atol=0.0))
 
 
+def pooled(rows: pd.DataFrame) -> bool:
+    """Whether spikes are averaged before they meet synapses; of older tables, whether both ways of counting differ."""
+    if "window" in rows:
+        return bool((rows["window"] > 1).any())
+    return not np.allclose(rows["joules_by_rate"], rows["joules"], rtol=1e-6, atol=0.0, equal_nan=True)
+
+
 def by_rate(rows: pd.DataFrame, method: str) -> float:
-    """The mean over seeds of what firing rates times pooled synapses would take, in joules; NaN where no row says."""
-    if "joules_by_rate" not in rows:
+    """The mean over seeds of what firing rates times pooled synapses would take, in joules; NaN where no row says.
+
+    And where nothing is pooled.
+    """
+    if "joules_by_rate" not in rows or not pooled(rows):
         return float("nan")
     part = rows[(rows["method"] == method) & np.isfinite(rows["joules_by_rate"])]
     return float(part.groupby("seed")["joules_by_rate"].mean().mean())

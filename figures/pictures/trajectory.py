@@ -176,6 +176,6 @@ def reading(tables: Tables) -> str:
 PICTURES = (
     Picture(
         "trajectory", "surface_path", trajectory, PAGE, 5.0, "The way of training on its own plane", reading, 30,
-        ("surface", "surface_axes"),
+        ("surface", "surface_axes"), narrowest=PAGE,
     ),
 )  # fmt: skip

@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import LineStyleType
 
-from tables.reading import TableError
-from tables.rows import check_measured, most_trained, one_split
+from tables.rows import Unasked, check_measured, most_trained, one_split
 
 from ..style.bands import Curve, curve, handles, remark
 from ..style.look import COLUMN, GREY, caption, legend, reference
@@ -31,7 +30,7 @@ WAYS: dict[tuple[str, str], tuple[str, LineStyleType]] = {
 def ways(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
     """Draw what other statistics, and other frames, add to the accuracy at each T: curves by (way, method).
 
-    On one split, of networks trained at the T that most were. Raises TableError where the table has no other way.
+    On one split, of networks trained at the T that most were. Raises Unasked where the table has no other way.
     """
     split, trained, rows = gains(frame)
     ax = figure.subplots()
@@ -60,11 +59,11 @@ def ways(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
 def gains(frame: pd.DataFrame) -> tuple[str, int, pd.DataFrame]:
     """The split, the T trained at, and the rows with their ``gain`` in points over the same network as trained.
 
-    Raises TableError where the table has no other way.
+    Raises Unasked where the table has no other way.
     """
     split, rows = one_split(frame, "test")
     if not {"frames", "statistics"} <= set(rows) or as_trained(rows).shape == rows.shape:
-        raise TableError("no rows with statistics taken anew (--recalibrate) or streams cut anew (--recut)")
+        raise Unasked("no rows with statistics taken anew (--recalibrate) or streams cut anew (--recut)")
     trained, rows = most_trained(rows)
     keys = ["checkpoint", "timesteps"]
     plain = as_trained(rows).groupby(keys)["accuracy_cumulative"].mean()

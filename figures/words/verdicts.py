@@ -11,6 +11,7 @@ from ..style.methods import alone, label, looks
 from .gaps import COUNTS, Gap, mean
 from .prose import listed, number
 
+_BROKEN = "isn't finite"
 _BRIEF = 2  # claims in one clause beyond which their means are left to the table
 
 
@@ -23,7 +24,8 @@ def told(what: str, claims: Mapping[str, Gap], *, unit: str = "") -> str:
         return _of_one(what, claims, unit)
     shared = [doubt for doubt in _union(claims) if all(doubt in one.doubts for one in claims.values())]
     if all(one.verdict == "lost" for one in claims.values()):
-        return f"{what} was not measured on both sides"
+        broken = any("not finite" in one.doubts for one in claims.values())
+        return f"{what} {_BROKEN if broken else 'was not measured'} on both sides"
     found: dict[str, list[str]] = {}
     for where, one in claims.items():
         own = [doubt for doubt in one.doubts if doubt not in shared]

@@ -57,6 +57,12 @@ class Parameters:
         self.dimension = sum(self.sizes)
         self._modules = dict(model.named_modules())
 
+    def check_real(self, what: str) -> None:
+        """Raise ValueError where a weight is complex, for ``what`` is of real ones."""
+        for name, weight in zip(self.names, self.tensors, strict=True):
+            if weight.is_complex():
+                raise ValueError(f"parameter {name!r} is complex, and {what} is of real weights: it can't be measured")
+
     @property
     def wide(self) -> torch.dtype:
         """The dtype in which to sum over batches: single precision for half-precision weights, else their own."""

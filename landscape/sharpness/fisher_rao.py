@@ -54,6 +54,7 @@ def fisher_rao(objective: Objective, *, fisher: str = "gauss_newton") -> FisherR
     """
     if fisher not in FISHERS:
         raise ValueError(f"fisher must be one of {', '.join(FISHERS)}, got {fisher!r}")
+    objective.parameters.check_real("the Fisher–Rao norm")
     of_batch = _curved if fisher == "gauss_newton" else _squared_slopes
     with objective.differentiating():
         found = [of_batch(objective, inputs, target).detach() for _, inputs, target in objective.batches()]

@@ -36,8 +36,9 @@ def norms(parameters: Parameters, start: Sequence[Tensor] | None = None) -> dict
 
     A filter whose weights are all zero, now or at the start, has no direction and no part in filter_turn.
 
-    Raises ValueError for a start of other shapes, and where there is no weight matrix.
+    Raises ValueError for a start of other shapes, for complex weights, and where there is no weight matrix.
     """
+    parameters.check_real("a layer's norm")
     now = _matrices(parameters, parameters.tensors)
     fro, spec = (torch.tensor([_norm(weight, kind) ** 2 for weight in now], dtype=torch.float64) for kind in ("fro", 2))
     found = {
@@ -51,6 +52,7 @@ def norms(parameters: Parameters, start: Sequence[Tensor] | None = None) -> dict
 
 def squared_distance(parameters: Parameters, start: Sequence[Tensor] | None = None) -> float:
     """‖w − w₀‖² over all parameters, biases and BatchNorm's too; ‖w‖² without a ``start``."""
+    parameters.check_real("the distance from the start")
     pairs = zip(parameters.tensors, start or [torch.zeros_like(weight) for weight in parameters.tensors], strict=True)
     return sum(float((_double(weight) - _double(origin)).square().sum()) for weight, origin in pairs)
 

@@ -27,12 +27,13 @@ def rounded(parameters: Parameters, bits: int) -> Float[Tensor, " dimension"]:
     """The present weights with each filter rounded to ``bits`` bits, sign included; nothing is assigned.
 
     Rounding is in float64, and rounding what was rounded changes nothing. A filter of zeros stays. Raises ValueError
-    for ``bits`` outside 2 … 16 and for weights that are not finite.
+    for ``bits`` outside 2 … 16 and for weights that are not finite, or complex.
     """
     if not FEWEST <= bits <= MOST:
         raise ValueError(f"weights can be rounded to {FEWEST} … {MOST} bits, got {bits}")
     if not parameters.vector().isfinite().all():
         raise ValueError("the weights hold NaN or infinity: nothing can be rounded to their scale")
+    parameters.check_real("rounding")
     steps = 2 ** (bits - 1) - 1
     return parameters.flatten([_rounded(weight, steps) for weight in parameters.tensors])
 

@@ -82,6 +82,7 @@ def relative_flatness(
     parameters = objective.parameters
     if len(parameters.tensors) != 1 or parameters.tensors[0].ndim < 2:
         raise ValueError(f"expected an objective of one weight matrix, got one of {', '.join(parameters.names)}")
+    parameters.check_real("relative flatness")
     operator = _Relative(Hessian(objective, keep_graph=keep_graph, check=False))
     (name,) = parameters.names
     if exact or (exact is None and operator.dimension <= EXACT):

@@ -25,8 +25,8 @@ class Config:
     """What it was trained with, by any name (sdt, tet, ce, …): a column of every table. At T = 1 sdt, tet and ce are
     one. The landscape's losses are sdt and tet all the same."""
     weights: str = "raw"
-    """Which of the weights in the file: raw, ema (their moving average, as timm keeps one), or the key that they lie
-    under."""
+    """Which of the weights in the file: raw, ema (their moving average, as timm keeps one), the key that they lie
+    under, or what their names begin with, as ema_net beside net."""
     prefix: str = ""
     """Take only the tensors whose names begin so, without it; what wrappers put before all names goes unasked."""
     method: str | None = None

@@ -101,7 +101,7 @@ def test_command_writes_the_table(digits_checkpoint, tmp_path, capsys):
     named = ["checkpoint", "network", "data", "method", "training", "seed", "split", "timesteps", "trained_timesteps"]
     named += ["layer", "kind", "neurons"]
     counts = ["spikes", "firing_rate", "additions", "multiplications", "updates", "joules", "joules_stderr"]
-    counts += ["joules_by_rate", "joules_by_rate_stderr"]
+    counts += ["joules_by_rate", "joules_by_rate_stderr", "window"]
     counts += ["twin_joules", "share", "accuracy", "accuracy_stderr", "images"]
     assert list(written.columns) == named + counts
     assert "joules" in capsys.readouterr().out

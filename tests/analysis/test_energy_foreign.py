@@ -107,9 +107,21 @@ def test_snntorchs_loop_over_steps_is_counted_by_hand(time):
     assert total["joules_stderr"] == pytest.approx(1e-12 * per_image.std(ddof=1) / 7**0.5, rel=1e-9)
     assert total["updates"] == 4 * (512 + 128)
     assert 0 < table.loc[("head", "linear"), "additions"] < total["additions"]
+    assert {name: table.loc[name, "window"] for name in (("conv1", "conv"), ("conv2", "conv"), ("head", "linear"))} == {
+        ("conv1", "conv"): 1, ("conv2", "conv"): 4, ("head", "linear"): 4
+    }  # fmt: skip
+    assert total["window"] == 4
     # Its twin: once, on pooled maps of 4x4 and 2x2 pixels.
     assert total["twin_joules"] == pytest.approx(4.6e-12 * (8 * 22**2 + 8 * 8 * 10**2 + 320), rel=1e-12)
     assert total["share"] == pytest.approx(1)
+
+
+def test_without_pooling_no_window_is_wider_than_a_neuron():
+    network = seeded(Steps)
+    network.pool, network.head = nn.Identity(), nn.Linear(512, 10)
+    table = table_of(network, Spiking((snntorch.Leaky,), 0, None, "timesteps"), max_timesteps=2)
+    assert (table["window"] == 1).all()
+    assert table.loc[("total", "total"), "joules_by_rate"] != table.loc[("total", "total"), "joules"]  # by the borders
 
 
 def test_a_static_image_read_at_every_step_can_cost_once():

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import snntorch
 import torch
 from spikingjelly.activation_based import functional, layer, neuron
 from torch import Tensor, nn
@@ -418,3 +419,27 @@ def test_layers_that_cannot_suffer_something_are_left_out_of_that_alone_and_name
     config = replace(config, out=None)
     pd.testing.assert_frame_equal(robustness.run(config, [alone]).to_frame(), table)
     assert table.groupby("perturbation")["value"].nunique().tolist() == [4, 4]
+
+
+@pytest.mark.parametrize(("axis", "says"), [(0, "depends on later steps"), (1, "gives one answer for all its steps")])
+def test_what_looks_like_the_number_of_steps_is_named_where_it_isnt_taken(axis, says):
+    class Less(nn.Module):
+        """Without its first step, or with all steps side by side."""
+
+        def __init__(self):
+            super().__init__()
+            self.num_steps, self.a, self.b, self.lif = 4, nn.Linear(4, 6), nn.Linear(6, 3), snntorch.Leaky(beta=0.9)
+
+        def forward(self, x):
+            membrane, outputs = self.lif.init_leaky(), []
+            for _ in range(self.num_steps):
+                spikes, membrane = self.lif(self.a(3 * x), membrane)
+                outputs.append(self.b(spikes))
+            return torch.stack(outputs[1:]) if axis == 0 else torch.cat(outputs, 1)
+
+    losses = None if axis == 0 else {"own": lambda output, target: output.square().mean(1)}
+    subject = Subject(Less(), train=(torch.rand(12, 4), torch.arange(12) % 3), losses=losses, name="x")
+    with pytest.raises(ValueError, match=says) as refusal:
+        timesteps.run(timesteps.Config(quiet=True), [subject])
+    assert "its num_steps looks like their number" in str(refusal.value)
+    assert 'spiking=Spiking(timesteps="num_steps")' in str(refusal.value)

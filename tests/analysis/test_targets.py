@@ -175,7 +175,7 @@ def test_a_study_of_them_compares_draws_and_does_nothing_twice(mine, tmp_path, c
     assert set(rows["n"]) == {2}
     assert rows["difference"].notna().all()
     assert {"test_accuracy", "average_rise[0.1]", "hessian_top"} & set(rows["measure"])
-    assert "slow against fast" in shown.out or "report.html is made without" in shown.err
+    assert "fast and slow, 2 seeds each\nWhich is flatter?" in shown.out
     assert (tmp_path / "all" / "report.html").exists()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "all").glob("*/tables/*.csv")}
     assert len(before) > 20

@@ -293,6 +293,14 @@ def test_energy_says_when_the_convention_of_pooling_decides_against_the_twin(twi
     assert ("which takes less depends on how pooling is counted" in said) is between
 
 
+@pytest.mark.parametrize(("window", "share", "told"), [(4, 0.5, True), (1, 0.97, False), (None, 1.0, False)])
+def test_the_convention_of_pooling_is_told_where_something_is_pooled(window, share, told):
+    """At the borders of unpooled maps both ways of counting differ too; an older table doesn't say what is pooled."""
+    found = energies((SDT, CLEAR), twin=500.0, share=share)["energy"]
+    found = found if window is None else found.assign(window=window)
+    assert ("pooled" in read("energy", {"energy": found})) is told
+
+
 def test_energy_of_an_older_table_says_nothing_of_conventions():
     found = energies((SDT, CLEAR), twin=1.0, share=0.5)["energy"].drop(columns="joules_by_rate")
     assert "Firing" not in read("energy", {"energy": found})

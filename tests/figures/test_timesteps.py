@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from figures.page.plates import plates
 from figures.pictures import agreement, anytime, calibration, energy, scalability, ways
 from figures.style import look as style
 from tables.reading import TableError
@@ -176,3 +177,10 @@ def test_energy_is_of_networks_of_one_trained_t(tables, figure):
     rows = frame.query("method == 'tet' and layer == 'total'")
     np.testing.assert_allclose(bars[0].get_xydata()[:, 0], 1e9 * rows.groupby("timesteps")["joules"].mean())
     assert "trained at T = 4" in caption_of(figure)
+
+
+def test_a_picture_that_was_not_asked_for_is_no_news(tables):
+    frame = scalability.as_trained(tables["timesteps"])
+    made, missing = plates({"timesteps": frame})
+    assert "scalability-ways" not in {one.name for one in made}
+    assert not [line for line in missing if "statistics or frames taken anew" in line]

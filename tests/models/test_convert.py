@@ -521,3 +521,19 @@ def test_a_checkpoint_of_weights_in_memory(tmp_path):
     whole = Checkpoint(made.model, made.state_dict, {"name": "digits", "arguments": {}}, {"loss": "sdt", "seed": 0}, {})
     save(whole, tmp_path / "ckpt.pt")
     assert load(tmp_path / "ckpt.pt").network().num_classes == 3
+
+
+def test_one_of_two_networks_in_a_file_is_converted(plain, tmp_path, capsys):
+    raw = torch.load(plain)
+    both = {f"net.{name}": value for name, value in raw.items()}
+    both |= {f"ema_net.{name}": value * 2 if value.is_floating_point() else value for name, value in raw.items()}
+    torch.save({"state_dict": both}, tmp_path / "two.ckpt")
+    argv = [str(tmp_path / "two.ckpt"), *FLAGS, "--out", str(tmp_path / "c.pt")]
+    assert "with a prefix: 122 with 'net.' (weights net), 122 with 'ema_net.' (weights ema_net)" in refused(
+        argv, capsys
+    )
+    assert convert.main([*argv, "--weights", "ema_net"]) == 0
+    made = load(tmp_path / "c.pt")
+    assert made.training["source_weights"] == "state_dict.ema_net"
+    torch.testing.assert_close(made.state_dict["stem.conv.weight"], 2 * raw["conv1.weight"])
+    assert "holds a checkpoint of other weights" in refused([*argv, "--weights", "net"], capsys)

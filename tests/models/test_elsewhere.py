@@ -318,3 +318,36 @@ def test_torch_s_averaged_model_is_a_layout(weights, tmp_path):
     averaged = torch.optim.swa_utils.AveragedModel(seeded(2)).state_dict()
     content = averaged if weights == "raw" else {"model": state(1), "model_ema": averaged}
     assert same(load_into(seeded(0), written(content, tmp_path), weights), state(2))
+
+
+class TestTwoNetworksInOneStateDict:
+    """As Lightning saves a module that holds a network and its moving average, or a student and its teacher."""
+
+    LAYOUTS = (("net.", "ema_net."), ("ema_net.", "net."), ("net.module.", "ema_net.module."), ("teacher.", "student."))
+
+    def file(self, tmp_path, prefixes):
+        one, other = (seeded(seed).state_dict() for seed in (1, 2))
+        pairs = zip(prefixes, (one, other), strict=True)
+        both = {f"{prefix}{name}": value for prefix, part in pairs for name, value in part.items()}
+        more = {"ema_net.n_averaged": torch.tensor(5)} if "module" in prefixes[0] else {}
+        torch.save({"state_dict": both | more, "pytorch-lightning_version": "2.0", "epoch": 3}, tmp_path / "last.ckpt")
+        return tmp_path / "last.ckpt", (one, other)
+
+    @pytest.mark.parametrize("prefixes", LAYOUTS)
+    def test_both_are_named_and_each_can_be_taken(self, prefixes, tmp_path):
+        path, parts = self.file(tmp_path, prefixes)
+        with pytest.raises(CheckpointError, match="of 9 would be named as expected, with a prefix: ") as refusal:
+            load_into(seeded(7), path)
+        told = str(refusal.value).partition("with a prefix: ")[2]
+        assert told == ", ".join(f"9 with {one!r} (weights {one.rstrip('.')})" for one in prefixes)
+        for prefix, part in zip(prefixes, parts, strict=True):
+            for weights in {prefix.rstrip("."), prefix.partition(".")[0]}:
+                assert same(load_into(seeded(7), path, weights, quiet=True), part)
+                assert prefix in read(path, weights).chosen
+
+    def test_names_that_begin_otherwise_are_told(self, tmp_path):
+        path, _ = self.file(tmp_path, ("net.", "ema_net."))
+        for weights in ("student", "ema"):
+            with pytest.raises(CheckpointError, match=r"of which names begin with 'net', 'ema_net'$"):
+                read(path, weights)
+        assert read(path, "net").key != read(path, "ema_net").key
