@@ -24,7 +24,7 @@ from tables.measures import MEASURES, family
 from tables.reading import TableError
 
 from ..style.bands import counted
-from ..style.look import GREY, PAGE, PAPER, SMALL, caption, legend, narrow
+from ..style.look import GREY, PAGE, PAPER, SMALL, caption, legend, narrow, wrapped
 from ..style.methods import first_loss, look_of, looks, loss_label
 from ..words.comparison import Tables, asked, at_radius, needed
 from ..words.prose import listed, sentence
@@ -73,7 +73,7 @@ def scatter(figure: Figure, values: pd.DataFrame, taus: pd.DataFrame, *, gap: st
             if len(part):
                 points[name, method] = points_of(ax, part, method, scale)
         part = both[both["measure"] == name].iloc[0]
-        ax.set_xlabel(f"{part['title']}{_unit(str(part['unit']), loss)}", fontsize=SMALL)
+        ax.set_xlabel(wrapped(f"{part['title']}{_unit(str(part['unit']), loss)}", 1.9), fontsize=SMALL)
         ax.xaxis.set_major_locator(MaxNLocator(4))
         ax.set_ylabel(ylabel.format(loss_unit([loss])), fontsize=SMALL)
     kinds = [

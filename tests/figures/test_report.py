@@ -135,14 +135,15 @@ def test_every_picture_has_its_reading_caption_and_words_for_who_cannot_see_it(s
         assert base64.b64decode(drawn).startswith(begins)
     surfaces, lines, _ = (image["alt"] for image in images)
     assert surfaces == (
-        "Loss surfaces around the weights: 4 panels (SDT loss; TET loss), trained with SDT (n = 3) β against α; "
-        "trained with TET (n = 3) β against α, in colour loss on training examples (nats)."
+        "Loss surfaces around the weights: 6 panels (trained with SDT (n = 3) SDT loss; trained with TET (n = 3) SDT "
+        "loss; TET − SDT SDT loss; trained with SDT (n = 3) TET loss; trained with TET (n = 3) TET loss; TET − SDT TET "
+        "loss), β against α, in colour rise on training examples (nats); difference of rises (nats)."
     )
     assert lines == (
-        "Accuracy against the number of timesteps: accuracy (%) against timesteps T at inference, showing SDT test, "
-        "n = 3; SDT train, n = 3; TET test, n = 3; TET train, n = 3."
+        "Accuracy against the number of timesteps: accuracy (%) against timesteps T at inference, showing SDT, "
+        "n = 3; TET, n = 3; faint: train."
     )
-    assert "<figcaption>Contours: mean over seeds" in text
+    assert "<figcaption>Rise of the loss above the trained weights at (0, 0): mean over seeds" in text
     assert markup.prose(PICTURES["scalability"].read(small())) in text
 
 
@@ -238,7 +239,7 @@ def test_text_is_dark_enough_to_read():
 
 
 def test_every_picture_has_a_name_a_heading_and_a_place_of_its_own():
-    assert len(PICTURES) == len({one.order for one in PICTURES.values()}) == 36
+    assert len(PICTURES) == len({one.order for one in PICTURES.values()}) == 37
     headings = [one.heading for one in PICTURES.values()]
     assert all(headings)
     assert len(set(headings)) == len(headings)
