@@ -7,6 +7,7 @@ import pandas as pd
 
 from tables.interval import FEWEST, bounds
 from tables.latex import booktabs, interval, number
+from tables.words import in_doubt
 
 from .controls import FAILS
 from .doubts import LETTERS
@@ -132,14 +133,7 @@ def _counted(one: pd.Series, rows: pd.DataFrame, words: str) -> str:
 def _doubted(rows: pd.DataFrame) -> str:
     """How many of the rows that name a side are in doubt, and by what; "" where none is."""
     decided = rows[(rows["flatter"] != "") | (rows["more_robust"] != "")]
-    reasons = [_reasons(trust) for trust in decided["trust"]]
-    doubted = sum(map(bool, reasons))
-    if not doubted:
-        return ""
-    those = "all of these" if doubted == len(decided) else f"{doubted} of these {len(decided)}"
-    those = "the one" if len(decided) == 1 else those
-    listed = ", ".join(dict.fromkeys(reason for each in reasons for reason in each))
-    return f"; {those} {'is' if doubted == 1 else 'are'} in doubt: {listed}"
+    return in_doubt([_reasons(trust) for trust in decided["trust"]])
 
 
 def _in_doubt(row: pd.Series) -> str:

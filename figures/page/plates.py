@@ -1,10 +1,13 @@
 """The pictures of :mod:`figures.paper` for a page: as SVG inside the page, caption and reading as text beside them.
 
+What would be large as curves is dots: a page with all pictures is to be sent by mail.
+
 SVG ids are made from a fixed salt, so that the same tables give the same bytes.
 """
 
 import base64
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +15,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from tables import reading as tables
 from tables import rows
@@ -19,6 +23,9 @@ from tables import rows
 from ..pictures import catalogue
 from ..pictures.picture import Picture
 from ..style import look as style
+
+_LONG = re.compile(rb"(?<![\w.])-?[1-9]\d*\.\d{3,}(?![\w.])")  # places finer than a hundredth, and no scale below 1
+_LARGE, _DOTS = 60_000, 150  # bytes beyond which a picture is dots, so many per inch
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,20 @@ def embedded(figure: Figure) -> str:
     """A drawn figure as a data URI."""
     file = io.BytesIO()
     figure.savefig(file, format="svg", metadata={"Creator": "snn-landscape", "Date": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
+    drawn = _LONG.sub(lambda found: f"{float(found[0]):.2f}".encode(), file.getvalue())
+    kind = "svg+xml"
+    if len(drawn) > _LARGE:
+        drawn, kind = _dots(figure), "webp"
+    return f"data:image/{kind};base64,{base64.b64encode(drawn).decode()}"
+
+
+def _dots(figure: Figure) -> bytes:
+    """The figure as lossless WebP of 256 colours, as one sees no more here: a third of matplotlib's PNG."""
+    file, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(file, format="png", dpi=_DOTS)
+    few = Image.open(file).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few.convert("RGB").save(small, format="webp", lossless=True, method=4)
+    return small.getvalue()
 
 
 def described(figure: Figure) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from tables.reading import TableError
+from tables.words import in_doubt
 
 from ..style.methods import alone, label, looks
 from .gaps import COUNTS, Gap, mean
@@ -99,7 +100,7 @@ def _numbers(one: Gap, unit: str, doubts: list[str], *, brief: bool) -> str:
 def tally(words: str, gaps: Sequence[Gap]) -> str:
     """A clause that counts the verdicts of ``gaps``, of which ``words`` say what they are, {} being how many.
 
-    With it stand how many chance alone would decide, and the doubts of those that are decided. Of one method alone
+    With it stand how many chance alone would decide, and how many of those decided are in doubt. Of one method alone
     there is none, and the clause is empty.
     """
     if alone():
@@ -113,13 +114,7 @@ def tally(words: str, gaps: Sequence[Gap]) -> str:
     text = f"{words.format(len(gaps))}, {'' if tested else 'none can be decided: '}{listed(said)}"
     if tested:
         text += f" (chance alone would decide {0.05 * tested:.1f} of {tested})"
-    decided = [one for one in gaps if one.verdict in ("lower", "higher")]
-    if doubted := [one for one in decided if one.doubts]:
-        reasons = dict.fromkeys(reason for one in doubted for reason in one.doubts)
-        whole = "the one" if len(decided) == 1 else "all"
-        some = whole if len(doubted) == len(decided) else f"{len(doubted)} of the {len(decided)}"
-        text += f"; {some} decided {'is' if len(doubted) == 1 else 'are'} in doubt: {', '.join(reasons)}"
-    return text
+    return text + in_doubt([one.doubts for one in gaps if one.verdict in ("lower", "higher")])
 
 
 _COUNTED = {

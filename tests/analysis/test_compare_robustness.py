@@ -93,7 +93,7 @@ def test_the_last_lines_say_how_many_of_the_decided_rows_are_in_doubt(tmp_path):
     write(tmp_path, tables({"sdt": [10.0, 11, 12, 13], "tet": [5.0, 5.5, 6.5, 7]}))
     result = compare.run(compare.Config((tmp_path,), resamples=20))
     said = compare.table(result.to_frame(), result.tables)
-    assert said.endswith("of cases; the one is in doubt: changes when weights are rescaled")
+    assert said.endswith("of cases; the one decided is in doubt: changes when weights are rescaled")
     trusted = result.to_frame().assign(trust="")
     assert "in doubt" not in compare.table(trusted, result.tables)
 

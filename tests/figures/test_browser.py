@@ -106,6 +106,28 @@ def test_a_camera_follows_the_other(browser):
         wait(lambda place=place: browser.execute_script(eyes) == [place, place])
 
 
+def alike(one, other):
+    return one == pytest.approx(other, abs=1e-6)
+
+
+def test_a_drag_turns_both_and_leaves_them_alike(browser):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    eyes = "return [0, 1].map(n => document.getElementById('plot-' + n)._fullLayout.scene._scene.getCamera().eye)"
+    for name, (right, down) in ((0, (70, 25)), (1, (-45, 60))):
+        browser.execute_script("look(START)")
+        wait(lambda: alike(*browser.execute_script(eyes)))
+        before = browser.execute_script(eyes)[0]
+        plot = browser.find_element("id", f"plot-{name}")
+        drag = ActionChains(browser, duration=20).move_to_element(plot).click_and_hold()
+        for _ in range(6):
+            drag = drag.move_by_offset(right // 6, down // 6)
+        drag.release().perform()
+        wait(lambda before=before, name=name: browser.execute_script(eyes)[name] != pytest.approx(before, abs=0.05))
+        time.sleep(0.5)  # nothing more moves
+        assert alike(*browser.execute_script(eyes))
+
+
 def test_an_infinite_point_is_marked_at_the_top_and_a_missing_one_at_the_bottom(browser):
     choose(browser, "seed", "0")
     script = "return document.getElementById('plot-1').data.slice(1, 3).map(t => [t.name, t.x, t.y, t.text, t.z])"

@@ -202,7 +202,7 @@ def test_layers_are_counted_by_verdict():
         "Of 2 layers' top eigenvalues (formal Hessian, SDT loss), 0 are lower with TET, 1 is lower with SDT and 1 "
         "can't be told apart (chance alone would decide 0.1 of 2); the one decided is in doubt: changes when weights "
         "are rescaled; of 2 layers' shares of the trace (Gauss–Newton, SDT loss), 1 is lower with TET and 1 is lower "
-        "with SDT (chance alone would decide 0.1 of 2); all decided are in doubt: changes when weights are rescaled."
+        "with SDT (chance alone would decide 0.1 of 2); all 2 decided are in doubt: changes when weights are rescaled."
     )
     undecided = read("layers", layers((SDT, CROSSED)))
     assert undecided.count("0 are lower with TET, 0 are lower with SDT and 2 can't be told apart") == 2
@@ -222,7 +222,7 @@ def test_layers_of_the_gradient_are_counted_and_the_loss_beside_one():
     text = read("momentum-layers", momentum_layers((SDT, CLEAR)))
     part = "1 is lower with TET and 1 is lower with SDT"  # 9 / (9 + value), and the rest
     assert (
-        f"Of 2 layers' parts of the gradient, {part} (chance alone would decide 0.1 of 2); all decided are in doubt"
+        f"Of 2 layers' parts of the gradient, {part} (chance alone would decide 0.1 of 2); all 2 decided are in doubt"
         in text
     )
     assert "of 2 layers' coherences, 0 are lower with TET, 0 are lower with SDT and 2 can't be told apart" in text

@@ -2,12 +2,13 @@
 
 import base64
 import json
+import re
 
 import pytest
 
 from figures import report
 from figures.pictures import catalogue
-from tests.browser import CHROMIUM, DRIVER, opened
+from tests.browser import CHROMIUM, DRIVER, MISSING, opened
 from tests.figure_tables import complete, write
 from tests.figures.test_browser import wait
 
@@ -21,7 +22,7 @@ PLOTS = "return document.querySelector('iframe')?.contentDocument?.documentEleme
 def browser(tmp_path_factory):
     """The page in a Chromium without a window."""
     if not (CHROMIUM and DRIVER):
-        pytest.skip("no chromium and chromedriver on the path")
+        pytest.skip(MISSING)
     frames = complete(seeds=2)
     names = ("surface", "timesteps", "steps", "history", "compare")
     folder = write(tmp_path_factory.mktemp("report"), {name: frames[name] for name in names})
@@ -62,23 +63,27 @@ def test_a_telephone_scrolls_tables_and_pictures_but_not_the_page(browser):
     assert all(outer <= 390 for _, outer in boxes)
     assert any(inner > 600 for inner, _ in boxes)
     assert browser.execute_script("return document.querySelector('img.page').width") > 600
-    ((inner, outer),) = widths(browser, ".wide:has(.beside)")
+    ((inner, outer),) = widths(browser, ".wide:has(.cards)")
     assert inner <= outer  # a row below the other
+    cue = browser.execute_script("return getComputedStyle(document.querySelector('.wide')).backgroundAttachment")
+    assert {"local", "scroll"} <= set(cue.split(", "))  # shadows where more is to be seen
 
 
-def test_paper_shows_the_static_picture_and_everything_folded(browser):
+def test_paper_shows_the_static_picture_and_nothing_folded(browser):
     on(browser, {**DESK, "width": 690}, "print")
     assert not shown(browser, "details.turn")
     assert not shown(browser, "nav")
     assert shown(browser, ".printed")
-    assert shown(browser, "details .comparison")
-    assert shown(browser, ".beside details .line")
+    assert not shown(browser, "details .comparison")
+    assert shown(browser, ".cards")
     assert all(inner <= outer for inner, outer in widths(browser, ".wide"))
     assert shown(browser, "#figure-surfaces img")
     assert widths(browser, "html")[0][0] <= 690
     printed = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})["data"])
     assert printed.startswith(b"%PDF")
     assert len(printed) > 50_000
+    pages = re.findall(rb"/Type ?/Page\b(?!s)", printed)
+    assert 1 < len(pages) < 15
 
 
 def test_surfaces_are_drawn_when_opened_and_not_before(browser):
