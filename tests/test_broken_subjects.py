@@ -473,8 +473,8 @@ def test_tables_lie_where_they_are_said_to_whatever_folder_the_code_goes_to(monk
     if command == "study":
         assert study.main(["--subjects", "goes_mine.py:elsewhere", "--out", "here"]) == 0
         said = capsys.readouterr().out
-    assert said.startswith("1 network, ")
-    assert "tables: " in said
+        assert said.startswith("2 networks, ")
+        assert "tables: " in said
         assert (tmp_path / "here" / "report.html").exists()
     else:
         assert timesteps.main(["goes_mine.py:elsewhere", "--out", "here/tables", "--data-root", "root"]) == 0
