@@ -7,7 +7,7 @@ memory is its own. Seconds are CPU time, the least of the repeats: what else the
 resident, at its peak, above what the process took before; less than 4 MB is the allocator's, and counts as 4. One
 thread.
 
-An exponent is the slope of log cost against log level over the upper decade, with its standard error; beside it what
+An exponent is the slope of log cost against log level over the upper decade (three levels at least), with its error; beside it what
 the operation should have, from what it does:
 
 - ``product``: a Hessian–vector product of the digits network (T = 4 unless it is asked for). Passes over all images, in
@@ -216,7 +216,9 @@ def exponents(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (operation, quantity), levels in table.groupby(["operation", "quantity"], sort=False):
         ladder = LADDERS.get((operation, quantity), Ladder(plane, (), 0, None))
+        levels = levels.sort_values("level")
         upper = levels[levels["level"] >= levels["level"].max() / 10 * (1 - 1e-9)]
+        upper = upper if len(upper) > 2 else levels.tail(3)
         row = {"operation": operation, "quantity": quantity, "levels": len(upper), "from": upper["level"].min()}
         for cost in ("seconds", "megabytes"):
             slope, error = slope_of(
