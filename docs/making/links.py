@@ -14,6 +14,8 @@ SOURCES = {
     "changes": "CHANGELOG.md",
     "log": "benchmarks/LOG.md",
     "claims": "results/README.md",
+    "table2": "results/table2/README.md",
+    "scalability": "results/scalability/README.md",
 }
 _LINK = re.compile(r"(!?\[[^\]]*\]\()([^)#\s:]+)(#[^)]*)?\)")
 
@@ -25,14 +27,17 @@ def pages() -> dict[str, str]:
 
 
 def listed(_app: Any, name: str, content: list[str]) -> None:
-    """The claims' page in the tree below the results, where results/README.md is there."""
-    if name == "results/index" and "claims" in pages():
-        content[0] += f"\n{toctree('../project/claims')}\n"
+    """The pages of results/ in the tree below the results, as far as they are there."""
+    if name == "results/index":
+        there = [f"../project/{page}" for page in ("claims", "table2", "scalability") if page in pages()]
+        content[0] += f"\n{toctree(*there)}\n" if there else ""
 
 
 def _moved(path: Path) -> str:
     def seen(link: re.Match[str]) -> str:
-        target = os.path.relpath((path.parent / link[2]).resolve(), PLACE)
+        found = (path.parent / link[2]).resolve()
+        here = next((f"{name}.md" for name, source in SOURCES.items() if ROOT / source == found), None)
+        target = here or os.path.relpath(found, PLACE)
         return f"{link[1]}{target}{link[3] or ''})"
 
     return _LINK.sub(seen, path.read_text(encoding="utf-8"))
