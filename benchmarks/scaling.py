@@ -7,8 +7,8 @@ memory is its own. Seconds are CPU time, the least of the repeats: what else the
 resident, at its peak, above what the process took before; less than 4 MB is the allocator's, and counts as 4. One
 thread.
 
-An exponent is the slope of log cost against log level over the upper decade (three levels at least), with its error; beside it what
-the operation should have, from what it does:
+An exponent is the slope of log cost against log level over the upper decade (three levels at least), with its error;
+beside it what the operation should have, from what it does:
 
 - ``product``: a Hessian–vector product of the digits network (T = 4 unless it is asked for). Passes over all images, in
   batches: time 1 and memory 0 in the images; time 1 in weights (each weight is used as often), time and memory 1 in T

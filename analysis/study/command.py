@@ -19,10 +19,11 @@ tables of an earlier time stay in ``OUT/NAME/tables``, and count nowhere. One wh
 were, as far as that is seen without reading all of them (:mod:`analysis.subject.digest`), is not measured again.
 """
 
+import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -172,11 +173,15 @@ def show(config: Config) -> None:
 
     Where some of it failed, what there is is told all the same, and then, as an error, what there isn't.
     """
-    if config.subjects is not None:  # whose code may go to another folder
-        config = replace(config, out=config.out.absolute())
+    here = Path.cwd()
     try:
         _, seconds = run(config)
     except Partly as partly:
-        print(ending(config, partly.seconds))
+        _tell(config, partly.seconds, here)
         raise
-    print(ending(config, seconds))
+    _tell(config, seconds, here)
+
+
+def _tell(config: Config, seconds: Mapping[str, float], here: Path) -> None:
+    with contextlib.chdir(here):  # wherever the user's code went
+        print(ending(config, seconds))
