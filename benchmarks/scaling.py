@@ -41,6 +41,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -244,7 +245,7 @@ def draw(table: pd.DataFrame, fitted: pd.DataFrame, path: Path) -> None:
     """A panel for each operation and quantity: seconds against level, log–log, with the expected slope in grey."""
     with paper():
         figure = Figure(figsize=(PAGE, 3.6))
-        panels = figure.subplots(2, math.ceil(len(fitted) / 2), squeeze=False).flat
+        panels = figure.subplots(2, math.ceil(len(fitted) / 2), squeeze=False).ravel()
         for axes, (_, row) in zip(panels, fitted.iterrows(), strict=False):
             levels = table[(table["operation"] == row["operation"]) & (table["quantity"] == row["quantity"])]
             x, y = levels["level"].to_numpy(float), levels["seconds"].to_numpy(float)
@@ -252,7 +253,12 @@ def draw(table: pd.DataFrame, fitted: pd.DataFrame, path: Path) -> None:
             axes.loglog(x, y, "o-", color="C0")
             axes.set_title(f"{row['operation']}\n{row['seconds_exponent']:.2f} ± {row['seconds_error']:.2f}")
             axes.set_xlabel(row["quantity"])
-        for axes in list(panels):
+            for axis, there in ((axes.xaxis, x), (axes.yaxis, y)):
+                if there.max() < 10 * there.min():
+                    axis.set_major_locator(FixedLocator(sorted({float(f"{one:.2g}") for one in there})))
+                    axis.set_major_formatter("{x:g}")
+                    axis.set_minor_locator(NullLocator())
+        for axes in panels[len(fitted) :]:
             axes.set_axis_off()
         figure.supylabel("seconds of one core", fontsize=8)
         figure.savefig(path, dpi=200)
