@@ -85,7 +85,7 @@ def alone(folder: Path) -> Iterator[None]:
     """
     check_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ".lock"
+    path, place = folder / ".lock", folder.absolute()  # wherever the process goes meanwhile, it lets go of this one
     if path.is_symlink():
         raise OSError(f"{path} is a symbolic link, which no run makes: remove it")
     handle = os.open(path, os.O_CREAT | os.O_RDONLY | os.O_NOFOLLOW, 0o666)
@@ -95,9 +95,9 @@ def alone(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            (place / ".lock").unlink(missing_ok=True)
             with suppress(OSError):  # something is there
-                folder.rmdir()
+                place.rmdir()
     finally:
         os.close(handle)
 

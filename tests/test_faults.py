@@ -311,6 +311,16 @@ def test_without_locks_in_the_file_system_everything_is_written_all_the_same(tmp
     journal.remove()
 
 
+def test_a_folder_is_let_go_of_wherever_the_process_has_gone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("other/runs").mkdir(parents=True)
+    with alone(Path("runs")):
+        Path("runs/table").touch()
+        monkeypatch.chdir("other")
+    assert [file.name for file in (tmp_path / "runs").iterdir()] == ["table"]
+    assert Path("runs").is_dir()  # another of that name, which is none of its business
+
+
 @pytest.mark.parametrize(
     ("command", "argv"),
     [
