@@ -367,6 +367,7 @@ COLUMNS |= _read(
     crossover      radius at which the mean difference changes sign; empty where it doesn't
     crossover_low  its 95 % interval
     crossover_high its 95 % interval
+    beyond         first radius at which a loss isn't finite, so that nothing is said; empty where all are
     rows           of the comparison, with an interval
     reference_rows that name the reference
     method_rows    that name the method

@@ -303,7 +303,7 @@ SCHEMA: dict[str, Table] = {
         _table(
             "crossovers", "compare", "at which radius which one is flatter, and whether that depends on confidence",
             f"{_PLACE} loss split along logits reference method crossover crossover_low "
-            "crossover_high certain:maybe verdict depends_on_scale n trust?",
+            "crossover_high certain:maybe verdict depends_on_scale beyond?:number n trust?",
             measured=False,
         ),
         _table(

@@ -23,8 +23,8 @@ def verdicts(
 ) -> Iterator[tuple[dict[str, Any], pd.DataFrame, pd.DataFrame, Verdict]]:
     """For every curve: what it is of, the reference's and the method's rises [seed, radius], and the verdict.
 
-    Rises are as long as all of them are finite: from the first radius at which one isn't, a curve says nothing, which
-    the difference of its radii from the table's tells. A curve of fewer than two radii is none.
+    Rises are as long as all of them are finite: from the first radius at which one isn't, a curve says nothing. A curve
+    of fewer than two radii is none.
 
     Raises ValueError where a method isn't there, where fewer than two seeds are common to both, and where two
     checkpoints of a method have one seed.
@@ -69,7 +69,8 @@ def compared(
     that is flatter by this radius's own interval, which isn't written: it is what a row of the comparison would say.
     Verdicts, a row per curve: crossover, crossover_low, crossover_high (missing where the mean doesn't change sign),
     certain, verdict (in words), depends_on_scale (of plain logits: where what they decide isn't decided so at one
-    scale, "network: 0.6 to 1"; else empty), n.
+    scale, "network: 0.6 to 1"; else empty), beyond (the first radius at which a loss isn't finite; missing where all
+    are), n.
     """
     found = list(verdicts(table, reference, method, by=by, seed=seed))
     if not found:
@@ -84,9 +85,7 @@ def compared(
         curve = table[(table[list(place)] == pd.Series(place)).all(axis=1)]
         beyond = curve.loc[curve["radius"] > one.columns[-1], "radius"].min()
         curves.append(_curve(head, one, other, said))
-        own = _verdict(said, method, reference) | {"depends_on_scale": _dependence(said, scaled)}
-        if np.isfinite(beyond):
-            own["verdict"] += f"; not every loss is finite at {beyond:.3g}"
+        own = _verdict(said, method, reference) | {"depends_on_scale": _dependence(said, scaled), "beyond": beyond}
         rows.append(head | own)
     return pd.concat(curves, ignore_index=True), pd.DataFrame(rows)
 

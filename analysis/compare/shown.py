@@ -112,7 +112,8 @@ def _by_radius(crossovers: pd.DataFrame) -> list[str]:
 def _side(one: pd.Series) -> str:
     """What the method is, flatter or sharper where, in words; of too few seeds, which have no verdict, that alone."""
     said = one["verdict"].partition(": ")[2]
-    return f"{one['method']} is {said}" if one["n"] >= FEWEST else said
+    ends = "" if np.isnan(one.get("beyond", np.nan)) else f"; not every loss is finite at {one['beyond']:.3g}"
+    return (f"{one['method']} is {said}" if one["n"] >= FEWEST else said) + ends
 
 
 def _counted(one: pd.Series, rows: pd.DataFrame, words: str) -> str:

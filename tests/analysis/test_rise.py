@@ -15,6 +15,7 @@ from analysis.compare.rises import compared
 from analysis.subject import Subject
 from landscape.objective import Parameters
 from landscape.surfaces import random_direction
+from tables import answer
 
 SMALL = {"images": 12, "draws": 2, "radii": (0.3, 0.8), "angles": 4, "quiet": True, "dtype": "float64"}
 
@@ -200,10 +201,12 @@ def test_a_curve_goes_as_far_as_all_its_rises_are_finite(broken, place):
     assert own["radius"].tolist() == there
     same = whole_curves[whole_curves["logits"] != "plain"].reset_index(drop=True)
     pd.testing.assert_frame_equal(curves[curves["logits"] != "plain"].reset_index(drop=True), same)
-    verdicts = rows.loc[rows["logits"] == "plain", "verdict"]
-    assert verdicts.str.endswith(f"; not every loss is finite at {radii[place]:.3g}").all()
+    verdicts = rows[rows["logits"] == "plain"]
+    assert (verdicts["beyond"] == radii[place]).all()
     assert len(verdicts) == bool(there)
-    assert not whole["verdict"].str.contains("finite").any()
+    assert whole["beyond"].isna().all()
+    for said in verdicts["verdict"]:  # what the answer in words claims ends where the curve does
+        assert all(end <= radii[place - 1] + 5e-3 for _, _, end in answer.decided(said))
 
 
 def test_one_radius_is_no_curve():
