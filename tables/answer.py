@@ -12,17 +12,12 @@ import numpy as np
 import pandas as pd
 
 from . import rows
-from .interval import FEWEST, bounds
+from .doubts import APART, LETTERS
+from .interval import FEWEST, bounds, side
 from .words import listed, number, sentence, signed
 
 Tables = Mapping[str, pd.DataFrame]
 Say = Callable[[str], str]
-APART = (
-    "training accuracies differ", "training losses differ", "training loss asked for not reached",
-    "other settings differ too", "numbers of examples differ", "a table was changed since it was written",
-)  # fmt: skip
-"""Doubts about whether two sides may be compared at all, as table compare has them in column trust."""
-HOLM = "one of many rows: not below 5 % after Holm's adjustment"
 _ALONG = {"plane": "on random planes", "line": "on random lines", "noise": "under Gaussian noise"}
 _FLAT = ("average_rise[0.2]", "rise_within", "average_rise", "trace", "top_eigenvalue")
 
@@ -169,14 +164,8 @@ def _all_undecided(found: pd.DataFrame) -> bool:
 
 
 def verdict(row: pd.Series) -> str:
-    """ "lower" or "higher" with the method by its interval, "undecided", "few" (under three seeds) or "lost"."""
-    if not np.isfinite(row["difference"]):
-        return "lost"
-    if row["n"] < FEWEST or not np.isfinite([row["low"], row["high"]]).all():
-        return "few"
-    if row["low"] <= 0 <= row["high"]:
-        return "undecided"
-    return "higher" if row["difference"] > 0 else "lower"
+    """What a row says of the method, by its interval: :func:`tables.interval.side`."""
+    return side(*map(float, row[["difference", "low", "high", "n"]]))
 
 
 def _told(own: pd.DataFrame, say: Say, lower: str, higher: str, scale: float = 1.0, unit: str = "") -> str:
@@ -189,7 +178,7 @@ def _told(own: pd.DataFrame, say: Say, lower: str, higher: str, scale: float = 1
         interval = f"; {number(low)} … {number(high)}" if np.isfinite([low, high]).all() else ""
         name, change = say(str(row["method"])), f"{signed(scale * row['difference'])}{f' {unit}' if unit else ''}"
         what = verdict(row)
-        doubt = ", one of many rows" if what in words and HOLM in row["trust"] else ""
+        doubt = ", one of many rows" if what in words and LETTERS["m"] in row["trust"] else ""
         found.setdefault(what, []).append(f"{name} ({change}{interval}{doubt})" if what != "lost" else name)
     said = [f"{listed(found[what])} {_be(found[what])} {word} than {reference}"
             for what, word in words.items() if what in found]  # fmt: skip

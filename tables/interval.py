@@ -62,6 +62,17 @@ def student(freedom: int) -> float:
     return float(special.stdtrit(freedom, 0.975))
 
 
+def side(difference: float, low: float, high: float, n: float) -> str:
+    """ "lower" or "higher" by the interval, "undecided", "few" (under three seeds) or "lost" (no difference)."""
+    if not np.isfinite(difference):
+        return "lost"
+    if n < FEWEST or not np.isfinite([low, high]).all():
+        return "few"
+    if low <= 0 <= high:
+        return "undecided"
+    return "higher" if difference > 0 else "lower"
+
+
 def paired(reference: Float[np.ndarray, " n"], method: Float[np.ndarray, " n"]) -> Difference:
     """Of pairs, one a place."""
     gaps = method - reference

@@ -20,7 +20,7 @@ def listed(words: list[str]) -> str:
 
 
 def sentence(words: str) -> str:
-    """With a capital and a full stop, names that come first left as they are written."""
+    """With a capital and a full stop."""
     return f"{words[:1].upper()}{words[1:]}."
 
 

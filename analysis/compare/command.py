@@ -44,7 +44,7 @@ from .doubts import LETTERS, apart, doubts_about, starts_apart
 from .flags import Config
 from .groups import METHOD, SETTING, check_distinct, differing, groups
 from .groups import reference as reference_of
-from .measures import READ, measures, read_tables
+from .measures import READ, measures, read_tables, there
 from .outcomes import SPLITS, sampling
 from .rises import against
 from .shown import latex, table
@@ -205,5 +205,5 @@ def show(config: Config) -> None:
         print(table(result.to_frame(), result.tables))
     else:
         folders = " ".join(shlex.quote(str(folder)) for folder in config.folders)
-        settings = _all([read_tables(folder) for folder in config.folders], "settings")
+        settings = _all([there(folder, ["settings"]) for folder in config.folders], "settings")
         print(f"{brief(result.tables | {'settings': settings})}\nall rows: python -m analysis.compare {folders} --all")

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tables.doubts import LETTERS
 from tables.interval import FEWEST
 from tables.measures import CHANGES, family
 
@@ -27,23 +28,6 @@ from .difference import difference
 
 SAME_ACCURACY = 0.005
 SAME_LOSS = 0.1
-LETTERS = {
-    "n": "fewer than three seeds",
-    "0": "interval contains zero",
-    "m": "one of many rows: not below 5 % after Holm's adjustment",
-    "s": "no spread",
-    "c": "not converged",
-    "r": "changes when weights are rescaled",
-    "a": "training accuracies differ",
-    "l": "training losses differ",
-    "b": "undisturbed accuracies differ",
-    "u": "training loss asked for not reached",
-    "i": "numbers of examples differ",
-    "f": "not finite",
-    "x": "not so with logits at one scale",
-    "o": "other settings differ too",
-    "t": "a table was changed since it was written",
-}
 
 
 def doubts_about(

@@ -4,7 +4,7 @@ A measure of *robustness* is the mean of a curve against the strength of a distu
 :mod:`analysis.compare.survival`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +28,19 @@ def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
 
     Raises FileNotFoundError where there is none, TableError for one that is garbled or incomplete.
     """
-    folder = folder / "tables" if (folder / "tables").is_dir() else folder
-    tables = {name: read_file(folder / f"{name}.csv", name) for name in READ if (folder / f"{name}.csv").is_file()}
+    tables = there(folder, READ)
     if not set(tables) - {"settings", "outcomes"}:
         expected = ", ".join(f"{name}.csv" for name in dict.fromkeys(name for name, _ in _EXTRACT))
         raise FileNotFoundError(f"no table in {folder}: expected {expected}")
     if {"outcomes", "timesteps"} <= tables.keys():
         check(tables["outcomes"], _as_trained(tables["timesteps"]), folder)
     return tables
+
+
+def there(folder: Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """Those of the tables called ``names`` that ``folder``, or ``folder/tables``, holds."""
+    folder = folder / "tables" if (folder / "tables").is_dir() else folder
+    return {name: read_file(folder / f"{name}.csv", name) for name in names if (folder / f"{name}.csv").is_file()}
 
 
 def measures(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from tables.answer import APART
+from tables.doubts import LETTERS
 from tables.interval import FEWEST
 from tables.reading import TableError, available, read
 from tables.words import listed
@@ -76,7 +76,7 @@ def _caution(config: Config, tables: dict[str, pd.DataFrame]) -> list[str]:
     if compare["n"].max() < FEWEST:
         said = f"caution: of fewer than {FEWEST} seeds no side is named"
         return [said if config.subjects else f"{said}: {command(replace(config, seeds=5))}"]
-    if not compare.loc[compare["side"] == "flatness", "trust"].str.contains(APART[1], regex=False).any():
+    if not compare.loc[compare["side"] == "flatness", "trust"].str.contains(LETTERS["l"], regex=False).any():
         return []
     said = "caution: training losses differ, and minima compare at one loss"
     if config.subjects or config.until_loss is not None or "history" not in tables:

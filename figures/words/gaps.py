@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from tables.interval import FEWEST, independent, paired, pairs
+from tables.interval import FEWEST, independent, paired, pairs, side
 
 from ..style.bands import over_seeds
 from ..style.methods import alone, sides
@@ -77,14 +77,8 @@ class Gap:
 
     @property
     def verdict(self) -> str:
-        """higher or lower with the method, "undecided", "few" (under three seeds), "lost" (not measured)."""
-        if not np.isfinite(self.difference):
-            return "lost"
-        if self.n < FEWEST or not np.isfinite([self.low, self.high]).all():
-            return "few"
-        if self.low <= 0 <= self.high:
-            return "undecided"
-        return "higher" if self.difference > 0 else "lower"
+        """higher or lower with the method, or why that isn't said: :func:`tables.interval.side`."""
+        return side(*map(float, (self.difference, self.low, self.high, self.n)))
 
     def scaled(self, factor: float) -> "Gap":
         """The same in another unit."""

@@ -2,9 +2,11 @@
 
 import math
 
+from tables import words
 from tables.reading import TableError
 
 ALONE = "one method alone: there is nothing to compare"
+listed = words.listed
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -22,14 +24,9 @@ def number(value: float, digits: int = 3) -> str:
     return text.replace("-", "−")
 
 
-def listed(words: list[str]) -> str:
-    """a, b and c."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
-
-
 def sentence(*clauses: str) -> str:
     """Clauses as one sentence. Raises TableError where all are empty, as those of a comparison with nothing are."""
     text = "; ".join(clause for clause in clauses if clause)
     if not text:
         raise TableError(ALONE)
-    return text[:1].upper() + text[1:] + "."
+    return words.sentence(text)
