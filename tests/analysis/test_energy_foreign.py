@@ -17,7 +17,7 @@ from torch import nn
 from analysis import energy
 from analysis.energy.counts import counted
 from analysis.energy.folding import folded
-from analysis.energy.meter import OPERATIONS
+from analysis.energy.meter import OPERATIONS, Tally
 from analysis.subject import Spiking, Subject
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -469,3 +469,12 @@ def test_a_batchnorm_that_isnt_folded_is_listed_with_its_share(capsys):
     assert table.loc[("total", "total"), "share"] == pytest.approx(640 / 704)
     assert table.loc[("total", "total"), "joules"] == pytest.approx(4.6e-12 * 640)
     assert set(table["split"]) == {"train"}  # there is no other
+
+
+@pytest.mark.parametrize("windows", [(1, 4), (4, 1)])
+def test_a_layer_called_twice_has_the_wider_window(windows):
+    none = torch.zeros(1, 2, dtype=torch.float64)
+    one, other = (Tally(1.0, 2.0, False, none, none + 3, none, none, window) for window in windows)
+    both = one + other
+    assert (both.window, both.neurons, both.synapses) == (4, 2.0, 4.0)
+    assert both.additions.tolist() == [[6.0, 6.0]]

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -12,6 +13,7 @@ from scipy import stats
 from figures.style.bands import counted, curve, handles, over_seeds, remark
 from figures.style.look import fit_percent
 from figures.style.methods import looks
+from figures.style.paired import beside
 
 # at x = 1: seed 0 draws 1 and 3, seed 1 draws 4 and 4, seed 2 draws 3; at x = 2: seeds have 5, 7 and 6, once each
 FRAME = pd.DataFrame(
@@ -123,3 +125,16 @@ def test_the_looks_differ_in_colour_marker_dash_and_lightness():
     red, green, blue = ([int(look.colour[i : i + 2], 16) for look in (sdt, tet)] for i in (1, 3, 5))
     grey = 0.2126 * np.array(red) + 0.7152 * np.array(green) + 0.0722 * np.array(blue)
     assert abs(grey[0] - grey[1]) > 50
+
+
+@pytest.mark.parametrize("seeds", [(0, 1, 2, 3, 4), (5, 6, 7, 8, 9)], ids=["paired", "apart"])
+def test_a_band_beside_the_reference_is_scipys_interval_of_the_difference(seeds):
+    """Of pairs where seeds are the same, else Welch's; laid where the method's mean is."""
+    rng = np.random.default_rng(0)
+    one, shift = rng.normal(10, 3, 5), rng.normal(1, 0.1, 5)  # what is paired spreads much less than either
+    reference = pd.DataFrame({"x": 1.0, "seed": range(5), "y": one})
+    method = pd.DataFrame({"x": 1.0, "seed": seeds, "y": one + shift})
+    row = beside(pd.DataFrame({"x": [1.0]}), method, reference, "x", "y").iloc[0]
+    test = stats.ttest_rel(one + shift, one) if seeds[0] == 0 else stats.ttest_ind(one + shift, one, equal_var=False)
+    low, high = test.confidence_interval(0.95)
+    np.testing.assert_allclose([row["low"], row["high"]], [one.mean() + low, one.mean() + high], rtol=1e-9)
