@@ -30,11 +30,8 @@ import os
 import resource
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,117 +39,16 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
-from torch import Tensor, nn
 from tqdm import tqdm
 
-from analysis import compare, generalization, timesteps
-from analysis.subject import Subject, per_image
 from figures.style.look import GREY, PAGE, paper
-from landscape.curvature import Hessian
-from landscape.objective import Objective, Parameters
-from landscape.surfaces import grid, random_direction, surface
-from models.data import load
-from models.networks import build
-from tests.analysis.generalization.sweeps import written
 
 from .curvature import peak_megabytes
+from .ladders import LADDERS, Ladder, part_of_a_plane, plane
 
 HERE = Path(__file__).parent
 SMALL = 4.0  # megabytes: less is the allocator's
 LEAST, LONG = 0.2, 5.0  # seconds of CPU time: that a level is measured for at least, and from which once is enough
-Work = tuple[int, Callable[[], object]]
-"""The level as it came out (weights of a network of so many channels), and what is timed."""
-
-
-def network(timesteps: int = 4, channels: int | None = None) -> nn.Module:
-    """The digits network, untrained, in eval mode: what it costs hardly depends on its weights."""
-    own = {} if channels is None else {"channels": channels}
-    return build("digits-cnn", seed=0, in_channels=1, image_size=8, timesteps=timesteps, **own).eval()
-
-
-def digits(count: int) -> tuple[Tensor, Tensor]:
-    """So many images and labels; beyond the data set's own, the same again."""
-    images, labels = next(load("digits", train_images=200).train.batches(200))
-    again = math.ceil(count / len(labels))
-    return images.repeat(again, 1, 1, 1)[:count], labels.repeat(again)[:count]
-
-
-def product(model: nn.Module, count: int, level: int) -> Work:
-    """A Hessian–vector product over ``count`` images, 50 in a batch."""
-    images, labels = digits(count)
-    batches = list(zip(images.split(50), labels.split(50), strict=True))
-    operator = Hessian(Objective(model, per_image("sdt"), batches))
-    vector = random_direction(operator.objective.parameters, seed=0)
-    return level, lambda: operator @ vector
-
-
-def of_weights(channels: int) -> Work:
-    """A product of networks that have ``channels`` in their first layer."""
-    model = network(2, channels)
-    return product(model, 50, sum(weight.numel() for weight in model.parameters()))
-
-
-def training(steps: int) -> Work:
-    """A step of training, forward and backward, of 50 images."""
-    model, loss, (images, labels) = network(steps).train(), per_image("tet"), digits(50)
-    return steps, lambda: loss(model(images), labels).mean().backward()
-
-
-def plane(along: int) -> Work:
-    """A plane of ``along`` × ``along`` points on 50 images."""
-    model = network()
-    directions = [random_direction(Parameters(model), seed=seed) for seed in (0, 1)]
-    axis = grid(-1.0, 1.0, along)
-    losses = lambda output, target: {"sdt": per_image("sdt")(output, target)}  # noqa: E731
-    return along**2, partial(surface, model, losses, [digits(50)], directions, axis, axis)
-
-
-def subjects(count: int) -> Work:
-    """analysis.timesteps of ``count`` networks on 50 images."""
-    images, labels = digits(50)
-    batches = [(images, labels)]
-    found = [Subject(network(2), train=batches, test=batches, name=f"n{place}") for place in range(count)]
-    return count, lambda: timesteps.run(timesteps.Config(quiet=True), found)
-
-
-def compared(count: int) -> Work:
-    """analysis.compare of tables of ``count`` made-up networks: two methods, and seeds."""
-    folder = Path(tempfile.mkdtemp())
-    written(folder, seeds=count // 2, factors={"method": ("sdt", "tet")})
-    return count, lambda: compare.run(compare.Config((folder,), resamples=100))
-
-
-def generalized(count: int) -> Work:
-    """analysis.generalization of the same with two methods, six settings, and seeds."""
-    folder = Path(tempfile.mkdtemp())
-    written(folder, seeds=count // 12)
-    return count, lambda: generalization.run(generalization.Config((folder,), deals=10))
-
-
-@dataclass(frozen=True)
-class Ladder:
-    """One operation against one quantity: its levels, and the exponents that it should have (None: not told)."""
-
-    work: Callable[[int], Work]
-    levels: Sequence[int]
-    seconds: float
-    megabytes: float | None
-
-
-LADDERS: dict[tuple[str, str], Ladder] = {
-    ("product", "images"): Ladder(
-        lambda level: product(network(), level, level), (50, 150, 500, 1500, 5000), 1, 0
-    ),
-    ("product", "weights"): Ladder(of_weights, (4, 8, 16, 32, 64, 128), 1, None),
-    ("product", "timesteps"): Ladder(
-        lambda level: product(network(level), 50, level), (1, 3, 10, 30, 100), 1, 1
-    ),
-    ("training", "timesteps"): Ladder(training, (1, 3, 10, 30, 100), 1, 1),
-    ("surface", "points"): Ladder(plane, (5, 9, 15, 27, 51), 1, 0),
-    ("timesteps", "networks"): Ladder(subjects, (1, 3, 10, 30, 100), 1, 0),
-    ("compare", "networks"): Ladder(compared, (24, 72, 240, 720, 2400), 1, 1),
-    ("generalization", "networks"): Ladder(generalized, (24, 72, 240, 720, 2400), 2, 2),
-}  # fmt: skip
 SHARING, PROCESSES = ("shared surface", "processes"), (1, 2, 4, 8)
 SHARED = 41  # points along an axis of the plane that processes share
 
@@ -179,12 +75,7 @@ def share(along: int) -> None:
     """A plane's points in this process' turn: what torchrun starts."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo")
-    model, places = network(), torch.distributed.get_world_size()
-    directions = [random_direction(Parameters(model), seed=seed) for seed in (0, 1)]
-    axis = grid(-1.0, 1.0, along)
-    own = axis[torch.distributed.get_rank() :: places]
-    losses = lambda output, target: {"sdt": per_image("sdt")(output, target)}  # noqa: E731
-    surface(model, losses, [digits(200)], directions, own, axis)
+    part_of_a_plane(along, 200, torch.distributed.get_rank(), torch.distributed.get_world_size())()
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 

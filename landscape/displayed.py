@@ -1,6 +1,7 @@
 """Results that show themselves in a notebook: a name, a table, what didn't converge; as plain text beside it."""
 
 import html
+from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 import pandas as pd
@@ -8,12 +9,12 @@ import pandas as pd
 _MOST = 10  # rows of a table that are shown
 
 
-class Displayed:
+class Displayed(ABC):
     """What has a ``to_frame`` is displayed as that."""
 
+    @abstractmethod
     def to_frame(self) -> pd.DataFrame:
         """The result as a tidy table."""
-        raise NotImplementedError
 
     def _repr_html_(self) -> str:
         frame = self.to_frame()
