@@ -2,18 +2,22 @@
 
 import base64
 import re
+from pathlib import Path
 
 import pytest
 
+from analysis.study.flags import Config
+from analysis.study.measuring import analyses
 from figures import report
+from tables.schema import SCHEMA
 from tests.browser import CHROMIUM, DRIVER, MISSING, opened
 from tests.figure_tables import complete, write
 
-pytestmark = pytest.mark.slow
 METHODS = ("sdt", "tet", "tet:mse_weight=0")
-ASKED_FOR = {"barrier", "controls", "generalization", "layers", "momentum_history", "path", "sign_errors", "stability"}
-ASKED_FOR |= {"steps", "surface_path"}
-"""Tables that a study doesn't make: their analyses are asked for."""
+COMMANDS = {"barrier", "controls", "generalization", "path", "sign_errors", "stability"}
+FLAGS = {"layers", "momentum_history", "steps", "surface_path"}
+ASKED_FOR = COMMANDS | FLAGS
+"""Tables that a study doesn't make: their analyses, or flags of its own, are asked for."""
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +28,12 @@ def whole(tmp_path_factory):
     return folder / "report.html"
 
 
+def test_tables_left_out_are_those_of_no_analysis_of_a_study():
+    called = {*analyses(Config(), Path()), "compare"}
+    assert {name for name in complete(seeds=1).keys() - FLAGS if SCHEMA[name].command not in called} == COMMANDS
+
+
+@pytest.mark.slow
 def test_the_report_of_a_whole_study_can_be_sent_by_mail(whole):
     text = whole.read_text(encoding="utf-8")
     assert text.count("<article") > 20
@@ -32,6 +42,7 @@ def test_the_report_of_a_whole_study_can_be_sent_by_mail(whole):
     assert whole.stat().st_size < 4_000_000
 
 
+@pytest.mark.slow
 def test_on_paper_it_is_less_than_fifteen_pages(whole, tmp_path):
     if not (CHROMIUM and DRIVER):
         pytest.skip(MISSING)
