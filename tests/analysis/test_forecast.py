@@ -78,8 +78,9 @@ def test_seconds_are_of_all_images_in_their_pieces():
     assert found["at_most"] > 0.9 * took
 
 
-def test_what_takes_long_is_asked_of_few_images():
-    found = cost(rise.Config(draws=1, along=("line",), radii=(0.1, 0.2)), subject(image=0.05))
+def test_what_takes_long_is_asked_of_few_images(monkeypatch):
+    monkeypatch.setattr("analysis.forecast._LONG", 0.1)
+    found = cost(rise.Config(draws=1, along=("line",), radii=(0.1, 0.2)), subject(image=0.005))
     assert found["from_images"] == 20
     assert found["asking"] < found["seconds"]
 
