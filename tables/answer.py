@@ -19,6 +19,8 @@ from .words import listed, number, sentence, signed
 Tables = Mapping[str, pd.DataFrame]
 Say = Callable[[str], str]
 _ALONG = {"plane": "on random planes", "line": "on random lines", "noise": "under Gaussian noise"}
+_UNPAIRED = re.compile("(no seeds|one seed) in common (.*)$")  # of table crossovers, where curves take pairs
+_LOST = "wasn't measured here"
 _FLAT = ("average_rise[0.2]", "rise_within", "average_rise", "trace", "top_eigenvalue")
 
 
@@ -84,10 +86,16 @@ def radii(tables: Tables, logits: str = "plain") -> pd.DataFrame:
 
 
 def _flatter(tables: Tables, say: Say) -> str:
-    frame = radii(tables)
+    frame, compare = radii(tables), tables["compare"]
     if frame.empty:
-        return _by_row(tables["compare"], say)
-    return sentence(f"{_ALONG.get(frame['along'].iloc[0], frame['along'].iloc[0])} {_by_radius(frame, say)}")
+        return _by_row(compare, say)
+    alone = frame["verdict"].map(lambda verdict: bool(_UNPAIRED.search(verdict)))
+    along = _ALONG.get(frame["along"].iloc[0], frame["along"].iloc[0])
+    said = [sentence(f"{along} {_by_radius(frame[~alone], say)}")] if not alone.all() else []
+    if alone.any():
+        own = compare[compare["method"].isin(frame.loc[alone, "method"])]
+        said += [sentence(_by_radius(frame[alone], say)), *([_by_row(own, say)] if len(own) else [])]
+    return " ".join(said)
 
 
 def _by_radius(frame: pd.DataFrame, say: Say) -> str:
@@ -96,7 +104,8 @@ def _by_radius(frame: pd.DataFrame, say: Say) -> str:
     for _, row in frame.iterrows():
         phrase = _at_radii(str(row["verdict"]), say(str(row["reference"])))
         found.setdefault(phrase, []).append(say(str(row["method"])))
-    return "; ".join(phrase.format(listed(names), _be(names)) for phrase, names in found.items())
+    have = {True: "has", False: "have"}
+    return "; ".join(phrase.format(listed(own), _be(own), have[len(own) == 1]) for phrase, own in found.items())
 
 
 def _be(names: list[str]) -> str:
@@ -110,6 +119,10 @@ def _at_radii(verdict: str, reference: str) -> str:
         said = [f"{word}{f' than {reference}' * (not i)} from {'radius ' * (not i)}{low:g} to {high:g}"
                 for i, (word, low, high) in enumerate(stretches)]  # fmt: skip
         return f"{{0}} {{1}} {listed(said)}"
+    if alone := _UNPAIRED.search(verdict):
+        return f"{{0}} {{2}} {alone[1]} in common with {reference} {alone[2]}"
+    if verdict.endswith(_LOST):
+        return f"{{0}} can't be set beside {reference}, as the rise wasn't measured of both"
     if few := re.search(r"(\d+) seeds are too few", verdict):
         return f"{{0}} can't be told from {reference} by {few[1]} seeds"
     ends = re.search(r"from (\S+) to (\S+)$", verdict)

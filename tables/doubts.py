@@ -16,6 +16,7 @@ LETTERS = {
     "x": "not so with logits at one scale",
     "o": "other settings differ too",
     "t": "a table was changed since it was written",
+    "d": "tables are of different contents of a checkpoint",
 }
-APART = tuple(LETTERS[letter] for letter in "aluoit")
+APART = tuple(LETTERS[letter] for letter in "aluoitd")
 """Doubts about whether two sides may be compared at all."""

@@ -1,9 +1,10 @@
 """Reading saved tables, each checked by its schema before anything is compared or drawn.
 
 A file that was cut off or garbled is noticed where it can be: the last line must end, every line must have the header's
-columns, and rows of a kind must be equally many in all checkpoints of a network (:mod:`tables.schema`). A cut exactly
-between two checkpoints, or between the splits or losses of the last, can't be seen so; whether a table is what its
-record says is :func:`tables.record.changed`.
+columns, and rows of a kind must be equally many in all checkpoints of a network, or be numbered without a hole
+(:mod:`tables.schema`). A cut exactly between two checkpoints, or between the splits or losses of the last, can't be
+seen so, nor one at the end of what is numbered; whether a table is what its record says is
+:func:`tables.record.changed`.
 
 Tables of earlier versions are read: without ``method`` it is the loss trained with.
 """
@@ -65,6 +66,7 @@ def read_file(file: Path, name: str) -> pd.DataFrame:
             if own.startswith("loss_") and own not in {column.name for column in table.columns}:
                 frame[own] = _typed(frame[own], Column(own, "number", ""), may_lack=True)
         _check_even(frame, table)
+        _check_numbered(frame, table.numbered)
     except TableError as wrong:
         raise TableError(f"{file}: {wrong}; make it again with python -m analysis.{table.command}") from wrong
     frame.attrs["file"] = str(file)
@@ -182,6 +184,19 @@ def _check_even(frame: pd.DataFrame, table: Table) -> None:
         twice = frame.duplicated(["checkpoint", "network", "data", *apart, *repeat, "alpha", "beta"])
         if twice.any():
             raise TableError(f"line {int(np.flatnonzero(twice.to_numpy())[0]) + 2} has a point of a surface twice")
+
+
+def _check_numbered(frame: pd.DataFrame, column: str) -> None:
+    """The rows of each checkpoint and split are numbered from 0, each number once, in any order."""
+    if not column:
+        return
+    parts = [frame["checkpoint"], frame["split"]]
+    place = frame[column].groupby(parts).rank(method="first") - 1
+    wrong = np.flatnonzero(frame[column] != place)
+    if len(wrong):
+        first = frame.iloc[wrong[frame[column].iloc[wrong].argmin()]]
+        said = f"{column} {first[column]:.0f} is there twice, or one before it isn't"
+        raise TableError(f"split {first['split']}, checkpoint {first['checkpoint']}: {said}; the table looks cut short")
 
 
 def _held(frame: pd.DataFrame, name: str) -> pd.Series:

@@ -28,7 +28,11 @@ class Record:
 
 def record(directory: Path, name: str) -> Record:
     """The record of table ``name``. Raises FileNotFoundError where there is none, TableError where it isn't one."""
-    file = path(directory, name).with_suffix(".json")
+    return read_record(path(directory, name).with_suffix(".json"))
+
+
+def read_record(file: Path) -> Record:
+    """The record that lies at ``file``, see :func:`record`."""
     if not file.is_file():
         raise FileNotFoundError(f"no record {file}")
     try:
@@ -50,15 +54,6 @@ def changed(directory: Path, records: Mapping[str, Record]) -> list[str]:
         for name, one in records.items()
         if name in one.tables and one.tables[name] != hashlib.sha256(path(directory, name).read_bytes()).hexdigest()
     ]
-
-
-def contents(records: Mapping[str, Record]) -> dict[str, dict[str, list[str]]]:
-    """For every checkpoint the sha256 it had, and the tables that were measured when it had that."""
-    found: dict[str, dict[str, list[str]]] = {}
-    for name, one in records.items():
-        for checkpoint, digest in one.checkpoints.items():
-            found.setdefault(checkpoint, {}).setdefault(str(digest), []).append(name)
-    return found
 
 
 def altered(folder: Path) -> list[str]:

@@ -83,4 +83,6 @@ def made_of(folders: Sequence[Path], result: Result, command: str, out: Path | N
     result.replace(command, out)
     if "changed" in result.provenance:
         print(f"changed since they were written: {', '.join(result.provenance['changed'])}", file=sys.stderr)
+    if "contents" in result.provenance:
+        print(result.provenance["contents"], file=sys.stderr)
     print(f"written to {out}: {', '.join(f'{name}.csv' for name in result.tables)}", file=sys.stderr)

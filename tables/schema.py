@@ -5,7 +5,8 @@ tables.schema``), and the tests' made-up tables. A table may lack the columns ca
 none, or a flag asks for them. Others must be there. A column that isn't listed may not be written.
 
 Rows are *even*: those of one kind (``apart`` parts them) are equally many in all checkpoints of a network and in all
-that ``repeat`` within one, so that a file that was cut off is noticed.
+that ``repeat`` within one, so that a file that was cut off is noticed. Where a row is an image they are *numbered*
+instead, from 0 without a hole: how many images there are is each network's own.
 """
 
 import sys
@@ -24,6 +25,7 @@ class Table:
     """One table: ``columns`` in their order, and whether there may be ``more`` that nobody here knows.
 
     ``losses``: whether there may be a column ``loss_NAME``, or ``loss_NAME_stderr``, of a subject's own loss.
+    ``numbered``: the column that counts the rows of each checkpoint and split.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Table:
     even: tuple[tuple[str, ...], tuple[str, ...]] | None
     more: bool = False
     losses: bool = False
+    numbered: str = ""
 
     def __getitem__(self, name: str) -> Column:
         """The column of that name; KeyError for none."""
@@ -202,8 +205,8 @@ SCHEMA: dict[str, Table] = {
         ),
         replace(_table(
             "outcomes", "timesteps", "what became of each image at the T trained with",
-            "split image correct loss_sdt? loss_tet?", "split|",
-        ), losses=True),
+            "split image correct loss_sdt? loss_tet?",
+        ), losses=True, numbered="image"),
         _table(
             "energy", "energy", "operations and joules, layer by layer",
             "split timesteps trained_timesteps? layer kind? neurons? spikes? firing_rate? additions? multiplications? "

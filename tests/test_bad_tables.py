@@ -27,7 +27,7 @@ def each(rows):
 
 
 TABLES = {name: FRAMES[name] for name in ("hessian", "momentum", "descent", "surface")}
-TABLES["timesteps"] = FRAMES["timesteps"].assign(loss_sdt=0.1, loss_tet=0.2, accuracy_cumulative=0.5)
+TABLES["timesteps"] = FRAMES["timesteps"].assign(loss_sdt=0.1, loss_tet=0.2, accuracy_cumulative=0.5, images=2)
 TABLES["outcomes"] = each(
     [
         {"split": split, "image": image, "correct": image, "loss_sdt": 0.1, "loss_tet": 0.2}

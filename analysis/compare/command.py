@@ -17,7 +17,8 @@ networks of one method that differ in it; column within says of which method.
 
 Nothing is computed from checkpoints, and none is opened: the same tables give the same rows, wherever checkpoints lie.
 Each table is held against the digest in its record: those changed since are named on stderr and in the records of what
-is written (``changed``), and the rows made of them carry that doubt.
+is written (``changed``), and the rows made of them carry that doubt. So are checkpoints that were others when one table
+was measured than when another was (``contents``).
 """
 
 import shlex
@@ -29,6 +30,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tables import contents
 from tables.interval import FEWEST
 from tables.latex import written
 from tables.measures import MEASURES, family
@@ -54,13 +56,17 @@ from .tally import tallies
 
 @dataclass(frozen=True)
 class Beside:
-    """What is known beside the values: single images, settings, what is compared, tables changed since, controls."""
+    """What is known beside the values: single images, settings, what is compared, controls, and what is amiss.
+
+    ``changed`` are tables changed since, ``mixed`` checkpoints of several contents (:func:`tables.contents.mixed`).
+    """
 
     outcomes: pd.DataFrame
     settings: pd.DataFrame
     by: str
     changed: frozenset[str]
     controls: pd.DataFrame
+    mixed: contents.Parts
 
     @property
     def short(self) -> frozenset[str]:
@@ -68,6 +74,14 @@ class Beside:
         if "until_loss_reached" not in self.settings:
             return frozenset()
         return frozenset(self.settings.loc[self.settings["until_loss_reached"].eq(False), "checkpoint"])
+
+    @property
+    def drawn(self) -> Mapping[Any, float]:
+        """The seed that each checkpoint's images were drawn by, or put into order, where settings say."""
+        if "split_seed" not in self.settings:
+            return {}
+        told = self.settings.drop_duplicates("checkpoint").set_index("checkpoint")["split_seed"]
+        return dict(pd.to_numeric(told, errors="coerce"))
 
 
 def run(config: Config) -> Result:
@@ -84,7 +98,8 @@ def run(config: Config) -> Result:
     wanted = (*READ, *(["controls"] if config.controls is None else []))
     changed = {folder: [name for name in altered(folder) if name in wanted] for folder in config.folders}
     altogether = frozenset(name for names in changed.values() for name in names)
-    known = Beside(_all(read, "outcomes"), _all(read, "settings"), config.by, altogether, passed)
+    mixed = contents.mixed(contents.records(config.folders, READ))
+    known = Beside(_all(read, "outcomes"), _all(read, "settings"), config.by, altogether, passed, mixed)
     values["group"] = groups(values, known.settings, config.by)
     reference = reference_of(values, config.reference, config.by)
     check_distinct(values, config.by)
@@ -95,11 +110,12 @@ def run(config: Config) -> Result:
     for key, group in values[values["group"] != ""].groupby(setting, sort=False):
         place = {"within": ""} | dict(zip([*SETTING, "within"], key, strict=False))
         twins = values[(values["network"] == f"{place['network']}{TWIN}") & (values["data"] == place["data"])]
-        curves, crossovers = against(rise, group, reference)
-        found = _comparisons(group, twins, reference, known, pd.concat(curves) if curves else pd.DataFrame())
+        radii = against(rise, group, reference)
+        here = pd.concat(radii.here) if radii.here else pd.DataFrame()
+        found = _comparisons(group, twins, reference, known, here)
         rows["compare"] += [place | row for row in found]
         rows["counts"] += [place | row for row in (tallies(group, found, reference) if found else ())]
-        for name, parts in (("rise_curves", curves), ("crossovers", crossovers)):
+        for name, parts in (("rise_curves", radii.curves), ("crossovers", radii.crossovers)):
             rows[name] += [
                 place | {"trust": LETTERS["t"] if "rise" in altogether else ""} | {str(k): v for k, v in row.items()}
                 for part in parts
@@ -118,7 +134,8 @@ def run(config: Config) -> Result:
     tables |= {"measures": values[columns_of("measures")]}
     record = provenance(asked, {}, time.perf_counter() - started)
     files = [f"{folder}: {name}.csv" for folder, names in changed.items() for name in names]
-    return Result(tables, record | ({"changed": files} if files else {}))
+    amiss = {"changed": files, "contents": contents.said(mixed)}
+    return Result(tables, record | {name: one for name, one in amiss.items() if one})
 
 
 def _all(read: Sequence[Mapping[str, pd.DataFrame]], name: str) -> pd.DataFrame:
@@ -145,7 +162,8 @@ def _comparisons(
             head |= {"images": ", or ".join(group["images"].unique()), "reference": reference, "method": name}
             head |= {"twin_mean": twin.get((measure, loss), np.nan), "better": first["better"]}
             one, other = sides[reference], sides[name]
-            images = sampling(known.outcomes, str(measure), str(loss), one["checkpoint"], other["checkpoint"])
+            networks = one["checkpoint"], other["checkpoint"]
+            images = sampling(known.outcomes, str(measure), str(loss), *networks, known.drawn)
             rows.append(head | difference(one["value"], other["value"], images))
             parts.append(group)
     _adjust(rows)
@@ -153,11 +171,12 @@ def _comparisons(
         row |= _sides(row)
         local = bool((group["rescaling"] != "").any())  # a property of the minimum, not of the predictions
         beside = [one for one in rows if one["method"] == row["method"]]
+        sources = _sources(row, known, local=local, scaled=not curves.empty)
         doubts = doubts_about(
             group, row, far=apart(beside, row["loss"]) if local else "", short=known.short,
             start=starts[row["method"]].get(" train" in row["measure"], False),
             scale=depends_on_scale(row, curves), more=more[row["method"]],
-            changed=bool(_sources(row, known, local=local, scaled=not curves.empty) & known.changed),
+            changed=bool(sources & known.changed), mixed=contents.joined(known.mixed, group["checkpoint"], sources),
         )  # fmt: skip
         row["trust"] = "; ".join([*doubts, *controls.failed(known.controls, row["measure"], group.iloc[0].to_dict())])
     return rows

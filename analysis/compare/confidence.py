@@ -21,8 +21,8 @@ _AT_SURFACES = ("rise_within", "inverse_doubling_radius", "inverse_half_width")
 def depends_on_scale(row: Mapping[str, Any], curves: pd.DataFrame) -> bool:
     """Whether ``row`` of the comparison names a flatter side that the rise with scaled logits doesn't name, there.
 
-    ``curves`` are those of :func:`analysis.compare.rises.compared`, whose column ``here`` is read. False where it names
-    none, and where the curves don't have that loss.
+    ``curves`` are those of :func:`analysis.compare.rises.against`, whose column ``here`` is read, by pairs or without
+    them as the row is. False where it names none, and where the curves don't have that loss.
     """
     if not row["flatter"] or curves.empty:
         return False

@@ -9,8 +9,9 @@ measures of the minimum, not those of the predictions.
 The accuracy *under* a disturbance is higher, too, of a network that starts higher: where the accuracies that nothing
 disturbs differ by their interval, those rows say so. Of accuracy *lost* it is taken off.
 
-Runs that ask for one training loss (``--until-loss``) and have not reached it are a doubt of their own, and so is a
-table that isn't what its record was written with. Differences that are equal in all pairs have no spread to judge them
+Runs that ask for one training loss (``--until-loss``) and have not reached it are a doubt of their own, and so are a
+table that isn't what its record was written with, and tables of which each was measured of another content of one
+checkpoint (:mod:`tables.contents`). Differences that are equal in all pairs have no spread to judge them
 by.
 """
 
@@ -40,13 +41,14 @@ def doubts_about(
     scale: bool,
     more: bool,
     changed: bool,
+    mixed: bool,
 ) -> list[str]:
     """The reasons that apply to the row ``found`` of the values in ``group``, the two sides'.
 
     ``far`` holds the letters that :func:`apart` gave, ``start`` whether the accuracies that nothing disturbs differ
     (:func:`starts_apart`), ``short`` the checkpoints short of the loss asked for; ``scale`` whether its flatter side
     depends on the logits' scale, ``more`` whether the two differ in settings beside the factor compared, ``changed``
-    whether a table that it is made of was changed.
+    whether a table that it is made of was changed, ``mixed`` whether these are of several contents of a checkpoint.
     """
     zero = found["low"] <= 0 <= found["high"]
     applies = {
@@ -65,6 +67,7 @@ def doubts_about(
         "x": scale,
         "o": more,
         "t": changed,
+        "d": mixed,
     }
     return [LETTERS[letter] for letter, doubt in applies.items() if doubt]
 

@@ -3,15 +3,20 @@
 Each checkpoint's curve is the mean over its draws. Curves are paired by seed, per network, data set, loss, logits,
 split and what the radius is measured along; interval, crossover and verdict are those of
 :mod:`analysis.compare.crossover`. Every verdict on plain logits is held against those at one scale.
+
+A method whose curves don't pair with the reference's has no band that holds at all radii, and no crossover: its row of
+table crossovers says why (:func:`unpaired`). At one radius its rises are compared as its other rows are, by Welch's
+interval, so that doubts about the logits' scale are the same for all.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tables.interval import FEWEST, Difference, paired
+from tables.interval import FEWEST, Difference, independent, paired, pairs
 
 from .crossover import Verdict, unsupported, verdict
 
@@ -90,22 +95,75 @@ def compared(
     return pd.concat(curves, ignore_index=True), pd.DataFrame(rows)
 
 
-def against(rise: pd.DataFrame, values: pd.DataFrame, reference: str) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
-    """Curves and verdicts of every method (or value of a factor) against the reference, where two seeds pair.
+@dataclass
+class Against:
+    """What is known by radius: tables rise_curves and crossovers in parts, and who is flatter ``here``, at each radius.
+
+    ``here`` has the curves' columns loss, along, logits, method, radius and here, of methods that don't pair too.
+    """
+
+    curves: list[pd.DataFrame] = field(default_factory=list)
+    crossovers: list[pd.DataFrame] = field(default_factory=list)
+    here: list[pd.DataFrame] = field(default_factory=list)
+
+
+def against(rise: pd.DataFrame, values: pd.DataFrame, reference: str) -> Against:
+    """Curves and verdicts of every method (or value of a factor) against the reference, one row where they don't pair.
 
     ``values`` are the measures of one network, data and T, whose column ``group`` says what is compared.
     """
     groups = values.drop_duplicates("checkpoint").set_index("checkpoint")["group"]
     own = rise[rise["checkpoint"].isin(groups.index)]
     own = own.assign(group=own["checkpoint"].map(groups))
-    curves: list[pd.DataFrame] = []
-    said: list[pd.DataFrame] = []
-    seeds = {name: set(part["seed"]) for name, part in own.groupby("group", sort=False)}
-    for method in seeds:
-        if method != reference and len(seeds[method] & seeds.get(reference, set())) > 1:
-            for found, rows in zip((curves, said), compared(own, reference, str(method), by="group"), strict=True):
-                found.extend([rows] if len(rows) else [])
-    return curves, said
+    found = Against()
+    if own.empty:
+        return found
+    every = {name: part["seed"].drop_duplicates() for name, part in values.groupby("group")}
+    for method in [str(name) for name in groups.unique() if name != reference]:
+        apart = not len(pairs(*(pd.Index(every[name]) for name in (reference, method))))
+        both = own[own["group"].isin([reference, method])]
+        pairing = []
+        for key, curve in both.groupby([*_CURVE, "logits"], sort=False):
+            place = dict(zip([*_CURVE, "logits"], key, strict=True))
+            one, other = (set(curve.loc[curve["group"] == name, "seed"]) for name in (reference, method))
+            if len(one & other) > 1:
+                pairing.append(curve)
+                continue
+            head = place | {"reference": reference, "method": method}
+            if place["logits"] == "plain":
+                found.crossovers.append(pd.DataFrame([head | unpaired(one, other, head, apart=apart)]))
+            found.here += [_apart(curve, head)] if one and other else []
+        if pairing:
+            curves, rows = compared(pd.concat(pairing), reference, method, by="group")
+            found.curves += [curves] if len(curves) else []
+            found.crossovers += [rows] if len(rows) else []
+    found.here += found.curves
+    return found
+
+
+def unpaired(one: set[float], other: set[float], head: Mapping[str, Any], *, apart: bool) -> dict[str, Any]:
+    """The row of table crossovers where the seeds ``one`` of the reference and ``other`` of the method make no pairs.
+
+    ``apart``: whether the comparison's other rows don't pair either.
+    """
+    method, reference, n = head["method"], head["reference"], len(one & other)
+    if not (one and other):
+        said = f"the rise of {method if one else reference} wasn't measured here"
+    else:
+        welch = "; rows are by Welch's interval" if apart else ""
+        said = f"{'one seed' if n else 'no seeds'} in common (curves take pairs{welch})"
+    open_ends = dict.fromkeys(("crossover", "crossover_low", "crossover_high", "beyond"), np.nan)
+    rest = {"certain": False, "verdict": f"{method} and {reference}: {said}", "depends_on_scale": "", "n": n}
+    return open_ends | rest
+
+
+def _apart(curve: pd.DataFrame, head: Mapping[str, Any]) -> pd.DataFrame:
+    """Who is flatter at each radius that both sides have, by Welch's interval there."""
+    one, other = (_curves(curve[curve["group"] == head[side]], head[side]) for side in ("reference", "method"))
+    radii = one.columns.intersection(other.columns)
+    with np.errstate(invalid="ignore"):  # rises may be infinite
+        alone = [independent(one[radius].to_numpy(float), other[radius].to_numpy(float)) for radius in radii]
+    return pd.DataFrame({**head, "radius": radii, "here": [_side(each, head) for each in alone]})
 
 
 def _of(place: Mapping[str, Any]) -> tuple[str, ...]:

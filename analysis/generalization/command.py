@@ -61,7 +61,8 @@ def run(config: Config) -> Result:
     frames["measures"] = tables.values[columns_of("measures")]
     asked = asdict(config)
     record = provenance(asked, {}, time.perf_counter() - started)
-    return Result(frames, record | ({"changed": list(tables.changed)} if tables.changed else {}))
+    amiss = {"changed": list(tables.changed), "contents": tables.contents}
+    return Result(frames, record | {name: one for name, one in amiss.items() if one})
 
 
 def show(config: Config) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from tables import contents
 from tables.reading import read_file
 from tables.record import altered
 from tables.schema import IDENTITY
@@ -17,7 +18,8 @@ from ..compare.measures import READ, measures, read_tables
 class Tables:
     """What all folders hold: ``values`` are the measures, ``changed`` the files that aren't what their record says.
 
-    ``runs`` says what became of each network, where a sweep has written it.
+    ``runs`` says what became of each network, where a sweep has written it; ``contents`` which checkpoints had several
+    (:mod:`tables.contents`), "" for none.
     """
 
     values: pd.DataFrame
@@ -27,6 +29,7 @@ class Tables:
     timesteps: pd.DataFrame
     changed: tuple[str, ...]
     runs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"checkpoint": []}))
+    contents: str = ""
 
 
 def read(folders: Sequence[Path]) -> Tables:
@@ -48,9 +51,10 @@ def read(folders: Sequence[Path]) -> Tables:
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"checkpoint": []})
 
     changed = tuple(f"{folder}: {name}.csv" for folder in folders for name in altered(folder) if name in READ)
+    mixed = contents.said(contents.mixed(contents.records(folders, READ)))
     settings, outcomes, rise, timesteps = map(whole, ("settings", "outcomes", "rise", "timesteps"))
     whole_values = pd.concat(values, ignore_index=True)
-    return Tables(whole_values, settings, outcomes, rise, timesteps, changed, _runs(folders))
+    return Tables(whole_values, settings, outcomes, rise, timesteps, changed, _runs(folders), mixed)
 
 
 def _runs(folders: Sequence[Path]) -> pd.DataFrame:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from tables.record import Record, contents
+from tables import contents
+from tables.record import Record
 
 from ..style.methods import label, looks, loss_label, methods_of
 from ..words.comparison import Tables
@@ -163,10 +164,16 @@ def _without(header: list[str], rows: list[list[str]], place: int) -> tuple[list
 
 
 def provenance(records: Mapping[str, Record], tables: Tables, without: Sequence[str], changed: Sequence[str]) -> str:
-    """What every table was made of and with, and which were ``changed`` since."""
-    said = f"<p><strong>{text(since(changed))}</strong></p>" if changed else ""
-    said += "<p>No table has a record beside it.</p>" if not records else _made(records, tables) + _checkpoints(records)
-    return said + "".join(f"<p>{text(line)}</p>" for line in without)
+    """What every table was made of and with, and which were ``changed`` since, or are of other contents."""
+    warned = "".join(f"<p><strong>{text(line)}</strong></p>" for line in amiss(records, changed))
+    made = "<p>No table has a record beside it.</p>" if not records else _made(records, tables) + _checkpoints(records)
+    return warned + made + "".join(f"<p>{text(line)}</p>" for line in without)
+
+
+def amiss(records: Mapping[str, Record], changed: Sequence[str]) -> list[str]:
+    """What is to be said of tables ``changed`` since they were written, and of those of several contents."""
+    mixed = contents.said(contents.mixed(records.items()))
+    return [line for line in (since(changed) if changed else "", mixed) if line]
 
 
 def since(changed: Sequence[str]) -> str:
@@ -200,7 +207,7 @@ def _with(one: Record) -> str:
 
 def _checkpoints(records: Mapping[str, Record]) -> str:
     rows = []
-    for checkpoint, found in contents(records).items():
+    for checkpoint, found in contents.contents(records.items()).items():
         for digest, names in found.items():
             which = "all that name it" if len(found) == 1 else f"{listed(names)}: another content than in other tables"
             rows.append([text(checkpoint), f"<code>{text(digest)}</code>", text(which)])

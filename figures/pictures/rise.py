@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from tables.interval import FEWEST
 from tables.reading import TableError
 
 from ..style.look import PAGE, caption, empty, legend, reference
@@ -99,13 +100,19 @@ def reading(tables: Tables) -> str:
     clauses = []
     for method, own in rows.groupby("method", sort=False):
         for logits, words in SCALES.items():
-            said = own.loc[own["logits"] == logits, "verdict"]
-            if len(said):
-                clauses.append(f"with {words} {label(str(method))} is {_said(said.iloc[0])}")
+            there = own[own["logits"] == logits]
+            if len(there):
+                clauses.append(_clause(there.iloc[0], words, label(str(method))))
     if not clauses:
         raise TableError("no verdict on rises")
     against = label(str(rows["reference"].iloc[0]))
     return sentence(f"against {against}, by radius on {_ALONG[along]}: {clauses[0]}", *clauses[1:])
+
+
+def _clause(row: pd.Series, words: str, method: str) -> str:
+    """What a verdict says with logits as ``words`` say; of too few pairs why it says nothing."""
+    said = _said(row["verdict"])
+    return f"with {words} {method} is {said}" if row["n"] >= FEWEST else f"with {words} {method} has no verdict: {said}"
 
 
 def _said(verdict: str) -> str:

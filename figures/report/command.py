@@ -46,8 +46,8 @@ def run(config: Config, say: command.Say) -> list[Path]:
     stored = sorted(file.stem for file in tables.path(config.directory, "").parent.glob("*.csv"))
     records, without = _read(config.directory, record, stored, say)
     other = changed(config.directory, records)
-    if other:
-        say(sections.since(other))
+    for line in sections.amiss(records, other):
+        say(line)
     target = config.directory / "report.html"
     with compared(methods_of(found)), pictured(found):
         made, lacking = plates(found)

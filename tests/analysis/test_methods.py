@@ -117,6 +117,7 @@ def recorded(folder) -> None:
     found = of({"sdt": VALUES["sdt"], "tet": VALUES["tet"]})
     runs = found["hessian"].drop_duplicates("checkpoint")[made.KEYS]
     found["settings"] = runs.assign(until_loss_reached=True, learning_rate=0.1)
+    found["timesteps"]["images"] = 2
     steps = found["timesteps"]
     own = steps[steps["timesteps"] == 2].rename(columns={"accuracy_cumulative": "correct"})
     own = own[[*made.KEYS, "split", "correct", "loss_sdt", "loss_tet"]]

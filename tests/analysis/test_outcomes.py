@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from analysis import compare
 from analysis.compare.difference import difference
@@ -111,7 +112,8 @@ def measured(outcomes: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The tables of an analysis that these outcomes are of."""
     steps = outcomes.groupby([*identity("", 0), "split"], sort=False)[list(COLUMNS)].mean().reset_index()
     steps = steps.rename(columns={"correct": "accuracy_cumulative"}).assign(timesteps=4, trained_timesteps=4)
-    steps = steps.assign(accuracy_at_step=0.5, images=outcomes.groupby("split")["image"].nunique().max())
+    images = outcomes.groupby(["checkpoint", "split"], sort=False).size().to_numpy()
+    steps = steps.assign(accuracy_at_step=0.5, images=images)
     return {"timesteps": steps, "outcomes": outcomes}
 
 
@@ -141,15 +143,103 @@ def test_equal_differences_are_doubted_where_nothing_is_known_of_the_images(tmp_
     assert np.isnan([told["low"], told["p"]]).all()
 
 
-@pytest.mark.parametrize("kind", ["other run", "cut short"])
-def test_outcomes_of_another_run_are_one_line(kind, tmp_path, capsys):
-    found = measured(table({"train": 40, "test": 90}))
-    found["outcomes"] = table({"train": 40, "test": 90}, seed=1) if kind == "other run" else found["outcomes"][:-5]
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("other run", "outcomes.csv and timesteps.csv are not of one run"),
+        (
+            "cut at its end",
+            "split test, checkpoint tet-2: 85 rows of 90 images that timesteps.csv counts; the table looks cut",
+        ),
+        ("cut after a split", "split test, checkpoint tet-2: 0 rows of 90 images"),
+        ("cut after a checkpoint", "split test, checkpoint tet-2: 0 rows of 90 images"),
+        ("cut in the middle", "split test, checkpoint tet-2: image 31 is there twice, or one before it isn't"),
+        ("an image twice", "split test, checkpoint tet-2: image 89 is there twice, or one before it isn't"),
+    ],
+)
+def test_outcomes_of_another_run_or_cut_short_are_one_line(kind, says, tmp_path, capsys):
+    whole, other = table({"train": 40, "test": 90}), table({"train": 40, "test": 90}, seed=1)
+    found = measured(whole)
+    cuts = {"end": whole[:-5], "split": whole[:-90], "checkpoint": whole[:-130]}
+    cuts |= {"middle": whole.drop(whole.index[-60]), "twice": pd.concat([whole, whole[-1:]]), "run": other}
+    found["outcomes"] = cuts[kind.split()[-1]]
     write(tmp_path, found)
     assert compare.main([str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    said = "outcomes.csv and timesteps.csv are not of one run" if kind == "other run" else "85 rows, others 90"
-    assert said in line
+    assert says in line
+    assert line.endswith("again with python -m analysis.timesteps")
+
+
+def sized(sizes: dict[str, int], seeds: int = 4) -> dict[str, pd.DataFrame]:
+    """The tables of networks of one method, whose test images are as many as each value of a factor says."""
+    parts = []
+    for place, (value, number) in enumerate(sizes.items()):
+        one = table({"train": 40, "test": number}, seeds=seeds, seed=place).query("method == 'sdt'")
+        parts.append(measured(one.assign(checkpoint=f"{value}-" + one["checkpoint"])))
+    both = {name: pd.concat([part[name] for part in parts], ignore_index=True) for name in parts[0]}
+    runs = both["timesteps"].drop_duplicates("checkpoint")[list(identity("", 0))]
+    return both | {"settings": runs.assign(kind=runs["checkpoint"].str.partition("-")[0])}
+
+
+def test_networks_of_other_numbers_of_images_are_compared_without_pairing_them(tmp_path):
+    found = sized({"a": 60, "b": 50, "c": 60})
+    write(tmp_path, found)
+    result = compare.run(compare.Config((tmp_path,), by="kind", resamples=20)).to_frame()
+    result = result.set_index(["method", "measure", "loss"])
+    other, same = result.loc["b"], result.loc["c"]
+    on_test = [one for one in same.index if "test" in SPLITS.get(one[0], ())]
+    assert len(on_test) == 6
+    for place in on_test:
+        values = found["timesteps"].query("split == 'test'").set_index("checkpoint")["accuracy_cumulative"]
+        assert (other.loc[place, "spread"], np.isnan(other.loc[place, "sampling_error"])) == ("", True)
+        assert "numbers of examples differ" in other.loc[place, "trust"]
+        assert same.loc[place, "spread"] != "", place
+        assert same.loc[place, "sampling_error"] > 0
+        assert "numbers of examples differ" not in same.loc[place, "trust"]
+    gaps = [values[f"b-sdt-{seed}"] - values[f"a-sdt-{seed}"] for seed in range(4)]
+    test = stats.ttest_1samp(gaps, 0)  # of seeds alone
+    assert other.loc[("test_accuracy", ""), "p"] == pytest.approx(test.pvalue)
+    assert tuple(other.loc[("test_accuracy", ""), ["low", "high"]]) == pytest.approx(tuple(test.confidence_interval()))
+    assert other.loc[("train_accuracy", ""), "spread"] != ""  # as many training images on either side
+
+
+def test_networks_of_several_numbers_of_images_cut_short_are_still_refused(tmp_path, capsys):
+    found = sized({"a": 60, "b": 50})
+    found["outcomes"] = found["outcomes"].drop(found["outcomes"].query("checkpoint == 'a-sdt-1'").index[-3:])
+    write(tmp_path, found)
+    assert compare.main([str(tmp_path), "--by", "kind"]) == 1
+    assert "split test, checkpoint a-sdt-1: 57 rows of 60 images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_images_known_to_be_drawn_otherwise_are_not_paired(paired):
+    found = table({"test": 20})
+    sides = paths("sdt", range(3)), paths("tet", range(3))
+    if not paired:
+        sides[1].index += 9
+    every = [*sides[0], *sides[1]]
+
+    def told(drawn):
+        return sampling(found, "test_accuracy", "", *sides, dict(zip(every, drawn, strict=True)))
+
+    known = sampling(found, "test_accuracy", "", *sides)
+    assert known is not None
+    assert told([4.0] * 6) == told([np.nan] * 6) == told([4.0] * 3 + [np.nan] * 3) == known
+    assert told([0.0, 1, 2, 0, 1, 2]) == (known if paired else None)  # every seed's own: alike within pairs alone
+    assert told([0.0, 0, 0, 0, 0, 1]) is None
+
+
+def test_what_images_were_drawn_by_is_read_off_settings(tmp_path):
+    found = measured(table({"train": 40, "test": 90}))
+    runs = found["timesteps"].drop_duplicates("checkpoint")[list(identity("", 0))]
+    errors = []
+    for place, other in enumerate((0, 7)):
+        drawn = np.where(runs["method"] == "tet", other, 0)
+        write(tmp_path / str(place), found | {"settings": runs.assign(split_seed=drawn)})
+        told = row(compare.run(compare.Config((tmp_path / str(place),), resamples=20)), "test_accuracy")
+        errors.append(told["sampling_error"])
+    assert errors[0] > 0
+    assert np.isnan(errors[1])
 
 
 def test_outcomes_alone_are_no_comparison(tmp_path, capsys):

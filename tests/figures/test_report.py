@@ -304,12 +304,16 @@ def test_no_folder_and_no_place_are_one_line_and_exit_1(tmp_path, capsys):
     assert "is no folder" in lines[0]
 
 
-def test_a_checkpoint_that_changed_between_tables_is_said_to_have(tmp_path):
+def test_a_checkpoint_that_changed_between_tables_is_said_to_have(tmp_path, capsys):
     frames = {name: small(1)[name] for name in ("timesteps", "steps")}
     records(write(tmp_path, frames), frames, {"steps": "other"})
     assert report.main([str(tmp_path)]) == 0
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "timesteps: another content than in other tables" in text
+    said = "had one content in steps.csv, another in timesteps.csv: what was trained again has to be measured again."
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(said)
+    assert text.count(said) == 1
 
 
 @pytest.mark.parametrize(

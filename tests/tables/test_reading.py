@@ -77,6 +77,25 @@ def test_a_table_cut_short_is_noticed(tmp_path, frames):
         read(saved(tmp_path, cut), "timesteps")
 
 
+def test_rows_that_are_numbered_may_be_more_in_one_checkpoint_and_in_any_order_but_have_no_hole(tmp_path):
+    place = {"network": "n", "data": "d", "method": "m", "training": "sdt", "seed": 0, "correct": 1, "loss_sdt": 0.5}
+    sizes = {("a", "train"): 4, ("a", "test"): 3, ("b", "test"): 5}
+    rows = [
+        {"checkpoint": checkpoint, "split": split, "image": image} | place
+        for (checkpoint, split), number in sizes.items()
+        for image in range(number)
+    ]
+    whole = pd.DataFrame(rows).sample(frac=1, random_state=0)
+    assert len(read(saved(tmp_path, whole.to_csv(index=False), "outcomes"), "outcomes")) == 12
+    for image in range(4):  # all but the last, which nothing here counts
+        holed = whole[(whole["checkpoint"] != "b") | (whole["image"] != image)]
+        with pytest.raises(TableError, match=f"split test, checkpoint b: image {image + 1} is .* cut short"):
+            read(saved(tmp_path, holed.to_csv(index=False), "outcomes"), "outcomes")
+    twice = pd.concat([whole, whole[whole["checkpoint"] == "b"].head(1)])
+    with pytest.raises(TableError, match=r"split test, checkpoint b: image \d is there twice"):
+        read(saved(tmp_path, twice.to_csv(index=False), "outcomes"), "outcomes")
+
+
 def test_an_unknown_split_is_refused(tmp_path, frames):
     text = frames["timesteps"].replace({"split": {"test": "tost"}}).to_csv(index=False)
     with pytest.raises(TableError, match="'tost' as split, expected one of train, test"):
