@@ -94,7 +94,7 @@ def _flatter(tables: Tables, say: Say) -> str:
     said = [sentence(f"{along} {_by_radius(frame[~alone], say)}")] if not alone.all() else []
     if alone.any():
         own = compare[compare["method"].isin(frame.loc[alone, "method"])]
-        said += [sentence(_by_radius(frame[alone], say)), *([_by_row(own, say)] if len(own) else [])]
+        said += [sentence(f"by radius {_by_radius(frame[alone], say)}"), *([_by_row(own, say)] if len(own) else [])]
     return " ".join(said)
 
 

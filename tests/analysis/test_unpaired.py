@@ -76,10 +76,10 @@ def test_every_method_that_is_compared_has_a_verdict_by_radius_or_the_reason_for
     )
     told = answer(result.tables).flatter
     if n < 2:
-        assert f"Own has {said.replace('common', 'common with sdt')}. By " in told
+        assert f"By radius own has {said.replace('common', 'common with sdt')}. By " in told
         assert "alone, own (−" in told.rpartition(". By ")[2]  # by a row, as the others are by radius
-        assert "tet" in told.partition("Own has")[0]
-    assert ("own" in told) or ("Own" in told)
+        assert "tet" in told.partition("own has")[0]
+    assert "own" in told
     seen = reading(result.tables)
     assert f"with logits as they are own {'is' if n > 2 else 'has no verdict:'} {said}" in seen
     assert "with logits as they are TET is undecided from 0.1 to 1" in seen
@@ -92,7 +92,7 @@ def test_where_no_method_pairs_the_answer_is_a_rows_and_nothing_is_said_of_plane
     result = compared(tmp_path, seeds, rises(seeds))
     assert "rise_curves" not in result.tables
     told = answer(result.tables)
-    assert told.flatter.startswith("Own has no seeds in common with sdt (curves take pairs;")
+    assert told.flatter.startswith("By radius own has no seeds in common with sdt (curves take pairs;")
     assert "flatter than sdt" in told.flatter
     assert "planes" not in told.flatter
     result.save(tmp_path / "tables")

@@ -26,6 +26,7 @@ def smallest(name: str, checkpoints: int = 2) -> pd.DataFrame:
     kinds = {"word": "x", "text": "", "number": 1.5, "whole": 1, "finite": 0.5, "positive": 0.5, "flag": True}
     columns = [SCHEMA[name][column] for column in SCHEMA[name].needed]
     row = {one.name: one.words[0] if one.words else kinds.get(one.kind, "") for one in columns}
+    row |= {SCHEMA[name].numbered: 0} if SCHEMA[name].numbered else {}
     frame = pd.DataFrame([row] * checkpoints)
     if "checkpoint" in frame:
         frame["checkpoint"] = [f"runs/{place}/ckpt.pt" for place in range(checkpoints)]
@@ -41,6 +42,7 @@ def test_every_column_is_used_and_says_what_it_is():
         assert len(set(names)) == len(names), table.name
         apart, repeat = table.even or ((), ())
         assert set(apart) | set(repeat) <= set(names), table.name
+        assert not table.numbered or {table.numbered, "split", "checkpoint"} <= set(names), table.name
 
 
 def test_the_docs_are_those_of_the_schema():
