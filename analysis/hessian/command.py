@@ -55,7 +55,7 @@ from models import processes
 from tables.result import Result
 
 from ..command import analyse
-from ..subject import Subject, Subjects
+from ..subject import Subject, Subjects, check_value
 from .curvature import Rows, build, check, check_losses, fitted, in_coordinates, remark_on_ends
 from .flags import Config
 from .layers import layers
@@ -77,6 +77,7 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     check_losses(subject, asked, config)
     for loss, function in asked.items():
         objective = subject.objective(function, batches, group=processes.group())
+        check_value(subject, config.split, config.images, loss, objective.value())
         settings = _settings(config, objective, subject)
         if config.backend == "pyhessian":
             _second_opinion(objective, loss, settings, rows)

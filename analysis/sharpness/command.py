@@ -52,7 +52,7 @@ from tables.measures import CHANGES, INVARIANT
 from tables.result import Result
 
 from ..command import analyse
-from ..subject import Subject, Subjects, Unsuited
+from ..subject import Subject, Subjects, Unsuited, check_value
 from ..subject.outputs import Loss
 from .flags import Config
 from .norms import initial_weights, norms_table
@@ -68,6 +68,7 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     with tqdm(total=len(asked) * len(chosen), unit="measure", disable=config.quiet) as bar:
         for loss, function in asked.items():
             objective = subject.objective(function, batches)
+            check_value(subject, config.split, config.images, loss, objective.value())
             case = Case(subject, objective, config)
             head = {"loss": loss, "split": config.split, "images": objective.size}
             for name in chosen:
