@@ -15,7 +15,7 @@ from tests.figures.test_browser import wait
 DRAWN = ("surfaces", "scalability", "steps")
 DESK = {"width": 1100, "height": 800, "deviceScaleFactor": 1, "mobile": False}
 TELEPHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-PLOTS = "return document.querySelector('iframe')?.contentDocument?.documentElement.dataset.drawn"
+PLOTS = "return document.querySelector('iframe')?.contentDocument?.documentElement?.dataset.drawn"
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_surfaces_are_drawn_when_opened_and_not_before(browser):
     browser.find_element("css selector", "details.turn summary").click()
     wait(lambda: browser.execute_script(PLOTS))
     (frame,) = browser.find_elements("tag name", "iframe")
-    assert frame.get_attribute("title") == "Surfaces to turn"
+    assert frame.get_attribute("title") == "Surfaces to turn: Loss surfaces around the weights"
     height = "const f = document.querySelector('iframe'); return [f.clientHeight, f.contentDocument.body.scrollHeight]"
     wait(lambda: (lambda outer, inner: outer >= inner > 500)(*browser.execute_script(height)))
     summary = "return document.querySelector('iframe').contentDocument.getElementById('summary-1').textContent"

@@ -1,13 +1,15 @@
 """Help in groups, what is meant by a typo, and folders where they are meant."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from analysis import compare, study, timesteps
+from analysis import compare, sharpness, study, timesteps
 from analysis.flags import Config
 from figures import report
+from models import train
 from tables import helping
 
 
@@ -32,6 +34,23 @@ def test_three_flags_stand_first_then_groups_then_examples(capsys):
     assert "  python -m analysis.study --out runs/demo" in lines
     assert text.count("--help") == 1
     assert not re.search("[│╭╰]", text)
+
+
+def test_choices_on_several_lines_stay_with_their_flag(capsys):
+    text = shown(sharpness.main, capsys)
+    assert re.search(r"^  --measures \[\{average,[^ ]*\n +norms\} \[\.\.\.\]\]\n +What to measure\.", text, re.M)
+    assert text.count("norms} [...]]") == 1
+
+
+def test_words_are_filled_whatever_the_docstring_s_lines(capsys):
+    """No line that could take the next one's first word."""
+    for main in (train.main, sharpness.main, study.main):
+        lines = shown(main, capsys).splitlines()
+        told = [line for line in lines if re.match(r" {12,}\S", line)]
+        widest = max(map(len, told))
+        for line, after in pairwise(lines):
+            if line in told and after in told:
+                assert len(line) + 1 + len(after.split()[0]) > widest - 2, line
 
 
 def test_a_few_flags_have_no_groups(capsys):
