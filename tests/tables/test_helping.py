@@ -38,7 +38,7 @@ def test_three_flags_stand_first_then_groups_then_examples(capsys):
 
 def test_choices_on_several_lines_stay_with_their_flag(capsys):
     text = shown(sharpness.main, capsys)
-    assert re.search(r"^  --measures \[\{average,[^ ]*\n +norms\} \[\.\.\.\]\]\n +What to measure\.", text, re.M)
+    assert re.search(r"^  --measures \[\{average,[^ ]*\n  norms\} \[\.\.\.\]\]\s+What to measure\.", text, re.M)
     assert text.count("norms} [...]]") == 1
 
 
@@ -75,6 +75,9 @@ def test_a_choice_that_is_none_has_a_suggestion(capsys):
     assert "perhaps digits (see --help)" in capsys.readouterr().err
     assert study.main(["--metods", "sdt"]) == 2
     assert "perhaps --methods (see --help)" in capsys.readouterr().err
+    assert train.main(["--epoch", "3"]) == 2  # and --out is missing
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("Unrecognized options: --epoch 3: perhaps --epochs (see --help)")
 
 
 def test_a_folder_of_a_run_stands_for_its_checkpoint(tmp_path, capsys):
