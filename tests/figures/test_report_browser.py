@@ -67,6 +67,8 @@ def test_a_telephone_scrolls_tables_and_pictures_but_not_the_page(browser):
     assert inner <= outer  # a row below the other
     cue = browser.execute_script("return getComputedStyle(document.querySelector('.wide')).backgroundAttachment")
     assert {"local", "scroll"} <= set(cue.split(", "))  # shadows where more is to be seen
+    blend = "return getComputedStyle(document.querySelector('.wide img.page')).mixBlendMode"
+    assert browser.execute_script(blend) == "multiply"  # a picture's white ground doesn't hide them
 
 
 def test_paper_shows_the_static_picture_and_nothing_folded(browser):
