@@ -35,7 +35,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 
-from .agreement import agreement, agreements, untied
+from .agreement import FEW, agreement, agreements, signs, untied
 from .difference import holm
 from .exchange import Exchanges, exchanges
 from .rank_interval import tau_interval
@@ -161,7 +161,7 @@ def _farther(
     τ's denominator is the same for all, so that its numerator will do.
     """
     (found,) = abs(agreements(x, y[None], groups))
-    size = max(1, _BLOCK // len(x))
+    size = max(1, _BLOCK // (len(x) * min(len(x), FEW)))
     starts = range(0, len(deals.order), size)
     dealt = (agreements(x, y[deals.order[start : start + size]], groups) for start in starts)
     return sum(int((np.abs(some) >= found).sum()) for some in dealt)
@@ -177,12 +177,25 @@ def kendall(
 
     NaN where one side has no two different values. Equal values are tied, two infinite ones of one sign too.
     """
-    both = np.unique(groups * (parts.max() + 1) + parts, return_inverse=True)[1]
-    sums: list[Float[np.ndarray, " _part"]] = []
-    for of in (lambda pairs: agreement(x, y, pairs), lambda pairs: untied(x, pairs), lambda pairs: untied(y, pairs)):
-        each = of(groups).astype(float)
-        without = each.sum() - 2 * np.bincount(parts, each) + np.bincount(parts, of(both))  # its own pairs went twice
-        sums.append(np.append(each.sum(), without))
+    sums = (_over_pairs if len(x) <= FEW else _by_sorting)(x, y, groups, parts)
     with np.errstate(invalid="ignore"):
         taus = sums[0] / np.sqrt(sums[1] * sums[2])
     return float(taus[0]), taus[1:]
+
+
+def _over_pairs(x: np.ndarray, y: np.ndarray, groups: np.ndarray, parts: np.ndarray) -> list[Float[np.ndarray, " one"]]:
+    """Of pairs within groups, whole and without each part: how many more agree than don't, and are untied on a side."""
+    ours, theirs = signs(x), signs(y)
+    same, kept = groups[:, None] == groups, (parts != np.arange(-1, parts.max() + 1)[:, None]).astype(float)
+    return [((kept @ (of * same)) * kept).sum(-1) for of in (ours * theirs, ours**2, theirs**2)]
+
+
+def _by_sorting(x: np.ndarray, y: np.ndarray, groups: np.ndarray, parts: np.ndarray) -> list[Float[np.ndarray, " one"]]:
+    """The same; a part's own pairs go twice as it is taken away from both sides, and come back once."""
+    both = np.unique(groups * (parts.max() + 1) + parts, return_inverse=True)[1]
+    sums = []
+    for of in (lambda pairs: agreement(x, y, pairs), lambda pairs: untied(x, pairs), lambda pairs: untied(y, pairs)):
+        each = of(groups).astype(float)
+        without = each.sum() - 2 * np.bincount(parts, each) + np.bincount(parts, of(both))
+        sums.append(np.append(each.sum(), without))
+    return sums

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.compare.agreement import agreement, agreements, untied
+from analysis.compare.agreement import FEW, agreement, agreements, untied
 from analysis.compare.correlation import METHOD, correlations, kendall, rank_correlation
 
 
@@ -26,20 +26,27 @@ def test_kendall_is_scipy_s_ties_included(n, seed):
     assert of_all(x, y) == pytest.approx(expected, nan_ok=True)
 
 
-@given(st.integers(1, 40), st.integers(1, 8), st.integers(0, 2**32 - 1))
-def test_what_is_sorted_is_what_a_pass_over_pairs_counts(n, different, seed):
+@given(st.integers(1, 2 * FEW), st.integers(1, 8), st.integers(0, 2**32 - 1), st.booleans())
+def test_what_is_sorted_is_what_a_pass_over_pairs_counts(n, different, seed, few):
     """To the last bit, whole and without each part, with ties, infinite values, and pairs of a group alone."""
+    with pytest.MonkeyPatch.context() as patched:
+        for module in ("agreement", "correlation"):
+            patched.setattr(f"analysis.compare.{module}.FEW", 2 * FEW if few else 0)
+        check_against_pairs(n, different, seed)
+
+
+def check_against_pairs(n, different, seed):
     generator = np.random.default_rng(seed)
     x, *deals = generator.choice([-np.inf, np.inf, *range(different)], (4, n))
     groups, parts = generator.integers(0, 3, n), np.unique(generator.integers(0, 4, n), return_inverse=True)[1]
-    signs = [np.sign(np.nan_to_num(side, posinf=99, neginf=-99)[:, None] - side.clip(-99, 99)) for side in (x, *deals)]
+    signed = [np.sign(np.nan_to_num(side, posinf=99, neginf=-99)[:, None] - side.clip(-99, 99)) for side in (x, *deals)]
     pairs = groups[:, None] == groups
-    assert (agreement(x, deals[0], groups) == (signs[0] * signs[1] * pairs).sum(1)).all()
-    assert (agreements(x, np.array(deals), groups) == [(signs[0] * one * pairs).sum() for one in signs[1:]]).all()
-    assert (untied(x, groups) == (signs[0] ** 2 * pairs).sum(1)).all()
+    assert (agreement(x, deals[0], groups) == (signed[0] * signed[1] * pairs).sum(1)).all()
+    assert (agreements(x, np.array(deals), groups) == [(signed[0] * one * pairs).sum() for one in signed[1:]]).all()
+    assert (untied(x, groups) == (signed[0] ** 2 * pairs).sum(1)).all()
 
     def tau(some):
-        ours, theirs = (one[some][:, some] * pairs[some][:, some] for one in signs[:2])
+        ours, theirs = (one[some][:, some] * pairs[some][:, some] for one in signed[:2])
         with np.errstate(invalid="ignore"):
             return (ours * theirs).sum() / np.sqrt((ours**2).sum() * (theirs**2).sum())
 
