@@ -18,6 +18,7 @@ from tables.files import check_writable
 from tables.record import provenance
 from tables.result import Result
 
+from . import forecast
 from .failing import Failures, told
 from .flags import Config
 from .loading import every, loaded, on_what_there_is, settled, title
@@ -31,7 +32,7 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 LEFT_OUT = "left_out"
 """The attribute of a table that tells of what its subject was left out, by name; in records by subject."""
 
-_APART = ("checkpoints", "out", "record", "quiet")
+_APART = ("checkpoints", "out", "record", "dry_run", "quiet")
 
 
 C = TypeVar("C", bound=Config)
@@ -64,6 +65,8 @@ def analyse(
     tables: dict[str, pd.DataFrame] = {}
     silent = config.quiet or not processes.is_main()
     config = replace(config, quiet=silent)
+    if config.dry_run:
+        measure = forecast.instead(measure)
     measured = partial(_tried, failures=failures, config=config, measure=measure)
     bar = tqdm(total=len(named), unit="subject", disable=silent or len(named) == 1)
     for _, found in in_turn(named, measured, together=shared, key=chain):
@@ -123,10 +126,13 @@ def _print(result: Result, config: Config) -> None:
         print(shown.to_string(index=False, float_format=lambda value: f"{value:.5g}"))
         print("…\n" if len(table) > LONGEST else "")
     if not config.quiet:
-        print(
-            f"written to {config.out}" if config.out else "nothing written: --out names a folder to keep all rows",
-            file=sys.stderr,
-        )
+        print(_ending(config), file=sys.stderr)
+
+
+def _ending(config: Config) -> str:
+    if config.dry_run:
+        return "nothing is written: leave out --dry-run to measure"
+    return f"written to {config.out}" if config.out else "nothing written: --out names a folder to keep all rows"
 
 
 def _check(config: Config, subjects: Sequence[Path | Subject]) -> None:

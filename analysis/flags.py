@@ -1,10 +1,13 @@
 """Flags of every analysis. What is imported here, a command imports before it knows what is asked: no torch."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import tyro
+
+C = TypeVar("C", bound="Config")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Config:
     weights: str = "raw"
     """Which weights of a file for --network: raw, ema (their moving average), the key that they lie under, or what
     their names begin with, as ema_net beside net."""
+    dry_run: bool = False
+    """Measure on a few images, and say what those asked for would take: passes, seconds, memory. Nothing is written."""
     quiet: bool = False
     """No progress and no remarks on stderr."""
 
@@ -60,6 +65,29 @@ class Config:
                     "run(Config(), [subject])"
                 )
         object.__setattr__(self, "checkpoints", tuple(map(Path if self.of_folders else held, given)))
+        if self.dry_run:
+            object.__setattr__(self, "out", None)
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The splits that are measured."""
+        return ("train",)
+
+    def amount(self, _training: Mapping[str, Any]) -> int | None:
+        """Images of a split that cost grows with; None for all there are."""
+        return self.images
+
+    def on_few(self: C, images: int, chunk: int) -> C:
+        """The same on so many of them, in pieces of ``chunk``, with no limit of time and nothing written."""
+        changed: dict[str, Any] = {"images": images, "chunk": chunk, "out": None, "quiet": True, "dry_run": False}
+        if hasattr(self, "seconds"):
+            changed["seconds"] = None
+        return replace(self, **changed)
+
+    def without_graphs(self: C) -> C:
+        """The same, where graphs of gradients may be kept, without."""
+        off: dict[str, Any] = {"keep_graph": False}
+        return replace(self, **off) if getattr(self, "keep_graph", False) is not False else self
 
 
 def held(given: str | Path) -> Path:
@@ -75,6 +103,11 @@ class OneSplit(Config):
     split: Literal["train", "test"] = "train"
     """Images to measure on."""
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The split asked for."""
+        return (self.split,)
+
 
 @dataclass(frozen=True)
 class BothSplits(Config):
@@ -87,3 +120,8 @@ class BothSplits(Config):
     def splits(self) -> tuple[Literal["train", "test"], ...]:
         """The splits asked for."""
         return ("train", "test") if self.split == "both" else (self.split,)
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The splits asked for."""
+        return self.splits

@@ -1,10 +1,12 @@
 """What a process does with memory that it has freed."""
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 _MMAP_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -4, -3, -1  # mallopt's names for them, in glibc's malloc.h
 _LARGEST, _KEPT = 2**25, 2**28  # bytes: the largest threshold that glibc takes, and what may stay unused
+_SMALLEST = 2**16  # bytes: what is smaller is too many pieces to map each
 
 
 def keep_freed() -> None:
@@ -24,6 +26,21 @@ def keep_some() -> None:
     Small networks find all their memory again, pass after pass; large ones return theirs as before.
     """
     _set({_MMAP_THRESHOLD: _LARGEST, _TRIM_THRESHOLD: _KEPT})
+
+
+@contextmanager
+def keeping_nothing() -> Iterator[None]:
+    """In here what is freed goes back to the system, so that what is resident is what is used; then as in measuring.
+
+    What was kept before goes back, too. A pass of a small network takes a tenth longer.
+    """
+    _set({_MMAP_THRESHOLD: _SMALLEST, _TRIM_THRESHOLD: _SMALLEST})
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+    try:
+        yield
+    finally:
+        keep_some()
 
 
 def _set(options: Mapping[int, int]) -> None:

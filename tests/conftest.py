@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from multiprocessing import util
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ settings.register_profile("project", derandomize=True, max_examples=25, **SLOW)
 settings.register_profile("explore", max_examples=200, **SLOW)  # HYPOTHESIS_PROFILE=explore looks further
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
 torch.set_num_threads(1)
+util.get_temp_dir()  # settled before a test has a temporary folder of its own, of a path too long for sockets
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks

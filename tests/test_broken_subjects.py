@@ -24,7 +24,7 @@ from analysis import (
     timesteps,
 )
 from analysis.stability import has_steps
-from analysis.study import own
+from analysis.study import own, refused
 from analysis.study.trainings import folders
 from analysis.subject import Subject
 from models import train
@@ -248,25 +248,25 @@ def test_words_that_no_table_shows_are_refused(word, text):
 
 
 def test_reasons_are_told_as_they_are():
-    refused = [own.Refused(name, f"no file at runs/{name}/x", False) for name in ("a", "run")]
+    few = [refused.Refused(name, f"no file at runs/{name}/x", False) for name in ("a", "run")]
     told = ["rise left out of a: no file at runs/a/x", "rise left out of run: no file at runs/run/x"]
-    assert own._told("rise", refused) == told
-    assert own._told("rise", [one._replace(reason="no") for one in refused], "{} of {}: {}") == ["rise of a, run: no"]
+    assert refused.told("rise", few) == told
+    assert refused.told("rise", [one._replace(reason="no") for one in few], "{} of {}: {}") == ["rise of a, run: no"]
 
 
 def test_what_failed_for_one_reason_is_told_once():
-    a, b, c = (own.Refused(name, "no", False) for name in "abc")
-    other = own.Refused("a", "yes", False)
+    a, b, c = (refused.Refused(name, "no", False) for name in "abc")
+    other = refused.Refused("a", "yes", False)
     failures = [("rise", a), ("rise", b), ("rise", c), ("energy", a), ("energy", b), ("history", other)]
-    assert own._summed(failures) == ["rise, energy of a, b: no", "rise of c: no", "history of a: yes"]
+    assert refused.summed(failures) == ["rise, energy of a, b: no", "rise of c: no", "history of a: yes"]
 
 
 def test_the_end_tells_the_first_cause_of_every_subject_and_that_there_are_others():
-    a, b, other = (own.Refused(name, why, False) for name, why in (("a", "no"), ("b", "no"), ("a", "yes")))
+    a, b, other = (refused.Refused(name, why, False) for name, why in (("a", "no"), ("b", "no"), ("a", "yes")))
     failures = [("rise", a), ("rise", b), ("energy", a), ("history", other)]
-    found = own._once_each(failures)
+    found = refused.once_each(failures)
     assert found == ["rise, energy of a: no", "rise of b: no", "for other causes, told above, more of a"]
-    assert own._once_each(failures[:2]) == ["rise of a, b: no"]
+    assert refused.once_each(failures[:2]) == ["rise of a, b: no"]
 
 
 def part(inputs, targets):

@@ -1,6 +1,6 @@
 """What the tables of curvature are asked with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -69,6 +69,10 @@ class Config(OneSplit):
     faster."""
 
     less_memory: ClassVar[str] = "a smaller --chunk or --max-basis, or --no-keep-graph,"
+
+    def on_few(self, images: int, chunk: int) -> "Config":
+        """The same, with nothing kept."""
+        return replace(super().on_few(images, chunk), record=None, save_vectors=False)
 
     @property
     def operators(self) -> tuple[str, ...]:

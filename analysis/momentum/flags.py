@@ -1,7 +1,8 @@
 """What gradients by timestep are asked with."""
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 from ..flags import OneSplit
 
@@ -30,3 +31,11 @@ class Config(OneSplit):
     """Learning rate of the first of them; by default a quarter of training's first rate."""
 
     less_memory: ClassVar[str] = "a smaller --batch-size"
+
+    def amount(self, training: Mapping[str, Any]) -> int:
+        """Images of a batch: its errors and gradients are all of the cost that grows."""
+        return self.batch_size or int(training.get("batch_size", 50))
+
+    def on_few(self, images: int, chunk: int) -> "Config":
+        """The same with batches of so many."""
+        return replace(super().on_few(self.images or 0, chunk), images=self.images, batch_size=images)

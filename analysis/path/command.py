@@ -179,6 +179,10 @@ def _outcome(fit: Fit, config: Config) -> Row:
 
 def run(config: Config, subjects: Subjects = ()) -> Result:
     """The tables path, barrier and bezier of every pair of checkpoints, or subjects."""
+    if config.dry_run:
+        raise ValueError(
+            "a path's cost has no forecast before it is begun: its bars tell, from its first points and steps on"
+        )
     if config.points < 3:
         raise ValueError(f"a path takes at least 3 points, its ends and one between, got {config.points}")
     if not config.recalibrate and config.kind != "line":

@@ -213,7 +213,7 @@ def run(config: Config, subjects: Subjects = ()) -> Result:
     """The table stability of all snapshots, and of subjects that were loaded from some."""
     found = replace(config, checkpoints=snapshots(config.checkpoints))
     result = analyse(found, Along().measure, subjects, chain=_run)
-    if not config.quiet and processes.is_main():
+    if not (config.quiet or config.dry_run) and processes.is_main():
         _remark(result.to_frame())
     return result
 

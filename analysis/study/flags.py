@@ -54,7 +54,7 @@ class Config:
     """Processes at a time, one thread each."""
     executor: str | None = None
     """Where runs are trained and measured instead: FILE.py:FUNCTION, which returns a concurrent.futures.Executor
-    (analysis.study.executors). Not for --subjects, which are measured by processes of this machine."""
+    (analysis.study.executors). Its workers make --subjects themselves, of the same words in the same folder."""
     data_root: str | None = None
     """Folder with the data set's files, for those that have files."""
     device: str = "cpu"

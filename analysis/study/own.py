@@ -1,15 +1,17 @@
 """Subjects of the user's own in a study: every one measured by worker processes that have it by fork.
 
 A network of the user's can't be sent to another process in general; a forked one has it already. Where it lies on a
-GPU, which no forked process can use, the study's own process measures.
+GPU, which no forked process can use, the study's own process measures. Workers of an executor make the subjects
+themselves, from the same words in the same folder, and refuse those that come out as others.
 """
 
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, nullcontext
 from dataclasses import replace
+from functools import cache
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,22 +24,15 @@ from tables import left_out
 from .. import flags
 from ..loading import check_titles, every, title
 from ..subject import Subject, Unsuited
+from .executors import executor
 from .flags import Config
 from .measuring import analyses, finished, main_table
+from .refused import LEFT_OUT, Refused, once_each, summed, told
 from .stacking import Stale, written_with
 from .stages import begin_worker, stage
 from .trainings import folders
 
-_LEFT_OUT = "{} left out of {}: {}"
 _AT_HAND: list[Path | Subject] = []  # what forked workers have
-
-
-class Refused(NamedTuple):
-    """An analysis that a subject didn't get: why, and whether it is one that such a subject can't have."""
-
-    title: str
-    reason: str
-    unsuited: bool
 
 
 class Measured(NamedTuple):
@@ -75,22 +70,23 @@ def measure(config: Config) -> Measured:
     unsuited, failures = list[str](), list[tuple[str, Refused]]()
     _AT_HAND[:] = named
     try:
-        for name in analyses(config, config.out) if named else ():
-            begun = time.perf_counter()
-            refused = _stage(config, places, name)
-            known = {(one.title, one.reason) for _, one in failures}
-            news = [one for one in refused if one.unsuited or (one.title, one.reason) not in known]
-            print(*(f"{line}\n" for line in _told(name, news)), sep="", end="", file=sys.stderr)
-            unsuited += _told(name, [one for one in refused if one.unsuited])
-            failures += [(name, one) for one in refused if not one.unsuited]
-            for one in refused:
-                folder = places[[title(each) for each in named].index(one.title)] / "tables"
-                stale[folder] |= written_with(main_table(name, folder))
-            seconds[name] = time.perf_counter() - begun
+        with executor(config.executor, config.jobs) if config.executor else nullcontext() as elsewhere:
+            for name in analyses(config, config.out) if named else ():
+                begun = time.perf_counter()
+                refused = _stage(config, places, name, elsewhere)
+                known = {(one.title, one.reason) for _, one in failures}
+                news = [one for one in refused if one.unsuited or (one.title, one.reason) not in known]
+                print(*(f"{line}\n" for line in told(name, news)), sep="", end="", file=sys.stderr)
+                unsuited += told(name, [one for one in refused if one.unsuited])
+                failures += [(name, one) for one in refused if not one.unsuited]
+                for one in refused:
+                    folder = places[[title(each) for each in named].index(one.title)] / "tables"
+                    stale[folder] |= written_with(main_table(name, folder))
+                seconds[name] = time.perf_counter() - begun
     finally:
         _AT_HAND.clear()
-    lacking = [*failed, *_summed(failures, _LEFT_OUT), *unsuited]
-    failed += _once_each(failures)
+    lacking = [*failed, *summed(failures, LEFT_OUT), *unsuited]
+    failed += once_each(failures)
     there = [i for i, place in enumerate(places) if _fresh(place / "tables", stale)]
     gone = [name for name in titles if name not in {title(named[i]) for i in there}]
     left_out.write(config.out, [*([f"{left_out.WHOLLY}{', '.join(gone)}"] if gone else []), *lacking])
@@ -123,20 +119,24 @@ def _method(config: Config, one: Path | Subject) -> str:
     return Subject.load(one, data_root=config.data_root, code=config.code).method
 
 
-def _stage(config: Config, places: Sequence[Path], name: str) -> list[Refused]:
+def _stage(config: Config, places: Sequence[Path], name: str, elsewhere: Executor | None) -> list[Refused]:
     """Put one analysis to every subject that hasn't had it; returns what didn't come about, in order.
 
-    Where a worker dies, those that were left are measured one at a time, each by a worker of its own.
+    Where a worker of this machine dies, those that were left are measured one at a time, each by a worker of its own.
     """
     found: dict[int, Refused | None] = {}
 
     def carry_out(shared: Config, indices: Sequence[int]) -> None:
         with _workers(shared) as pool:
-            stage(pool, name, [(_measured, (shared, places[i], i, name)) for i in indices], found.update)
+            stage(pool, name, [(_at_hand, (shared, places[i], i, name)) for i in indices], found.update)
 
     def left() -> list[int]:
         return [i for i, one in enumerate(_AT_HAND) if i not in found and not _finished(config, places[i], one, name)]
 
+    if elsewhere:
+        tasks = [(_elsewhere, (config, places[i], i, name, Path.cwd(), *_named(_AT_HAND[i]))) for i in left()]
+        stage(elsewhere, name, tasks, found.update)
+        return [one for _, one in sorted(found.items()) if one]
     try:
         carry_out(config, left())
     except BrokenExecutor:
@@ -180,9 +180,40 @@ def _finished(config: Config, folder: Path, one: Path | Subject, name: str) -> b
         return False
 
 
-def _measured(config: Config, folder: Path, index: int, name: str) -> dict[int, Refused | None]:
+def _at_hand(config: Config, folder: Path, index: int, name: str) -> dict[int, Refused | None]:
+    """Measure a subject that this process has."""
+    return {index: _measured(config, folder, _AT_HAND[index], name)}
+
+
+def _named(one: Path | Subject) -> tuple[str, str | None]:
+    """What another process knows it by: its title, and of a subject its digest."""
+    return title(one), one.sha256 if isinstance(one, Subject) else None
+
+
+def _elsewhere(
+    config: Config, folder: Path, index: int, name: str, here: Path, wanted: str, digest: str | None
+) -> dict[int, Refused | None]:
+    """Measure a subject that this process makes itself, of the words that the study has, in the folder ``here``."""
+    with chdir(here):
+        if digest is None:
+            return {index: _measured(config, folder, Path(wanted), name)}
+        try:
+            one = _made_again(here, config.subjects or ())[wanted]
+        except (ValueError, OSError, KeyError) as error:
+            return {index: Refused(wanted, f"a worker couldn't make it: {' '.join(str(error).split())}", False)}
+        if one.sha256 != digest:
+            said = "a worker made another network of the same words: seed what it draws, or save it and load it"
+            return {index: Refused(wanted, said, False)}
+        return {index: _measured(config, folder, one, name)}
+
+
+@cache
+def _made_again(_here: Path, words: tuple[str, ...]) -> dict[str, Subject]:
+    return {title(one): one for one in every(flags.Config(tuple(map(Path, words)))) if isinstance(one, Subject)}
+
+
+def _measured(config: Config, folder: Path, one: Path | Subject, name: str) -> Refused | None:
     """Put one analysis to one subject, and return why that can't be; None where it could."""
-    one = _AT_HAND[index]
     run, settings = _settings(config, folder, one)[name]
     try:
         with code.lines():
@@ -190,36 +221,5 @@ def _measured(config: Config, folder: Path, index: int, name: str) -> dict[int, 
     except (Exception, SystemExit) as error:  # noqa: BLE001 (the others are measured all the same)
         kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: "
         reason = kind + " ".join(str(error).split()).removeprefix(f"{title(one)}: ")
-        return {index: Refused(title(one), reason, isinstance(error, Unsuited))}
-    return {index: None}
-
-
-def _told(name: str, refused: Sequence[Refused], words: str = _LEFT_OUT) -> list[str]:
-    """What was refused, each reason once with whose it is, in these words."""
-    lines = []
-    for reason in dict.fromkeys(one.reason for one in refused):
-        titles = [one.title for one in refused if one.reason == reason]
-        shown = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
-        lines.append(words.format(name, shown, reason))
-    return lines
-
-
-def _once_each(failures: Sequence[tuple[str, Refused]]) -> list[str]:
-    """Of every subject the first cause in a line, those of one cause together; whatever else was told already."""
-    first: dict[str, str] = {}
-    for _, one in failures:
-        first.setdefault(one.title, one.reason)
-    whole = _summed([(name, one) for name, one in failures if one.reason == first[one.title]])
-    more = dict.fromkeys(one.title for _, one in failures if one.reason != first[one.title])
-    return [*whole, *([f"for other causes, told above, more of {', '.join(more)}"] if more else [])]
-
-
-def _summed(failures: Sequence[tuple[str, Refused]], words: str = "{} of {}: {}") -> list[str]:
-    """A line for each reason with the analyses that failed for it, of the same subjects together."""
-    names: dict[tuple[str, str], list[str]] = {}
-    for name, one in failures:
-        names.setdefault((one.title, one.reason), []).append(name)
-    alike: dict[str, list[Refused]] = {}
-    for (whose, reason), found in names.items():
-        alike.setdefault(", ".join(found), []).append(Refused(whose, reason, False))
-    return [line for found, refused in alike.items() for line in _told(found, refused, words)]
+        return Refused(title(one), reason, isinstance(error, Unsuited))
+    return None

@@ -1,6 +1,6 @@
 """What loss surfaces are asked with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..flags import BothSplits
@@ -31,3 +31,7 @@ class Config(BothSplits):
     """With --tolerance: time for each network, of which a surface gets as much as its points are of all."""
     recalibrate: bool = False
     """Take BatchNorm's statistics anew at every point, from training images."""
+
+    def on_few(self, images: int, chunk: int) -> "Config":
+        """The same on all points: how many a tolerance takes is found on the way, and they are fewer."""
+        return replace(super().on_few(images, chunk), tolerance=None)

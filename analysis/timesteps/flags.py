@@ -27,3 +27,8 @@ class Config(flags.Config):
     """Confidences at which anytime inference stops."""
     bins: int = BINS
     """Bins of the calibration error."""
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Both splits."""
+        return ("train", "test")

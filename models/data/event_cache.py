@@ -27,12 +27,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from tables.files import replacing
 
 from .splits import Augment, Split, share
+from .workers import read
 
 CHUNK = 256
 Item = TypeVar("Item")
@@ -163,15 +164,8 @@ class EventSplit(Split):
         requests = self.numbers[order].split(size)
         if not augment:
             requests = tuple(share(request, part) for request in requests)
-        read = iter(
-            DataLoader(
-                self.frames,
-                sampler=[request.tolist() for request in requests],
-                batch_size=None,
-                num_workers=self.workers,
-                generator=Generator(),  # without one of its own a loader draws from the global generator
-            )
-        )
+        sampler = [request.tolist() for request in requests]
+        found = read(self.frames, self.workers, sampler=sampler, batch_size=None)
         if augment is None or generator is None:
-            return read
-        return (share(augment(pixels, generator), part, axis=1) for pixels in read)
+            return found
+        return (share(augment(pixels, generator), part, axis=1) for pixels in found)

@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import Dataset, TensorDataset
 
 from .. import code
 from .augment import Augment
 from .dataset import Data, check_count
 from .splits import Split, share, stratified_order
+from .workers import read
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +42,7 @@ class ExampleSplit(Split):
         if isinstance(self.dataset, TensorDataset):
             x = self.dataset.tensors[0]
             return (x[request[:, 0]] for request in requests)
-        batches = [request.tolist() for request in requests]
-        loader = DataLoader(
-            _Reader(self.dataset), batch_sampler=batches, num_workers=self.workers, generator=Generator()
-        )
-        return iter(loader)
+        return read(_Reader(self.dataset), self.workers, batch_sampler=[request.tolist() for request in requests])
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from jaxtyping import Int
 from torch import Generator, Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import functional as vision
 
@@ -18,6 +18,7 @@ from .examples import first
 from .file_digest import test_part
 from .resized import centre_crop, resized_crop_and_flip
 from .splits import Split, share, stratified_order
+from .workers import read
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -41,16 +42,13 @@ class FolderSplit(Split):
     ) -> Iterator[Tensor]:
         seeds = torch.randint(2**63 - 1, order.shape, generator=generator) if augment else torch.zeros_like(order)
         requests = [share(each, part) for each in torch.stack([self.numbers[order], seeds], 1).split(size)]
-        read = iter(
-            DataLoader(
-                _Reader(self.folder, augment, self.image_size),
-                batch_sampler=[request.tolist() for request in requests if len(request)],
-                num_workers=self.workers,
-                generator=Generator(),  # without one of its own a loader draws from the global generator
-            )
+        reader, batches = (
+            _Reader(self.folder, augment, self.image_size),
+            [each.tolist() for each in requests if len(each)],
         )
+        found = read(reader, self.workers, batch_sampler=batches)
         nothing = torch.empty(0, 3, self.image_size, self.image_size, dtype=torch.uint8)
-        return (next(read) if len(request) else nothing for request in requests)
+        return (next(found) if len(request) else nothing for request in requests)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from analysis import study, sweep
+from analysis.study import measuring
 
 PLAN = """
 data = "digits"
@@ -142,6 +144,57 @@ def test_what_a_task_raises_is_told_as_it_is(mine):
         sweep.run(sweep.Config(mine, Path("out"), executor="mine.py:threads"))
 
 
-def test_subjects_are_measured_here(mine):
-    with pytest.raises(ValueError, match="--executor is for methods that are trained"):
-        study.run(study.Config(Path("out"), subjects=("mine.py:subjects",), executor="mine.py:threads"))
+SUBJECTS = """
+import torch
+from torch import nn
+
+from analysis.subject import Subject
+
+Y = torch.arange(24) % 3
+X = torch.randn(24, 4, generator=torch.Generator().manual_seed(0)) + Y[:, None]
+
+
+def subjects(seeded=True):
+    for method in "ab":
+        for seed in range(2):
+            if seeded:
+                torch.manual_seed(seed + 10 * (method == "b"))
+            yield Subject(nn.Linear(4, 3), train=(X, Y), test=(X, Y), method=method, seed=seed)
+
+
+def processes():
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    return ProcessPoolExecutor(2, get_context("spawn"))
+"""
+
+
+@pytest.fixture
+def own(mine, monkeypatch) -> Callable[..., study.Config]:
+    """Settings of a study of two analyses."""
+    (mine.parent / "own.py").write_text(SUBJECTS)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    whole = measuring.analyses
+
+    def few(*given):
+        return {name: one for name, one in whole(*given).items() if name in ("timesteps", "rise")}
+
+    monkeypatch.setattr("analysis.study.own.analyses", few)
+    return lambda out, words="own.py:subjects", **more: study.Config(Path(out), subjects=(words,), images=20, **more)
+
+
+@pytest.mark.parametrize("executor", ["own.py:processes", "mine.py:threads"])
+def test_workers_make_the_subjects_themselves_and_leave_the_same_tables(executor, own):
+    study.run(own("here"))
+    study.run(own("there", executor=executor))
+    for name in ("a-0", "b-1"):
+        for table in ("timesteps", "rise"):
+            one, other = (Path(out, name, "tables", f"{table}.csv").read_bytes() for out in ("here", "there"))
+            assert one == other
+    assert Path("there", "report.html").exists()
+
+
+def test_a_subject_that_a_worker_makes_otherwise_is_refused(own):
+    with pytest.raises(ValueError, match="a worker made another network of the same words: seed what it draws"):
+        study.run(own("there", "own.py:subjects?seeded=False", executor="own.py:processes"))

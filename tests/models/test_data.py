@@ -466,6 +466,14 @@ def test_views_of_folders_are_drawn_from_the_generator_whatever_reads_them(folde
     assert "workers" not in data.arguments
 
 
+def test_processes_that_could_hand_nothing_over_are_refused(folders, monkeypatch):
+    data, parallel = (load("imagenet", root=folders, image_size=16, workers=workers) for workers in (0, 2))
+    monkeypatch.setattr("multiprocessing.util.get_temp_dir", lambda: "/long" * 20)
+    with pytest.raises(ValueError, match="too long a path for processes that read data: set TMPDIR to a shorter one"):
+        collected(parallel.train)
+    collected(data.train)
+
+
 def test_the_views_of_one_image_differ_from_draw_to_draw(folders):
     data, generator = load("imagenet", root=folders, image_size=16), seeded(0)
     draws = [next(data.train.batches(1, generator=generator, augment=data.augment, limit=1))[0] for _ in range(4)]
