@@ -74,8 +74,8 @@ def test_seconds_are_of_all_images_in_their_pieces():
     rise.run(replace(config, quiet=True), [one])
     took = time.perf_counter() - begun
     found = cost(config, one)
-    assert found["seconds"] == pytest.approx(took, rel=0.4)
-    assert found["at_most"] > 0.9 * took
+    assert took / 2 < found["seconds"] < 2 * took
+    assert found["at_most"] > took / 2
 
 
 def test_what_takes_long_is_asked_of_few_images(monkeypatch):
