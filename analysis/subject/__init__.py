@@ -2,7 +2,7 @@
 
 from .answers import correct, per_image
 from .examples import Unsuited, complex_weight
-from .finite import NotFinite, check_answers
+from .finite import NotFinite, check_answers, check_value, check_weights
 from .foreign import in_network
 from .recognised import likely, recognised
 from .sources import Batch
@@ -18,6 +18,8 @@ __all__ = [
     "Subjects",
     "Unsuited",
     "check_answers",
+    "check_value",
+    "check_weights",
     "complex_weight",
     "correct",
     "in_network",
