@@ -7,9 +7,10 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))
 
-from docs.making import docstrings, links, pages, resolving  # noqa: E402
+from docs.making import docstrings, gallery, links, pages, resolving  # noqa: E402
 
 pages.write(DOCS)
+gallery.write(DOCS / "gallery")
 
 project = "snn-landscape"
 author = "The snn-landscape authors"

@@ -11,6 +11,7 @@ import io
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,7 @@ def parse(config: type[C], argv: Sequence[str] | None, prog: str) -> C:
         if not stop.code:
             print(helping.ordered(shown.getvalue(), config.__module__.rpartition(".")[0]), end="")
         if stop.code:
-            print(f"{prog}: error: {_one_line(complaint.getvalue())} (see --help)", file=sys.stderr)
+            print(f"{prog}: error: {_one_line(complaint.getvalue(), _flags(config))} (see --help)", file=sys.stderr)
         raise
 
 
@@ -72,7 +73,11 @@ def _no_folder(config: object, failure: Exception) -> str:
     return ""
 
 
-def _one_line(box: str) -> str:
+def _flags(config: type[object]) -> list[str]:
+    return [f"--{one.name.replace('_', '-')}" for one in fields(config)] if is_dataclass(config) else []
+
+
+def _one_line(box: str, flags: Sequence[str] = ()) -> str:
     """What tyro's box says, whichever characters draw it: what is wrong, and the flags that may have been meant."""
     wrong, *others = _sections(box)
     unknown = [section for section in others if section[0].startswith("Unrecognized options")]
@@ -80,6 +85,9 @@ def _one_line(box: str) -> str:
     wrong = [_near(" ".join(map(str.strip, wrong)))]
     message = "; ".join(" ".join(map(str.strip, section)).rstrip(".") for section in (wrong, *unknown))
     meant = sorted({flag for section in similar for flag in re.findall(r"^    (--[\w-]+)", "\n".join(section), re.M)})
+    if not meant:  # tyro names none where something else is wrong, too
+        given = [flag for section in unknown for flag in re.findall(r"--[\w-]+", " ".join(section))]
+        meant = [near for flag in given for near in get_close_matches(flag, flags, 1)]
     return f"{message}: perhaps {' or '.join(meant)}" if meant else message
 
 

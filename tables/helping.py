@@ -7,6 +7,7 @@ which is read without importing what takes long.
 
 import ast
 import re
+import textwrap
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -67,12 +68,37 @@ def _sections(box: str) -> tuple[str, list[tuple[str, list[str]]]]:
 
 
 def _blocks(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """Each flag's name and its lines."""
-    starts = [place for place, line in enumerate(lines) if line and not line.startswith(" ")]
+    """Each flag's name and its lines. What is at the margin begins a flag, unless choices are still open there."""
+    starts, opened = [], 0
+    for place, line in enumerate(lines):
+        if line and not line.startswith(" "):
+            starts += [place] if not opened else []
+            named = re.split(r"\s{2,}", line)[0]
+            opened = max(0, opened + sum((sign in "[{") - (sign in "]}") for sign in named))
+    width = max(map(len, lines), default=0)
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
         long = re.search(r"--(?:no-)?([\w-]+)", lines[start])
         name = long[1] if long else re.sub(r"\W", " ", lines[start]).split()[0].lower()
-        yield name, "\n".join(f"  {line}".rstrip() for line in lines[start:end])
+        yield name, "\n".join(f"  {line}".rstrip() for line in _filled(lines[start:end], width))
+
+
+def _filled(lines: list[str], width: int) -> list[str]:
+    """A flag's lines with its words filled anew: where its docstring breaks its lines is no matter of a reader's."""
+    named = [line for line in lines if not line.startswith(" ")]
+    told = [line for line in lines if line.startswith(" ")]
+    if not told:
+        return lines
+    column = min(len(line) - len(line.lstrip()) for line in told)
+    if named[-1][column - 2 : column] == "  " and named[-1][column:].strip():
+        told.insert(0, named[-1][column:])
+        named[-1] = named[-1][:column].rstrip()
+    words = textwrap.wrap(
+        " ".join(line.strip() for line in told), width - column, break_long_words=False, break_on_hyphens=False
+    )
+    beside = len(named[-1]) < column - 1
+    if beside:
+        named[-1] = named[-1].ljust(column) + words.pop(0)
+    return [*named, *(" " * column + line for line in words)]
 
 
 def _grouped(blocks: list[tuple[str, str]]) -> Iterator[str]:

@@ -13,6 +13,7 @@ import pytest
 
 from docs.making import docstrings, gallery, links, markdown, modules, notebooks, pages, reference, resolving
 from docs.making.flags import flags
+from figures import draw
 from figures.pictures.catalogue import PICTURES
 from tables.command_line import parse
 from tables.commands import commands
@@ -128,9 +129,43 @@ class TestGallery:
     def test_every_picture_is_in_it_in_order(self):
         page = gallery.gallery()
         assert re.findall(r"^## (.*)$", page, re.MULTILINE) == [one.heading for one in PICTURES]
-        shown = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", page)
-        assert len(shown) >= 6
-        assert all((DOCS / "gallery" / path).resolve().is_file() for path in shown)
+        assert re.findall(r"^!\[[^\]]*\]\(([^)]*)\)", page, re.MULTILINE) == [f"{one.name}.png" for one in PICTURES]
+        assert page.count("Drawn of ") == len(PICTURES)
+        linked = re.findall(r"\]\((\.\./\.\./results/[^)]*)\)", page)
+        assert len(linked) >= 10
+        assert all((DOCS / "gallery" / path).resolve().is_file() for path in linked)
+
+    def test_no_module_s_picture_is_left_out(self):
+        files = (ROOT / "figures" / "pictures").glob("[!_]*.py")
+        found = [importlib.import_module(f"figures.pictures.{path.stem}") for path in files if path.stem != "catalogue"]
+        names = {one.name for module in found for one in getattr(module, "PICTURES", ())}
+        assert names == set(re.findall(r"^!\[[^\]]*\]\(([^)]*)\.png\)", gallery.gallery(), re.MULTILINE))
+        assert len(names) > 30
+
+    def test_what_pictures_are_drawn_of_is_there_and_said(self):
+        for picture in PICTURES:
+            frames, words = gallery.tables_of(picture)
+            assert {picture.table, *picture.beside} <= set(frames)
+            assert ("made-up" in words) == (picture.name not in gallery._REAL)
+        made_up, _ = gallery.tables_of(next(one for one in PICTURES if one.name == "surfaces"))
+        assert set(made_up["surface"]["method"]) == {"sdt", "tet"}
+
+    def test_they_are_drawn_anew_where_a_source_changed_and_else_left(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(gallery, "PICTURES", [one for one in PICTURES if one.name in ("controls", "energy")])
+        gallery.write(tmp_path)
+        assert {path.name for path in tmp_path.glob("*.png")} == {"controls.png", "energy.png"}
+        first = (tmp_path / "energy.png").stat().st_mtime_ns
+        gallery.write(tmp_path)
+        assert (tmp_path / "energy.png").stat().st_mtime_ns == first
+        (tmp_path / "drawn.sha256").write_text("of another source")
+        gallery.write(tmp_path)
+        assert (tmp_path / "energy.png").stat().st_mtime_ns > first
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
+    def test_each_can_be_drawn(self, picture):
+        frames, _ = gallery.tables_of(picture)
+        assert draw(picture.name, frames).axes
 
 
 def test_notebooks_are_shown_as_they_are():

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .shown import table, verdict
     from .spoken import brief
 else:
-    __getattr__ = later.names(__name__, "command", "shown", "spoken")
+    __getattr__ = later.names(__name__, "shown", "spoken", "command")  # what shows needs least
 
 __all__ = ["Config", "brief", "main", "run", "table", "verdict"]
 

@@ -25,7 +25,7 @@ within and 3 to 4 % all, with means equal or up to three standard deviations apa
 methods differ in *spread* by five times, in measure and gap alike, all rejects 7 to 9 %.
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import product
@@ -33,8 +33,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
+from .agreement import FEW, agreement, agreements, signs, untied
 from .difference import holm
 from .exchange import Exchanges, exchanges
 from .rank_interval import tau_interval
@@ -127,17 +128,16 @@ def rank_correlation(
     p is over all deals of seeds (and, unless ``within``, of three methods or more), or over ``resamples`` of them where
     there are more. Raises ValueError where two subjects have method and seed in common.
     """
-    pairs = methods[:, None] == methods if within else np.ones((len(x), len(x)), bool)
-    tau = float(kendall(x, y, pairs))
     labels = tuple(methods.tolist()), tuple(seeds.tolist())
-    kept = seeds != np.array(list(dict.fromkeys(labels[1])))[:, None]
-    left_out = kendall(x, y, pairs, kept.astype(float))
+    of_method, of_seed = (_coded(names) for names in labels)
+    groups = of_method if within else np.zeros_like(of_method)
+    tau, left_out = kendall(x, y, groups, of_seed)
     low, high = tau_interval(tau, left_out, *labels, within=within)
     of_methods = not within and len(set(labels[0])) > 2
     deals = _exchanges(*labels, of_methods=of_methods, most=resamples, seed=seed)
-    p = deals.p(_farther(x, y, pairs, deals)) if np.isfinite(tau) else np.nan
+    p = deals.p(_farther(x, y, groups, deals)) if np.isfinite(tau) else np.nan
     interval = "" if np.isfinite(low) else "degenerate"
-    return RankCorrelation(tau, low, high, interval, p, len(x), len(kept))
+    return RankCorrelation(tau, low, high, interval, p, len(x), len(left_out))
 
 
 @lru_cache(maxsize=64)
@@ -147,40 +147,55 @@ def _exchanges(
     return exchanges(methods, seeds, of_methods=of_methods, most=most, seed=seed)
 
 
+def _coded(names: Sequence[Hashable]) -> Int[np.ndarray, " n"]:
+    """Names as numbers, in the order in which they come."""
+    codes = {name: code for code, name in enumerate(dict.fromkeys(names))}
+    return np.array([codes[name] for name in names])
+
+
 def _farther(
-    x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], pairs: Bool[np.ndarray, "n n"], deals: Exchanges
+    x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], groups: Int[np.ndarray, " n"], deals: Exchanges
 ) -> int:
-    """How many deals of ``y`` agree or disagree with ``x`` at least as much as ``y`` does.
+    """How many deals of ``y`` agree or disagree with ``x`` at least as much as ``y`` does, within groups.
 
     τ's denominator is the same for all, so that its numerator will do.
     """
-    first, second = np.nonzero(np.triu(pairs, 1))
-    ours, ranks = _signs(x)[first, second], np.unique(y, return_inverse=True)[1]
-    found, far = abs(ours @ np.sign(ranks[first] - ranks[second])), 0
-    size = max(1, _BLOCK // max(1, len(first)))
-    for start in range(0, len(deals.order), size):
-        dealt = ranks[deals.order[start : start + size]]
-        far += int((np.abs(np.sign(dealt[:, first] - dealt[:, second]) @ ours) >= found).sum())
-    return far
+    (found,) = abs(agreements(x, y[None], groups))
+    size = max(1, _BLOCK // (len(x) * min(len(x), FEW)))
+    starts = range(0, len(deals.order), size)
+    dealt = (agreements(x, y[deals.order[start : start + size]], groups) for start in starts)
+    return sum(int((np.abs(some) >= found).sum()) for some in dealt)
 
 
 def kendall(
     x: Float[np.ndarray, " n"],
     y: Float[np.ndarray, " n"],
-    pairs: Bool[np.ndarray, "n n"] | bool = True,
-    counts: Float[np.ndarray, "*sample n"] | None = None,
-) -> Float[np.ndarray, "*sample"]:
-    """Kendall's τ-b over ``pairs``; with ``counts``, of samples that hold each value so many times.
+    groups: Int[np.ndarray, " n"],
+    parts: Int[np.ndarray, " n"],
+) -> tuple[float, Float[np.ndarray, " part"]]:
+    """Kendall's τ-b over the pairs within ``groups``, and that without each of ``parts`` (0, 1, …).
 
     NaN where one side has no two different values. Equal values are tied, two infinite ones of one sign too.
     """
-    ours, theirs = (_signs(side) for side in (x, y))
-    weights = np.ones(len(x)) if counts is None else counts
-    totals = (((weights @ (of * pairs)) * weights).sum(-1) for of in (ours * theirs, ours**2, theirs**2))
-    agreed, first, second = totals
+    sums = (_over_pairs if len(x) <= FEW else _by_sorting)(x, y, groups, parts)
     with np.errstate(invalid="ignore"):
-        return np.asarray(agreed / np.sqrt(first * second))
+        taus = sums[0] / np.sqrt(sums[1] * sums[2])
+    return float(taus[0]), taus[1:]
 
 
-def _signs(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n n"]:
-    return (values[:, None] > values).astype(float) - (values[:, None] < values)
+def _over_pairs(x: np.ndarray, y: np.ndarray, groups: np.ndarray, parts: np.ndarray) -> list[Float[np.ndarray, " one"]]:
+    """Of pairs within groups, whole and without each part: how many more agree than don't, and are untied on a side."""
+    ours, theirs = signs(x), signs(y)
+    same, kept = groups[:, None] == groups, (parts != np.arange(-1, parts.max() + 1)[:, None]).astype(float)
+    return [((kept @ (of * same)) * kept).sum(-1) for of in (ours * theirs, ours**2, theirs**2)]
+
+
+def _by_sorting(x: np.ndarray, y: np.ndarray, groups: np.ndarray, parts: np.ndarray) -> list[Float[np.ndarray, " one"]]:
+    """The same; a part's own pairs go twice as it is taken away from both sides, and come back once."""
+    both = np.unique(groups * (parts.max() + 1) + parts, return_inverse=True)[1]
+    sums = []
+    for of in (lambda pairs: agreement(x, y, pairs), lambda pairs: untied(x, pairs), lambda pairs: untied(y, pairs)):
+        each = of(groups).astype(float)
+        without = each.sum() - 2 * np.bincount(parts, each) + np.bincount(parts, of(both))
+        sums.append(np.append(each.sum(), without))
+    return sums

@@ -30,7 +30,7 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
-from itertools import combinations
+from itertools import product
 
 import numpy as np
 from jaxtyping import Float
@@ -89,13 +89,23 @@ def _weights(methods: tuple[Hashable, ...], seeds: tuple[Hashable, ...], within:
     has: dict[Hashable, Counter[Hashable]] = {}
     for method, seed in zip(methods, seeds, strict=True):
         has.setdefault(seed, Counter())[method if within else ""] += 1
-    pairs = {(s, t): sum(has[s][one] * has[t][one] for one in has[s]) for s, t in combinations(has, 2)}
-    total, squares = sum(pairs.values()), sum(number**2 for number in pairs.values())
+    kinds = Counter(frozenset(own.items()) for own in has.values())  # seeds of one kind have the same pairs
+    having: dict[Hashable, list[tuple[int, int]]] = {}
+    for place, kind in enumerate(kinds):
+        for method, number in kind:
+            having.setdefault(method, []).append((place, number))
+    pairs: Counter[tuple[int, int]] = Counter()
+    for some in having.values():
+        for (one, first), (other, second) in product(some, some):
+            pairs[one, other] += first * second
+    times = list(kinds.values())
+    of_seed = [-pairs[place, place] for place in range(len(times))]
+    twice = -sum(count * pairs[place, place] ** 2 for place, count in enumerate(times))
+    for (one, other), number in pairs.items():
+        of_seed[one] += times[other] * number
+        twice += times[one] * times[other] * number**2
+    total = sum(count * number for count, number in zip(times, of_seed, strict=True)) // 2
     if total == 0:
         return 0.0, 0.0
-    of_seed: Counter[Hashable] = Counter()
-    for (s, t), number in pairs.items():
-        of_seed[s] += number
-        of_seed[t] += number
-    shared = sum(number**2 for number in of_seed.values()) - 2 * squares
-    return squares / total**2, shared / total**2
+    shared = sum(count * number**2 for count, number in zip(times, of_seed, strict=True)) - twice
+    return twice // 2 / total**2, shared / total**2

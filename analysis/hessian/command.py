@@ -50,12 +50,12 @@ from dataclasses import replace
 import pandas as pd
 import torch
 
-from landscape.objective import Objective, fits
+from landscape.objective import Objective, Outputs, fits
 from models import processes
 from tables.result import Result
 
 from ..command import analyse
-from ..subject import Subject, Subjects
+from ..subject import Subject, Subjects, check_value
 from .curvature import Rows, build, check, check_losses, fitted, in_coordinates, remark_on_ends
 from .flags import Config
 from .layers import layers
@@ -75,8 +75,10 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     batches = subject.share(config.split, config.images, config.chunk)
     asked = subject.asked(config.loss)
     check_losses(subject, asked, config)
+    outputs = Outputs() if len(asked) > 1 else None
     for loss, function in asked.items():
-        objective = subject.objective(function, batches, group=processes.group())
+        objective = subject.objective(function, batches, group=processes.group(), outputs=outputs)
+        check_value(subject, config.split, config.images, loss, objective.value())
         settings = _settings(config, objective, subject)
         if config.backend == "pyhessian":
             _second_opinion(objective, loss, settings, rows)

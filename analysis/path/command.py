@@ -41,7 +41,7 @@ from landscape.objective import Parameters
 from landscape.surfaces import Fit, Path, barrier, excess, fit_bezier, grid, mean_and_stderr, placed
 from tables.result import Result
 
-from ..subject import Batch, Subject, Subjects
+from ..subject import Batch, Subject, Subjects, check_value
 from ..subject.passes import passes
 from .flags import Config
 from .pairs import analyse_pairs
@@ -56,6 +56,8 @@ def measure(first: Subject, second: Subject, config: Config) -> dict[str, pd.Dat
     """The tables of one pair."""
     walk = _Walk(first, second, config)
     ends = torch.stack([walk.weights.vector(), Parameters(second.network).vector()])
+    for one, t in ((first, 0.0), (second, 1.0)):
+        walk.check(one, ends[int(t)], t)
     rows: dict[str, Rows] = {name: [] for name in TABLES}
     if config.kind != "bezier":
         walk.record(Path(ends), {"kind": "line", "fitted": NO_FIT}, rows)
@@ -105,6 +107,12 @@ class _Walk:
                 along = _along(self.positions, distances, values[loss], accuracy)
                 rows["path"] += [{**shared, "loss": loss, **point} for point in along]
                 rows["barrier"].append({**shared, "loss": loss, **_barrier(self.positions, values[loss], accuracy)})
+
+    def check(self, end: Subject, weights: Tensor, t: float) -> None:
+        """Raise NotFinite where an end of the path, at ``t``, has no loss."""
+        for split, found in self._values(weights, t).items():
+            for loss in self.losses:
+                check_value(end, split, self.config.images, loss, float(found[loss].mean()))
 
     def _values(self, weights: Tensor, t: float) -> dict[str, dict[str, Tensor]]:
         """Every metric of every image of both splits at one point."""

@@ -47,7 +47,7 @@ from tables.result import Result
 
 from ..budget import check_seconds
 from ..command import analyse
-from ..subject import Batch, Subject, Subjects, Unsuited
+from ..subject import Batch, Subject, Subjects, Unsuited, check_value
 from .flags import Config
 
 
@@ -58,6 +58,8 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     if subject.layout.answers != "classes":
         raise Unsuited(f"{subject.title} doesn't answer with one of several classes: it has no scale of logits")
     first = subject.time_first
+    for name, function in subject.asked(config.loss).items():
+        check_value(subject, config.split, config.images, name, subject.objective(function, batches).value())
     rms = network_scale(subject.network, batches, centred=config.centred, pick=first, **subject.reading)
     metrics = scaled(losses, rms, to=config.scale, centred=config.centred, pick=first)
     parameters, frames = Parameters(subject.network), []

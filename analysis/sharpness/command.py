@@ -38,7 +38,7 @@ import pandas as pd
 from torch import Tensor
 from tqdm import tqdm
 
-from landscape.objective import fits
+from landscape.objective import Outputs, fits
 from landscape.sharpness import (
     NoiseBorne,
     bound,
@@ -52,7 +52,7 @@ from tables.measures import CHANGES, INVARIANT
 from tables.result import Result
 
 from ..command import analyse
-from ..subject import Subject, Subjects, Unsuited
+from ..subject import Subject, Subjects, Unsuited, check_value
 from ..subject.outputs import Loss
 from .flags import Config
 from .norms import initial_weights, norms_table
@@ -66,8 +66,10 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     asked = subject.asked(config.loss)
     rows: list[Row] = []
     with tqdm(total=len(asked) * len(chosen), unit="measure", disable=config.quiet) as bar:
+        outputs = Outputs() if len(asked) > 1 else None
         for loss, function in asked.items():
-            objective = subject.objective(function, batches)
+            objective = subject.objective(function, batches, outputs=outputs)
+            check_value(subject, config.split, config.images, loss, objective.value())
             case = Case(subject, objective, config)
             head = {"loss": loss, "split": config.split, "images": objective.size}
             for name in chosen:

@@ -3,7 +3,7 @@
 from .answers import correct, per_image
 from .askable import Askable, askable
 from .examples import Unsuited, complex_weight
-from .finite import NotFinite, check_answers
+from .finite import NotFinite, check_answers, check_value, check_weights
 from .foreign import in_network
 from .recognised import recognised
 from .setting import likely
@@ -22,6 +22,8 @@ __all__ = [
     "Unsuited",
     "askable",
     "check_answers",
+    "check_value",
+    "check_weights",
     "complex_weight",
     "correct",
     "in_network",

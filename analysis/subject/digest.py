@@ -2,13 +2,16 @@
 
 import hashlib
 import inspect
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from landscape.evaluation import checksum
@@ -19,15 +22,19 @@ from .held import held
 if TYPE_CHECKING:
     from .subject import Subject
 
+_FIRST, _SPREAD = 64, 192  # examples
+_OURS = {"analysis", "figures", "landscape", "models", "tables"}
+_INSTALLED = {"site-packages", "dist-packages"}
+
 
 def of_content(subject: "Subject") -> str:
-    """Of its file and what that was given, its words, modules' classes, losses and state, and of each split.
+    """Of its file and what that was given, its words, modules' classes, attributes and state, losses, and each split.
 
-    Of a split count its number of examples, where that is known unread, the first 64, and what it holds in memory or
-    names as files (:mod:`.held`); of classes and functions the files that they stand in, without what those import, or
-    their own source where there is no file, and the numbers and words that a function was made with. To be taken before
-    anything is read: a Dataset may keep what it read. Raises ValueError for lazy layers that no batch has passed,
-    and for weights on ``meta``.
+    Of a split count its number of examples, where that is known unread, the first 64, of what is read by example 192
+    more spread over it, and what it holds in memory or names as files (:mod:`.held`). Of classes and functions count
+    the files that they stand in and those from the same folder that these import (or their own source where there is
+    no file), and the numbers and words that a function was made with. To be taken before anything is read: a Dataset
+    may keep what it read. Raises ValueError for lazy layers that no batch has passed, and for weights on ``meta``.
     """
     digest = hashlib.sha256("".join(subject.code.values()).encode())
     words = [subject.arguments, subject.identity, dict(subject.factors)]
@@ -35,6 +42,8 @@ def of_content(subject: "Subject") -> str:
     digest.update(repr((*words, moving)).encode(errors="surrogatepass"))
     for text in _sources(subject):
         digest.update(text.encode())
+    attributes = [held(_attributes(module)) for module in subject.network.modules()]
+    digest.update(str(checksum(attributes)).encode())
     for name, value in subject.network.state_dict().items():
         if is_lazy(value):
             raise ValueError(
@@ -51,9 +60,15 @@ def of_content(subject: "Subject") -> str:
                 digest.update(part.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     for split in subject.there:
         source = getattr(subject, split)
-        found = (number(source), checksum(held(source)), checksum(subject.batches(split, 64, 64)))
+        read = [subject.batches(split, _FIRST, _FIRST), subject.spread(split, _SPREAD)]
+        found = (number(source), checksum(held(source)), checksum(read))
         digest.update(str(found).encode())
     return digest.hexdigest()
+
+
+def _attributes(module: nn.Module) -> dict[str, Any]:
+    """What a module holds beside weights, buffers, modules and what torch keeps of it."""
+    return {name: value for name, value in vars(module).items() if name != "training" and not name.startswith("_")}
 
 
 def _dense(value: Tensor) -> list[Tensor]:
@@ -78,14 +93,15 @@ def _source(one: Any, seen: set[int]) -> Iterator[str]:
     if id(one) in seen:
         return
     seen.add(id(one))
-    kind = one if inspect.isclass(one) or inspect.isroutine(one) else type(one)
-    for value in [] if inspect.isclass(one) else _made_with(one):
+    written = inspect.isclass(one) or inspect.ismodule(one)
+    kind = one if written or inspect.isroutine(one) else type(one)
+    for value in [] if written else _made_with(one):
         if isinstance(value, bool | int | float | str | None):
             yield f"{value}\0"
         elif callable(value):
             yield from _source(value, seen)
     file = inspect.getmodule(kind)
-    if id(file) in seen:
+    if file is not one and id(file) in seen:
         return
     for place in (file, kind):
         try:
@@ -93,7 +109,22 @@ def _source(one: Any, seen: set[int]) -> Iterator[str]:
         except (OSError, TypeError):  # made where no source is kept
             continue
         seen.add(id(place))
+        if file and place is file:
+            for other in _imported(file):
+                yield from _source(other, seen)
         return
+
+
+def _imported(file: ModuleType) -> Iterator[ModuleType]:
+    """The modules from the folder of a user's ``file``, or below, of which it has anything."""
+    folder = Path(file.__file__ or "").resolve().parent
+    if file.__name__.partition(".")[0] in _OURS or _INSTALLED & {*folder.parts}:
+        return
+    for value in list(vars(file).values()):
+        other = value if isinstance(value, ModuleType) else sys.modules.get(getattr(value, "__module__", None) or "")
+        place = Path(getattr(other, "__file__", None) or "/")
+        if other and other is not file and place.resolve().is_relative_to(folder) and not _INSTALLED & {*place.parts}:
+            yield other
 
 
 def _made_with(one: Any) -> list[Any]:

@@ -85,6 +85,10 @@ class Examples:
         """How many examples there are."""
         return len(self._images(split))
 
+    def spread(self, split: str, count: int) -> list[Batch]:
+        """Some ``count`` examples at equal distances, where single ones can be asked for; else none."""
+        return self._images(split).spread(count)
+
     def _number(self, split: str, images: int | None, size: int) -> int:
         if size < 1 or (images is not None and images < 1):
             raise ValueError(f"images and chunk must be at least 1, got {images} and {size}")

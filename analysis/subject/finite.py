@@ -6,6 +6,7 @@ other examples, and taking the lost ones for wrong would be a number that nobody
 (disturbed weights, other T, points of a surface) may have lost its numbers, which its rows then say.
 """
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,25 @@ def check_answers(
             raise NotFinite(f"{subject.title}, {split} data: {what}{_whence(subject, split, images)}")
 
 
+def check_value(subject: "Subject", split: str, images: int | None, loss: str, value: float) -> None:
+    """Raise NotFinite where a mean ``loss`` of the first ``images`` of ``split``, at the weights, is no number."""
+    if not math.isfinite(value):
+        said = f"the loss {loss} is {value} at the weights: there is no landscape around them"
+        raise NotFinite(f"{subject.title}, {split} data: {said}{_whence(subject, split, images)}")
+
+
+def check_weights(subject: "Subject") -> None:
+    """Raise NotFinite where weights or buffers are no numbers."""
+    if found := _not_finite(subject):
+        raise NotFinite(f"{subject.title}: {found} holds NaN or infinity: there is no landscape around it")
+
+
+def _not_finite(subject: "Subject") -> str:
+    """The first weight or buffer that isn't finite."""
+    every = [*subject.network.named_parameters(), *subject.network.named_buffers()]
+    return next((name for name, held in every if _real(held) and not held.isfinite().all()), "")
+
+
 def not_finite(inputs: object) -> int:
     """How many examples of a batch's inputs hold NaN or infinity; time first is one example a step."""
     wrong = [~leaf.isfinite().flatten(1).all(1) for leaf in leaves(inputs) if _real(leaf) and leaf.ndim > 1]
@@ -58,9 +78,8 @@ def _real(leaf: object) -> bool:
 
 def _whence(subject: "Subject", split: str, images: int | None) -> str:
     """What isn't finite beside them, where something is."""
-    for name, held in [*subject.network.named_parameters(), *subject.network.named_buffers()]:
-        if _real(held) and not held.isfinite().all():
-            return f"; {name} holds NaN or infinity"
+    if name := _not_finite(subject):
+        return f"; {name} holds NaN or infinity"
     if not subject.axis:
         found = sum(not_finite(inputs) for inputs, _ in subject.batches(split, images, _CHUNK))
         return f"; the inputs of {found} hold NaN or infinity" if found else ""

@@ -1,6 +1,6 @@
 """Batches of whatever a subject's data are: a split of this project's, a Dataset, a loader, a list of batches."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -82,11 +82,20 @@ class Images:
             return self.batches(count, count)[0]
         return self._placed(next(replace(self, whole=True)._sized(count, count)))
 
+    def spread(self, count: int) -> list[Batch]:
+        """Some ``count`` examples at equal distances, where single ones can be asked for; else none."""
+        if isinstance(self.source, Split) or not by_example(self.source):
+            return []
+        places = np.unique(np.linspace(0, len(self) - 1, count, dtype=int)).tolist() if len(self) else []
+        return [self._placed(self._pair(batch)) for batch in _read(self._loader(places, 64))]
+
+    def _loader(self, places: Sequence[int], size: int) -> DataLoader[Any]:
+        return DataLoader(Subset(self.source, places), batch_size=size, generator=_unused())  # type: ignore[arg-type]
+
     def _sized(self, images: int | None, size: int) -> Iterator[Batch]:
         if isinstance(self.source, Dataset) and not isinstance(self.source, IterableDataset):
             number = len(self.source) if images is None else min(images, len(self.source))  # type: ignore[arg-type]
-            loader = DataLoader(Subset(self.source, range(number)), batch_size=size, generator=_unused())
-            yield from (self._pair(batch) for batch in _read(loader))
+            yield from (self._pair(batch) for batch in _read(self._loader(range(number), size)))
             return
         left = len(self) if images is None else images
         for batch, count in self._given():

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from landscape.evaluation import Evaluation, Reading, Source
-from landscape.objective import Objective
+from landscape.objective import Objective, Outputs, Sharing
 from models.checkpoint import Checkpoint
 from models.data import Data
 from models.device import device as usable_device
@@ -206,9 +206,11 @@ class Subject(Answers):
                     cure = _RESET if "keeps a state" in str(error) else ""
                     raise ValueError(f"subject {self.title}, loss {name}, {split} data: {error}{cure}") from error
 
-    def objective(self, loss: Loss, batches: Source, **more: Any) -> Objective:
-        """The loss as a function of the weights, on these batches."""
-        return Objective(self.network, loss, batches, **self.reading, **more)
+    def objective(self, loss: Loss, batches: Source, *, outputs: Outputs | None = None, **more: Any) -> Objective:
+        """The loss as a function of the weights, on these batches; losses that share ``outputs`` share passes."""
+        if outputs is None:
+            return Objective(self.network, loss, batches, **self.reading, **more)
+        return Sharing(self.network, loss, batches, outputs=outputs, **self.reading, **more)
 
     def given(self, steps: int) -> Reading:
         """How landscape is to run the network with T = ``steps``."""

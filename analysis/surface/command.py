@@ -57,7 +57,7 @@ from tables.result import Result
 from .. import command
 from ..budget import check_seconds
 from ..command import analyse
-from ..subject import Batch, NotFinite, Subject, Subjects
+from ..subject import Batch, NotFinite, Subject, Subjects, check_weights
 from .errors import ordered, stated
 from .flags import Config
 from .journal import Journal
@@ -83,6 +83,7 @@ def measure(subject: Subject, config: Config, journal: Callable[[], Journal]) ->
     """The tables of one checkpoint."""
     if config.draws < 1 or config.plane_draws < 0:
         raise ValueError(f"draws must be at least 1 and plane draws at least 0, got {config.draws, config.plane_draws}")
+    check_weights(subject)
     sheets, losses = list(_sheets(subject, config)), list(subject.asked(config.loss))
     frames, errors = [], []
     with tqdm(unit="point", total=0, smoothing=0.05, disable=config.quiet) as bar:

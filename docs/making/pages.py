@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from . import api, commands, links, modules, reference
-from .gallery import gallery
+from . import api, commands, gallery, links, modules, reference
 from .networks import networks
 from .notebooks import notebooks
 
@@ -24,7 +23,7 @@ def pages() -> dict[str, str]:
     return found | {
         "reference/measures": reference.measures(),
         "reference/networks": networks(),
-        "gallery/index": gallery(),
+        "gallery/index": gallery.gallery(),
     }
 
 

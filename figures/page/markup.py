@@ -27,7 +27,7 @@ def folded(summary: str, inner: str) -> str:
 
 def wide(label: str, inner: str) -> str:
     """``inner`` in a box that scrolls sideways by itself where it doesn't fit, reachable by keyboard."""
-    return f'<div class="wide" role="region" tabindex="0" aria-label="{text(label)}">{inner}</div>'
+    return f'<div class="wide" role="group" tabindex="0" aria-label="{text(label)}">{inner}</div>'
 
 
 def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:

@@ -33,7 +33,7 @@ for (const box of document.querySelectorAll("details.turn")) box.addEventListene
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   const {library, pages} = JSON.parse(await new Response(stream).text());
   const frame = document.createElement("iframe");
-  frame.title = "Surfaces to turn";
+  frame.title = "Surfaces to turn: " + box.closest("article").querySelector("h3").textContent;
   frame.srcdoc = pages[place.dataset.page].join(library);
   frame.addEventListener("load", () => {
     const {body} = frame.contentDocument;

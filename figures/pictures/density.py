@@ -2,9 +2,9 @@
 
 A smoothed density shows the far eigenvalues as bumps of the smoothing's own width, each a single eigenvalue. The share
 of eigenvalues above λ, Σ ω over nodes θ > λ (Σ ω = 1 for a probe), needs no smoothing, falls in steps where
-eigenvalues are few, and is a straight line where they follow a power law. Faint is the share below −λ. Written into the
-panels are the largest eigenvalue and how far it stands above the fifth, both from the table of eigenvalues: a single
-outlier has a large quotient. Rows are operators, columns losses, in raw coordinates, as in
+eigenvalues are few, and is a straight line where they follow a power law. Faint is the share below −λ. Written above
+each panel are the largest eigenvalue and how far it stands above the fifth, both from the table of eigenvalues: a
+single outlier has a large quotient. Rows are operators, columns losses, in raw coordinates, as in
 :mod:`figures.pictures.spectra`.
 """
 
@@ -28,7 +28,7 @@ from .spectra import by_operator, ids, panels, raw
 _SHOWN = 1e-3  # of the largest node: what is smaller is the bulk, which few nodes resolve
 _FIFTH = 5
 _FAINT = 0.45
-_LINE, _HEIGHT = 0.125, 1.3  # inches that a line of text takes, and about how high a panel is besides
+_LINE = 9.0  # points that a line of text takes
 _DEEPEST = 1e-8
 
 
@@ -43,7 +43,7 @@ def density(figure: Figure, frame: pd.DataFrame, eigenvalues: pd.DataFrame) -> d
     if "coordinates" in eigenvalues:
         eigenvalues = eigenvalues[eigenvalues["coordinates"] == "raw"]
     means: dict[tuple[str, str, str], Line2D] = {}
-    high = _LINE * max(0, frame["method"].nunique() - 3)
+    high = _LINE / 72 * frame["method"].nunique()
     for operator, loss, ax, rows in panels(figure, frame, taller=high):
         grid = _grid(rows["node"])
         found = {}
@@ -53,11 +53,13 @@ def density(figure: Figure, frame: pd.DataFrame, eigenvalues: pd.DataFrame) -> d
                 found[method] = _lines(ax, part, grid, method)
                 means[operator, loss, method] = found[method]
         own = eigenvalues[(eigenvalues["operator"] == operator) & (eigenvalues["loss"] == loss)]
-        lines = _print(ax, own, list(found))
+        _print(ax, own, list(found))
         ax.set(xlabel="λ", ylabel="share of eigenvalues\nabove λ", xscale="log", xlim=(grid[0], grid[-1]))
         if any((np.asarray(line.get_ydata()) > 0).any() for line in ax.lines):
             ax.set_yscale("log")
-            _room(ax, lines)
+            low, high = ax.get_ylim()
+            ax.set_ylim(max(low, high * _DEEPEST), high)
+            ax.yaxis.set_major_locator(LogLocator(numticks=6))
     seeds = frame.groupby(["operator", "loss", "method"])["seed"].nunique()
     legend(figure, named((look_of(key[2]).label, line, [int(seeds[key])]) for key, line in means.items()))
     probes = int(frame.groupby(["checkpoint", "operator", "loss"])["probe"].nunique().max())
@@ -111,31 +113,23 @@ def _drawn(share: np.ndarray) -> np.ndarray:
     return np.where(share > 0, share, np.nan)
 
 
-def _print(ax: Axes, rows: pd.DataFrame, methods: list[str]) -> int:
-    """λ₁ and λ₁/λ₅ of each method, at the top right, where the curves aren't; returns how many lines that takes."""
-    lines = 0
+def _print(ax: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
+    """λ₁ and λ₁/λ₅ of each method, between the panel and its title, where no curve is."""
+    lines = []
     for method in methods:
         own = rows[(rows["method"] == method) & np.isfinite(rows["eigenvalue"])]
         first, fifth = (own[own["rank"] == rank].groupby("seed")["eigenvalue"].mean() for rank in (1, _FIFTH))
         if len(first):
             quotient = (first / fifth.where(fifth != 0)).mean()
             text = f"{look_of(method).label}: λ₁ = {number(first.mean())}"
-            text += f", λ₁/λ₅ = {number(quotient, 2)}" if np.isfinite(quotient) else ""
-            ax.annotate(
-                text, (1.0, 1.0), xytext=(0, -9 * lines), xycoords="axes fraction", textcoords="offset points",
-                fontsize=SMALL, ha="right", va="top",
-            )  # fmt: skip
-            lines += 1
-    return lines
-
-
-def _room(ax: Axes, lines: int) -> None:
-    """A range of eight decades at most, raised until the lines of text stand above the curves' right half."""
-    low, high = ax.get_ylim()
-    low = max(low, high * _DEEPEST)
-    share = max(0.0, (_LINE * lines - 0.35) / (_HEIGHT + _LINE * lines))  # of the panel's height
-    ax.set_ylim(low, high * (high / low) ** (share / (1 - share)))
-    ax.yaxis.set_major_locator(LogLocator(numticks=6))
+            lines.append(text + (f", λ₁/λ₅ = {number(quotient, 2)}" if np.isfinite(quotient) else ""))
+    for place, line in enumerate(lines):
+        high = (0, 2 + _LINE * (len(lines) - 1 - place))
+        ax.annotate(
+            line, (0.5, 1.0), xytext=high, xycoords="axes fraction", textcoords="offset points", fontsize=SMALL,
+            ha="center", va="bottom",
+        )  # fmt: skip
+    ax.set_title(ax.get_title(), pad=5 + _LINE * len(lines))
 
 
 def mean_of_density(tables: Tables) -> str:

@@ -19,7 +19,7 @@ from tables.reading import TableError
 from tables.rows import any_measured, check_measured, one_split
 
 from ..style.bands import counted, over_seeds
-from ..style.look import COLUMN, GREY, PAGE, SMALL, caption, fit_means, legend, wrapped
+from ..style.look import COLUMN, GREY, PAGE, SMALL, caption, fit_means, legend, narrow, wrapped
 from ..style.methods import Look, first_loss, label, look_of, looks, loss_label, losses
 from ..views import IMAGES
 from ..words.comparison import Tables, needed
@@ -88,7 +88,8 @@ def barriers(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Line2
     rows = rows.assign(row=[_row(*names) for names in rows[["method", "other_method", "loss", "path"]].to_numpy()])
     names = [name for ends in _ends(rows) for name in _of(rows, *ends).sort_values("loss", kind="stable")["row"]]
     names = list(dict.fromkeys(names))
-    figure.set_figheight(1.2 + 0.22 * len(names))
+    tight = narrow(figure)
+    figure.set_figheight(1.2 + (0.34 if tight else 0.22) * len(names))
     ax = figure.subplots()
     markers: dict[tuple[str, str], Line2D] = {}
     for split, face, side in (("train", _BLACK, -0.14), ("test", "white", 0.14)):
@@ -96,7 +97,8 @@ def barriers(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Line2
             part = rows[(rows["row"] == name) & (rows["split"] == split)]
             if np.isfinite(part["barrier"]).any():
                 markers[name, split] = _interval(ax, part, height + side, face)
-    ax.set_yticks(range(len(names)), names, fontsize=SMALL)
+    said = [name.replace(", ", "\n", 1) if tight else name for name in names]
+    ax.set_yticks(range(len(names)), said, fontsize=SMALL)
     ax.set(xlabel=f"barrier ({loss_unit(rows['loss'])})", ylim=(len(names) - 0.4, -0.6))
     ax.axvline(0.0, color=GREY, linewidth=0.6, zorder=0)
     shown = {split: marker for (_, split), marker in markers.items()}

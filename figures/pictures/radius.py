@@ -8,6 +8,8 @@ losses can't be told from noise. Radii at which that is so of every method are s
 """
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,7 @@ from ..style.methods import first_loss, label, look_of, looks, loss_label, losse
 from ..words.comparison import Tables, needed
 from ..words.gaps import mean
 from ..words.kinds import formal
-from ..words.prose import number, sentence
+from ..words.prose import listed, number, sentence
 from ..words.units import loss_unit
 from .picture import Picture
 
@@ -159,15 +161,22 @@ def _agreeing(rows: pd.DataFrame, method: str) -> str:
     if not all(one.known for one in found.values()):
         return f"with {label(method)} there are too few seeds for an interval"
     value = mean(part, "formal", method).mean
-    inside = [length for length, one in found.items() if one.low <= value <= one.high]
-    span = f" (relative radius {number(min(inside))} to {number(max(inside))})" if inside else ""
+    inside = [one.low <= value <= one.high for one in found.values()]
+    span = f" (relative radius {_ranges(list(found), inside)})" if any(inside) else ""
     negative = sum(one.low < 0 for one in found.values())
     value_of = formal("the formal value").replace("the value", "the Hessian's value")
     below = f"reaches below zero at {negative}" if negative else "nowhere reaches below zero"
     return (
         f"with {label(method)} {value_of} {number(value)} lies in the interval of the true second "
-        f"difference at {len(inside)} of {len(found)} radii{span}, and that interval {below}"
+        f"difference at {sum(inside)} of {len(found)} radii{span}, and that interval {below}"
     )
+
+
+def _ranges(radii: list[float], inside: list[bool]) -> str:
+    """Radii next to each other from the first to the last, and those apart from them named apart."""
+    runs = [list(run) for kept, run in groupby(zip(radii, inside, strict=True), key=itemgetter(1)) if kept]
+    ends = [tuple(dict.fromkeys((run[0][0], run[-1][0]))) for run in runs]
+    return listed([" to ".join(map(number, some)) for some in ends])
 
 
 PICTURES = (

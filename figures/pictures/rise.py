@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from tables.reading import TableError
 
-from ..style.look import PAGE, caption, empty, legend, reference
+from ..style.look import PAGE, caption, empty, legend, narrow, reference
 from ..style.methods import label, look_of, loss_label
 from ..views import IMAGES
 from ..words.comparison import Tables, needed
@@ -27,6 +27,8 @@ SCALES = {
     "network": "each network's logits at one scale",
     "example": "each example's logits at one scale",
 }
+_NARROW = {"plain": "plain\nlogits", "network": "scaled by\nnetwork", "example": "scaled by\nexample"}
+_SMALLER = 2.0  # points that a marker is in a panel of a third of a column
 _ALONG = {"line": "random lines", "plane": "random planes", "noise": "Gaussian noise"}
 
 
@@ -56,19 +58,23 @@ def rise(
                 empty(ax, "not measured")
             reference(ax, 0.0)
         line[0].set_ylabel(f"{_ALONG[along]}\ndifference of rises ({loss_unit([loss])})")
+    tight = narrow(figure) and len(scales) > 1
     for ax, scale in zip(axes[0], scales, strict=True):
-        ax.set_title(SCALES[scale])
+        ax.set_title((_NARROW if tight else SCALES)[scale])
     for ax in axes[-1]:
-        ax.set_xlabel("radius (of each filter's norm)")
+        ax.set_xlabel("radius" if tight else "radius (of each filter's norm)")
+    for line in lines.values() if tight else ():
+        line.set_markersize(_SMALLER)
     against = label(str(rows["reference"].iloc[0]))
     legend(figure, _named(lines, against))
     n = " or ".join(str(int(one)) for one in sorted(rows["n"].unique()))
     images = IMAGES.get(str(rows["split"].iloc[0]), str(rows["split"].iloc[0]))
+    radii = ", at radii of each filter's norm" if tight else ""
     caption(
         figure,
-        f"Rise of the {loss_label(loss)} on {images} above the weights, minus that of {against}: below zero the method "
-        f"is flatter. Bands: 95 %, simultaneous over radii, n = {n} pairs. One scale: logits over their root mean "
-        "square about the mean over classes, at the weights or example by example.",
+        f"Rise of the {loss_label(loss)} on {images} above the weights{radii}, minus that of {against}: below zero the "
+        f"method is flatter. Bands: 95 %, simultaneous over radii, n = {n} pairs. One scale: logits over their root "
+        "mean square about the mean over classes, at the weights or example by example.",
     )
     return lines
 

@@ -72,8 +72,8 @@ def eigenvalues(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str, str
         for method in looks(rows["method"]):
             part = rows[(rows["method"] == method) & np.isfinite(rows["eigenvalue"])]
             if len(part):
-                points[operator, loss, method], mean, n = _seeds_and_mean(ax, part, ranks, method, beside[method])
-                means.append((look_of(method).label, mean, n))
+                points[operator, loss, method], n = _seeds_and_mean(ax, part, ranks, method, beside[method])
+                means.append((look_of(method).label, _entry(method), n))
         ax.set_xticks(range(len(ranks)), [f"{rank:.0f}".replace("-", "−") for rank in ranks])
         ax.set(xlabel="rank (1: largest, −1: smallest)", ylabel="eigenvalue")
         if (rows["eigenvalue"] < 0).any():
@@ -99,8 +99,8 @@ def raw(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _seeds_and_mean(
     ax: Axes, rows: pd.DataFrame, ranks: Sequence[float], method: str, side: float
-) -> tuple[PathCollection, Line2D, pd.Series]:
-    """Every seed's point beside the rank's tick, a bar at the mean, and n."""
+) -> tuple[PathCollection, pd.Series]:
+    """Every seed's point beside the rank's tick, a bar at the mean; the points, and n."""
     look = look_of(method)
     place = {rank: i + side for i, rank in enumerate(ranks)}
     solid, clear = to_rgba(look.colour, 0.55), (0.0, 0.0, 0.0, 0.0)
@@ -110,11 +110,17 @@ def _seeds_and_mean(
         linewidths=0.6,
     )  # fmt: skip
     table = over_seeds(rows, ["rank"], "eigenvalue")
-    (mean,) = ax.plot(
+    ax.plot(
         table["rank"].map(place), table["mean"], linestyle="none", marker="_", markersize=9, markeredgewidth=1.6,
         color=look.colour,
     )  # fmt: skip
-    return points, mean, table["n"]
+    return points, table["n"]
+
+
+def _entry(method: str) -> Line2D:
+    """A legend's line with the method's marker: bars are alike but for their colour."""
+    look = look_of(method)
+    return Line2D([], [], color=look.colour, marker=look.marker, linewidth=1.6, markersize=3.5)
 
 
 def outermost(tables: Tables) -> str:

@@ -99,7 +99,7 @@ def planes(figure: Figure, frame: pd.DataFrame) -> dict[Panel, QuadContourSet]:
                 filled[panel] = differences(ax, one.alphas, one.betas, mean, steps, decided)
             else:
                 empty(ax, "nothing measured")
-            _name(ax, panel, found, reference)
+            _name(ax, panel, found, reference, "" if narrow(figure) and len(methods) > 2 else "trained with ")
     _outer(axes)
     _bars(figure, axes, filled, levels, steps, IMAGES.get(split, split), loss_unit(shown))
     _say(figure, found, levels, rows, reference if gaps else "")
@@ -118,14 +118,14 @@ def _rise(ax: Axes, one: Plane, levels: np.ndarray) -> QuadContourSet:
     return filled
 
 
-def _name(ax: Axes, panel: Panel | None, found: dict[tuple[str, str], Plane], reference: str) -> None:
+def _name(ax: Axes, panel: Panel | None, found: dict[tuple[str, str], Plane], reference: str, with_: str) -> None:
     if panel is None:
         return
     ours = look_of(panel.method).label
     said = f"{ours} − {look_of(reference).label}"
     if panel.kind == "rise":
         n = [len(found[panel[1:]].seeds)] if panel[1:] in found else []
-        said = f"trained with {ours}" + (f" ({counted(n)})".replace(" = ", "\u00a0=\u00a0") if n else "")
+        said = f"{with_}{ours}" + (f" ({counted(n)})".replace(" = ", "\u00a0=\u00a0") if n else "")
     ax.set_title(f"{said}\n{loss_label(panel.loss)}", fontsize=SMALL)
     ax.set(box_aspect=1)
 
@@ -179,7 +179,8 @@ def _say(
     if any(len(one.seeds) > 1 for one in ones):
         text += f" White lines: {levels[len(levels) // 2]:.3g}, each seed."
     if reference:
-        text += f" Differences from {label(reference)}, by seed; hatched where the 95 % interval at a point holds 0."
+        text += f" Differences from {label(reference)}, by seed: dashed below 0, hatched where the 95 % interval at a "
+        text += "point holds 0."
     off = int(sum(np.isposinf(one.mean).sum() for one in ones))
     caption(figure, text + (f" {off} infinite points: ∞, in the last colour." if off else "") + between(rows))
 

@@ -18,7 +18,7 @@ from tables.reading import TableError
 from tables.rows import any_measured, check_measured
 
 from ..style.bands import Curve, curve, handles, remark
-from ..style.look import PAGE, caption, fit_means, legend, reference, wrapped
+from ..style.look import PAGE, caption, fit_means, legend, narrow, reference, wrapped
 from ..style.methods import facing, label, look_of, looks, loss_label
 from ..words.comparison import Tables, needed
 from ..words.gaps import Gap, gap
@@ -40,7 +40,8 @@ def switch(figure: Figure, frame: pd.DataFrame) -> Curves:
     rows = rows.assign(accuracy=100 * rows["accuracy"], relative_distance=100 * rows["relative_distance"])
     rows, start = _changes(rows, [*columns, "accuracy"])
     corner = _CORNER if any_measured(rows, "accuracy") else {"train": _CORNER["train"]}
-    axes = figure.subplots(2, len(columns) + 1, sharex=True)
+    axes = _places(figure, len(columns) + 1)
+    wide = 2 if narrow(figure) else axes.shape[1]
     curves: Curves = {}
     for line, (split, name) in zip(axes, SPLITS.items(), strict=True):
         panels = [(column, f"{loss_label(loss)}, {name}") for column, loss in columns.items()]
@@ -50,9 +51,11 @@ def switch(figure: Figure, frame: pd.DataFrame) -> Curves:
         for ax, (column, title) in zip(line, panels, strict=False):
             own = _panel(ax, rows[rows["split"] == split], column)
             curves |= {(column, split, loss): one for loss, one in own.items()}
-            ax.set_title(wrapped(title + _from(start, split, column), PAGE / len(line)))
-    for ax in axes[-1]:
+            ax.set_title(wrapped(title + _from(start, split, column), figure.get_figwidth() / wide))
+    placed = [(place.colspan.start, ax) for ax in figure.axes if (place := ax.get_subplotspec())]
+    for ax in dict(placed).values():  # the last of each column
         ax.set_xlabel("steps since training ended")
+        ax.tick_params(labelbottom=True)
     legend(figure, handles(curves.values()))
     counts = {split: sorted({int(one) for one in rows.loc[rows["split"] == split, "images"]}) for split in SPLITS}
     images = ", ".join(f"{' or '.join(map(str, found))} {SPLITS[split]}" for split, found in counts.items() if found)
@@ -64,6 +67,14 @@ def switch(figure: Figure, frame: pd.DataFrame) -> Curves:
         f"{remark(curves.values())}",
     )
     return curves
+
+
+def _places(figure: Figure, panels: int) -> np.ndarray:
+    """Panels by split and what is drawn; in a column the splits stand beside each other."""
+    if not narrow(figure):
+        return np.asarray(figure.subplots(2, panels, sharex=True))
+    figure.set_figheight(0.5 + 1.5 * panels)
+    return np.asarray(figure.subplots(panels, 2, sharex=True)).T
 
 
 def switched(frame: pd.DataFrame) -> tuple[str, pd.DataFrame]:

@@ -91,7 +91,7 @@ def page(
         heading=text(lead.question(list(methods))),
         trained=text(sections.counted(found)),
         colours=text(", ".join(f"{name} {words}" for name, words in methods.items())),
-        lead=_titled(found, lead.first) + _gone(missing),
+        lead=_titled(found, lead.first, "h2") + _gone(missing),
         networks=sections.networks(found),
         comparison=_titled(found, lambda own: sections.comparison(own) + _worded(own)),
         figures="".join(_article(one, places.get(one.name, "")) for one in made if not _about_gap(one)),
@@ -136,10 +136,11 @@ def _same(place: Mapping[str, object], found: Tables) -> Tables:
     return {name: same for name, table in found.items() if len(same := rows.same(part, table))}
 
 
-def _titled(found: Tables, inner: Callable[[Tables], str]) -> str:
+def _titled(found: Tables, inner: Callable[[Tables], str], heading: str = "h3") -> str:
     """``inner`` of each network and data set, under its name where there are several."""
     parts = _families(found)
-    return "".join((f"<h3>{text(name)}</h3>" if len(parts) > 1 else "") + inner(own) for name, own in parts)
+    named = [f"<{heading}>{text(name)}</{heading}>" if len(parts) > 1 else "" for name, _ in parts]
+    return "".join(name + inner(own) for name, (_, own) in zip(named, parts, strict=True))
 
 
 def _worded(found: Tables) -> str:

@@ -118,7 +118,10 @@ def rises(ax: Axes, alphas: np.ndarray, betas: np.ndarray, mean: np.ndarray, lev
 def differences(
     ax: Axes, alphas: np.ndarray, betas: np.ndarray, mean: np.ndarray, levels: np.ndarray, decided: np.ndarray
 ) -> QuadContourSet:
-    """Filled contours of a difference on levels of :func:`symmetric`, hatched where it isn't ``decided``."""
+    """Filled contours of a difference on levels of :func:`symmetric`, hatched where it isn't ``decided``.
+
+    Lines below zero are dashed: without colours both sides are as dark.
+    """
     at = smooth(alphas, betas, mean)
     values = np.ma.masked_invalid(at[2])
     filled = ax.contourf(at[0], at[1], values, levels=levels, cmap="PuOr_r", extend="both")
@@ -129,28 +132,42 @@ def differences(
     reached = levels[(levels > values.min()) & (levels < values.max())]
     if len(reached):
         widths = [1.0 if level == 0 else 0.4 for level in reached]
+        dashes = [(0, (4, 2)) if level < 0 else "solid" for level in reached]
         lines = ax.contour(
-            at[0], at[1], values, levels=reached, colors="black", linewidths=widths, linestyles="solid", alpha=0.8
+            at[0], at[1], values, levels=reached, colors="black", linewidths=widths, linestyles=dashes, alpha=0.8
         )
         _label(ax, lines, reached)
     return filled
 
 
 def _label(ax: Axes, lines: QuadContourSet, levels: np.ndarray) -> None:
-    """Write the values of ``levels`` on their lines, leaving out what would come too close to another."""
+    """Write the values of ``levels`` on their lines, leaving out what would come too close to another or its line."""
     halo = [patheffects.withStroke(linewidth=1.5, foreground=PAPER, alpha=0.8)]
     figure = ax.get_figure()
     inches = ax.get_position().width * (figure.get_figwidth() if isinstance(figure, Figure) else 1.0)
     apart, kept = max(0.14, 0.34 / inches) * np.ptp(ax.get_xlim()), [np.full(2, np.inf)]
     low, high = np.transpose([ax.get_xlim(), ax.get_ylim()])
+    near = 0.35 * SMALL / 72 / inches * np.ptp(ax.get_xlim())  # of the middle of a label: there it would be struck out
     for text in ax.clabel(lines, levels, fontsize=SMALL, fmt=_number, inline=False):
         place = np.array(text.get_position())
         edge = np.minimum(place - low, high - place).min()  # a label there would be cut off
-        if edge < 0.5 * apart or min(np.linalg.norm(place - other) for other in kept) < apart:
+        close = min(np.linalg.norm(place - other) for other in kept) < apart
+        if close or edge < 0.5 * apart or _beside(lines, text.get_text(), place) < near:
             text.remove()
             continue
         kept.append(place)
         text.set(color="black", alpha=1.0, path_effects=halo)
+
+
+def _beside(lines: QuadContourSet, own: str, place: np.ndarray) -> float:
+    """How far it is from ``place`` to the next line of another level than its ``own``."""
+    others = [
+        part
+        for level, parts in zip(lines.levels, lines.allsegs, strict=True)
+        if _number(level) != own
+        for part in parts
+    ]
+    return min((float(np.linalg.norm(part - place, axis=1).min()) for part in others if len(part)), default=np.inf)
 
 
 def _number(level: float) -> str:

@@ -5,6 +5,7 @@ an upright one that is higher, goes on to another line; ticks whose names touch 
 drawn as narrow as one column. Names of rows are all wanted: there the figure grows.
 """
 
+import re
 import textwrap
 from itertools import pairwise
 
@@ -16,8 +17,9 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, SymmetricalLogLocator
 
 _ROOM = 1.06  # of a panel, that its title may take: panels stand a little apart
-_APART = 2.0  # pixels of 100 an inch between names of ticks, at least
+_APART = 4.0  # pixels of 100 an inch between names of ticks, at least
 _TURNS = 3
+_JOINS = re.compile(r"[:=/_]")
 
 
 def fit(figure: Figure) -> None:
@@ -47,9 +49,19 @@ def _wrap(text: Text, room: float) -> bool:
     fits = max(8, int(longest * room / long)) if long > 0 else longest
     if long <= room or fits >= longest:
         return False
-    lines = [textwrap.fill(line, fits, break_long_words=False) for line in words.split("\n")]
-    text.set_text("\n".join(lines))
-    return "\n".join(lines) != words
+    filled = [textwrap.fill(line, fits, break_long_words=False) for line in words.split("\n")]
+    broken = "\n".join(_broken(line, fits) for line in "\n".join(filled).split("\n"))
+    text.set_text(broken)
+    return broken != words
+
+
+def _broken(line: str, fits: int) -> str:
+    """A word that is too long goes on to another line after a sign that joins its parts, as in tet:mse_weight=0."""
+    ends = [found.end() for found in _JOINS.finditer(line) if 1 < found.end() < len(line)]
+    if len(line) <= fits or " " in line or not ends:
+        return line
+    end = max((end for end in ends if end <= fits), default=ends[0])
+    return f"{line[:end]}\n{_broken(line[end:], fits)}"
 
 
 def _ticks(ax: Axes) -> bool:

@@ -6,5 +6,18 @@ from .memory import fits
 from .objective import Objective, check_gradient
 from .parameters import Parameters, as_reals
 from .replay import Replay
+from .sharing import Outputs, Sharing
 
-__all__ = ["Closure", "Objective", "Parameters", "Replay", "as_reals", "check_gradient", "cut", "derivative", "fits"]
+__all__ = [
+    "Closure",
+    "Objective",
+    "Outputs",
+    "Parameters",
+    "Replay",
+    "Sharing",
+    "as_reals",
+    "check_gradient",
+    "cut",
+    "derivative",
+    "fits",
+]

@@ -24,6 +24,7 @@ from torch.nn.modules.module import _has_any_global_hook
 from ..neurons import normalized
 from ..neurons.lif import LIF, Neuron
 from ..validation import check_timesteps
+from . import means
 from .settled import settled, takes
 
 Maps = Float[Tensor, "time batch _channel _height _width"]
@@ -88,7 +89,10 @@ class AvgPool2d(nn.AvgPool2d):
 
     def forward(self, input: Maps) -> Maps:  # noqa: A002 - torch's name
         """[time, batch, C, H, W] to [time, batch, C, H', W']."""
-        return _each_step(super().forward, input)
+        return _each_step(self._mean, input)
+
+    def _mean(self, maps: Tensor) -> Tensor:
+        return means.halved(maps) if means.takes(self, maps) else super().forward(maps)
 
 
 class MaxPool2d(nn.MaxPool2d):

@@ -19,7 +19,7 @@ checkpoint stays, and temporary files are removed at the next start. A finished 
 
 import sys
 from contextlib import nullcontext
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from tables.files import alone, remove_leftovers
@@ -29,7 +29,7 @@ from ..checkpoint import Checkpoint, load
 from ..training import cost, phases
 from ..training.recipe import resolved, settings, timeline
 from ..training.run import Run
-from ..training.stopping import finished, warn_unreached
+from ..training.stopping import finished, near, warn_unreached
 from .flags import Config
 
 
@@ -41,9 +41,15 @@ def run(config: Config) -> Checkpoint:
     last good checkpoint stays.
     """
     with processes.joined(config.device):
-        config = resolved(config)
+        config = resolved(_settled(config))
         with alone(config.out) if processes.is_main() else nullcontext():
             return _finish(config)
+
+
+def _settled(config: Config) -> Config:
+    """The settings with the folders that they name as they are now, whatever folder the user's code goes to."""
+    root = config.data_root and str(Path(config.data_root).absolute())
+    return replace(config, out=config.out.absolute(), data_root=root)
 
 
 def done(config: Config) -> bool:
@@ -60,14 +66,14 @@ def done(config: Config) -> bool:
 def _finish(config: Config) -> Checkpoint:
     previous = processes.shared(_found(config) if processes.is_main() else None)
     if previous and finished(previous.training):
-        _say(f"{config.out / 'ckpt.pt'}: finished already, nothing to do")
+        _say(f"{near(config.out) / 'ckpt.pt'}: finished already, nothing to do")
         checkpoint = previous
     else:
         if config.phases:
-            _say(f"{config.out}: {phases.described(timeline(config))}")
+            _say(f"{near(config.out)}: {phases.described(timeline(config))}")
         checkpoint = Run(config, previous).finish(config.out / "ckpt.pt")
     if processes.is_main():
-        warn_unreached(checkpoint, config.out)
+        warn_unreached(checkpoint, near(config.out))
     return checkpoint
 
 
@@ -96,11 +102,11 @@ def _previous(path: Path, config: Config) -> Checkpoint | None:
         if (before := previous.training.get(name, usual[name])) != value
     ]
     if changed:
-        raise ValueError(f"{path} holds a run with other settings ({'; '.join(changed)}): choose another --out")
+        raise ValueError(f"{near(path)} holds a run with other settings ({'; '.join(changed)}): choose another --out")
     previous.check_data()
     if previous.resume is None and not finished(previous.training):
         raise ValueError(
-            f"{path} holds weights without the optimizer's state, nothing to go on from: choose another --out"
+            f"{near(path)} holds weights without the optimizer's state, nothing to go on from: choose another --out"
         )
     return previous
 

@@ -8,8 +8,8 @@ once. A training step costs three times that (outputs, gradients of inputs, grad
 **Memory** of a step: weights, gradients, what the optimizer keeps, and what the graph of one piece of a batch holds on
 to, summed over the distinct tensors that autograd saves when the network runs on tensors without content. That is when
 the forward ends; the backward frees more than it takes. Within 6 % of the peak that torch's allocator counts on a CPU,
-for CNN-5, VGGSNN and ResNet-19 with the neuron's reference implementation, which is what is traced: kernels keep less.
-With ``--keep-spikes bits`` what the neurons hand on counts one bit a spike.
+for CNN-5, VGGSNN and ResNet-19 with the neuron's reference implementation and torch's means, which are what is traced:
+kernels keep less. With ``--keep-spikes bits`` what the neurons hand on counts one bit a spike.
 Not in it: what allocators and convolutions take besides (on CUDA its context, workspaces, fragments).
 """
 

@@ -28,7 +28,7 @@ from .objective import objective
 from .recipe import Config, own_network, settings, timeline
 from .recipes.listing import record
 from .sharpness_aware import SharpnessAware
-from .stopping import AGAIN, Terminated, finished, kept, reached, terminable
+from .stopping import AGAIN, Terminated, finished, kept, near, reached, terminable
 
 
 class Run:
@@ -97,7 +97,10 @@ class Run:
                     bar.set_postfix(history.last(self.history), epoch=str(self.done))
             except Terminated:
                 if main:
-                    print(f"{config.out}: terminated in epoch {self.done + 1}; {kept(path)}; {AGAIN}", file=sys.stderr)
+                    print(
+                        f"{near(config.out)}: terminated in epoch {self.done + 1}; {kept(path)}; {AGAIN}",
+                        file=sys.stderr,
+                    )
                 raise
             except OSError as failure:
                 raise OSError(f"{failure}; {kept(path)}; {AGAIN}") from failure
@@ -112,7 +115,7 @@ class Run:
             unit="img",
             unit_scale=True,
             smoothing=0,
-            desc=str(self.config.out),
+            desc=str(near(self.config.out)),
             disable=quiet,
         )
 

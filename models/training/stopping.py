@@ -80,7 +80,12 @@ def finished(training: dict[str, Any]) -> bool:
 
 def kept(path: Path) -> str:
     """What a run that stopped leaves at ``path``, for its last words."""
-    return f"{path} holds epoch {load(path).training['epochs_done']}" if path.exists() else "nothing was saved"
+    return f"{near(path)} holds epoch {load(path).training['epochs_done']}" if path.exists() else "nothing was saved"
+
+
+def near(path: Path) -> Path:
+    """The path as seen from the present folder, where it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def warn_unreached(checkpoint: Checkpoint, out: Path) -> None:

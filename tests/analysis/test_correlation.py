@@ -1,5 +1,6 @@
 """Rank correlations: τ against scipy, p against every permutation, its size by simulation, the rows of a comparison."""
 
+import tracemalloc
 from itertools import permutations
 
 import numpy as np
@@ -9,30 +10,66 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from analysis.compare.agreement import FEW, agreement, agreements, untied
 from analysis.compare.correlation import METHOD, correlations, kendall, rank_correlation
+
+
+def of_all(x, y):
+    whole = np.zeros(len(x), int)
+    return kendall(x, y, whole, whole)[0]
 
 
 @given(st.integers(3, 9), st.integers(0, 2**32 - 1))
 def test_kendall_is_scipy_s_ties_included(n, seed):
     x, y = np.random.default_rng(seed).integers(0, 4, (2, n)).astype(float)
     expected = stats.kendalltau(x, y).statistic
-    assert float(kendall(x, y)) == pytest.approx(expected, nan_ok=True)
+    assert of_all(x, y) == pytest.approx(expected, nan_ok=True)
 
 
-@given(st.integers(0, 2**32 - 1))
-def test_counts_are_repeated_values(seed):
+@given(st.integers(1, 2 * FEW), st.integers(1, 8), st.integers(0, 2**32 - 1), st.booleans())
+def test_what_is_sorted_is_what_a_pass_over_pairs_counts(n, different, seed, few):
+    """To the last bit, whole and without each part, with ties, infinite values, and pairs of a group alone."""
+    with pytest.MonkeyPatch.context() as patched:
+        for module in ("agreement", "correlation"):
+            patched.setattr(f"analysis.compare.{module}.FEW", 2 * FEW if few else 0)
+        check_against_pairs(n, different, seed)
+
+
+def check_against_pairs(n, different, seed):
     generator = np.random.default_rng(seed)
-    x, y = generator.integers(0, 5, (2, 6)).astype(float)
-    counts = generator.multinomial(6, np.full(6, 1 / 6), 3).astype(float)
-    found = kendall(x, y, True, counts)
-    for one, tau in zip(counts.astype(int), found, strict=True):
-        expected = stats.kendalltau(np.repeat(x, one), np.repeat(y, one)).statistic
-        assert tau == pytest.approx(expected, nan_ok=True)
+    x, *deals = generator.choice([-np.inf, np.inf, *range(different)], (4, n))
+    groups, parts = generator.integers(0, 3, n), np.unique(generator.integers(0, 4, n), return_inverse=True)[1]
+    signed = [np.sign(np.nan_to_num(side, posinf=99, neginf=-99)[:, None] - side.clip(-99, 99)) for side in (x, *deals)]
+    pairs = groups[:, None] == groups
+    assert (agreement(x, deals[0], groups) == (signed[0] * signed[1] * pairs).sum(1)).all()
+    assert (agreements(x, np.array(deals), groups) == [(signed[0] * one * pairs).sum() for one in signed[1:]]).all()
+    assert (untied(x, groups) == (signed[0] ** 2 * pairs).sum(1)).all()
+
+    def tau(some):
+        ours, theirs = (one[some][:, some] * pairs[some][:, some] for one in signed[:2])
+        with np.errstate(invalid="ignore"):
+            return (ours * theirs).sum() / np.sqrt((ours**2).sum() * (theirs**2).sum())
+
+    whole, left_out = kendall(x, deals[0], groups, parts)
+    np.testing.assert_array_equal([whole, *left_out], [tau(parts != part) for part in range(-1, parts.max() + 1)])
+
+
+def test_many_subjects_are_not_held_pair_by_pair():
+    """5000 subjects: their pairs would be 200 MB."""
+    x, y = np.random.default_rng(0).normal(size=(2, 5000))
+    labels = np.repeat(["a", "b"], 2500), np.tile(np.arange(2500), 2)
+    tracemalloc.start()
+    found = rank_correlation(x, y, *labels, within=True, resamples=3, seed=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    halves = [stats.kendalltau(x[half], y[half]).statistic for half in (slice(2500), slice(2500, None))]
+    assert found.tau == pytest.approx(np.mean(halves))
+    assert peak < 20e6
 
 
 def test_infinite_values_are_ranked():
     x, y = np.array([1.0, np.inf, 2.0, np.inf]), np.array([4.0, 1.0, 3.0, 2.0])
-    assert float(kendall(x, y)) == pytest.approx(stats.kendalltau(np.minimum(x, 9), y).statistic)
+    assert of_all(x, y) == pytest.approx(stats.kendalltau(np.minimum(x, 9), y).statistic)
 
 
 def among(x, y, methods, seeds, *, within=False, resamples=1000):

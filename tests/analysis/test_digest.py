@@ -18,7 +18,7 @@ from torchvision.transforms import ToTensor
 from analysis.subject import Subject
 from models import data
 
-COUNT = 120  # of which a digest reads 64
+COUNT = 120
 
 
 def arrays(changed: bool) -> TensorDataset:
@@ -56,7 +56,7 @@ def of_memory_map(changed: bool):
     os.utime("x.npy", (1, 1 + changed))
     found = Own(None)
     found.x = np.load("x.npy", mmap_mode="r")
-    found.inside = [(torch.from_numpy(row.copy()), label) for row, label in zip(found.x[:64], y, strict=False)]
+    found.inside = [(torch.from_numpy(row.copy()), label) for row, label in zip(found.x, y, strict=True)]
     return found
 
 
@@ -108,6 +108,50 @@ def test_the_last_example_changes_the_digest_and_the_same_again_does_not(name):
     assert one != other
 
 
+class Lazy(Dataset):
+    """Examples read from a file of lines, that no attribute names."""
+
+    def __len__(self):
+        return COUNT
+
+    def __getitem__(self, place):
+        value = float(Path("rows.txt").read_text().split()[place])
+        return torch.full((4,), value), place % 3
+
+
+@pytest.mark.parametrize("place", [0, 80, COUNT - 1])
+def test_an_example_that_is_read_when_asked_for_changes_the_digest(place):
+    rows = [*map(str, range(COUNT))]
+    Path("rows.txt").write_text(" ".join(rows))
+    one, same = (Subject(network(), train=Lazy()).sha256 for _ in range(2))
+    assert one == same
+    rows[place] = "0.5"
+    Path("rows.txt").write_text(" ".join(rows))
+    assert Subject(network(), train=Lazy()).sha256 != one
+
+
+class Scaled(nn.Module):
+    def __init__(self, scale):
+        super().__init__()
+        self.settings, self.linear = scale, nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.linear(x)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(1.0, 3.0), ("relu", "tanh"), ({"scale": [1, 2]}, {"scale": [1, 3]}), (torch.ones(2), torch.zeros(2))],
+)
+def test_attributes_of_modules_count(one, other):
+    found = []
+    for settings in (one, one, other):
+        torch.manual_seed(0)
+        found.append(Subject(nn.Sequential(Scaled(settings)), train=arrays(False)).sha256)
+    assert found[0] == found[1]
+    assert found[0] != found[2]
+
+
 HELPING = """
 from functools import partial
 from torch import nn
@@ -156,6 +200,19 @@ def digest(module, **more) -> str:
 def test_what_a_class_calls_in_its_own_file_counts():
     assert digest(helping()) == digest(helping())
     assert digest(helping()) != digest(helping(HELPING.replace("x * 2.0", "x * 5.0")))
+
+
+@pytest.mark.parametrize("importing", ["import squashing", "from squashing import squash"])
+def test_what_its_file_imports_from_the_same_folder_counts(importing):
+    found = []
+    for squash in ("relu", "relu", "tanh"):
+        Path("squashing.py").write_text(f"def squash(x):\n    return x.{squash}()\n")
+        sys.modules.pop("squashing", None)
+        called = "squash" if "from" in importing else "squashing.squash"
+        found.append(digest(helping(importing + HELPING.replace("x * 2.0", f"{called}(x)"))))
+    sys.modules.pop("squashing", None)
+    assert found[0] == found[1]
+    assert found[0] != found[2]
 
 
 @pytest.mark.parametrize(

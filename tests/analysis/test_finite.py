@@ -2,7 +2,7 @@
 
 import importlib
 import warnings
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from analysis import energy, momentum, robustness, timesteps
-from analysis.subject import Subject
+from analysis import energy, momentum, path, robustness, sharpness, timesteps
+from analysis.subject import NotFinite, Subject
 from analysis.subject.outputs import Layout, score
 from analysis.sweep.network import measured
 from analysis.timesteps.agreement import agreement
@@ -75,6 +75,35 @@ def test_weights_that_are_no_numbers_are_refused(name):
     made = network()
     made[0].weight.data[0, 0] = NAN
     refused(name, Subject(made, train=(X, Y), test=(X, Y), name="x"), r"NaN or infinity|nan")
+
+
+def lost_at_the_end(number: float) -> nn.Sequential:
+    made = network()
+    made[2].weight.data[0, 0] = number
+    return made
+
+
+@pytest.mark.parametrize("number", [NAN, INF])
+@pytest.mark.parametrize("measure", get_args(sharpness.flags.Measure))
+def test_every_measure_of_sharpness_refuses_them(measure, number):
+    one = Subject(lost_at_the_end(number), train=(X, Y), name="x")
+    with pytest.raises(NotFinite, match=r"^x, train data: the loss ce is nan at the weights.*; 2\.weight holds NaN"):
+        put("sharpness", one, measures=(measure, "average"), m=(5,), draws=2)
+
+
+@pytest.mark.parametrize("name", ["hessian", "rise", "sharpness", "surface", "momentum"])
+def test_a_sweep_can_tell_that_they_diverged(name):
+    with pytest.raises(NotFinite):
+        put(name, Subject(lost_at_the_end(NAN), train=(X, Y), test=(X, Y), name="x"))
+
+
+@pytest.mark.parametrize("kind", ["line", "bezier", "both"])
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_path_has_two_ends_with_a_loss(kind, lost):
+    ends = [Subject(network(seed), train=(X, Y), test=(X, Y), name=f"n{seed}") for seed in range(2)]
+    ends[lost] = Subject(lost_at_the_end(NAN), train=(X, Y), test=(X, Y), name=f"n{lost}")
+    with pytest.raises(NotFinite, match=f"^n{lost}, train data: the loss ce is nan at the weights"):
+        path.run(path.Config(kind=kind, points=3, steps=2, images=20, quiet=True), ends)
 
 
 @pytest.mark.parametrize("name", OF_THE_LOSS)

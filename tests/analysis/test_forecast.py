@@ -74,8 +74,8 @@ def test_seconds_are_of_all_images_in_their_pieces():
     rise.run(replace(config, quiet=True), [one])
     took = time.perf_counter() - begun
     found = cost(config, one)
-    assert found["seconds"] == pytest.approx(took, rel=0.4)
-    assert found["at_most"] > 0.9 * took
+    assert took / 2 < found["seconds"] < 2 * took
+    assert found["at_most"] > took / 2
 
 
 def test_what_takes_long_is_asked_of_few_images(monkeypatch):
@@ -86,7 +86,7 @@ def test_what_takes_long_is_asked_of_few_images(monkeypatch):
 
 
 def test_memory_is_that_of_a_whole_piece():
-    one, config = subject(width=2**19), sharpness.Config(measures=("average",), noise=(0.1,), draws=2, chunk=80)
+    one, config = subject(width=2**18), sharpness.Config(measures=("average",), noise=(0.1,), draws=2, chunk=80)
     with watched(one.network, "cpu") as nothing:
         pass
     before, found = nothing.highest, cost(config, one)
@@ -94,8 +94,8 @@ def test_memory_is_that_of_a_whole_piece():
         sharpness.run(replace(config, quiet=True), [one])
     if math.isnan(seen.highest):
         pytest.skip("this system doesn't tell a process's peak of memory")
-    assert seen.highest > before + 2**28
-    assert found["gib"] == pytest.approx(seen.highest / 2**30, rel=0.1)
+    assert seen.highest > before + 2**27
+    assert found["gib"] * 2**30 - before == pytest.approx(seen.highest - before, rel=0.3)  # other tests' comes and goes
 
 
 def test_graphs_that_would_not_be_kept_are_not_counted(monkeypatch):

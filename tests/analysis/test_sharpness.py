@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -209,3 +210,24 @@ def test_unusable_flags_are_one_line(flags, says, tiny, capsys, tmp_path):
     (line,) = capsys.readouterr().err.splitlines()
     assert says in line
     assert not list((tmp_path / "out").glob("*"))
+
+
+def test_both_losses_share_the_passes_of_their_draws(tiny, monkeypatch):
+    """Both sides of 3 draws at 2 radii, and the centre, pass once for both, and the rows are those of each alone."""
+    asked = {"images": 20, "draws": 3, "noise": (0.1, 0.3), "measures": ("average",), "quiet": True}
+    passed, original = [], Objective.output
+
+    def output(self, given):
+        passed.append(1)
+        return original(self, given)
+
+    monkeypatch.setattr(Objective, "output", output)
+    tables, counts = {}, {}
+    for loss in ("sdt", "tet", "both"):
+        passed.clear()
+        tables[loss] = sharpness.run(sharpness.Config((tiny,), loss=loss, **asked)).to_frame()
+        counts[loss] = len(passed)
+    alone = pd.concat([tables["sdt"], tables["tet"]], ignore_index=True)
+    pd.testing.assert_frame_equal(tables["both"], alone, check_exact=True)
+    assert counts["tet"] > 1 + 3 * 2 * 2
+    assert counts["both"] - counts["sdt"] <= 4  # what the second is checked by

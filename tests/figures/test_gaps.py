@@ -1,16 +1,18 @@
 """Sentences about numbers: their statistics against SciPy, and that no sentence says more than its interval."""
 
 import contextlib
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from scipy import stats
 
 from figures.page import published, sections, summary
-from figures.pictures import catalogue
+from figures.pictures import catalogue, correlation
 from figures.words import gaps, verdicts
 from figures.words.comparison import comparison
 from figures.words.prose import number, sentence
@@ -242,6 +244,20 @@ def test_the_formal_value_is_looked_for_in_every_radius_interval():
     assert "(relative radius 0.01 to 0.1), and that interval reaches below zero at 1." in text
 
 
+def test_radii_with_a_hole_between_are_no_range():
+    heads = [
+        identity("sdt", seed) | {"loss": "sdt", "direction": "top", "draw": 0, "formal": 10.0} for seed in range(3)
+    ]
+    values = {0.001: 10.0, 0.01: 10.1, 0.1: 30.0, 1.0: 9.9}
+    found = [
+        head | {"radius": 10 * at, "relative_radius": at, "second_difference": value + apart}
+        for at, value in values.items()
+        for head, apart in zip(heads, (-1.0, 0.0, 1.0), strict=True)
+    ]
+    text = READINGS["radius"]({"radius": pd.DataFrame(found)})
+    assert "at 3 of 4 radii (relative radius 0.001 to 0.01 and 1), and that interval nowhere reaches below zero" in text
+
+
 def test_a_correlation_of_few_checkpoints_decides_nothing(frames):
     table = frames["correlation"].assign(tau=0.8, low=0.6, high=0.9)
     sure = READINGS["gap-in-loss"]({"correlation": table.assign(n=6)})
@@ -252,6 +268,15 @@ def test_a_correlation_of_few_checkpoints_decides_nothing(frames):
     few = READINGS["gap-in-loss"]({"correlation": table.assign(n=5)})
     assert "positive for 0, negative for 0" in few
     assert "too few checkpoints" in few
+
+
+def test_the_caption_counts_the_measures_that_are_drawn_and_those_there_are(frames):
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    correlation.gap_in_loss(figure, frames["measures"], frames["correlation"])
+    drawn, total = re.findall(r"(\d+) of (\d+) measures of flatness", " ".join(figure.get_supxlabel().split()))[0]
+    assert int(drawn) == len(figure.axes[0].get_yticks())
+    rows = frames["correlation"].query("gap == 'loss' and loss == 'sdt'")
+    assert int(drawn) <= int(total) <= rows["measure"].nunique()
 
 
 def test_barriers_of_one_pair_have_no_interval():

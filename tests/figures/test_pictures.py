@@ -21,7 +21,7 @@ from figures.style.methods import MOST, compared, looks
 from tables.reading import TableError
 from tests.figure_tables import complete
 
-METHODS = ("sdt", "tet", "sam", "sgd", "a long method name", "tmc", "lts", "eighth")
+METHODS = ("sdt", "tet", "tet:mse_weight=0", "sgd", "a long method name", "tmc", "lts", "eighth")
 SHAPES = ((2, 5), (8, 3), (1, 1), (1, 5), (3, 1))  # methods and seeds
 SLACK = 1.5  # pixels of 100 an inch
 

@@ -122,7 +122,7 @@ def test_tables_have_captions_scopes_and_a_box_that_scrolls(seen, text):
     assert all(one["data-column"] for one in seen.all("td"))
     boxes = [one for one in seen.all("div") if one.get("class") == "wide"]
     assert len(boxes) == TABLES + len(DRAWN)
-    assert all(one["tabindex"] == "0" and one["role"] == "region" and one["aria-label"] for one in boxes)
+    assert all(one["tabindex"] == "0" and one["role"] == "group" and one["aria-label"] for one in boxes)
     assert text.count('<div class="wide"') == len(boxes)
 
 

@@ -15,7 +15,7 @@ from tests.figures.test_browser import wait
 DRAWN = ("surfaces", "scalability", "steps")
 DESK = {"width": 1100, "height": 800, "deviceScaleFactor": 1, "mobile": False}
 TELEPHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-PLOTS = "return document.querySelector('iframe')?.contentDocument?.documentElement.dataset.drawn"
+PLOTS = "return document.querySelector('iframe')?.contentDocument?.documentElement?.dataset.drawn"
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,8 @@ def test_a_telephone_scrolls_tables_and_pictures_but_not_the_page(browser):
     assert inner <= outer  # a row below the other
     cue = browser.execute_script("return getComputedStyle(document.querySelector('.wide')).backgroundAttachment")
     assert {"local", "scroll"} <= set(cue.split(", "))  # shadows where more is to be seen
+    blend = "return getComputedStyle(document.querySelector('.wide img.page')).mixBlendMode"
+    assert browser.execute_script(blend) == "multiply"  # a picture's white ground doesn't hide them
 
 
 def test_paper_shows_the_static_picture_and_nothing_folded(browser):
@@ -93,7 +95,7 @@ def test_surfaces_are_drawn_when_opened_and_not_before(browser):
     browser.find_element("css selector", "details.turn summary").click()
     wait(lambda: browser.execute_script(PLOTS))
     (frame,) = browser.find_elements("tag name", "iframe")
-    assert frame.get_attribute("title") == "Surfaces to turn"
+    assert frame.get_attribute("title") == "Surfaces to turn: Loss surfaces around the weights"
     height = "const f = document.querySelector('iframe'); return [f.clientHeight, f.contentDocument.body.scrollHeight]"
     wait(lambda: (lambda outer, inner: outer >= inner > 500)(*browser.execute_script(height)))
     summary = "return document.querySelector('iframe').contentDocument.getElementById('summary-1').textContent"

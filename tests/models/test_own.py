@@ -1,6 +1,7 @@
 """Networks, data and losses of the user's own train as ours do; what doesn't go together is one line."""
 
 import csv
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,19 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_weights_also_with_augmenta
     assert torch.equal(torch.rand(3), expected)
     whole, cut = (load(Path(name) / "ckpt.pt").state_dict for name in ("whole", "cut"))
     assert all(torch.equal(cut[name], value) for name, value in whole.items())
+
+
+def test_the_run_lies_where_it_was_asked_for_wherever_the_user_s_code_goes():
+    here = Path.cwd()
+    moving = "\n\ndef moving():\n    import os\n    os.mkdir('there')\n    os.chdir('there')\n    return labels()\n"
+    Path("mine.py").write_text(MINE + moving)
+    try:
+        asked = ["--model", "mine.py:plain", "--data", "mine.py:moving", "--loss", "ce", "--out", "runs/m"]
+        assert main([*SHORT, *asked]) == 0
+    finally:
+        os.chdir(here)
+    assert load(Path("runs/m/ckpt.pt")).training["epochs_done"] == 2
+    assert not any(Path("there").iterdir())
 
 
 def test_code_that_changed_is_another_run(capsys):

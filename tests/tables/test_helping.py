@@ -1,13 +1,15 @@
 """Help in groups, what is meant by a typo, and folders where they are meant."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from analysis import compare, study, timesteps
+from analysis import compare, sharpness, study, timesteps
 from analysis.flags import Config
 from figures import report
+from models import train
 from tables import helping
 
 
@@ -34,6 +36,23 @@ def test_three_flags_stand_first_then_groups_then_examples(capsys):
     assert not re.search("[│╭╰]", text)
 
 
+def test_choices_on_several_lines_stay_with_their_flag(capsys):
+    text = shown(sharpness.main, capsys)
+    assert re.search(r"^  --measures \[\{average,[^ ]*\n  norms\} \[\.\.\.\]\]\s+What to measure\.", text, re.M)
+    assert text.count("norms} [...]]") == 1
+
+
+def test_words_are_filled_whatever_the_docstring_s_lines(capsys):
+    """No line that could take the next one's first word."""
+    for main in (train.main, sharpness.main, study.main):
+        lines = shown(main, capsys).splitlines()
+        told = [line for line in lines if re.match(r" {12,}\S", line)]
+        widest = max(map(len, told))
+        for line, after in pairwise(lines):
+            if line in told and after in told:
+                assert len(line) + 1 + len(after.split()[0]) > widest - 2, line
+
+
 def test_a_few_flags_have_no_groups(capsys):
     assert titles(shown(report.main, capsys)) == ["flags", "examples"]
 
@@ -56,6 +75,9 @@ def test_a_choice_that_is_none_has_a_suggestion(capsys):
     assert "perhaps digits (see --help)" in capsys.readouterr().err
     assert study.main(["--metods", "sdt"]) == 2
     assert "perhaps --methods (see --help)" in capsys.readouterr().err
+    assert train.main(["--epoch", "3"]) == 2  # and --out is missing
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("Unrecognized options: --epoch 3: perhaps --epochs (see --help)")
 
 
 def test_a_folder_of_a_run_stands_for_its_checkpoint(tmp_path, capsys):
