@@ -16,14 +16,16 @@ the total (:mod:`analysis.energy.others`). ``share`` is a row's part of all addi
 too: the total's says how much of the network it covers.
 
 **Any network.** Each T has a pass of its own, so that nothing is assumed of where time lies; this project's own
-networks need one in all. Where T can't be set there is only the one that the network takes. Whose counts are whose is
-found out by passes of three images (:mod:`analysis.energy.places`); where that fails, as when images are mixed, all
-have the mean and there is no standard error, which is said.
+networks need one in all. Where T can't be set there is only the one that the network takes, and a T that it can't be
+given, which is tried on a few images, is left out, as a line on stderr and ``left_out`` in the table's record say.
+Whose counts are whose is found out by passes of three images (:mod:`analysis.energy.places`); where that fails, as when
+images are mixed, all have the mean and there is no standard error, which is said.
 
 **Normaliser**: one image for T steps, as a mean over images. The first layer of a static image is the same at every
 step; the paper's code repeats the image and multiplies T times, and so does the count; with ``--first-layer once`` it
-multiplies once. The paper's own millijoules can't be per image. Its ResNet-19 has 2.2165 G synapses a step (padding
-included), 1.77 M of them in the first layer. With *every* neuron firing at *every* one of T = 2 steps that takes
+multiplies once. (Where a single T can be had, what is executed counts.) The paper's own millijoules can't be per image.
+Its ResNet-19 has 2.2165 G synapses a step (padding included), 1.77 M of them in the first layer. With *every* neuron
+firing at *every* one of T = 2 steps that takes
 2·(2.2147 G · 0.9 pJ + 1.77 M · 4.6 pJ) = 4.00 mJ, and figure 4B has 54.7 (TET) and 58.3 mJ (SDT). Over a batch of 128
 images those are 11 % of that limit, a usual firing rate.
 
@@ -64,8 +66,8 @@ from torch import Tensor
 
 from tables.result import Result
 
-from ..command import analyse
-from ..subject import Spiking, Subject, Subjects, Unsuited, check_answers, complex_weight
+from ..command import LEFT_OUT, analyse
+from ..subject import Askable, Spiking, Subject, Subjects, Unsuited, askable, check_answers, complex_weight
 from ..subject.sources import Batch
 from ..timesteps import horizon
 from .counts import Counted, counted
@@ -82,8 +84,8 @@ _ROUNDING = 1e-12  # of the largest
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """The energy table of one subject.
 
-    Raises ValueError for a negative energy, and where the network as it is has outputs that aren't finite; Unsuited for
-    complex weights.
+    Raises ValueError for a negative energy, where no T can be had, and where the network as it is has outputs that
+    aren't finite; Unsuited for complex weights.
     """
     _check(config)
     if named := complex_weight(subject.network):
@@ -94,7 +96,9 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     (split, *_) = subject.splits((config.split,))
     batches, few = subject.batches(split, config.images, config.chunk), subject.batches(split, FEW, FEW)[:1]
     network, unfolded = folded(subject, few[0])
-    found = counted(network, batches, _steps(subject, config), once=config.first_layer == "once")
+    asked = _asked(subject, config)
+    left_out = asked.said(subject, quiet=config.quiet)
+    found = counted(network, batches, asked.steps, once=config.first_layer == "once")
     for steps, right in zip(found.timesteps, found.accuracy, strict=True):
         if steps == subject.trained_timesteps:
             check_answers(subject, split, config.images, right=right, losses={})
@@ -107,6 +111,7 @@ def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     table = table.sort_values("timesteps", kind="stable", ignore_index=True).assign(images=found.accuracy.shape[1])
     table.insert(0, "split", split)
     table.insert(2, "trained_timesteps", subject.trained_timesteps)
+    table.attrs[LEFT_OUT] = left_out
     return {"energy": table}
 
 
@@ -117,11 +122,10 @@ def _check(config: Config) -> None:
             raise ValueError(f"--{name.replace('_', '-')} must be an energy of at least 0 pJ, got {price}")
 
 
-def _steps(subject: Subject, config: Config) -> Sequence[int]:
-    """Every T up to the largest; only that where the network takes no other."""
+def _asked(subject: Subject, config: Config) -> Askable:
+    """Every T up to the largest that the network takes; only the largest where nothing sets it."""
     steps, spiking = horizon(subject, config.max_timesteps), subject.spiking or Spiking()
-    settable = spiking.timesteps is not None or spiking.frames is not None
-    return range(1, steps + 1) if settable else (steps,)
+    return askable(subject, steps) if spiking.settable else Askable((steps,), {}, held=True)
 
 
 def _twin(subject: Subject, few: Sequence[Batch], config: Config) -> tuple[dict[Key, float] | None, str]:

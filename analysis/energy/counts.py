@@ -44,14 +44,14 @@ def counted(subject: Subject, batches: Sequence[Batch], timesteps: Sequence[int]
     """What the network does on ``batches`` in each number of steps, which ascend.
 
     What reads a static image is the same at every step, and counts at every step, or ``once``, however often it is
-    executed. Where only one T is given that can't be told, and what is executed counts.
+    executed, which two T tell. Where only one is given that can't be told, and what is executed counts.
     """
     if isinstance(subject.network, Network) and list(timesteps) == list(range(1, len(timesteps) + 1)):
         layers, accuracy, unknown = _pass(subject, batches, timesteps[-1], apart=True)
         if not unknown:
             return Counted(timesteps, {key: _up_to(one, len(timesteps), once) for key, one in layers.items()}, accuracy)
     every = [_pass(subject, batches, steps, apart=False) for steps in timesteps]
-    static = (subject.spiking or Spiking()).frames is None and timesteps[0] == 1
+    static = (subject.spiking or Spiking()).frames is None
     layers = {}
     for key in dict.fromkeys(key for found, _, _ in every for key in found):
         layers[key] = _stacked([found.get(key) for found, _, _ in every], timesteps, once if static else None)
@@ -136,16 +136,21 @@ def _stacked(tallies: Sequence[Tally | None], timesteps: Sequence[int], once: bo
     """Passes of each number of steps as one tally; ``once`` is None where nothing is the same at every step."""
     last = next(tally for tally in reversed(tallies) if tally)
     some = replace(last, neurons=last.neurons / timesteps[-1], synapses=last.synapses / timesteps[-1])
-    factors = [_repeats(tally, tallies[0], steps, once) for tally, steps in zip(tallies, timesteps, strict=True)]
+    passes = list(zip(tallies, timesteps, strict=True))
+    others = [*passes[1:2], *passes[:1] * len(passes)]  # the second for the first, and the first for all others
+    factors = [_repeats(one, another, once) for one, another in zip(passes, others, strict=False)]
     every = [(tally, factor) if tally else (last, 0.0) for tally, factor in zip(tallies, factors, strict=True)]
     return some.counted(lambda name: torch.cat([getattr(tally, name) * factor for tally, factor in every]))
 
 
-def _repeats(tally: Tally | None, single: Tally | None, steps: int, once: bool | None) -> float:
-    """By what to multiply a pass's counts: of what reads a static image, so that they are of every step, or of one."""
-    if once is None or not tally or not tally.image or not single or not single.synapses:
+def _repeats(one: tuple[Tally | None, int], another: tuple[Tally | None, int], once: bool | None) -> float:
+    """By what to multiply a pass's counts: of what reads a static image, so that they are of every step, or of one.
+
+    How often that is executed is told by ``another`` T: as often there, or in proportion to T.
+    """
+    (tally, steps), (beside, others) = one, another
+    if once is None or not tally or not tally.image or not beside or steps == others:
         return 1.0
-    executed = tally.synapses / single.synapses
-    if executed not in (1, steps):
-        return 1.0
-    return (1 if once else steps) / executed
+    if tally.synapses * others == beside.synapses * steps:
+        return 1 / steps if once else 1.0
+    return (1.0 if once else float(steps)) if tally.synapses == beside.synapses else 1.0

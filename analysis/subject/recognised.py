@@ -1,27 +1,24 @@
 """How a network that spikes is asked, found out by asking it: where time lies, how it is given T steps, what T is.
 
 Nothing is taken for granted from names alone. A keyword of forward, an attribute of the network or of its modules, or
-another frame of the input sets T if with T + 1
+frames of the input set T if the answer to another T shows it (:mod:`.setting`): T + 1, or where the network fails at
+that, T + 2, 2T, T − 1, T − 2 or T/2. Where it fails at all of these, what is said to set T is believed, as far as
+output and neurons allow, and a remark says so.
 
-- the output has one more step, and else the same shape: its axis of time is the one that grew; or
-- the neurons are asked in proportion more often (by what they give, counted), and the output's shape is the same: an
-  answer for all steps, as their mean.
-
-The network is *causal* if what it says at the first T steps is the same with T + 1; then one pass at the largest T
-holds the answer for every smaller one. Where T can't be set, all spikes of the last step are flipped instead, and no
-output of an earlier one may move. Which axis of the input is that of the examples is told by the target's length, and
-where that fits two of them by turning the examples round: the answers must turn with them.
+The network is *causal* if what it says at the first steps is the same with another T; then one pass at the largest T
+holds the answer for every smaller one that it can be asked at, which is looked at before it is used
+(:mod:`.askable`). Where T can't be set, all spikes of the last step are flipped instead, and no output of an earlier
+one may move. Which axis of the input is that of the examples is told by the target's length, and where that fits two
+of them by turning the examples round: the answers must turn with them.
 
 Costs some ten passes of at most eight examples. What the user says of it is held to, and checked in the same way.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from inspect import signature
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.perturbation import recording
 
@@ -29,15 +26,13 @@ from . import outputs
 from .causal import causal_inside, same
 from .neurons import lookalike, neuron_classes, unknown
 from .passes import passes
+from .setting import FAILURES, candidates, further, next_one, tried
 from .sources import Batch
-from .spiking import Everywhere, Spiking
+from .spiking import Spiking
 from .watched import FEW, Pass, passed, sites_of
 
 if TYPE_CHECKING:
     from .subject import Subject
-
-NAMES = ("timesteps", "num_steps", "T", "time_steps", "n_steps", "steps", "seq_length", "time_window", "num_timesteps")
-_FAILURES = (RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError, AssertionError)
 
 
 def recognised(subject: "Subject", say: Callable[[str], object] = lambda _: None) -> "Subject":
@@ -67,7 +62,10 @@ def recognised(subject: "Subject", say: Callable[[str], object] = lambda _: None
         if subject.losses:  # which take what it returns, whatever that is
             return asked
         raise
-    return replace(asked, spiking=replace(_timed(asked, batch, now), recognised=True))
+    if now.output.ndim == 3 and now.output.shape[0] == now.output.shape[1] > 1:  # which of them is time?
+        batch = asked.batches(split, now.output.shape[0] - 1, FEW)[0]
+        now = passed(asked, batch)
+    return replace(asked, spiking=replace(_timed(asked, batch, now, say), recognised=True))
 
 
 def _unknown(subject: "Subject") -> str:
@@ -109,24 +107,44 @@ def _frames(subject: "Subject", given: Spiking) -> int | None:
     return None if turns else 0
 
 
-def _timed(subject: "Subject", batch: Batch, now: Pass) -> Spiking:
+def _timed(subject: "Subject", batch: Batch, now: Pass, say: Callable[[str], object]) -> Spiking:
     """Its Spiking with time, timesteps, T and whether it is causal."""
-    spiking = subject.spiking or Spiking()
-    for candidate in _candidates(subject, batch):
-        try:
-            found = _tried(subject, candidate, batch, now)
-        except _FAILURES as error:
-            if spiking.timesteps is None:
+    ways, failed = list(candidates(subject, batch)), ""
+    said = (subject.spiking or Spiking()).timesteps
+    for others in (next_one, further):  # what the next one shows is taken before what others show
+        failing = []
+        for way in ways:
+            try:
+                found = tried(subject, way, batch, now, others)
+            except FAILURES as error:
+                failing.append(way)
+                failed = failed or f"{error}"
                 continue
-            raise ValueError(
-                f"subject {subject.title}: with T set by spiking.timesteps={spiking.timesteps!r} its network fails on "
-                f"one step more: {error}"
-            ) from error
-        if isinstance(found, Spiking):
-            return found
-        if spiking.timesteps is not None:
-            raise ValueError(f"subject {subject.title}: spiking.timesteps={spiking.timesteps!r} {found}")
-    return _fixed(subject, batch, now)
+            if isinstance(found, Spiking):
+                return found
+            if said is not None:
+                raise ValueError(f"subject {subject.title}: spiking.timesteps={said!r} {found}")
+        ways = failing
+    return _believed(subject, batch, now, failed, say) if said is not None else _fixed(subject, batch, now)
+
+
+def _believed(subject: "Subject", batch: Batch, now: Pass, failed: str, say: Callable[[str], object]) -> Spiking:
+    """Where what is said to set T is refused by the network at every other T; ``failed`` is what it says of that."""
+    spiking = subject.spiking or Spiking()
+    found = _fixed(subject, batch, now)
+    held = spiking.steps or spiking.now(subject.network) or found.steps
+    fits = held == found.steps if found.time is not None else bool(held) and now.spikes % (held or 1) == 0
+    if not fits or not held:
+        raise ValueError(
+            f"subject {subject.title}: with T set by spiking.timesteps={spiking.timesteps!r} its network fails on one "
+            f"step more: {failed}"
+        )
+    tries = ", ".join(map(str, (*next_one(held), *further(held))))
+    say(
+        f"{subject.title}: its network fails at every other number of steps that was tried ({tries}), and is taken at "
+        f"its word that T is {held}: {failed}"
+    )
+    return found if found.time is not None else replace(spiking, time=None, steps=held, causal=False)
 
 
 def _fixed(subject: "Subject", batch: Batch, now: Pass) -> Spiking:
@@ -141,87 +159,3 @@ def _fixed(subject: "Subject", batch: Batch, now: Pass) -> Spiking:
     probed = replace(subject, spiking=found)
     holds = causal_inside(lambda: passed(probed, batch).output, now.output, layout.time, sites_of(probed))
     return replace(found, causal=holds)
-
-
-def _candidates(subject: "Subject", batch: Batch) -> Iterator[Spiking]:
-    """Ways in which the network might be given T steps."""
-    spiking, network, inputs = subject.spiking or Spiking(), subject.network, batch[0]
-    if spiking.timesteps is not None or spiking.frames is not None:
-        yield spiking
-        return
-    for name in NAMES:
-        if subject.forward is None and name in signature(network.forward).parameters:
-            yield replace(spiking, timesteps=name)
-    holders = _holders(network)
-    for place, name in holders:
-        yield replace(spiking, timesteps=f"{place}.{name}" if place else name)
-    for name in dict.fromkeys(name for _, name in holders):
-        yield replace(spiking, timesteps=Everywhere(name))
-    if isinstance(inputs, Tensor) and inputs.ndim >= 3:
-        yield replace(spiking, frames=1)
-
-
-def _holders(network: nn.Module) -> list[tuple[str, str]]:
-    """Where attributes lie that are called as a number of steps is, and hold one: places and names."""
-    return [(place, name) for name in NAMES for place, module in network.named_modules() if _whole(module, name)]
-
-
-def likely(network: nn.Module) -> str:
-    """The keyword of forward, or the attribute, that is called as a number of steps is; empty where there is none."""
-    keywords = [name for name in NAMES if name in signature(network.forward).parameters]
-    return next(iter([*keywords, *(f"{place}.{name}".lstrip(".") for place, name in _holders(network))]), "")
-
-
-def _whole(module: nn.Module, name: str) -> bool:
-    value = vars(module).get(name)
-    return type(value) is int and value > 0
-
-
-def _tried(subject: "Subject", candidate: Spiking, batch: Batch, now: Pass) -> Spiking | str:
-    """The candidate completed, or why it isn't how T is set."""
-    asked = replace(subject, spiking=candidate)
-    steps = _steps(asked, candidate, batch, now)
-    if isinstance(steps, str):
-        return steps
-    if candidate.frames is not None and candidate.timesteps is None:
-        more = passed(asked, _longer(batch, candidate.frames))
-    else:
-        more = passed(asked, batch, steps + 1)
-    before, after = now.output.shape, more.output.shape
-    grown = [axis for axis, (a, b) in enumerate(zip(before, after, strict=False)) if a != b]
-    shown = f"is the number of steps, of {steps} now, but with one more its output is"
-    if len(before) != len(after) or len(grown) > 1 or any(after[axis] != steps + 1 for axis in grown):
-        return f"{shown} {list(after)} where it was {list(before)}: one axis may grow, by one, that of time"
-    if not grown:
-        if more.spikes * steps != now.spikes * (steps + 1):
-            return "changes nothing: neither the output's shape nor how often the neurons are asked"
-        return replace(candidate, time=None, steps=steps, causal=False)
-    time = grown[0]
-    if candidate.time not in (None, time):
-        return f"moves axis {time} of the output, and spiking.time is {candidate.time}"
-    causal = same(more.output.narrow(time, 0, steps), now.output)
-    return replace(candidate, time=time, steps=steps, causal=causal)
-
-
-def _steps(subject: "Subject", candidate: Spiking, batch: Batch, now: Pass) -> int | str:
-    """T of the network as it is: what says so, or by how often its neurons are asked; why it can't be told."""
-    if candidate.steps:
-        return candidate.steps
-    if candidate.timesteps is None and candidate.frames is not None:
-        return int(batch[0].shape[candidate.frames])
-    if (held := candidate.now(subject.network)) is not None:
-        return held
-    one, two = passed(subject, batch, 1), passed(subject, batch, 2)
-    each = two.spikes - one.spikes
-    if each > 0 and now.spikes % each == 0:
-        return now.spikes // each
-    lengths = [a for a, b, c in zip(now.output.shape, one.output.shape, two.output.shape, strict=True) if c - b == 1]
-    if len(lengths) == 1:
-        return int(lengths[0])
-    return "changes nothing: neither the output's shape nor how often the neurons are asked"
-
-
-def _longer(batch: Batch, axis: int) -> Batch:
-    """The batch with its last frame once more."""
-    inputs = batch[0]
-    return torch.cat([inputs, inputs.narrow(axis, inputs.shape[axis] - 1, 1)], axis), batch[1]

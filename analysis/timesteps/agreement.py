@@ -1,12 +1,12 @@
 """How early a spiking network makes up its mind: predictions with fewer steps against the final one.
 
-The final prediction is that of the mean output over all T steps measured. For each image and T' ≤ T:
+The final prediction is that of the mean output over all T steps, the largest T measured. For each image and T' ≤ T:
 
 - ``agreement_cumulative``: whether the class of the mean over the first T' steps is the final one; 1 at T' = T
 - ``agreement_at_step``: whether the class of O(T') alone is
-- ``settling``: whether T' is the first number of steps from which the former stays the final class. Its mean over
-  images is a distribution over T' (it sums to one), and its sum up to T' the share that is settled by then, which is
-  less than the agreement at T' where predictions come and go.
+- ``settling``: whether T' is the first number of steps measured from which the former stays the final class. Its mean
+  over images is a distribution over T' (it sums to one), and its sum up to T' the share that is settled by then, which
+  is less than the agreement at T' where predictions come and go.
 
 Where what is said isn't known (NaN), at a step alone or of outputs that aren't finite, neither is whether it agrees.
 

@@ -7,6 +7,10 @@ the network T' steps, which take a pass for each (:mod:`analysis.timesteps.curve
 the same static image for longer; a stream of events just ends. Several checkpoints trained at several T make Figure 4A
 of Deng et al. 2022.
 
+A row for T' is what the network says when it is given T' steps, which is tried for each on a few images: a T' at which
+it fails, or its output has another shape, is left out, as a line on stderr and ``left_out`` in the table's record say.
+Where one is, there is no table anytime, which is of all steps. Where nothing sets T, T' are its first steps.
+
 Table ``timesteps.csv``, after checkpoint, network, data, method, training, seed, one row for each split, way and T':
 
 - split ("train", "test"), frames ("repeated": a static image; "truncated": the first T' of the stream's frames;
@@ -38,8 +42,8 @@ import torch
 
 from tables.result import Result
 
-from ..command import analyse
-from ..subject import Subject, Subjects, Unsuited, check_answers, likely
+from ..command import LEFT_OUT, analyse
+from ..subject import Askable, Subject, Subjects, Unsuited, askable, check_answers, likely
 from .agreement import agreement
 from .anytime import anytime, check_thresholds
 from .calibration import calibration
@@ -51,37 +55,42 @@ from .outcomes import outcomes
 def measure(subject: Subject, config: Config) -> dict[str, pd.DataFrame]:
     """The scalability curves of one checkpoint on both splits, its anytime inference, and every image's outcome.
 
-    Raises ValueError for flags out of range, for --recut where there is no stream, and where the network as it is has
-    outputs or a loss that aren't finite.
+    Raises ValueError for flags out of range, for --recut where there is no stream, where no T can be had, and where the
+    network as it is has outputs or a loss that aren't finite.
     """
     check_thresholds(config.thresholds)
-    steps, trained = horizon(subject, config.max_timesteps), subject.trained_timesteps
+    asked, trained = askable(subject, horizon(subject, config.max_timesteps)), subject.trained_timesteps
     sample = Sample(config.images, config.chunk, config.data_root)
     every = ways(subject, recut=config.recut, recalibrated=config.recalibrate)
-    found = curves(subject, every, steps, sample, quiet=config.quiet)
-    tables = [
-        _headed({"split": split, **way._asdict()}, _summary(one, trained, config))
+    left_out = asked.said(subject, quiet=config.quiet)
+    found = curves(subject, every, asked, sample, quiet=config.quiet)
+    rows = [
+        _headed({"split": split, **way._asdict()}, _summary(one, trained, asked, config))
         for way, splits in found.items()
         for split, one in splits.items()
     ]
     for split, one in found[every[0]].items():
-        _check(subject, split, one, min(trained, steps), config)
-    named = {"timesteps": tables}
+        _check(subject, split, one, asked.steps.index(trained) if trained in asked.steps else -1, config)
+    named = {"timesteps": rows}
     if subject.layout.time is not None and subject.layout.answers == "classes":
-        named["anytime"] = [
-            _headed({"split": split, "trained_timesteps": trained, "limit": steps}, _anytime(one, config))
-            for split, one in found[every[0]].items()
-        ]
-    if trained <= steps:
-        splits = found[every[0]]
-        named["outcomes"] = [_headed({"split": split}, outcomes(one, trained)) for split, one in splits.items()]
-    return {name: pd.concat(parts, ignore_index=True) for name, parts in named.items()}
+        if left_out:
+            left_out["anytime"] = "is left out: it takes every T up to the largest"
+        else:
+            place = {"trained_timesteps": trained, "limit": asked.steps[-1]}
+            splits = found[every[0]]
+            named["anytime"] = [_headed({"split": split} | place, _anytime(splits[split], config)) for split in splits]
+    if trained in asked.steps:
+        splits, row = found[every[0]], asked.steps.index(trained)
+        named["outcomes"] = [_headed({"split": split}, outcomes(one, row)) for split, one in splits.items()]
+    tables = {name: pd.concat(parts, ignore_index=True) for name, parts in named.items()}
+    tables["timesteps"].attrs[LEFT_OUT] = left_out
+    return tables
 
 
-def _check(subject: Subject, split: str, found: Curves, steps: int, config: Config) -> None:
+def _check(subject: Subject, split: str, found: Curves, row: int, config: Config) -> None:
     """Raise NotFinite where the network as it is has no answer to an image of ``split``, or a loss of NaN."""
-    losses = {name.removeprefix("loss_"): values[steps - 1] for name, values in found.items() if _is_loss(name)}
-    right = found["accuracy_cumulative"][steps - 1]
+    losses = {name.removeprefix("loss_"): values[row] for name, values in found.items() if _is_loss(name)}
+    right = found["accuracy_cumulative"][row]
     check_answers(subject, split, config.images, right=right, losses=losses)
 
 
@@ -137,13 +146,13 @@ def _headed(place: dict[str, str | int], table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([place] * len(table)).join(table)
 
 
-def _summary(found: Curves, trained: int, config: Config) -> pd.DataFrame:
+def _summary(found: Curves, trained: int, asked: Askable, config: Config) -> pd.DataFrame:
     """Means over images with their standard errors, one row a T'."""
     measured = {name: values for name, values in found.items() if not name.startswith("class")}
     if "confidence" in found:
         measured |= agreement(found["class_cumulative"], found["class_at_step"])
     steps, images = found["accuracy_cumulative"].shape
-    table = pd.DataFrame({"timesteps": range(1, steps + 1), "trained_timesteps": trained, "images": images})
+    table = pd.DataFrame({"timesteps": asked.steps, "trained_timesteps": trained, "images": images})
     for name, values in measured.items():
         table[name] = values.mean(1).numpy()
         spread = values.std(1) if images > 1 else torch.full((steps,), torch.nan)

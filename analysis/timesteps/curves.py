@@ -2,11 +2,12 @@
 
 In eval mode the logits O(t) depend on the steps up to t alone, so one pass at the largest T holds the answer for every
 smaller one: with T' steps the network predicts from the mean of O(1) … O(T'). (Not so in train mode, where BatchNorm
-mixes the steps.) A network of which that is not so, which is looked at (:mod:`analysis.subject.recognised`), or that
+mixes the steps.) A network of which that is not so, which is looked at (:mod:`analysis.subject.askable`), or that
 returns one answer for all its steps, takes a pass for each T'; of the latter what it says at a step alone isn't known,
-and those columns are empty. That is the first way, for a static image shown for T' steps ("repeated") and for the first
-T' frames of a stream ("truncated"), BatchNorm's statistics as "trained". Two others need a pass for each T', and
-combine:
+and those columns are empty. A T' that the network can't be given is left out, whatever the first T' steps of a longer
+pass say; where nothing sets T there are only these, and T' means them. That is the first way, for a static image shown
+for T' steps ("repeated") and for the first T' frames of a stream ("truncated"), BatchNorm's statistics as "trained".
+Two others need a pass for each T', and combine:
 
 - "recut": the stream cut into T' frames, each of them longer, where the first T' of T frames end before the stream does
 - "recalibrated": BatchNorm's statistics taken anew from training images at T' steps
@@ -27,7 +28,7 @@ from tqdm import tqdm
 from landscape.evaluation import preserved, recalibrate
 from models import data
 
-from ..subject import Subject
+from ..subject import Askable, Subject
 from ..subject.outputs import check_labels, where_known
 from ..subject.passes import asked_for
 from .own import answered, own_losses
@@ -94,29 +95,29 @@ def _entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def curves(
-    subject: Subject, every: Sequence[Way], steps: int, sample: Sample, *, quiet: bool
+    subject: Subject, every: Sequence[Way], asked: Askable, sample: Sample, *, quiet: bool
 ) -> dict[Way, dict[str, Curves]]:
-    """The columns of :func:`curve` for all images of each split, each way, on the CPU.
+    """The columns of :func:`curve` for all images of each split, each way, on the CPU; a row for each T' ``asked``.
 
     ``every`` as :func:`ways` gives it. The network comes back as it was.
     """
     first, *others = every
     rows: dict[Way, dict[str, list[Curves]]] = {way: {split: [] for split in subject.there} for way in others}
-    for given in tqdm(range(1, steps + 1), desc="other ways", unit="T", disable=quiet or not others):
+    for given in tqdm(asked.steps, desc="other ways", unit="T", disable=quiet or not others):
         views = {frames: _view(subject, frames, given, sample) for frames in {way.frames for way in others}}
         for way in others:
             for split, found in _given(views[way.frames], way.statistics, given, sample):
                 rows[way][split].append(found)
     stacked = {way: {split: _stacked(found) for split, found in splits.items()} for way, splits in rows.items()}
-    return {first: {split: _first(subject, split, steps, sample) for split in subject.there}} | stacked
+    return {first: {split: _first(subject, split, asked, sample) for split in subject.there}} | stacked
 
 
-def _first(subject: Subject, split: str, steps: int, sample: Sample) -> Curves:
-    """The columns for every T' ≤ ``steps``: from one pass, or from one for each where the one doesn't hold them."""
-    if subject.causal:
-        return _pass(subject, split, steps, sample)
-    given = range(1, steps + 1) if subject.spiking and subject.spiking.settable else (subject.trained_timesteps,)
-    return _stacked([{name: row[-1] for name, row in _pass(subject, split, T, sample).items()} for T in given])
+def _first(subject: Subject, split: str, asked: Askable, sample: Sample) -> Curves:
+    """The columns for every T' ``asked``: from one pass, or from one for each where the one doesn't hold them."""
+    if asked.held:
+        rows = [steps - 1 for steps in asked.steps]
+        return {name: row[rows] for name, row in _pass(subject, split, asked.steps[-1], sample).items()}
+    return _stacked([{name: row[-1] for name, row in _pass(subject, split, T, sample).items()} for T in asked.steps])
 
 
 def _pass(subject: Subject, split: str, steps: int, sample: Sample) -> Curves:

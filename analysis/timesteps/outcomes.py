@@ -19,11 +19,11 @@ from .curves import Curves
 _DIGITS = ".6g"
 
 
-def outcomes(found: Curves, trained: int) -> pd.DataFrame:
-    """A row for each image, from the columns of the way that the network was trained in; T' must reach ``trained``."""
-    right = found["accuracy_cumulative"][trained - 1]
+def outcomes(found: Curves, row: int) -> pd.DataFrame:
+    """A row for each image, from the columns of the way that the network was trained in, whose ``row`` is of its T."""
+    right = found["accuracy_cumulative"][row]
     whole = bool((right.frac() == 0).all())
     columns: dict[str, Any] = {"correct": right.int().numpy() if whole else right.numpy()}
     for name in (name for name in found if name.startswith("loss_") and name != "loss_at_step"):
-        columns[name] = pd.Series(found[name][trained - 1].numpy()).map(f"{{:{_DIGITS}}}".format).astype(float)
+        columns[name] = pd.Series(found[name][row].numpy()).map(f"{{:{_DIGITS}}}".format).astype(float)
     return pd.DataFrame(columns).rename_axis("image").reset_index()
