@@ -282,7 +282,7 @@ WRONG = {
 SAID = {
     "shape": ("subject net-shape, train data: the model fails on a batch: RuntimeError: ", "(8x4 and 5x3)", "[8, 4]"),
     "index": ("subject net-index, train data: the model fails on a batch: IndexError: ", "[8, 1] of 4 … 6"),
-    "infinite": ("net-infinite: the loss is ", "it has no curvature to speak of"),
+    "infinite": ("net-infinite, train data: the loss l is ", "there is no landscape around them"),
 }
 
 
