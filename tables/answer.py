@@ -116,7 +116,7 @@ def _at_radii(verdict: str, reference: str) -> str:
     reference = _braced(reference)
     stretches = decided(verdict)
     if stretches:
-        said = [f"{word}{f' than {reference}' * (not i)} from {'radius ' * (not i)}{low:g} to {high:g}"
+        said = [f"{word}{f' than {reference}' * (not i)} {_reach(low, high, 'radius ' * (not i))}"
                 for i, (word, low, high) in enumerate(stretches)]  # fmt: skip
         return f"{{0}} {{1}} {listed(said)}"
     if alone := _UNPAIRED.search(verdict):
@@ -127,6 +127,12 @@ def _at_radii(verdict: str, reference: str) -> str:
         return f"{{0}} can't be told from {reference} by {few[1]} seeds"
     ends = re.search(r"from (\S+) to (\S+)$", verdict)
     return f"{{0}} can't be told from {reference} at any radius" + (f" from {ends[1]} to {ends[2]}" if ends else "")
+
+
+def _reach(low: float, high: float, what: str) -> str:
+    """From where to where, in two digits: between the radii that were measured ends are interpolated."""
+    start, end = f"{low:.2g}", f"{high:.2g}"
+    return f"from {what}{start} to {end}" if start != end else f"at {what}{start} alone"
 
 
 def _braced(words: str) -> str:
@@ -169,7 +175,7 @@ def _by_loss(losses: pd.DataFrame, say: Say) -> Iterator[tuple[str, pd.DataFrame
             found.setdefault(key, []).append((say(str(loss)), clear))
     for same in found.values():
         (first, own), *others = same
-        yield first + (f"; {listed([name for name, _ in others])} alike" if others else ""), own
+        yield first + (f"; by {listed([name for name, _ in others])} too" if others else ""), own
 
 
 def _all_undecided(found: pd.DataFrame) -> bool:
@@ -217,7 +223,7 @@ def _scaled(tables: Tables, say: Say) -> str:
     held = [row["method"] for _, row in plain.iterrows() if decided(row["verdict"]) and not _depends(row)]
     if moved:
         said = _by_radius(one[one["method"].isin(moved)], say)
-        return f"With logits at one scale {said}: the rest may be confidence, not flatness."
+        return f"With logits at one scale {said}: what goes beyond that may be confidence, not flatness."
     return "Which is flatter holds with logits at one scale." if held else ""
 
 

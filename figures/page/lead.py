@@ -77,7 +77,7 @@ def picture(found: Tables) -> tuple[str, str, str]:
         figure.set_figheight(_HEIGHT)
         marked = sum(_mark(figure.axes[0], row) for _, row in crossings.iterrows())
         image = embedded(figure)
-    words = " Upright lines: where the mean changes sign, shaded as far as that is open." if marked else ""
+    words = " Upright lines: where the mean changes sign for sure, shaded as far as that is open." if marked else ""
     return image, described(figure), caption.partition(" One scale:")[0] + words
 
 

@@ -21,10 +21,10 @@ from ..style.bands import Curve, curve, handles, over_seeds, remark
 from ..style.look import GREY, PAGE, caption, fit_means, fit_scale, legend, reference
 from ..style.methods import looks
 from ..words.comparison import Tables, needed
-from ..words.gaps import gap
+from ..words.gaps import Gap, gap
 from ..words.prose import listed, number, sentence
 from ..words.verdicts import told
-from .momentum import matching, reference_handle, trained
+from .momentum import matching, reference_handle, trained, under_one_loss
 from .picture import Picture
 
 SHARED = {
@@ -134,13 +134,18 @@ def kept_in_epochs(tables: Tables) -> str:
 
 
 def _kept(tables: Tables, name: str, x: str, words: str) -> str:
-    rows = matching(needed(tables, name))
-    rows = rows[rows["timestep"] == 0]
-    if rows.empty:
+    frame = needed(tables, name)
+    frame = frame[frame["timestep"] == 0]
+    if frame.empty:
         raise TableError("no rows of the whole gradient (timestep 0)")
-    rows = rows[rows[x] == rows[x].max()]
-    claims = {words.format(f"{rows[x].max():.0f}"): gap(rows, "kept")}
-    return sentence(told("the part of the gradients' length that momentum keeps", claims), _noise(rows))
+    rows = matching(frame[frame[x] == matching(frame)[x].max()])
+    when = words.format(f"{rows[x].max():.0f}")
+
+    def claims(some: pd.DataFrame) -> dict[str, Gap]:
+        return {when: gap(some, "kept")}
+
+    alike = under_one_loss(frame[frame[x] == rows[x].max()], "it", claims)
+    return sentence(told("the part of the gradients' length that momentum keeps", claims(rows)), *alike, _noise(rows))
 
 
 def _noise(rows: pd.DataFrame) -> str:

@@ -11,7 +11,7 @@ they agree, dotted what they would have if the gradient of the images that they 
 :func:`descent`: (L(W) − L(W − ηu)) / (η⟨ḡ, u⟩), 1 for η → 0 where a gradient is a gradient.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -25,9 +25,9 @@ from tables.rows import check_measured, check_timed
 from ..style.bands import Curve, bars, compared_means, curve, handles, offsets, over_seeds, remark
 from ..style.decided import decided, shade
 from ..style.look import GREY, PAGE, across, caption, fit_scale, legend, reference
-from ..style.methods import alone, first_loss, looks, loss_label
+from ..style.methods import alone, first_loss, looks, loss_label, sides
 from ..words.comparison import RESCALED, Tables, incomparable, needed
-from ..words.gaps import gap
+from ..words.gaps import Gap, gap
 from ..words.prose import listed, number, sentence
 from ..words.verdicts import each, told
 from .picture import Picture
@@ -60,6 +60,24 @@ def trained(frame: pd.DataFrame) -> str:
     if (frame["loss"] == frame["training"]).any():
         return "the cross-entropy part of the loss trained with (no regulariser)"
     return f"the {loss_label(first_loss(frame))}"
+
+
+def under_one_loss(frame: pd.DataFrame, what: str, claims: Callable[[pd.DataFrame], dict[str, Gap]]) -> list[str]:
+    """``claims`` of ``what`` under each loss for both sides, where these were trained with unlike ones.
+
+    Only that they are the same, if they are.
+    """
+    own = frame[frame["method"].isin(sides())]
+    if alone() or own["training"].nunique() < 2 or not (own["loss"] == own["training"]).any():
+        return []
+    both = own.groupby("loss", sort=False)["method"].nunique()
+    found = {loss: claims(frame[frame["loss"] == loss]) for loss in both.index[both == len(set(sides()))]}
+    if not found:
+        return []
+    first = [one.verdict for one in claims(matching(frame)).values()]
+    if all([one.verdict for one in each.values()] == first for each in found.values()):
+        return ["so it is under each loss for both"]
+    return [told(f"under the {loss_label(loss)} for both, {what}", each) for loss, each in found.items()]
 
 
 def statistics(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:
@@ -213,20 +231,24 @@ def _trim(axes: np.ndarray, used: int, curves: Sequence[Curve]) -> None:
 
 def gradient(tables: Tables) -> str:
     """Norm and coherence of the whole gradient."""
-    rows = matching(needed(tables, "momentum"))
-    whole, doubts = rows[rows["timestep"] == 0], (*incomparable(tables), RESCALED)
-    claims = {
-        f"in {words}": gap(whole, column, doubts=doubts)
-        for column, words in {"gradient_norm": "norm", "coherence": "coherence over batches"}.items()
-    }
+    frame = needed(tables, "momentum")
+    rows, doubts = matching(frame), (*incomparable(tables), RESCALED)
+    whole = rows[rows["timestep"] == 0]
+
+    def claims(some: pd.DataFrame) -> dict[str, Gap]:
+        at_once = some[some["timestep"] == 0]
+        named = {"gradient_norm": "norm", "coherence": "coherence over batches"}
+        return {f"in {words}": gap(at_once, column, doubts=doubts) for column, words in named.items()}
+
     names = ("coherence_null", "coherence_null_sampled")
     none, chance = (listed(list(map(number, nulls(whole, column)))) for column in names)
     known = (rows["loss"] == rows["training"]).any()
     of = "loss trained with" if known else loss_label(first_loss(rows))
-    text = told(f"the gradient of the {of}", claims)
+    text = told(f"the gradient of the {of}", claims(rows))
+    alike = under_one_loss(frame, "it", claims)
     noise = f"if the gradient of these examples were zero, the coherence would be {none}"
     sample = f"if they were a sample of examples whose mean gradient is zero, {chance}"
-    return sentence(text, *((noise, sample) if none and chance else ()))
+    return sentence(text, *alike, *((noise, sample) if none and chance else ()))
 
 
 def followed(tables: Tables) -> str:

@@ -23,10 +23,10 @@ from ..style.bands import counted
 from ..style.look import COLUMN, PAPER, SMALL, caption, wrapped
 from ..style.methods import look_of, looks
 from ..words.comparison import RESCALED, Tables, incomparable, needed
-from ..words.gaps import gap
+from ..words.gaps import Gap, gap
 from ..words.prose import sentence
 from ..words.verdicts import each, told
-from .momentum import matching, trained
+from .momentum import matching, trained, under_one_loss
 from .picture import Picture
 
 _COLOURS = "PRGn"  # apart for the colour-blind, and neither end is a method's colour
@@ -146,18 +146,23 @@ def _text(loss: str, found: dict[str, Pairs], *, written: bool) -> str:
 
 def reading(tables: Tables) -> str:
     """The mean cosine between the gradients of two different timesteps, and of the first and the last."""
-    rows = matching(needed(tables, "momentum_pairs"))
-    rows = rows[rows["timestep"] != rows["other"]]
-    if rows.empty:
+    frame = needed(tables, "momentum_pairs")
+    frame = frame[frame["timestep"] != frame["other"]]
+    if frame.empty:
         raise TableError("no two different timesteps")
+    rows = matching(frame)
     first, last = rows["timestep"].min(), rows["timestep"].max()
-    ends = rows[(rows["timestep"] == first) & (rows["other"] == last)]
     doubts = (*incomparable(tables), RESCALED)
-    claims = {"in the mean over pairs": gap(rows, "cosine", doubts=doubts)}
-    if last - first > 1:
-        claims[f"of steps {first:.0f} and {last:.0f}"] = gap(ends, "cosine", doubts=doubts)
-    text = told("the cosine between the gradients of two timesteps", claims)
-    return sentence(text, f"the mean over pairs is {each(rows, 'cosine', 0.0)}")
+
+    def claims(some: pd.DataFrame) -> dict[str, Gap]:
+        found = {"in the mean over pairs": gap(some, "cosine", doubts=doubts)}
+        if last - first > 1:
+            ends = some[(some["timestep"] == first) & (some["other"] == last)]
+            found[f"of steps {first:.0f} and {last:.0f}"] = gap(ends, "cosine", doubts=doubts)
+        return found
+
+    text = told("the cosine between the gradients of two timesteps", claims(rows))
+    return sentence(text, *under_one_loss(frame, "it", claims), f"the mean over pairs is {each(rows, 'cosine', 0.0)}")
 
 
 PICTURES = (

@@ -17,7 +17,7 @@ from ..style.bands import FAINT, Curve, curve, faint, handles, remark
 from ..style.look import PAGE, caption, fit_percent, legend, log_scale
 from ..style.methods import looks, loss_label
 from ..words.comparison import Tables, needed
-from ..words.gaps import gap
+from ..words.gaps import compared_row, gap
 from ..words.prose import sentence
 from ..words.units import loss_unit
 from ..words.verdicts import told
@@ -90,10 +90,14 @@ def reading(tables: Tables) -> str:
     """Where training ended: losses on training images, accuracy on test images."""
     rows = needed(tables, "history")
     last = rows[rows["epoch"] == rows.groupby("checkpoint")["epoch"].transform("max")]
-    loss = {f"by the {loss_label(name)}": gap(last, f"train_loss_{name}") for name in measured(rows)}
+    loss = {
+        f"by the {loss_label(name)}": compared_row(tables, "train_loss", name) or gap(last, f"train_loss_{name}")
+        for name in measured(rows)
+    }
     clauses = [told("the training loss of the last epoch", loss)] if loss else []
     if any_measured(last, "test_accuracy"):
-        clauses += [told("test accuracy", {"at the end": gap(last, "test_accuracy").scaled(100)}, unit="%")]
+        accuracy = compared_row(tables, "test_accuracy") or gap(last, "test_accuracy")
+        clauses += [told("test accuracy", {"at the end": accuracy.scaled(100)}, unit="%")]
     if not clauses:
         raise TableError("no finite loss or test accuracy of the last epoch")
     return sentence(*clauses)

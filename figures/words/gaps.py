@@ -118,13 +118,17 @@ def of_row(row: pd.Series) -> Gap:
     return Gap(reference, method, difference, low, high, int(row["n"]), own, names)
 
 
-def compared_row(tables: Mapping[str, pd.DataFrame], measure: str) -> Gap | None:
-    """The comparison's row of the two that are spoken of, whose interval is never narrower than images allow."""
+def compared_row(tables: Mapping[str, pd.DataFrame], measure: str, loss: str = "") -> Gap | None:
+    """The comparison's row of the two that are spoken of, whose interval is never narrower than images allow.
+
+    Of measures of a ``loss`` that of this one.
+    """
     if "compare" not in tables or alone():
         return None
     rows = tables["compare"]
     base, method = sides()
     rows = rows[(rows["measure"] == measure) & (rows["reference"] == base) & (rows["method"] == method)]
+    rows = rows[rows["loss"] == loss] if loss else rows
     return replace(of_row(rows.iloc[0]), doubts=()) if len(rows) == 1 else None
 
 

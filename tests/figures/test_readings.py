@@ -234,6 +234,40 @@ def test_layers_of_the_gradient_are_counted_and_the_loss_beside_one():
     assert alone.endswith("realised over predicted decrease has too few seeds for an interval.")
 
 
+def of_each_loss(by_loss, rows):
+    """As :func:`table`, of each network under each loss: the sides' values by (method, loss)."""
+    frames = []
+    for loss in ("sdt", "tet"):
+        frame = table([by_loss[method, loss] for method in ("sdt", "tet")], rows)
+        frames.append(frame.assign(loss=loss))
+    return pd.concat(frames, ignore_index=True)
+
+
+GRADIENTS = {
+    "momentum": lambda value: [{"timestep": 0, "gradient_norm": value, "coherence": value / 10, "coherence_null": 0.2}],
+    "momentum-pairs": lambda value: [{"timestep": 1, "other": other, "cosine": value / 10} for other in (1, 2)],
+    "momentum-steps": lambda value: [{"step": 3, "timestep": 0, "kept": value / 10, "kept_null": 0.2}],
+}
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_what_one_loss_says_of_both_stands_beside_what_each_says_of_its_own(name):
+    low, more = np.array(SDT), np.array([2.0, 2.1, 1.9, 2.05])
+    high = low + more
+    turned = {("sdt", "sdt"): high, ("tet", "sdt"): 2 * high, ("sdt", "tet"): low / 2, ("tet", "tet"): low}
+    text = read(name, {name.replace("-", "_"): of_each_loss(turned, GRADIENTS[name])})
+    assert "lower with TET than with SDT" in text  # each under its own
+    for loss in ("SDT", "TET"):
+        assert f"under the {loss} loss for both, it is higher with TET than with SDT" in text
+    same = {("sdt", "sdt"): low, ("tet", "sdt"): high, ("sdt", "tet"): low, ("tet", "tet"): high}
+    text = read(name, {name.replace("-", "_"): of_each_loss(same, GRADIENTS[name])})
+    assert "so it is under each loss for both" in text
+    assert "loss for both, it" not in text
+    own = of_each_loss(same, GRADIENTS[name])
+    own = own[own["loss"] == own["training"]]
+    assert "for both" not in read(name, {name.replace("-", "_"): own})
+
+
 def test_nulls_say_of_which_images():
     def rows(value):
         head = {"timestep": 0, "gradient_norm": value, "coherence": value / 10, "coherence_null": 0.259}

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tables.answer import answer, decided, parts
+from tables.answer import _reach, answer, decided, parts
 from tables.headlines import MOST, headlines
 from tests.figure_tables import made_up
 
@@ -53,12 +53,20 @@ def test_without_radii_a_row_chosen_beforehand_speaks_and_without_any_nothing():
     assert told([row("test_accuracy", 0, -1, 1)]).flatter == "No measure of flatness was compared."
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(0.1, 0.617, "from 0.1 to 0.62"), (0.195, 0.203, "at 0.2 alone"), (1.0, 1.04, "at 1 alone")],
+)
+def test_ends_between_radii_that_were_measured_are_in_two_digits(low, high, said):
+    assert _reach(low, high, "") == said
+
+
 def test_a_decided_loss_is_not_left_out_beside_an_undecided_accuracy():
     rows = [row("test_accuracy", 0.001, -0.002, 0.004)]
     rows += [row("test_loss", 0.3, 0.2, 0.4, loss="sdt"), row("test_loss", 0.2, 0.1, 0.3, loss="tet")]
     assert told(rows).better == (
         "In test accuracy tet (+0.1 points; −0.2 … 0.4) can't be told from sdt; "
-        "in test loss (sdt; tet alike) tet (+0.3; 0.2 … 0.4) is worse than sdt."
+        "in test loss (sdt; by tet too) tet (+0.3; 0.2 … 0.4) is worse than sdt."
     )
     rows[-1] |= {"low": -0.1}
     assert "alike" not in told(rows).better
