@@ -49,7 +49,7 @@ def test_the_page_holds_the_tables_numbers(text):
 
 def test_the_page_says_what_was_measured(text):
     assert '<html lang="en">' in text
-    assert "<h1>Loss around trained weights: digits-cnn on digits</h1>" in text
+    assert '<h1 id="heading">Loss around trained weights: digits-cnn on digits</h1>' in text
     assert "<title>Loss around trained weights: digits-cnn on digits – snn-landscape</title>" in text
     assert "2 trained with SDT (seeds 0, 1) and 2 trained with TET (seeds 0, 1)." in text
     assert "Loss and accuracy on 200 training examples." in text
@@ -86,7 +86,7 @@ def test_names_that_look_like_places_of_the_template_are_names(tmp_path):
     assert interactive.main([str(tmp_path)]) == 0
     text = (tmp_path / "figures" / "surfaces.html").read_text(encoding="utf-8")
     assert f"<title>Loss around trained weights: {odd} on digits – snn-landscape</title>" in text
-    assert f"<h1>Loss around trained weights: {odd} on digits</h1>" in text
+    assert f'<h1 id="heading">Loss around trained weights: {odd} on digits</h1>' in text
     assert f"<p>Networks {odd}: " in text
     (found,) = re.findall(r'id="data">(.*?)</script>', text, re.DOTALL)
     assert len(json.loads(found)["views"]) == 2 * 2 * 3
