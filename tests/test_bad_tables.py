@@ -190,6 +190,7 @@ def test_a_damaged_table_is_compared_or_one_line(tmp_path, capsys, name, kind, p
         assert complaint(capsys).startswith("python -m analysis.compare: error: ")
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(name=st.sampled_from(list(PICTURES)), **DAMAGE)
 def test_a_damaged_table_is_drawn_or_a_line_for_each_of_its_pictures(tmp_path, capsys, name, kind, places, byte):

@@ -127,6 +127,7 @@ def refusing(message):
     return measure
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(
     ("how", "said"), [("ragged", "RuntimeError: "), ("own", "leading minor of order 1"), ("exit", "process ended")]
@@ -172,6 +173,7 @@ def both():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_tables_of_a_subject_that_fails_now_count_nowhere(capsys):
     Path("older_mine.py").write_text(OLDER)
@@ -195,6 +197,7 @@ def test_tables_of_a_subject_that_fails_now_count_nowhere(capsys):
     sys.modules.pop("older_mine", None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_a_table_that_none_but_failing_subjects_gave_goes(monkeypatch):
     Path("older_mine.py").write_text(OLDER)
@@ -311,6 +314,7 @@ def trained(out, *words):
     assert not train.main([*argv, *words])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_a_study_takes_checkpoints_with_code(capsys):
     trained("k", "--model", "failing_mine.py:Net", "--loss", "ce")
@@ -464,6 +468,7 @@ def elsewhere():
 """
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("command", ["timesteps", "study"])
 def test_tables_lie_where_they_are_said_to_whatever_folder_the_code_goes_to(monkeypatch, tmp_path, capsys, command):

@@ -122,6 +122,7 @@ def test_every_command_refuses_a_truncated_checkpoint_and_leaves_it_alone(name, 
 # what a run goes on from
 
 
+@pytest.mark.slow
 @IN_PLACE
 @given(damage=damages())
 def test_a_damaged_journal_is_refused_or_what_it_lost_is_computed_anew(damage, checkpoint, tmp_path, capsys):
@@ -255,6 +256,7 @@ def test_a_damaged_record_is_read_or_said_to_be_none(damage, tmp_path):
 FRAMES = complete(seeds=2)
 
 
+@pytest.mark.slow
 @settings(IN_PLACE, max_examples=25)
 @given(data=st.data(), picture=st.sampled_from(catalogue.PICTURES))
 @pytest.mark.filterwarnings("error")
@@ -278,6 +280,7 @@ def test_a_partial_table_is_drawn_as_far_as_it_goes_or_said_to_lack_something(da
     assert status == 0 or any(f"{picture.table}.csv" in line for line in lines)
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("name", "column", "left", "says"),

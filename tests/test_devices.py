@@ -86,6 +86,7 @@ def test_what_the_device_refuses():
     assert weight.device == CPU
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", ANALYSES)
 def test_an_analysis_is_on_one_device_and_says_what_it_says_on_the_cpu(name, checkpoint):
     with PretendCuda() as there:

@@ -46,6 +46,7 @@ def test_the_pages_that_run_are_known():
     assert {"start/first_run.md", "howto/measure.md", "howto/python.md", "howto/elsewhere.md"} <= set(RUN)
 
 
+@pytest.mark.slow
 def test_every_page_is_in_the_tree(made):
     """By its name or by a pattern; and a name leads to a page."""
     texts = {name: (DOCS / name).read_text() for name in WRITTEN} | {f"{name}.md": text for name, text in made.items()}

@@ -202,6 +202,7 @@ def saves(out: Path, value: int) -> int:
     return 0
 
 
+@pytest.mark.slow
 def test_processes_that_write_the_same_tables_at_once_leave_them_whole_with_their_own_record(forked, tmp_path):
     out = tmp_path / "not" / "there"
     children = [forked(saves, out, value) for value in range(3)]
@@ -214,6 +215,7 @@ def test_processes_that_write_the_same_tables_at_once_leave_them_whole_with_thei
     assert len(list(out.iterdir())) == 4
 
 
+@pytest.mark.slow
 def test_two_commands_and_the_same_one_twice_write_into_one_folder(ends, forked, tmp_path):
     out = tmp_path / "tables"
     plans = [("energy", 20), ("timesteps", 20), ("energy", 10)]

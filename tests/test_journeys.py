@@ -65,6 +65,7 @@ def test_a_journey_takes_a_user_few_lines(path):
     assert own_lines(path.name) <= 30
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", ["snntorch_digits", "spikformer_block"])
 def test_spiking_networks_of_other_libraries_have_every_table(name, folder):
     target = f"{JOURNEYS / name}.py:subjects?seeds=1&epochs=2"
@@ -77,6 +78,7 @@ def test_spiking_networks_of_other_libraries_have_every_table(name, folder):
     assert set(curve["timesteps"]) == set(range(1, 9))  # twice the T trained with
 
 
+@pytest.mark.slow
 def test_a_transformer_on_token_ids_has_what_does_not_take_spikes(folder):
     target = f"{JOURNEYS / 'transformer_tokens.py'}:subjects?seeds=1&epochs=1"
     measured(target, folder / "tables", "hessian", "surface", "sharpness", "rise", "timesteps", "robustness", "energy")
@@ -84,6 +86,7 @@ def test_a_transformer_on_token_ids_has_what_does_not_take_spikes(folder):
     assert set(robust["perturbation"]) == {"weight_noise", "rounding"}  # ids have no noise, and nothing spikes
 
 
+@pytest.mark.slow
 def test_a_regression_has_no_accuracy_and_is_compared_by_its_loss(folder, capsys):
     target = f"{JOURNEYS / 'lstm_regression.py'}:subjects?seeds=2&epochs=3"
     measured(target, folder / "tables", "hessian", "surface", "sharpness", "timesteps", "robustness")
@@ -96,6 +99,7 @@ def test_a_regression_has_no_accuracy_and_is_compared_by_its_loss(folder, capsys
     assert "test_accuracy" not in set(rows["measure"])
 
 
+@pytest.mark.slow
 def test_sam_and_sgd_are_compared_by_their_names(folder):
     target = f"{JOURNEYS / 'torchvision_sam.py'}:subjects?seeds=1&epochs=1&images=20"
     measured(target, folder / "tables", "hessian", "timesteps", "sharpness")
@@ -103,6 +107,7 @@ def test_sam_and_sgd_are_compared_by_their_names(folder):
     assert set(result.tables["compare"]["method"]) == {"sam"}
 
 
+@pytest.mark.slow
 def test_own_data_train_this_project_s_networks(folder):
     generator = np.random.default_rng(0)
     labels = np.arange(40) % 3
@@ -149,6 +154,7 @@ def network(folder):
         sys.modules["my_network"] = monkeys
 
 
+@pytest.mark.slow
 def test_a_folder_of_eight_files_of_two_methods_is_one_study(network, folder, monkeypatch, capsys):
     (folder / "weights").mkdir()
     for method in ("adam", "sgd"):

@@ -37,6 +37,7 @@ def job(path, tmp_path_factory) -> tuple[subprocess.CompletedProcess[str], Path]
     return done, out
 
 
+@pytest.mark.slow
 def test_a_failure_in_one_process_ends_the_job_with_one_line(job):
     done, _ = job
     assert done.returncode == 1
@@ -54,6 +55,7 @@ def test_sums_over_two_processes_are_those_of_one(job):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_tables_of_one(job, path, tmp_path):
     alone = hessian.run(together.settings(path, tmp_path)).tables
     assert set(alone) == {"hessian", "trace", "density", "radius", "smoothed", "steps"}
@@ -113,6 +115,7 @@ def test_the_others_neither_print_nor_write(path, monkeypatch, capsys, tmp_path)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_of_whole_networks_each_process_takes_its_turn_and_the_tables_are_one_s(digits_checkpoint, path, tmp_path):
     others = [digits_checkpoint("sdt", timesteps=2, train_images=40, seed=seed) for seed in (0, 1)]
     several = (path, *others, path.parent / "again.pt")

@@ -51,6 +51,7 @@ def test_it_is_short():
     assert len(README.splitlines()) <= 150
 
 
+@pytest.mark.slow
 def test_they_run(tmp_path):
     provide(tmp_path)
     carry_out(README, tmp_path)

@@ -69,6 +69,7 @@ TAKES: dict[str, Takes] = {
 }
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("takes", TAKES)
 @pytest.mark.parametrize("answers", ["steps", "mean"])
 def test_every_row_is_of_the_network_really_given_so_many_steps(takes, answers, tmp_path, capsys):
@@ -94,6 +95,7 @@ def test_every_row_is_of_the_network_really_given_so_many_steps(takes, answers, 
     assert network.T == OWN
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("takes", TAKES)
 @pytest.mark.parametrize("first_layer", ["every-step", "once"])
 def test_energy_is_that_of_a_network_that_takes_every_number_of_steps(takes, first_layer, tmp_path, capsys):
@@ -131,6 +133,7 @@ def test_no_number_of_steps_at_all_is_refused(analysis):
         analysis.run(analysis.Config(max_timesteps=2, **QUIET), [made(Picky(TAKES["from 3"]))])
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("takes", TAKES)
 def test_what_asks_no_other_number_of_steps_measures_whatever_it_takes(takes):
     few: dict[str, Any] = {"images": 12, "split": "test", **QUIET}

@@ -22,6 +22,7 @@ def drawn(count, pairs, length, seed):
     return normal @ np.linalg.cholesky(correlation(length)).T * RADII
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("pairs", [3, 5, 10])
 @pytest.mark.parametrize("length", [0, 0.3, 3])
 def test_the_band_holds_the_whole_curve_as_often_as_it_says(pairs, length):

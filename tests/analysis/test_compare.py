@@ -294,6 +294,7 @@ def test_a_table_for_a_paper_has_every_row(tmp_path):
     assert rf"& 11.5 & 6.75 & $-$4.75 ({low} \dots{{}} {high}) & " in text
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("seeds", [2, 3])
 def test_of_two_seeds_no_interval_is_told_anywhere(seeds, tmp_path, capsys):
     write(tmp_path, tables({"sdt": [10.0, 11, 12][:seeds], "tet": [5.0, 5.7, 6.1][:seeds]}))

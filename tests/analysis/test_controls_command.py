@@ -40,6 +40,7 @@ def logits(network: nn.Module, subject: Subject) -> torch.Tensor:
         return torch.cat([network(x) for x, _ in subject.batches("test", 300, 100)], 1)
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("by", ["layers", "filters"])
 def test_a_rescaled_copy_has_other_weights_and_the_same_digits_in_its_logits(by, runs):
     subject = Subject.load(runs[0])
@@ -135,6 +136,7 @@ def done(runs, tmp_path_factory):
     return config, controls.run(config).to_frame()
 
 
+@pytest.mark.slow
 def test_networks_that_are_there_are_put_to_what_trains_none(done):
     config, frame = done
     assert set(frame["control"]) == {"rescaled", "confident", "halves"}
@@ -161,6 +163,7 @@ def test_plain_rises_move_with_confidence_and_accuracies_do_not(done):
     assert np.array_equal(*steps)
 
 
+@pytest.mark.slow
 def test_what_was_lost_is_measured_again_and_nothing_else(done):
     config, first = done
     lost = next(config.out.glob("rescaled-layers/run-1-*/tables/rise.csv"))
@@ -172,6 +175,7 @@ def test_what_was_lost_is_measured_again_and_nothing_else(done):
     pd.testing.assert_frame_equal(again, first)
 
 
+@pytest.mark.slow
 def test_networks_are_trained_for_the_controls_that_are_asked_for(tmp_path, capsys):
     flags = ["--only", "sam", "forced", "--seeds", "2", "--epochs", "1", "--train-images", "20", "--images", "10"]
     flags += ["--sam", "0.1", "--asam", "0.5", "--forced", "0.1", "--measures", "timesteps", "rise", "--jobs", "1"]

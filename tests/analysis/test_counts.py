@@ -113,6 +113,7 @@ def test_draws_without_pairs_are_welch_s_with_each_group_s_spread():
         assert p == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) * (1 / 4000 + 1 / 20000)) + 1e-3)
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("n", [3, 5, 10])
 def test_chance_is_taken_for_more_in_at_most_seven_of_a_hundred(n):
     found = [paired_count(families(n, seed), draws=199) for seed in range(300)]

@@ -72,6 +72,7 @@ def test_the_network_comes_back_as_it_was(digits_checkpoint):
     assert not subject.network.training
 
 
+@pytest.mark.slow
 def test_streams_are_cut_into_as_many_frames_as_there_are_steps(events, recut):
     assert recut.groupby(["frames", "statistics"], sort=False).size().to_dict() == {
         ("truncated", "trained"): 4,

@@ -86,6 +86,7 @@ def test_the_first_layer_of_a_static_image_once(digits_checkpoint):
     assert np.array_equal(once["additions"], always["additions"])
 
 
+@pytest.mark.slow
 def test_the_first_layer_of_events_multiplies_every_frame(digits_checkpoint):
     path = digits_checkpoint("tet", data="digit-events", timesteps=2, train_images=60, batch_size=10)
     table = table_of(path, images=20, first_layer="once").query("layer == 'stem.conv1'")
@@ -150,6 +151,7 @@ def test_without_spikes_and_without_pools_the_two_conventions_are_one(digits_che
     np.testing.assert_allclose(head["joules_by_rate_stderr"], head["joules_stderr"], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_means_over_images(digits_checkpoint):
     subject = Subject.load(digits_checkpoint("sdt"), dtype="float64")
     config = Config((subject.path,), images=40, max_timesteps=2)

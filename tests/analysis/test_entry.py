@@ -144,6 +144,7 @@ def called(tmp_path_factory, digits_checkpoint):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_a_subject_a_generator_words_and_files_are_what_they_name(called):
     assert called["list"].startswith("checkpoint,network,data")
     assert called["subject"] == called["generator"] == called["list"]

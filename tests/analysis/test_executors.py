@@ -184,6 +184,7 @@ def own(mine, monkeypatch) -> Callable[..., study.Config]:
     return lambda out, words="own.py:subjects", **more: study.Config(Path(out), subjects=(words,), images=20, **more)
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("executor", ["own.py:processes", "mine.py:threads"])
 def test_workers_make_the_subjects_themselves_and_leave_the_same_tables(executor, own):
     study.run(own("here"))
@@ -195,6 +196,7 @@ def test_workers_make_the_subjects_themselves_and_leave_the_same_tables(executor
     assert Path("there", "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_subject_that_a_worker_makes_otherwise_is_refused(own):
     with pytest.raises(ValueError, match="a worker made another network of the same words: seed what it draws"):
         study.run(own("there", "own.py:subjects?seeded=False", executor="own.py:processes"))

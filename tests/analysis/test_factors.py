@@ -105,6 +105,7 @@ def test_each_method_s_networks_are_compared_apart_and_rows_say_whose_they_are(t
     assert set(compare.run(compare.Config((tmp_path / "methods",), resamples=20)).to_frame()["within"]) == {""}
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize(
     ("name", "values", "doubted"),
     [

@@ -53,6 +53,7 @@ def currents(network: nn.Module) -> list[torch.Tensor]:
     return found
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [

@@ -56,6 +56,7 @@ EXACT = {
 }
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", EXACT)
 def test_passes_are_those_that_are_made(name):
     config, one = EXACT[name], subject()
@@ -68,6 +69,7 @@ def test_passes_are_those_that_are_made(name):
     assert found["passes"] == pytest.approx(seen.passes - looked_at.passes, rel=0.1)
 
 
+@pytest.mark.slow
 def test_seconds_are_of_all_images_in_their_pieces():
     config, one = rise.Config(draws=1, along=("line",), radii=(0.1, 0.2), chunk=20), subject(call=0.02, image=0.002)
     begun = time.perf_counter()
@@ -96,6 +98,7 @@ def memory() -> None:
     print(nothing.highest, found, seen.highest)
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_whole_piece():
     made = "from tests.analysis.test_forecast import memory; memory()"  # in a process that no other test has used
     done = subprocess.run([sys.executable, "-c", made], capture_output=True, text=True, check=True)

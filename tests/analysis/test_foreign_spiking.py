@@ -60,6 +60,7 @@ def both(logits: Tensor, y: Tensor) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", WRITTEN)
 def test_scalability_is_that_of_the_network_written_out(name):
     table = timesteps.run(timesteps.Config(**precision(name)), [subject(name)]).tables["timesteps"]
@@ -97,6 +98,7 @@ MANY = ("jelly IF, many steps", "jelly LIF, many steps", "jelly PLIF, many steps
 ASKED = [name for name in WRITTEN if name not in ("jelly LIF, mean", "own")]
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("spurious", [False, True])
 @pytest.mark.parametrize("name", ASKED)
 def test_lost_and_spurious_spikes_are_those_drawn(name, spurious):
@@ -118,6 +120,7 @@ def test_lost_and_spurious_spikes_are_those_drawn(name, spurious):
     assert row["value"] != table[table["strength"] == 0].iloc[0]["value"]
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("kind", ["threshold_spread", "decay_spread"])
 @pytest.mark.parametrize("name", [*ASKED, "own"])
 def test_unlike_neurons_are_those_of_the_formula(name, kind):
@@ -145,6 +148,7 @@ def test_unlike_neurons_are_those_of_the_formula(name, kind):
     assert rows["value"].nunique() == 2
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", MADE)
 def test_a_network_comes_back_as_found(name):
     found = subject(name)
@@ -159,6 +163,7 @@ def test_a_network_comes_back_as_found(name):
         assert all(now[key] is value for key, value in before[place].items() if not isinstance(value, Tensor))
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", MADE)
 def test_gradients_of_each_step_are_those_of_its_term(name):
     asked = {"batches": 3, "batch_size": 8, "relative_steps": (), "images": 24}
@@ -241,6 +246,7 @@ def test_momentum_of_a_regression_has_its_own_loss_and_no_accuracy():
     assert isinstance(tables["descent"], pd.DataFrame)
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("noise", ["absolute", "magnitude"])
 @pytest.mark.parametrize("name", ["jelly LIF, looped", "snntorch leaky", "norse frames"])
 def test_the_noise_that_a_foreign_minimum_bears_lifts_its_loss_so_far(name, noise):

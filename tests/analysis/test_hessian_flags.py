@@ -74,6 +74,7 @@ def test_time_enough_gives_all_of_it(tiny):
     assert tables["layers"]["trace"].notna().all()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(operators, "Remainder"), reason="landscape.curvature.operators has no Remainder yet")
 def test_the_remainder_is_what_gauss_newton_leaves_of_the_hessian(tiny):
     traces = {

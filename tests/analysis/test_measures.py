@@ -91,6 +91,7 @@ MADE = {
 PLACES = {"alpha", "beta", "radius", "strength", "relative_step", "draw"}  # what says where a number is taken
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", MADE)
 def test_a_number_that_is_missing_is_never_averaged_away(name):
     """Each number of a checkpoint's rows in turn: a measure is what it was, or missing, and no other number."""

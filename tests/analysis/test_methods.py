@@ -134,6 +134,7 @@ def recorded(folder) -> None:
         Result({name: table}, provenance({}, {}, 0.0)).save(folder / "tables")
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize(
     ("name", "sides"),
     [

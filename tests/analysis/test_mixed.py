@@ -24,6 +24,7 @@ def measured_again(folder, names, checkpoint: str) -> None:
         file.with_suffix(".json").write_text(json.dumps(record | {"checkpoints": paths}))
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize(
     ("names", "sides"),
     [

@@ -254,6 +254,7 @@ def test_descent_of_a_quadratic_is_its_closed_form():
     assert np.allclose(table["stderr"], spread / abs(float(gradient @ u)))
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_ratio_of_a_smooth_network_tends_to_one_with_the_step(digits_checkpoint, mode):
     path = digits_checkpoint("tet", surrogate="smooth", width=0.4, epochs=2)

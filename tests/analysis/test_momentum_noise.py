@@ -57,6 +57,7 @@ def measured(pool: int, *, centred: bool, seed: int, **settings) -> dict[str, pd
     return measure(given, Config((given.path,), seed=seed, **chosen))
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("centred", [True, False])
 @pytest.mark.parametrize("pool", POOLS)
 def test_noise_has_the_null_of_its_population_in_the_whole_and_in_layers(pool, centred):
@@ -73,6 +74,7 @@ def test_noise_has_the_null_of_its_population_in_the_whole_and_in_layers(pool, c
     assert set(rows["images"]) == {pool}
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("pool", POOLS)
 def test_the_steps_on_keep_of_noise_what_their_null_says(pool):
     kept = []

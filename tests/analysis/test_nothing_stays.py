@@ -57,6 +57,7 @@ def held() -> int:
     return sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects())
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", ANALYSES)
 def test_no_tensor_of_an_analysis_stays(name, digits_checkpoint):
     package, settings = ANALYSES[name]

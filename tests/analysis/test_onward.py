@@ -41,6 +41,7 @@ def both(subject) -> dict[str, pd.DataFrame]:
     return tables(subject, ("sdt", "tet"))
 
 
+@pytest.mark.slow
 def test_steps_are_those_of_the_checkpoints_own_optimizer(subject, both):
     network = subject.checkpoint.network().double()
     weights = list(network.parameters())
@@ -112,6 +113,7 @@ def test_the_network_itself_stays_as_it_is(subject, both):
     assert not subject.network.training
 
 
+@pytest.mark.slow
 def test_losses_are_looked_at_21_times_at_most(digits_checkpoint):
     small = Subject.load(digits_checkpoint("tet"))
     found = tables(small, steps=30, batch_size=4)["switch"]

@@ -160,6 +160,7 @@ def calibrated(network: Network, images: torch.Tensor) -> Network:
     return network.eval()
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", ["resnet19", "sew-resnet34"])
 def test_branches_are_counted_layer_by_layer(name):
     images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -238,6 +239,7 @@ def spikingjelly_counts(network: nn.Module, images: torch.Tensor, steps: int) ->
     return found
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", ["vggsnn-stride", "resnet19"])
 def test_spikingjelly_counts_the_same_additions(name):
     arguments = {"image_size": 16} if name == "vggsnn-stride" else {}

@@ -42,6 +42,7 @@ def runs(tmp_path_factory):
         yield
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", EVERY)
 def test_every_analysis_measures_a_checkpoint_with_the_user_s_code(name):
     analysis = importlib.import_module(f"analysis.{name}")
@@ -59,6 +60,7 @@ def test_a_path_leads_from_subject_to_subject_in_python():
     assert (found["checkpoint"][0], found["other"][0]) == ("a", "b")
 
 
+@pytest.mark.slow
 def test_the_study_takes_checkpoints_with_their_code():
     found = own.measure(study.Config(Path("study"), subjects=("run-0/ckpt.pt",), code=("mine.py",), images=40, jobs=1))
     assert not found.failed

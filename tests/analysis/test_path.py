@@ -49,6 +49,7 @@ def mixed(ends: tuple[Path, Path], t: float) -> Subject:
     return one
 
 
+@pytest.mark.slow
 def test_one_split_is_measured_alone_and_the_same(ends, tables):
     alone = run(Config(ends, kind="line", split="test", **SMALL)).tables["path"]
     assert set(alone["split"]) == {"test"}

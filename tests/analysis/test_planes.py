@@ -55,6 +55,7 @@ def cosine(one: Tensor, other: Tensor) -> float:
     return float(one @ other / (one.norm() * other.norm()))
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("bias_and_norm", [False, True])
 def test_every_direction_has_the_norm_of_the_weights_that_move(subject, batches, kind, bias_and_norm):

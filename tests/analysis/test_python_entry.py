@@ -55,6 +55,7 @@ def part(labels: torch.Tensor = Y) -> TensorDataset:
     return TensorDataset(X, labels)
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_gradients_may_be_off_and_random_numbers_are_the_user_s(name):
     subject = Subject(network(), train=part(), test=part())
@@ -82,6 +83,7 @@ def test_a_stream_draws_nothing_either():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("make", [network, Timed])
 @pytest.mark.parametrize("kind", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.bool])
 @pytest.mark.parametrize("name", ["timesteps", "hessian", "momentum", "energy"])

@@ -74,6 +74,7 @@ def test_the_number_of_steps_is_given_back():
     assert one.spiking is None
 
 
+@pytest.mark.slow
 def test_no_library_is_imported_for_it():
     code = (
         "import sys, torch; from analysis.subject import Subject, recognised;"

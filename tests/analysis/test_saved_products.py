@@ -39,6 +39,7 @@ def counted(monkeypatch) -> list[int]:
     return state
 
 
+@pytest.mark.slow
 def test_a_killed_run_loses_one_product_at_most_and_ends_with_the_same_tables(path, tmp_path, counted):
     expected = hessian.run(config(path, tmp_path / "whole")).tables
     whole = len(counted)

@@ -60,6 +60,7 @@ def rescaled(path, folder):
     return folder / "rescaled.pt"
 
 
+@pytest.mark.slow
 def test_every_measure_has_its_rows(result):
     found, _ = result
     table = found.to_frame()
@@ -111,6 +112,7 @@ def test_the_rise_may_be_that_of_the_error(tiny):
     assert set(table["setting"]) == {"rise of error 0.1"}
 
 
+@pytest.mark.slow
 def test_each_measure_changes_under_rescaling_or_not_as_it_says(smooth, tmp_path):
     config = {**SMALL, "dtype": "float64", "loss": "sdt", "noise": (0.3,)}
     tables = [

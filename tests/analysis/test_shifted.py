@@ -125,6 +125,7 @@ def test_inputs_whose_range_is_not_known_are_refused_in_one_line(inputs, flags, 
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_events_are_refused(digits_checkpoint):
     with pytest.raises(ValueError, match="--shifts are of images"):
         run(Config((digits_checkpoint("tet", data="digit-events", epochs=1),), **SMALL, shifts=("contrast",)))
@@ -193,6 +194,7 @@ method = ["sdt", "tet"]
 """
 
 
+@pytest.mark.slow
 def test_a_sweep_measures_its_networks_on_shifted_images(tmp_path):
     (tmp_path / "plan.toml").write_text(PLAN)
     config = sweep.Config(tmp_path / "plan.toml", tmp_path / "out", jobs=1)

@@ -43,6 +43,7 @@ def objective(path) -> Objective:
     return Objective(subject.network, per_image("sdt"), subject.batches("train", 12, 12))
 
 
+@pytest.mark.slow
 def test_the_trace_reaches_the_error_asked_for(found):
     table = found["trace"]
     assert (table["converged"] == (table["stderr"] <= 0.05 * table["trace"].abs())).all()
@@ -127,6 +128,7 @@ def test_on_spikes_the_smoothed_curvature_does_not_meet_the_formal_one_and_says_
     assert table.iloc[-1]["decided"]
 
 
+@pytest.mark.slow
 def test_a_bounded_basis_and_vectors_in_blocks_give_the_same_eigenvalues_and_another_trace(found, path):
     config = hessian.Config(
         (path,), images=12, chunk=8, loss="sdt", operator="hessian", dtype="float64", top=2, bottom=0, tolerance=1e-6,

@@ -119,6 +119,7 @@ def naive(path: Path, kind: str, preconditioned: bool) -> tuple[float, float, fl
     return float(loss.detach()), float(values[0]), float(1 / (vectors**4).sum())
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize(("kind", "matrix"), [("tet", "hessian"), ("tet", "preconditioned"), ("sdt", "hessian")])
 def test_value_and_eigenvalue_are_those_of_the_objective_of_training(runs, table, kind, matrix):
     path = runs / kind / "snapshots/epoch-0002.pt"
@@ -171,6 +172,7 @@ def test_the_relu_twin_has_exact_derivatives_and_train_mode_other_ones(runs, tmp
 # starts
 
 
+@pytest.mark.slow
 def test_starting_from_the_snapshot_before_finds_the_same(runs, table):
     warm = table[(table["training"] == "tet") & (table["loss"] == "trained")].reset_index(drop=True)
     cold = run(Config((runs / "tet",), dtype="float64", trained_only=True, warm=False, quiet=True)).to_frame()

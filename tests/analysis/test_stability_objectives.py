@@ -106,6 +106,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("loss", CASES)
 def test_the_objective_of_training_is_what_its_formula_gives(loss):
     settings, objective = CASES[loss]

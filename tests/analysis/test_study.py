@@ -45,6 +45,7 @@ def done(config) -> tuple[str, dict[str, float]]:
     return study.run(config)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("done")
 def test_checkpoints_tables_and_figures_lie_where_they_should(config):
     for loss in ("sdt", "tet"):
@@ -85,6 +86,7 @@ def test_the_comparison_has_both_losses_and_a_time_for_every_stage(config, done)
 IMAGES = ("hessian", "surface", "shapes", "sharpness", "rise", "robustness", "timesteps", "energy", "momentum")
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.usefixtures("done")
 @pytest.mark.parametrize("name", IMAGES)
 def test_other_numbers_of_images_on_one_side_are_doubted_in_every_row_made_of_the_table(config, tmp_path, name):
@@ -167,6 +169,7 @@ def running(process: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are looked up in Linux's /proc")
 @pytest.mark.usefixtures("done", "asked")
 def test_a_study_killed_half_way_and_started_again_ends_with_the_same_tables(config, tmp_path):
@@ -205,6 +208,7 @@ def test_a_finished_study_starts_no_worker(config, monkeypatch):
     assert study.run(config)[1]["figures"] == 0
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_done_again_and_what_is_missing_is(config, done, asked):
     def ages() -> dict[Path, int]:
         return {
@@ -227,6 +231,7 @@ def test_what_is_finished_is_not_done_again_and_what_is_missing_is(config, done,
     assert asked == ["figures.paper", "figures.interactive", "figures.report"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("done")
 def test_a_lost_report_is_written_again(config, asked):
     report = config.out / "report.html"

@@ -28,6 +28,7 @@ def values_at(subject, directions, point, batch, loss):
         return per_image(loss)(logits, batch[1]).numpy(), correct(logits, batch[1]).numpy()
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("kind", ["random", "gradient", "adam"])
 def test_every_kind_of_axes_is_measured_under_both_losses_with_errors(kind, tiny):
     found = surface.run(surface.Config((tiny,), directions=kind, **SMALL)).tables

@@ -54,6 +54,7 @@ def lines(out):
     return sum(path.read_bytes().count(b"\n") for path in out.glob("surface.journal.*"))
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_ends_with_the_same_table(tiny, undisturbed, tmp_path):
     moments, kills, before = random.Random(0), 0, 0
     while kills < 4:
@@ -122,6 +123,7 @@ def test_another_checkpoint_at_the_same_place_is_refused(tiny, tmp_path, capsys)
     assert json.loads(path.read_text().splitlines()[1].partition(" ")[2]) == ["key", 1]
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_loses_nothing(tiny, undisturbed, tmp_path, capsys):
     """A limit on the size of files stands for the disk: the write fails in the middle of a line."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -140,6 +142,7 @@ def test_a_disk_that_fills_up_loses_nothing(tiny, undisturbed, tmp_path, capsys)
     assert (tmp_path / "surface.csv").read_bytes() == undisturbed
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_table_of_one(tiny, undisturbed, tmp_path):
     torchrun = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d",
@@ -182,6 +185,7 @@ def few(tiny, tmp_path_factory):
     return {name: (out / f"{name}.csv").read_bytes() for name in ("surface", "surface_errors", "shapes")}
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("kept", [0.2, 0.6, 0.95])
 def test_with_a_tolerance_what_a_kill_left_is_taken_up_to_the_bit(kept, tiny, few, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:

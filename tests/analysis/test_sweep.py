@@ -178,6 +178,7 @@ def done(tmp_path_factory) -> tuple[sweep.Config, pd.DataFrame]:
     return config, sweep.run(config)
 
 
+@pytest.mark.slow
 def test_a_sweep_leaves_every_network_s_rows_under_its_factors(done):
     config, table = done
     runs = sweep.read(config).runs
@@ -198,6 +199,7 @@ def test_a_sweep_leaves_every_network_s_rows_under_its_factors(done):
     assert record["settings"]["plan"] == config.plan.read_text()
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_done_again_and_what_was_lost_is(done):
     config, first = done
     lost = sweep.read(config).runs[2].config.out / "tables" / "rise.csv"
@@ -212,6 +214,7 @@ def test_what_is_finished_is_not_done_again_and_what_was_lost_is(done):
     pd.testing.assert_frame_equal(again.drop(columns="seconds"), first.drop(columns="seconds"))
 
 
+@pytest.mark.slow
 def test_a_network_that_diverged_is_counted_and_one_that_fails_is_named(done, capsys):
     config, first = done
     one, other = (run.config.out for run in sweep.read(config).runs[:2])
@@ -236,6 +239,7 @@ def test_a_network_that_diverged_is_counted_and_one_that_fails_is_named(done, ca
             path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_a_run_whose_loss_is_no_number_any_more_has_diverged(tmp_path):
     text = PLAN.replace("[0.002, 0.004]", "[0.002, 1e30]").replace("seeds = 2", "seeds = 1")
     table = sweep.run(planned(tmp_path, text, jobs=1)).set_index(["method", "learning_rate"])
@@ -245,6 +249,7 @@ def test_a_run_whose_loss_is_no_number_any_more_has_diverged(tmp_path):
     assert (table["reason"].str.contains("finite|the loss is")).equals(table["status"] == "diverged")
 
 
+@pytest.mark.slow
 def test_a_dry_run_leaves_nothing_and_says_what_it_would_cost(tmp_path, capsys):
     config = planned(tmp_path, PLAN)
     assert sweep.main([str(config.plan), "--out", str(config.out), "--dry-run"]) == 0

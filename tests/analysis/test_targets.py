@@ -112,6 +112,7 @@ SMALL = {
 NEED_A_CHECKPOINT = {"stability", "energy"}
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", [name for name in ANALYSES if name not in NEED_A_CHECKPOINT])
 def test_every_analysis_measures_them_and_says_what_they_came_from(name, mine, tmp_path):
     module = importlib.import_module(f"analysis.{name}")
@@ -143,6 +144,7 @@ def test_the_digest_is_of_weights_data_and_code(mine):
     assert Subject(one.network, train=one.train, test=one.test, method="fast").sha256 != moved.sha256
 
 
+@pytest.mark.slow
 def test_subjects_made_in_python_give_the_tables_that_the_file_gives(mine):
     named = hessian.run(hessian.Config((Path(f"{mine}:subjects?seeds=1"),), images=12, quiet=True))
     given = hessian.run(hessian.Config(images=12, quiet=True), subjects(f"{mine}:subjects?seeds=1"))
@@ -164,6 +166,7 @@ def test_a_subject_without_test_data_is_measured_on_what_it_has(mine):
         one.batches("test", None, 5)
 
 
+@pytest.mark.slow
 def test_a_study_of_them_compares_draws_and_does_nothing_twice(mine, tmp_path, capsys):
     flags = ["--subjects", f"{mine}:subjects", "--out", str(tmp_path / "all"), "--images", "12"]
     flags += ["--reference", "fast"]

@@ -18,6 +18,7 @@ def table_of(path, **settings) -> pd.DataFrame:
     return run(Config((path,), quiet=True, **settings)).to_frame()
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_one_pass_gives_what_running_at_each_number_of_steps_gives(digits_checkpoint, split):
     path = digits_checkpoint("tet")

@@ -53,6 +53,7 @@ def verdict(result, method: str) -> pd.Series:
     return frame.iloc[place]
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize(
     ("own", "says", "n"),
     [

@@ -43,6 +43,7 @@ def choose(browser, name, value):
     browser.execute_script(script + "s.dispatchEvent(new Event('change'))", name, value)
 
 
+@pytest.mark.slow
 def test_both_panels_are_drawn(browser):
     script = """
       return [0, 1].map(name => {
@@ -95,6 +96,7 @@ def test_pointing_at_a_surface_shows_the_tables_numbers_for_both(browser, table)
     assert "standard error over examples" in label
 
 
+@pytest.mark.slow
 def test_a_camera_follows_the_other(browser):
     eyes = "return [0, 1].map(n => document.getElementById('plot-' + n)._fullLayout.scene.camera.eye)"
     browser.execute_script("look(START)")
@@ -110,6 +112,7 @@ def alike(one, other):
     return one == pytest.approx(other, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_drag_turns_both_and_leaves_them_alike(browser):
     from selenium.webdriver.common.action_chains import ActionChains
 
@@ -143,6 +146,7 @@ def test_an_infinite_point_is_marked_at_the_top_and_a_missing_one_at_the_bottom(
     assert browser.find_element("id", "plot-1").get_attribute("aria-label") == words
 
 
+@pytest.mark.slow
 def test_the_scale_is_one_for_both_panels_and_stays_when_the_loss_changes(browser):
     script = """return [0, 1].map(name => { const plot = document.getElementById("plot-" + name);
       return [plot.data[0].cmin, plot.data[0].cmax, ...plot._fullLayout.scene.zaxis.range]; })"""
@@ -154,6 +158,7 @@ def test_the_scale_is_one_for_both_panels_and_stays_when_the_loss_changes(browse
         assert now == pytest.approx(one)
 
 
+@pytest.mark.slow
 def test_the_page_fits_a_telephone(browser):
     size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

@@ -3,6 +3,7 @@
 import re
 
 import pandas as pd
+import pytest
 
 from figures import report
 from figures.page import controls
@@ -31,6 +32,7 @@ def test_every_measure_stands_with_what_each_control_says():
     assert controls.passed({}) == ""
 
 
+@pytest.mark.slow
 def test_the_report_has_the_section_where_the_table_lies(tmp_path):
     frames = made_up(seeds=3)
     few = {name: frames[name] for name in ("compare", "timesteps")}

@@ -78,6 +78,7 @@ def hidden(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob(".*"))
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_killed_at_any_moment_and_started_again_ends_with_the_same_files(name, folder, forked):
     draw, begun = random.Random(name), time.perf_counter()

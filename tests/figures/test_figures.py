@@ -695,6 +695,7 @@ def test_both_methods_keep_their_colours_in_every_picture(tables, figure):
     assert {text.get_text() for text in figure.legends[0].get_texts()} >= {"SDT, n = 3", "TET, n = 3"}
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_broken_numbers_crash_no_picture(seeds):
     from figures.pictures.catalogue import PICTURES

@@ -310,6 +310,7 @@ def spoilt(frames, rng):
             yield name, chosen
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("seed", range(8))
 def test_partial_tables_cost_a_sentence_at_most(seed, frames):

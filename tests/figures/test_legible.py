@@ -37,6 +37,7 @@ def drawn(name, frames, width):
     return figure
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.usefixtures("three")
 @pytest.mark.parametrize("width", [style.COLUMN, style.PAGE])
 def test_no_curve_runs_through_what_is_said_of_eigenvalues(frames, width):

@@ -39,6 +39,7 @@ def test_made_up_tables_have_the_columns_of_the_schema(name):
     assert set(frame) <= set(columns_of(name))
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", NAMED)
 def test_every_picture_is_drawn_in_the_width_of_the_page(name):
     frames = complete(seeds=2, methods=NAMED[name])
@@ -53,6 +54,7 @@ def test_every_picture_is_drawn_in_the_width_of_the_page(name):
                 assert min(float(text.get_fontsize()) for text in figure.findobj(Text)) >= style.SMALL
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", ["one", "three", "odd"])
 def test_commands_write_all_that_the_tables_allow(name, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)

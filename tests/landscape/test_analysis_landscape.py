@@ -54,6 +54,7 @@ class TestHessian:
         expected = block @ vector[-len(block) :].numpy()
         np.testing.assert_allclose((operator @ vector)[-len(block) :].numpy(), expected, atol=1e-10)
 
+    @pytest.mark.slow
     def test_tables_have_the_columns_that_figures_read(self, tiny):
         result = hessian.run(hessian.Config((tiny,), images=20, probes=2, steps=6, draws=2, radii=3, quiet=True))
         identity = {"checkpoint", "network", "data", "method", "training", "seed", "loss"}
@@ -91,6 +92,7 @@ class TestHessian:
         sums = result.tables["density"].groupby(["loss", "operator", "probe"])["weight"].sum()
         np.testing.assert_allclose(sums, 1, atol=1e-6)
 
+    @pytest.mark.slow
     def test_eigenvalues_do_not_depend_on_the_batches_or_on_keeping_graphs(self, tiny):
         common = {
             "images": 20,
@@ -111,6 +113,7 @@ class TestHessian:
         assert not found["converged"].all()
         assert (found["products"] == 7).all()
 
+    @pytest.mark.slow
     def test_pyhessian_gives_the_same_largest_eigenvalue_and_trace(self, tiny):
         common = {
             "images": 20,
@@ -133,6 +136,7 @@ class TestHessian:
         mine, other = ours.tables["trace"].iloc[0], theirs.tables["trace"].iloc[0]
         assert abs(mine["trace"] - other["trace"]) < 4 * np.hypot(mine["stderr"], other["stderr"])
 
+    @pytest.mark.slow
     def test_with_smooth_spikes_second_differences_meet_the_hessian(self, digits_checkpoint):
         path = digits_checkpoint("sdt", surrogate="smooth", width=4.0, timesteps=2, train_images=40)
         config = hessian.Config(
@@ -194,6 +198,7 @@ class TestMatrices:
         )  # fmt: skip
         return hessian.run(config).tables
 
+    @pytest.mark.slow
     def test_the_columns_are_those_of_the_docstring(self, found):
         shared = ["checkpoint", "network", "data", "method", "training", "seed", "loss", "operator", "coordinates"]
         rest = ["top_eigenvalue", "residual", "converged", "products", "trace", "stderr"]
@@ -264,6 +269,7 @@ class TestMatrices:
         assert tables["steps"][["trace", "stderr", "share"]].isna().all(axis=None)
         assert (tables["steps"]["top_eigenvalue"] > 0).all()
 
+    @pytest.mark.slow
     def test_filter_normalized_rows_come_beside_the_raw_ones_and_leave_them_alone(self, found, common):
         config = hessian.Config(**common, loss="tet", probes=2, steps=4, tolerance=1e-6, trace_tolerance=0.3)
         plain = hessian.run(config).tables
@@ -280,6 +286,7 @@ class TestMatrices:
         expected = float(torch.linalg.eigvalsh(scale[:, None] * dense * scale)[-1])
         assert table.loc[("hessian", "stem.conv1"), "top_eigenvalue"] == pytest.approx(expected, rel=1e-5)
 
+    @pytest.mark.slow
     def test_the_fisher_of_many_labels_is_gauss_newton_and_the_empirical_one_is_not(self, common):
         def top(operator: str, **more: object) -> float:
             config = hessian.Config(

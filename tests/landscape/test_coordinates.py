@@ -58,6 +58,7 @@ def test_it_is_the_matrix_between_two_diagonal_ones(scale, seed):
     np.testing.assert_allclose(column_by_column(operator), diagonal @ matrix @ diagonal, atol=1e-12)
 
 
+@pytest.mark.slow(keep=1)
 @MATRICES
 @pytest.mark.parametrize("bias_and_norm", [False, True])
 def test_rescaling_a_convolution_before_batch_norm_changes_nothing(matrix, bias_and_norm):

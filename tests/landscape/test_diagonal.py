@@ -23,6 +23,7 @@ def test_a_diagonal_matrix_has_no_error():
     assert found.probes == 3
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", MATRICES)
 def test_over_many_seeds_entries_are_unbiased_and_covered_as_claimed(name):
     matrix = MATRICES[name]

@@ -139,6 +139,7 @@ def test_with_the_exact_expectation_the_fisher_is_gauss_newton():
     assert_same(GaussNewton(objective), expected)
 
 
+@pytest.mark.slow
 def test_sampled_labels_give_gauss_newton_on_average():
     net, x, y = spiking_net(3)
     objective = Objective(net, mean_logits_losses, batches([2, 3], x, y))
@@ -275,6 +276,7 @@ def test_no_draws_are_refused():
         fisher(Objective(smooth_net(), losses, batches([12])), draws=0)
 
 
+@pytest.mark.slow
 def test_any_predictive_distribution_may_be_sampled():
     """A Gaussian of variance 1/2 has the squared error for its −log p, and the Fisher matrix 2 XᵀX/N."""
     model = nn.Linear(3, 1, bias=False).double()

@@ -16,6 +16,7 @@ SPECTRA = {
 }
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("name", SPECTRA)
 def test_over_many_seeds_at_least_19_in_20_are_within_196_standard_errors(name):
     matrix, truth = symmetric(SPECTRA[name]), np.linalg.norm(SPECTRA[name])

@@ -118,6 +118,7 @@ def test_any_split_into_batches_gives_the_matrix_of_the_whole(matrix, sizes, see
     torch.testing.assert_close(operator @ vector, dense @ vector, rtol=0, atol=1e-13)
 
 
+@pytest.mark.slow(keep=1)
 @BOTH
 @pytest.mark.parametrize("mode", ["eval", "train"])
 @pytest.mark.parametrize("keep_graph", [False, True])
@@ -149,6 +150,7 @@ def test_the_formal_hessian_of_a_spiking_net_is_that_of_its_jets_and_symmetric(s
     assert operator.symmetry < 1e-12
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_gauss_newton_of_a_spiking_net_uses_the_surrogate_jacobian(seed):
     net, x, y = spiking_net(seed)

@@ -13,6 +13,7 @@ from landscape.sharpness import average_rise, bound, noise_borne
 from tests.rises import Spikes, convolutional, quadratic, squares
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(rise=st.floats(1e-4, 1e3), noise=st.sampled_from(["absolute", "magnitude"]), seed=st.integers(0, 50))
 def test_on_a_quadratic_it_is_the_root_of_the_rise_over_half_the_mean_form(rise, noise, seed):
@@ -31,6 +32,7 @@ def test_it_tends_to_what_the_hessian_says():
     assert abs(found.value - math.sqrt(0.2 / hessian.trace().item())) < 4 * found.stderr
 
 
+@pytest.mark.slow
 def test_the_error_is_the_spread_over_seeds():
     objective = convolutional(nn.Tanh())
     runs = [noise_borne(objective, rise=0.2, draws=6, seed=seed) for seed in range(16)]

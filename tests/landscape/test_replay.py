@@ -58,6 +58,7 @@ def assert_replayed(objective, moving):
     return kept
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_every_layer_of_a_spiking_network(mode):
     objective = spiking(mode)

@@ -72,6 +72,7 @@ class Fires(nn.Module):
         return (x @ self.weight > 1).double()
 
 
+@pytest.mark.slow
 def test_a_step_smoothed_by_a_gaussian_has_the_closed_form():
     model, x, y = Fires(0.9), torch.ones(2, 1, dtype=torch.float64), torch.zeros(2, 1, dtype=torch.float64)
     found = smoothed_curvature(Objective(model, squares, [(x, y)]), radii=[1e-3, 0.1, 0.5], draws=400)

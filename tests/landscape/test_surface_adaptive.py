@@ -104,6 +104,7 @@ def test_the_metric_without_a_tolerance_has_its_error_said():
     assert found.errors["high"].converged == (found.errors["high"].error <= 0.02 * found.errors["high"].range)
 
 
+@pytest.mark.slow
 def test_a_cliff_is_noticed_and_evaluated_more_densely_there():
     found, whole, plain = measured(step, 33), naive(step, 33), measured(smooth, 33)
     error = found.errors["loss"]
@@ -139,6 +140,7 @@ def test_a_constant_surface_is_itself():
     assert found.errors["loss"].converged
 
 
+@pytest.mark.slow
 def test_the_stated_error_holds_on_19_of_20_surfaces():
     held = []
     for seed in range(20):
@@ -209,6 +211,7 @@ def test_heights_are_put_together_from_the_levels_surpluses():
     np.testing.assert_allclose(levels.heights(), expected, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_sampling_variance_is_that_of_examples_drawn_anew():
     """Two levels with 60 and 20 of 100 examples, drawn 4,000 times."""
     generator = np.random.default_rng(0)
@@ -296,6 +299,7 @@ class Paced:
         return self.now
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize(("function", "tolerance"), [(smooth, 0.001), (step, 0.02), (infinite, 0.02)])
 def test_when_the_time_is_up_the_surface_has_the_error_that_it_has(function, tolerance, monkeypatch):
     def run(seconds):

@@ -95,6 +95,7 @@ def trained(name, keep, implementation="auto", pieces=1, **chosen):
     return [*losses, *(weight.grad for weight in network.parameters())]
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize(
     ("name", "implementation", "pieces", "expected"),
     [

@@ -49,6 +49,7 @@ def compile_in(folder: Path, compiler: str) -> int:
     return library.answer() if library else -1
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("asked", [None, "", "gcc", "gcc -O2", "env gcc", "'{}/my cc' -O2", "gcc -O2 -ffast-math"])
 def test_cc_is_read_as_a_shell_does(asked, tmp_path, monkeypatch):
     script(tmp_path / "my cc", 'exec gcc "$@"')

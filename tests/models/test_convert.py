@@ -116,6 +116,7 @@ class TestSpikingJellysNetworks:
         functional.set_step_mode(theirs, "m")
         agrees(theirs.double(), "sew-resnet50", images(2, 3, 32, 32).double(), 3)
 
+    @pytest.mark.slow(keep=1)
     @pytest.mark.parametrize("name", ["spiking-vgg11", "spiking-vgg11-bn"])
     def test_a_vgg(self, name):
         with torch.device("meta"):  # its linear layers are a hundred million weights: here are narrower ones
@@ -192,6 +193,7 @@ FLAGS = ("--as", "resnet18", "--data", "digits", "--loss", "sdt")
 
 
 class TestTheCommand:
+    @pytest.mark.slow
     def test_a_network_may_be_trained_with_any_loss_and_be_called_anything(self, plain, tmp_path):
         out = tmp_path / "ckpt.pt"
         flags = ["--as", "resnet18", "--data", "digits", "--train-images", "40"]
@@ -211,6 +213,7 @@ class TestTheCommand:
         assert f"{flag} must be a name of 1 to 200 characters on one line" in refused(argv, capsys)
         assert not (tmp_path / "out").exists()
 
+    @pytest.mark.slow
     def test_the_checkpoint_says_where_it_is_from_and_works_with_analyses(self, plain, tmp_path, capsys):
         out = tmp_path / "run" / "ckpt.pt"
         flags = ["--batch-size", "50", "--momentum", "0.9", "--seed", "3", "--train-images", "40"]
@@ -227,6 +230,7 @@ class TestTheCommand:
         assert hessian.main([str(out), *few, "--loss", "sdt", "--top", "1", "--bottom", "0", *alone]) == 0
         assert "spiking-resnet18-relu" in (tmp_path / "tables/hessian.csv").read_text()
 
+    @pytest.mark.slow(keep=1)
     @pytest.mark.parametrize("before", [True, False])
     def test_killed_while_it_writes_and_started_again_it_leaves_the_same_checkpoint(self, before, plain, tmp_path):
         out = tmp_path / "run" / "ckpt.pt"
@@ -280,6 +284,7 @@ class TestTheCommand:
         assert torch.equal(found["stem.conv.weight"], state["module.conv1.weight"].float())
         assert found["stem.norm.num_batches_tracked"] == 0
 
+    @pytest.mark.slow
     def test_weights_in_every_layout_with_what_was_taken_in_a_line(self, plain, tmp_path, capsys):
         raw = torch.load(plain)
         mean = {name: value + 1 if value.is_floating_point() else value for name, value in raw.items()}

@@ -99,6 +99,7 @@ def whole(digits_checkpoint) -> bytes:
     return digits_checkpoint("tet", timesteps=2, train_images=40, batch_size=20).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_altered_checkpoint_is_the_right_one_or_refused_in_a_line(whole, tmp_path):
     path = tmp_path / "ckpt.pt"
     path.write_bytes(whole)

@@ -69,6 +69,7 @@ def _config(out: Path, **changes) -> Config:
     return Config(out=out, **given | changes)
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize(
     "changes",
     [

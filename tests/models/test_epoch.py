@@ -170,6 +170,7 @@ def pictures(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("recipe", ["imagenet-spiking-resnet34-tet", "imagenet-sew-resnet34-tet"])
 def test_imagenet_trains_from_folders_and_its_recipes_run(recipe, pictures, tmp_path):
     phases = ["--phases", "1"] if "spiking" in recipe else ["--epochs", "1"]

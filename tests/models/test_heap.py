@@ -47,6 +47,7 @@ def _faults(do: str) -> int:
     return int(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_training_keeps_the_memory_that_it_frees():
     pages = 5 * 40 * 2**20 // resource.getpagesize()
     if _faults("faults()") < pages // 4:

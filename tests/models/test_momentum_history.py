@@ -68,6 +68,7 @@ def test_the_last_row_is_that_of_the_saved_weights_and_optimizer(recorded):
     assert found == pytest.approx([float(gradient.norm()), float(momentum.norm()), float(cosine)], rel=1e-4)
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_recording_changes_no_weight_and_no_state_and_resumes_bit_for_bit(optimizer, tmp_path):
     run(short(tmp_path / "plain", optimizer=optimizer, record_momentum=False))

@@ -203,6 +203,7 @@ for order, kernel in enumerate((triton_lif._spikes, triton_lif._gradient, triton
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="Triton compiles on Linux")
 def test_compiled_for_a_gpu_a_kernel_reads_and_writes_every_number_once():
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}

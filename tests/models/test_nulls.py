@@ -69,6 +69,7 @@ def simulated(pool: int, *, centred: bool) -> np.ndarray:
     return np.array(found)
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("centred", [True, False])
 @pytest.mark.parametrize("pool", [200, 1000, 1010, 5000])
 def test_an_epoch_of_training_keeps_of_noise_what_its_nulls_say(pool, centred, tmp_path):

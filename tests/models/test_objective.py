@@ -43,6 +43,7 @@ def test_without_delta_it_is_plain_decay_of_all_but_biases():
         torch.testing.assert_close(found, weight.detach())
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("loss", ["lts", "tmc", "trt"])
 @pytest.mark.parametrize("more", [{}, {"detach_state": True, "detach_reset": True, "label_smoothing": 0.1}])
 def test_every_loss_trains_and_is_the_textbook_s_gradient(loss, more, tmp_path):

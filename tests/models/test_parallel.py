@@ -46,6 +46,7 @@ def assert_same(out: Path, other: Path) -> None:
     assert found.training == expected.training
 
 
+@pytest.mark.slow
 def test_torchrun_goes_on_with_a_run_of_one_process_to_the_same_losses_and_weights(tmp_path):
     """Pieces of five images, and a last one of one, of which one process gets none."""
     whole, cut = (config(tmp_path / name, accumulate=2, epochs=4) for name in ("whole", "cut"))
@@ -105,6 +106,7 @@ def ended(children) -> list[int | None]:
     return [child.exitcode for child in children]
 
 
+@pytest.mark.slow
 def test_sigterm_to_one_process_ends_both_and_the_next_start_goes_on(context, tmp_path):
     settings = config(tmp_path / "run", epochs=500)
     children = pair(context, flags(settings), tmp_path)
@@ -121,6 +123,7 @@ def test_sigterm_to_one_process_ends_both_and_the_next_start_goes_on(context, tm
         train.run(settings)
 
 
+@pytest.mark.slow
 def test_a_failure_in_one_process_is_said_once_and_the_last_checkpoint_stays(context, tmp_path):
     settings = config(tmp_path / "run")
     children = pair(context, flags(settings), tmp_path, broken=1)

@@ -61,6 +61,7 @@ def textbook(pieces, *, sharpness_aware, adaptive=False, adaptive_eta=0.01):
     return network.state_dict()
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("pieces", [1, 4])
 def test_a_run_is_the_paper_s_loop_also_in_pieces(method, pieces, tmp_path):
@@ -73,6 +74,7 @@ def test_a_run_is_the_paper_s_loop_also_in_pieces(method, pieces, tmp_path):
         torch.testing.assert_close(found.state_dict[name], value, rtol=1e-8, atol=1e-11)
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_a_run_that_was_cut_short_goes_on_to_the_same_weights_bit_for_bit(method, optimizer, tmp_path):

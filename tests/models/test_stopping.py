@@ -100,6 +100,7 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_weights(process, whol
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ckpt.pt", "history.csv"]
 
 
+@pytest.mark.slow
 def test_killed_while_a_checkpoint_is_written_a_run_ends_with_the_same_weights(process, whole, tmp_path):
     settings = config(tmp_path, snapshots=1)
     for count in (1, 2, 3, 4):  # the untrained snapshot, an epoch's, a checkpoint …
@@ -152,6 +153,7 @@ def room_for(size: int):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.slow
 def test_without_room_the_last_checkpoint_stays_and_the_message_says_so(process, whole, tmp_path, capsys):
     settings, path = config(tmp_path), tmp_path / "ckpt.pt"
     assert after(process, dies_writing, settings, 2) == -signal.SIGKILL
@@ -176,6 +178,7 @@ def test_a_loss_that_is_no_number_stops_at_its_step_and_the_last_checkpoint_stay
     assert_same(train.run(settings), whole)
 
 
+@pytest.mark.slow
 def test_a_run_until_a_loss_is_the_beginning_of_the_one_that_goes_on(process, whole, tmp_path):
     losses = whole.history["train_loss_tet"]
     goal = (losses[2] + losses[3]) / 2  # after the fourth epoch: losses fall

@@ -42,6 +42,7 @@ def test_a_run_leaves_a_checkpoint_and_a_history_with_a_row_per_epoch(tmp_path):
     assert all(0 <= float(row["test_accuracy"]) <= 1 and float(row["seconds"]) > 0 for row in rows)
 
 
+@pytest.mark.slow
 def test_the_network_learns(tmp_path):
     history = run(short(tmp_path, epochs=15, train_images=200)).history
     assert history["train_loss_tet"][-1] < history["train_loss_tet"][0] / 2
@@ -334,6 +335,7 @@ def test_evaluated_now_and_then_the_history_is_blank_between_and_the_weights_are
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_training_loss_can_be_of_a_few_images_and_changes_no_weights(tmp_path):
     longer = {"epochs": 15, "train_images": 200}
     few, all_ = run(short(tmp_path / "few", evaluate_train=20, **longer)), run(short(tmp_path / "all", **longer))

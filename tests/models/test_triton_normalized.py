@@ -78,6 +78,7 @@ def agree(both, maps, plus, steps):
     return wanted
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(
     shape=st.tuples(st.integers(2, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3)),
@@ -102,6 +103,7 @@ def test_maps_one_pixel_wide_have_right_derivatives_where_torch_s_own_are_wrong(
     agree(pair(3), maps, plus, 2)
 
 
+@pytest.mark.slow(keep=1)
 @pytest.mark.parametrize("layout", ["contiguous", "channels last"])
 @pytest.mark.parametrize("programs", [1, 8])
 def test_many_tiles_and_several_of_them_to_a_program_change_nothing(layout, programs, monkeypatch):
@@ -255,6 +257,7 @@ for static in (False, True):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="Triton compiles on Linux")
 def test_compiled_for_a_gpu_a_kernel_reads_and_writes_every_number_once_and_a_static_image_s_at_one_step():
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}

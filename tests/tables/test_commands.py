@@ -49,6 +49,7 @@ def test_every_command_is_found():
 
 @pytest.mark.parametrize("module", COMMANDS.values())
 class TestFlagsComeFirst:
+    @pytest.mark.slow(keep=1)
     def test_help_imports_nothing_heavy(self, module):
         shown, said, seconds = asked(module, "--help")
         assert shown.startswith("usage: ")
@@ -150,6 +151,7 @@ def test_names_come_from_the_first_module_that_has_them(tmp_path, monkeypatch):
             getattr(door, name)
 
 
+@pytest.mark.slow
 def test_what_carries_commands_out_leaves_torchvision_and_sklearn_to_the_data_that_need_them():
     script = """
 import sys

@@ -142,6 +142,7 @@ def test_diverged_runs_are_kept_and_counted(tmp_path, capsys):
     assert read(tmp_path, "generalization")["n"].max() == 12  # in accuracy all have a gap
 
 
+@pytest.mark.slow
 def test_tables_are_the_same_twice_and_as_latex(made, tmp_path):
     folder, _, result = made
     again = run(folder)
@@ -214,6 +215,7 @@ def test_flags_that_can_not_be(flags, said, tmp_path, capsys):
     assert refused(tmp_path, capsys, *flags).startswith(said)
 
 
+@pytest.mark.slow
 def test_a_factor_named_twice_is_one(tmp_path):
     written(tmp_path)
     once, twice = (run(tmp_path, factors=("method",) * times + ("learning_rate", "batch_size")) for times in (1, 2))
@@ -230,6 +232,7 @@ def test_no_folder(capsys):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_hundreds_of_networks_take_no_minute_of_a_core(tmp_path):
     factors = {
         "method": ("a", "b", "c"),

@@ -58,6 +58,7 @@ def naive_tau(one, other):
     return np.mean([np.sign(one[i] - one[j]) * np.sign(other[i] - other[j]) for i, j in pairs])
 
 
+@pytest.mark.slow
 def test_by_default_nothing_is_set_against_shifted_images(made):
     folder, _, table = made
     before = run(folder).to_frame()
