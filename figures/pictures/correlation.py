@@ -206,6 +206,9 @@ def _text(both: pd.DataFrame, drawn: int, gap: str, loss: str) -> str:
     )
 
 
+_LEVEL = 0.05
+
+
 def in_loss(tables: Tables) -> str:
     """How many measures go with the gap in loss."""
     return _reading(tables, "loss")
@@ -227,11 +230,14 @@ def _reading(tables: Tables, what: str) -> str:
             known = part[np.isfinite(part[["low", "high"]]).all(axis=1) & (part["n"] >= _FEWEST) & settled(part)]
             positive, negative = (known["low"] > 0).sum(), (known["high"] < 0).sum()
             few = ", too few checkpoints" if part["n"].max() < _FEWEST else ""
+            held = (known["p_adjusted"] < _LEVEL).sum() if "p_adjusted" in known else None
+            sure = "" if held is None else f"; by p with Holm's adjustment {held}"
             n, left = listed([f"{one:.0f}" for one in sorted(part["n"].unique())]), len(part) - positive - negative
             clauses.append(
                 f"{words} (n = {n}{few}), of {len(part)} measures of flatness or complexity on the {loss_label(loss)} "
                 f"the rank correlation with the gap in {what} is positive for {positive}, negative for {negative} and "
-                f"undecided for {left} (chance alone would decide {0.05 * len(part):.1f})"
+                f"undecided for {left} (positive: the sharper, or more complex, the larger the gap; "
+                f"chance alone would decide {_LEVEL * len(part):.1f}{sure})"
             )
     if not clauses:
         raise TableError(f"no correlation with the gap in {what}")

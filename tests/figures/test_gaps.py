@@ -206,6 +206,7 @@ def test_exchanging_the_sides_exchanges_the_verdicts(name, frames):
         named = {"train_loss_sdt": "train_loss_tet", "train_loss_tet": "train_loss_sdt"}
         return frame.assign(**columns).rename(columns=named)
 
+    frames = {key: frame for key, frame in frames.items() if key != "compare"}  # whose differences have one direction
     here = READINGS[name](frames)
     there = READINGS[name]({key: exchanged(frame) for key, frame in frames.items()})
     count = {
@@ -265,6 +266,9 @@ def test_a_correlation_of_few_checkpoints_decides_nothing(frames):
         "of 4 measures of flatness or complexity on the SDT loss the rank correlation with the gap in loss is positive"
     )
     assert f"(n = 6), {said} for 4" in sure
+    chance = "the larger the gap; chance alone would decide 0.2; by p with Holm's adjustment"
+    assert f"{chance} 4)" in READINGS["gap-in-loss"]({"correlation": table.assign(n=6, p_adjusted=0.01)})
+    assert f"{chance} 0)" in READINGS["gap-in-loss"]({"correlation": table.assign(n=6, p_adjusted=1.0)})
     few = READINGS["gap-in-loss"]({"correlation": table.assign(n=5)})
     assert "positive for 0, negative for 0" in few
     assert "too few checkpoints" in few
