@@ -22,9 +22,10 @@ from ..style.look import GREY, PAGE, caption, fit_means, fit_scale, legend, refe
 from ..style.methods import looks
 from ..words.comparison import Tables, needed
 from ..words.gaps import Gap, gap
+from ..words.own_loss import matching, trained, under_one_loss
 from ..words.prose import listed, number, sentence
 from ..words.verdicts import told
-from .momentum import matching, reference_handle, trained, under_one_loss
+from .momentum import reference_handle
 from .picture import Picture
 
 SHARED = {

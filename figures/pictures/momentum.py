@@ -11,7 +11,7 @@ they agree, dotted what they would have if the gradient of the images that they 
 :func:`descent`: (L(W) − L(W − ηu)) / (η⟨ḡ, u⟩), 1 for η → 0 where a gradient is a gradient.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -25,9 +25,10 @@ from tables.rows import check_measured, check_timed
 from ..style.bands import Curve, bars, compared_means, curve, handles, offsets, over_seeds, remark
 from ..style.decided import decided, shade
 from ..style.look import GREY, PAGE, across, caption, fit_scale, legend, reference
-from ..style.methods import alone, first_loss, looks, loss_label, sides
+from ..style.methods import alone, first_loss, looks, loss_label
 from ..words.comparison import RESCALED, Tables, incomparable, needed
 from ..words.gaps import Gap, gap
+from ..words.own_loss import matching, trained, under_one_loss
 from ..words.prose import listed, number, sentence
 from ..words.verdicts import each, told
 from .picture import Picture
@@ -44,40 +45,6 @@ _WITH_WHOLE = ("gradient_norm", "coherence")
 _LINEAR = 3.0  # ratios beyond go on a logarithmic scale
 _MOST = 6  # panels of the descent picture
 _STEP = 0.01  # that the reading is about
-
-
-def matching(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows where the landscape's loss is the one trained with, or where that isn't known, those of the first loss.
-
-    Raises TableError where there are none.
-    """
-    rows = frame[frame["loss"] == frame["training"]]
-    return rows if len(rows) else frame[frame["loss"] == first_loss(frame)]
-
-
-def trained(frame: pd.DataFrame) -> str:
-    """What the loss of :func:`matching` is."""
-    if (frame["loss"] == frame["training"]).any():
-        return "the cross-entropy part of the loss trained with (no regulariser)"
-    return f"the {loss_label(first_loss(frame))}"
-
-
-def under_one_loss(frame: pd.DataFrame, what: str, claims: Callable[[pd.DataFrame], dict[str, Gap]]) -> list[str]:
-    """``claims`` of ``what`` under each loss for both sides, where these were trained with unlike ones.
-
-    Only that they are the same, if they are.
-    """
-    own = frame[frame["method"].isin(sides())]
-    if alone() or own["training"].nunique() < 2 or not (own["loss"] == own["training"]).any():
-        return []
-    both = own.groupby("loss", sort=False)["method"].nunique()
-    found = {loss: claims(frame[frame["loss"] == loss]) for loss in both.index[both == len(set(sides()))]}
-    if not found:
-        return []
-    first = [one.verdict for one in claims(matching(frame)).values()]
-    if all([one.verdict for one in each.values()] == first for each in found.values()):
-        return ["so it is under each loss for both"]
-    return [told(f"under the {loss_label(loss)} for both, {what}", each) for loss, each in found.items()]
 
 
 def statistics(figure: Figure, frame: pd.DataFrame) -> dict[tuple[str, str], Curve]:

@@ -18,9 +18,10 @@ from ..style.look import PAGE, SMALL, caption, fit_means, legend, reference
 from ..style.methods import label, looks
 from ..words.comparison import RESCALED, Tables, incomparable, needed
 from ..words.gaps import gap, mean
+from ..words.own_loss import matching, trained
 from ..words.prose import listed, sentence
 from ..words.verdicts import tally
-from .momentum import matching, nulls, reference_handle, trained
+from .momentum import nulls, reference_handle
 from .picture import Picture
 
 TITLES = {"part": "part of the gradient", "coherence": "coherence over batches", "ratio": "realised / predicted"}

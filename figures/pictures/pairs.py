@@ -24,9 +24,9 @@ from ..style.look import COLUMN, PAPER, SMALL, caption, wrapped
 from ..style.methods import look_of, looks
 from ..words.comparison import RESCALED, Tables, incomparable, needed
 from ..words.gaps import Gap, gap
+from ..words.own_loss import matching, trained, under_one_loss
 from ..words.prose import sentence
 from ..words.verdicts import each, told
-from .momentum import matching, trained, under_one_loss
 from .picture import Picture
 
 _COLOURS = "PRGn"  # apart for the colour-blind, and neither end is a method's colour
