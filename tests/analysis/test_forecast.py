@@ -15,9 +15,9 @@ from torch.utils.data import TensorDataset
 
 from analysis import hessian, history, momentum, path, rise, robustness, sharpness, surface, timesteps
 from analysis.flags import Config
-from analysis.forecast import forecast
+from analysis.forecast import Run, _peak, forecast
 from analysis.momentum.command import measure as measured_momentum
-from analysis.peaks import watched
+from analysis.peaks import Peaks, watched
 from analysis.subject import Subject
 from tests.commands import ANALYSES
 
@@ -107,6 +107,34 @@ def test_memory_is_that_of_a_whole_piece():
         pytest.skip("this system doesn't tell a process's peak of memory")
     assert needed > before + 2**27
     assert found - before == pytest.approx(needed - before, rel=0.2)
+
+
+class Large(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.ones(2**24).sum() + x  # 64 MiB
+
+
+def test_what_a_pass_takes_is_counted_from_its_begin():
+    network = Large()
+    with watched(network, "cpu") as seen:
+        kept = torch.ones(2**25)
+        network(torch.zeros(1))
+        network(torch.zeros(1))
+    if math.isnan(seen.highest):
+        pytest.skip("this system doesn't tell a process's peak of memory")
+    assert seen.passes == 2
+    assert seen.growth == pytest.approx(kept.numel() * 4, rel=0.1)  # before the first pass
+    with watched(network, "cpu") as seen:
+        network(torch.zeros(1))
+    assert seen.growth == pytest.approx(2**26, rel=0.1)
+
+
+def test_what_a_pass_takes_is_seen_below_a_higher_peak_elsewhere():
+    def run(images, pieces, growth):
+        return Run(images, pieces, 1, 1.0, Peaks("cpu", highest=1000.0, growth=growth))
+
+    runs = [run(4, 1, 40.0), run(8, 1, 80.0), run(8, 2, 40.0)]  # ten bytes an image, and 1,000 at another time
+    assert _peak(runs, 20.0) == 1000 + 10 * (20 - 8)
 
 
 def test_graphs_that_would_not_be_kept_are_not_counted(monkeypatch):

@@ -259,6 +259,9 @@ def test_what_one_loss_says_of_both_stands_beside_what_each_says_of_its_own(name
     assert "lower with TET than with SDT" in text  # each under its own
     for loss in ("SDT", "TET"):
         assert f"under the {loss} loss for both, it is higher with TET than with SDT" in text
+    size = 1 if name == "momentum" else 10
+    of_sdt = text.partition("under the SDT loss for both")[2].partition("under the TET loss for both")[0]
+    assert f"(TET {2 * high.mean() / size:.4g}, SDT " in of_sdt
     same = {("sdt", "sdt"): low, ("tet", "sdt"): high, ("sdt", "tet"): low, ("tet", "tet"): high}
     text = read(name, {name.replace("-", "_"): of_each_loss(same, GRADIENTS[name])})
     assert "so it is under each loss for both" in text
